@@ -1,0 +1,13 @@
+"""Minimise what is expensive through a neural proxy."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from sklearn_proxyopt._proxy_optimizer import ProxyOptimizer
+from sklearn_proxyopt.proxies import NeuralProxyRegressor
+
+__all__ = ["NeuralProxyRegressor", "ProxyOptimizer"]
+
+try:
+    __version__ = version("sklearn_proxyopt")
+except PackageNotFoundError:
+    __version__ = "unknown"

@@ -1,0 +1,133 @@
+"""Checks of what users pass in, shared by every floor of the package."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import Bounds
+
+__all__ = ["as_generator", "check_bounds", "check_integer", "check_option", "check_real"]
+
+
+def as_generator(random_state: Any) -> np.random.Generator:
+    """Turn a `random_state` argument into a generator of its own.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        None takes fresh entropy from the operating system; unlike in scikit-learn, the
+        global generator of NumPy is neither read nor advanced.
+
+    Returns
+    -------
+    numpy.random.Generator
+        The generator passed in, or a new one that nobody else draws from.
+    """
+    if random_state is None:
+        return np.random.default_rng()
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
+    if isinstance(random_state, Integral) and random_state >= 0:
+        return np.random.default_rng(int(random_state))
+    raise ValueError(
+        "random_state must be None, a non-negative integer, a numpy.random.RandomState or a "
+        f"numpy.random.Generator; got {random_state!r}."
+    )
+
+
+def check_bounds(
+    bounds: Any, n_features: int | None = None, *, name: str = "bounds"
+) -> NDArray[np.float64]:
+    """Return the box as an array, or say what is wrong with it.
+
+    Parameters
+    ----------
+    bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds
+        Lower and upper bound of each variable, in the user's units.
+    n_features : int, default=None
+        Number of variables that the box must have; None accepts any.
+    name : str, default="bounds"
+        The argument to name in an error.
+
+    Returns
+    -------
+    ndarray of shape (n_features, 2)
+        A float64 copy.
+
+    Raises
+    ------
+    ValueError
+        If a bound is missing, not finite, or a lower one is not below its upper one.
+    """
+    if isinstance(bounds, Bounds):
+        bounds = np.column_stack(np.broadcast_arrays(bounds.lb, bounds.ub))
+    try:
+        box = np.array(bounds, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must be numbers of shape (n_features, 2); got {bounds!r}."
+        ) from None
+    if box.ndim != 2 or box.shape[1] != 2 or box.shape[0] == 0:
+        raise ValueError(
+            f"{name} must have shape (n_features, 2), a lower and an upper bound for each "
+            f"variable; got shape {box.shape}."
+        )
+    if n_features is not None and box.shape[0] != n_features:
+        raise ValueError(
+            f"{name} must have one row for each of the {n_features} variables; "
+            f"got {box.shape[0]} rows."
+        )
+    for index, (lower, upper) in enumerate(box):
+        if not (np.isfinite(lower) and np.isfinite(upper)):
+            raise ValueError(f"{name} must be finite; got [{lower}, {upper}] for variable {index}.")
+        if not lower < upper:
+            relation = "equal" if lower == upper else "reversed"
+            raise ValueError(
+                f"{name} must have each lower bound below its upper bound; got the {relation} "
+                f"pair [{lower}, {upper}] for variable {index}."
+            )
+    return box
+
+
+def check_integer(
+    value: Any, name: str, *, minimum: int = 1, maximum: int | None = None
+) -> int:
+    """Return an integer argument within its limits, or raise an error that names it."""
+    valid = isinstance(value, Integral) and not isinstance(value, bool) and value >= minimum
+    if not valid or (maximum is not None and value > maximum):
+        limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        raise ValueError(f"{name} must be an integer {limits}; got {value!r}.")
+    return int(value)
+
+
+def check_real(
+    value: Any,
+    name: str,
+    *,
+    minimum: float = -np.inf,
+    maximum: float = np.inf,
+    include_minimum: bool = True,
+) -> float:
+    """Return a real argument within its limits, or raise an error that names it."""
+    valid = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    above = valid and (value >= minimum if include_minimum else value > minimum)
+    if not (above and value <= maximum):
+        bracket = "[" if include_minimum else "("
+        raise ValueError(
+            f"{name} must be a finite number in {bracket}{minimum}, {maximum}]; got {value!r}."
+        )
+    return float(value)
+
+
+def check_option(value: Any, name: str, options: ArrayLike | Any) -> Any:
+    """Return one of the allowed values of an argument, or raise an error that lists them."""
+    choices = list(options)
+    if not any(value is choice or value == choice for choice in choices):
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
+    return value

@@ -1,0 +1,6 @@
+"""Evaluation: calling the true function, and remembering what was paid for."""
+
+from sklearn_proxyopt.evaluation._evaluator import Evaluator
+from sklearn_proxyopt.evaluation._record import EvaluationRecord
+
+__all__ = ["EvaluationRecord", "Evaluator"]

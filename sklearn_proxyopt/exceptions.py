@@ -1,0 +1,41 @@
+"""Named errors and warnings of the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["EvaluationError", "FailedEvaluationWarning"]
+
+
+class EvaluationError(ValueError):
+    """The true function raised, or returned what cannot be used.
+
+    What was paid for before is not lost: see the attributes `X_` and `y_` of the optimizer that
+    was running.
+
+    Parameters
+    ----------
+    message : str
+        What happened.
+    row : int, default=None
+        Index of the offending row in the batch that was being evaluated; None where the whole
+        batch is concerned.
+    x : ndarray of shape (n_features,), default=None
+        The offending row itself.
+    """
+
+    def __init__(self, message: str, *, row: int | None = None, x: Any = None) -> None:
+        super().__init__(message)
+        self.row = row
+        self.x = x
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_error, (str(self), self.row, self.x)
+
+
+def _rebuild_error(message: str, row: int | None, x: Any) -> EvaluationError:
+    return EvaluationError(message, row=row, x=x)
+
+
+class FailedEvaluationWarning(UserWarning):
+    """Evaluations failed and were left out, as `on_error="drop"` asks for."""

@@ -1,0 +1,141 @@
+"""Scorers that judge an estimator by where it says the minimum is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_proxyopt._validation import check_integer, check_option
+
+__all__ = ["optimum_error_scorer", "regret_scorer"]
+
+
+def optimum_error_scorer(problem: Any, of: str = "x") -> _OptimumErrorScorer:
+    """Make a scorer from the distance between an estimator's optimum and the true one.
+
+    Parameters
+    ----------
+    problem : problem
+        A function with known optima: callable on (n, n_features), with `x_opt` of shape
+        (n_optima, n_features) and `f_opt`. See `sklearn_proxyopt.problems`.
+    of : {"x", "fun"}, default="x"
+        What is compared: the Euclidean distance from `x_` to the nearest optimum, in the user's
+        units, or the true value at `x_` above `f_opt`.
+
+    Returns
+    -------
+    callable
+        ``scorer(estimator, X, y)`` for `scoring=`; greater is better, so it returns minus the
+        error. X and y are not looked at.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.model_selection import optimum_error_scorer
+    >>> from sklearn_proxyopt.problems import Rosenbrock
+    >>> from sklearn_proxyopt.samplers import SobolSampler
+    >>> problem = Rosenbrock(n_dims=2)
+    >>> X = SobolSampler(128, random_state=0).sample(problem.bounds)
+    >>> optimizer = ProxyOptimizer(random_state=0).fit(X, problem(X))
+    >>> bool(optimum_error_scorer(problem)(optimizer, X, problem(X)) > -0.01)
+    True
+    """
+    check_option(of, "of", ("x", "fun"))
+    missing = [name for name in ("x_opt", "f_opt") if not hasattr(problem, name)]
+    if missing or not callable(problem):
+        raise ValueError(
+            f"problem must be callable and have known optima x_opt and f_opt; got {problem!r}."
+        )
+    return _OptimumErrorScorer(problem, of)
+
+
+def regret_scorer(n_picks: int = 1) -> _RegretScorer:
+    """Make a scorer from the regret of following an estimator among rows held out.
+
+    The estimator picks the rows that it predicts lowest. The regret is how far the best of them
+    lies above the best row there is.
+
+    Parameters
+    ----------
+    n_picks : int, default=1
+        How many rows it may pick.
+
+    Returns
+    -------
+    callable
+        ``scorer(estimator, X, y)`` for `scoring=`; it returns minus the regret, in the units of
+        `y`, for any fitted regressor.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_proxyopt.model_selection import regret_scorer
+    >>> X, y = np.array([[0.0], [1.0], [2.0]]), np.array([3.0, 1.0, 2.0])
+    >>> regret_scorer()(LinearRegression().fit(X, y), X, y)
+    -1.0
+    """
+    check_integer(n_picks, "n_picks")
+    return _RegretScorer(n_picks)
+
+
+class _OptimumErrorScorer:
+    """See `optimum_error_scorer`."""
+
+    def __init__(self, problem: Any, of: str) -> None:
+        self.problem = problem
+        self.of = of
+
+    def __call__(self, estimator: Any, X: ArrayLike = None, y: ArrayLike = None) -> float:
+        x = optimum_of(estimator)
+        if self.of == "fun":
+            value = np.asarray(self.problem(x[None]), dtype=np.float64)
+            return -float(value.reshape(-1)[0] - self.problem.f_opt)
+        optima = np.atleast_2d(self.problem.x_opt)
+        return -float(np.linalg.norm(optima - x, axis=1).min())
+
+    def __repr__(self) -> str:
+        return f"optimum_error_scorer({self.problem!r}, of={self.of!r})"
+
+
+class _RegretScorer:
+    """See `regret_scorer`."""
+
+    def __init__(self, n_picks: int) -> None:
+        self.n_picks = n_picks
+
+    def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
+        predicted = np.asarray(estimator.predict(X), dtype=np.float64).reshape(-1)
+        truth = np.asarray(y, dtype=np.float64).reshape(-1)
+        picks = np.argsort(predicted, kind="stable")[: self.n_picks]
+        return -float(truth[picks].min() - truth.min())
+
+    def __repr__(self) -> str:
+        return f"regret_scorer(n_picks={self.n_picks})"
+
+
+def optimum_of(estimator: Any) -> NDArray[np.float64]:
+    """Return the optimum of a fitted estimator in the units of what it was fitted on.
+
+    Looks inside searches, pipelines, whose transformers are inverted, and target transformers.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return optimum_of(estimator.best_estimator_)
+    if isinstance(estimator, TransformedTargetRegressor):
+        check_is_fitted(estimator)
+        return optimum_of(estimator.regressor_)
+    if isinstance(estimator, Pipeline):
+        x = optimum_of(estimator[-1])
+        if len(estimator) > 1:
+            x = np.asarray(estimator[:-1].inverse_transform(x[None]), dtype=np.float64)[0]
+        return x
+    if not hasattr(estimator, "x_"):
+        raise ValueError(
+            f"estimator must be fitted and have an optimum x_; got {type(estimator).__name__}."
+        )
+    return np.asarray(estimator.x_, dtype=np.float64)

@@ -1,0 +1,141 @@
+"""What an optimizer owes: the minimum of a cheap, vectorised function inside a box."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._validation import as_generator
+
+__all__ = ["BaseOptimizer", "UnitCubeFunction"]
+
+SearchCallback = Callable[[OptimizeResult], Any]
+
+
+class UnitCubeFunction:
+    """A vectorised function seen from the unit cube: checked, counted, its best point kept.
+
+    Parameters
+    ----------
+    fun : callable
+        Maps (n, n_features) to (n,), in the user's units. It may offer
+        `value_and_grad(X) -> ((n,), (n, n_features))` and `torch_function()`.
+    bounds : ndarray of shape (n_features, 2)
+        The box that the unit cube stands for.
+
+    Attributes
+    ----------
+    nfev : int
+        Rows evaluated so far.
+    """
+
+    def __init__(
+        self, fun: Callable[[NDArray[np.float64]], ArrayLike], bounds: NDArray[np.float64]
+    ) -> None:
+        self.fun = fun
+        self.bounds = bounds
+        self.nfev = 0
+
+    def __call__(self, U: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Evaluate rows of the unit cube; a value that is not finite counts as +inf."""
+        values = np.asarray(self.fun(from_unit_cube(U, self.bounds)), dtype=np.float64)
+        if values.shape != (len(U),):
+            raise ValueError(
+                f"fun must return one value for each row, of shape ({len(U)},); "
+                f"got shape {values.shape}."
+            )
+        self.nfev += len(U)
+        return np.where(np.isfinite(values), values, np.inf)
+
+
+class BaseOptimizer(BoxEstimator):
+    """Base of all optimizers.
+
+    A subclass has the parameter `random_state` and owes one method, `_search`, which works in the
+    unit cube and returns an `OptimizeResult` with `x` there.
+    """
+
+    random_state: Any
+
+    @abstractmethod
+    def _search(
+        self,
+        fun: UnitCubeFunction,
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+        callback: SearchCallback | None,
+    ) -> OptimizeResult:
+        """Search the unit cube, starting from the rows of `x0` where there are any."""
+
+    def minimize(
+        self,
+        fun: Callable[[NDArray[np.float64]], ArrayLike],
+        bounds: ArrayLike | None = None,
+        *,
+        x0: ArrayLike | None = None,
+        random_state: Any = None,
+        callback: SearchCallback | None = None,
+    ) -> OptimizeResult:
+        """Find the minimum of a vectorised function inside a box.
+
+        Parameters
+        ----------
+        fun : callable
+            Maps rows of shape (n, n_features) to values of shape (n,). If it has a method
+            `value_and_grad(X)`, optimizers that use gradients call that.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box. None takes the one read by `fit`.
+        x0 : array-like of shape (n_features,) or (n_starts, n_features), default=None
+            Points to start from, beside those the optimizer draws itself.
+        random_state : None, int, RandomState or Generator, default=None
+            None takes the optimizer's own `random_state`.
+        callback : callable, default=None
+            Called after each iteration with an `OptimizeResult` holding `x`, `fun`, `nit` and
+            `nfev` so far; the search stops when it returns True or raises StopIteration.
+
+        Returns
+        -------
+        scipy.optimize.OptimizeResult
+            `x` of shape (n_features,), `fun`, `nfev`, `nit`, `success`, `message`, and
+            `x_candidates` of shape (n_candidates, n_features) with `fun_candidates`: the distinct
+            low points found, the best first.
+        """
+        box = self._resolve_bounds(bounds)
+        starts = None
+        if x0 is not None:
+            rows = np.atleast_2d(np.asarray(x0, dtype=np.float64))
+            if rows.ndim != 2 or rows.shape[1] != len(box) or not np.isfinite(rows).all():
+                raise ValueError(
+                    f"x0 must hold finite rows of {len(box)} variables; got shape {rows.shape}."
+                )
+            starts = np.clip(to_unit_cube(rows, box), 0.0, 1.0)
+        rng = as_generator(self.random_state if random_state is None else random_state)
+        cube_function = UnitCubeFunction(fun, box)
+        result = self._search(cube_function, starts, rng, callback)
+        candidates = np.atleast_2d(result.get("x_candidates", result.x))
+        result.x_candidates = from_unit_cube(candidates, box)
+        result.fun_candidates = np.atleast_1d(result.get("fun_candidates", result.fun))
+        result.x = from_unit_cube(result.x, box)
+        result.nfev = cube_function.nfev
+        return result
+
+
+def report(
+    callback: SearchCallback | None, fun: UnitCubeFunction, u: NDArray[np.float64], value: float, nit: int
+) -> bool:
+    """Tell the callback how the search stands; return True where it asks to stop."""
+    if callback is None:
+        return False
+    state = OptimizeResult(
+        x=from_unit_cube(u, fun.bounds), fun=float(value), nit=nit, nfev=fun.nfev
+    )
+    try:
+        return bool(callback(state))
+    except StopIteration:
+        return True

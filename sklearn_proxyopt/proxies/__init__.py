@@ -1,0 +1,5 @@
+"""Proxies: regressors that stand in for an expensive function."""
+
+from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor
+
+__all__ = ["NeuralProxyRegressor"]

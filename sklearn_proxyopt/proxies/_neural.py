@@ -1,0 +1,528 @@
+"""The neural proxy: a regressor that learns an expensive function and gives its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+
+from sklearn_proxyopt._threads import threads_for
+from sklearn_proxyopt._validation import as_generator, check_integer, check_option, check_real
+
+if TYPE_CHECKING:
+    import torch
+
+    from sklearn_proxyopt.proxies._net import ProxyNet
+    from sklearn_proxyopt.proxies._network import ProxyModule
+    from sklearn_proxyopt.proxies._recipe import Recipe, TrainingData
+
+__all__ = ["NeuralProxyRegressor"]
+
+# With fewer rows none are held out: too few to judge by, and each is needed for training.
+_MIN_ROWS_TO_HOLD_OUT = 50
+# The automatic number of epochs aims at this many steps of the optimizer.
+_N_STEPS = 2000
+_ROWS_PER_BLOCK = 4096
+# A recipe in question is tried for one part in so many of the epochs; a simpler one wins where its
+# held-out loss is within this factor of the lowest.
+_PILOT_SHARE = 7
+_TIE = 1.02
+SCHEDULES = ("one-cycle", "cosine", "constant")
+
+
+class NeuralProxyRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
+    """A neural network that stands in for an expensive function.
+
+    The proxy is the sum of a trend, fitted in closed form, and a network trained by skorch on
+    what the trend leaves. Rows and targets are scaled inside, so that it takes and gives values
+    in the user's units, and it offers the gradient that a search needs.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(128, 128)
+        Widths of the hidden layers; empty for a network without any.
+    activation : {"silu", "relu", "tanh", "gelu", "sin"}, default="silu"
+        Activation of the hidden layers. Smooth ones give a proxy whose minimum has a gradient
+        to follow.
+    trend : {"auto", "constant", "linear", "quadratic", "cubic", "quartic", "additive"}, \
+default="auto"
+        The part fitted in closed form: a polynomial of that total degree, or ("additive") a
+        quadratic and a sum of cosines of each variable by itself. "auto" takes
+        the one that leave-one-out errors clearly favour; where none is clear, a short training
+        of each decides by held-out error.
+    features : {"auto", None} or float, default="auto"
+        Fourier features as further inputs of the network, for landscapes that change quickly. A
+        number is the spread of their starting frequencies in radians per half-width of the box;
+        "auto" chooses it, or none, by the held-out error of a ridge regression; None has none.
+    n_frequencies : int, default=128
+        Number of Fourier features, where there are any.
+    module : callable, default=None
+        A `torch.nn.Module` class, or any callable, that returns the network when called as
+        ``module(n_features, n_outputs)``; it maps (n, n_features) to (n, n_outputs). None builds
+        a dense network from the parameters above.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training rows. "auto" aims at 2,000 steps within 20 to 500 epochs.
+    batch_size : int or "auto", default="auto"
+        Rows a step. "auto" takes all of up to 128 rows, else a sixteenth of them within 32 and
+        512.
+    learning_rate : float, default=0.005
+        Highest learning rate of Adam.
+    schedule : {"one-cycle", "cosine", "constant"}, default="one-cycle"
+        How the rate changes over the steps.
+    validation_fraction : float, default=0.1
+        Share of the rows, drawn at random, on which the weights to keep are chosen. With fewer
+        than 50 rows, or at 0, none are held out and the last weights are kept.
+    patience : int or None, default=50
+        Stop after this many epochs without a lower held-out loss. None trains to the end.
+    device : str or torch.device, default="auto"
+        Where the network is trained and searched: "cpu", "cuda", "cuda:1", "mps". "auto" takes
+        CUDA where there is one, else the CPU (or "mps" for float32).
+    dtype : {"float64", "float32"}, default="float64"
+        Precision inside the network; rows and predictions are always float64.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the trend, scaling and weights of the fit before.
+    callbacks : list of skorch callbacks, default=None
+        Passed on to skorch. For callbacks of scikit-learn, see `set_callbacks`.
+    verbose : int, default=0
+        At 1 and above, skorch prints a line an epoch.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the split, the starting weights and the batches. No global generator is touched.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The trained net; `net_.module_` is the network alone, on scaled rows.
+    history_ : list of dict
+        One row an epoch with `train_loss` and `valid_loss`, mean squared errors in units of the
+        variance that the trend leaves.
+    n_iter_ : int
+        Epochs trained in the last call of `fit`.
+    trend_ : str
+        The trend in use.
+    spread_ : float
+        The spread of the Fourier features in use; 0.0 for none.
+    device_ : str
+        Where the network lies.
+    n_outputs_ : int
+        Number of targets.
+    n_features_in_ : int
+        Number of variables.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the variables, if `X` had any.
+
+    See Also
+    --------
+    sklearn_proxyopt.ProxyOptimizer : Finds the minimum of a proxy.
+
+    References
+    ----------
+    .. [1] Albreiki, Belayouni and Gupta, "On Using Deep Learning Proxies as Forward Models in
+       Optimization Problems", 2023.
+    .. [2] Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions in Low
+       Dimensional Domains", 2020.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_proxyopt import NeuralProxyRegressor
+    >>> X = np.linspace(-1, 1, 80).reshape(-1, 1)
+    >>> y = np.exp(X[:, 0])
+    >>> proxy = NeuralProxyRegressor(max_epochs=100, random_state=0).fit(X, y)
+    >>> bool(proxy.score(X, y) > 0.999)
+    True
+    >>> value, gradient = proxy.value_and_grad([[0.0]])
+    >>> gradient.shape
+    (1, 1)
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] = (128, 128),
+        *,
+        activation: str = "silu",
+        trend: str = "auto",
+        features: str | float | None = "auto",
+        n_frequencies: int = 128,
+        module: Callable[[int, int], Any] | None = None,
+        max_epochs: int | str = "auto",
+        batch_size: int | str = "auto",
+        learning_rate: float = 5e-3,
+        schedule: str = "one-cycle",
+        validation_fraction: float = 0.1,
+        patience: int | None = 50,
+        device: Any = "auto",
+        dtype: str = "float64",
+        warm_start: bool = False,
+        callbacks: list[Any] | None = None,
+        verbose: int = 0,
+        random_state: Any = None,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.trend = trend
+        self.features = features
+        self.n_frequencies = n_frequencies
+        self.module = module
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.device = device
+        self.dtype = dtype
+        self.warm_start = warm_start
+        self.callbacks = callbacks
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train the proxy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Evaluated rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights in the trend and in the loss; None weighs all rows alike.
+
+        Returns
+        -------
+        self
+            The fitted regressor.
+        """
+        import torch
+
+        from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
+        from sklearn_proxyopt.proxies._net import build_net
+        from sklearn_proxyopt.proxies._recipe import TrainingData
+
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        self._check_parameters()
+        dtype = resolve_dtype(self.dtype)
+        device = resolve_device(self.device, dtype)
+        weight = _check_sample_weight(sample_weight, len(X))
+        rng = as_generator(self.random_state)
+        seed = int(rng.integers(2**63))
+
+        used = weight > 0
+        X, weight = X[used], weight[used] / weight[used].mean()
+        targets = np.asarray(y, dtype=np.float64)[used].reshape(len(X), -1)
+        held_out, kept = self._split(len(X), rng)
+
+        continued = self.warm_start and hasattr(self, "net_")
+        if continued and targets.shape[1] != self.n_outputs_:
+            raise ValueError(
+                f"y must have the {self.n_outputs_} targets of the fit that warm_start goes on "
+                f"from; got {targets.shape[1]}."
+            )
+        self.n_outputs_ = targets.shape[1]
+        self._single_output = np.ndim(y) == 1
+        if not continued:
+            lower, upper = X[kept].min(axis=0), X[kept].max(axis=0)
+            self._center = (lower + upper) / 2
+            self._half_width = np.where(upper > lower, (upper - lower) / 2, 1.0)
+        data = TrainingData(
+            torch.from_numpy((X - self._center) / self._half_width),
+            torch.from_numpy(targets),
+            torch.from_numpy(weight),
+            torch.from_numpy(kept),
+            torch.from_numpy(held_out),
+        )
+        n_epochs, batch_size = self._plan(len(kept))
+        cuda_devices = list(range(torch.cuda.device_count()))
+        with torch.random.fork_rng(devices=cuda_devices), threads_for(batch_size):
+            torch.manual_seed(seed)
+            if not continued:
+                generator = torch.Generator().manual_seed(seed)
+                recipe = self._choose_recipe(data, n_epochs, batch_size, dtype, device, generator)
+                self._recipe, self.device_ = recipe, str(device)
+                self.trend_, self.spread_ = recipe.trend.name, recipe.spread
+                self.net_ = build_net(self._build_network(recipe, data), dtype, self.device_)
+            self._train(self._recipe.datasets(data, dtype, device), n_epochs, batch_size)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict values of the function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions in the units of `y`.
+        """
+        import torch
+
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        module = self.torch_module()
+        rows = torch.tensor(X, dtype=module.center.dtype)
+        with torch.no_grad(), threads_for(len(X)):
+            blocks = [module(block.to(self.device_)).cpu() for block in rows.split(_ROWS_PER_BLOCK)]
+        values = torch.cat(blocks).numpy().astype(np.float64, copy=False)
+        return values[:, 0] if self._single_output else values
+
+    def value_and_grad(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Predict values together with their gradients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        value : ndarray of shape (n_samples,)
+            Predictions.
+        gradient : ndarray of shape (n_samples, n_features)
+            Derivatives of each prediction with respect to its row, in units of `y` per unit of
+            `X`.
+
+        Raises
+        ------
+        ValueError
+            If the proxy has several targets.
+        """
+        import torch
+
+        check_is_fitted(self)
+        if self.n_outputs_ != 1:
+            raise ValueError(
+                f"y must have one target for a gradient of the proxy; got {self.n_outputs_}."
+            )
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        module = self.torch_module()
+        values, gradients = [], []
+        with threads_for(len(X)):
+            for block in torch.tensor(X, dtype=module.center.dtype).split(_ROWS_PER_BLOCK):
+                rows = block.to(self.device_).requires_grad_()
+                value = module(rows)[:, 0]
+                gradients.append(torch.autograd.grad(value.sum(), rows)[0].cpu())
+                values.append(value.detach().cpu())
+        return (
+            torch.cat(values).numpy().astype(np.float64, copy=False),
+            torch.cat(gradients).numpy().astype(np.float64, copy=False),
+        )
+
+    def torch_module(self) -> ProxyModule:
+        """Return the whole proxy as one differentiable torch module.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps float64 rows (n, n_features) in the user's units, on the device `device_`, to
+            predictions (n, n_outputs). On "mps", which has no float64, both are float32.
+        """
+        import torch
+
+        from sklearn_proxyopt.proxies._network import ProxyModule
+
+        check_is_fitted(self)
+        network = self.net_.module_
+        module = ProxyModule(
+            torch.from_numpy(self._center),
+            torch.from_numpy(self._half_width),
+            self._recipe.trend,
+            network,
+            self._recipe.scale,
+        )
+        if self.device_.startswith("mps"):
+            module = module.to(torch.float32)
+        return module.eval().to(self.device_)
+
+    def _check_parameters(self) -> None:
+        """Check what does not need the data."""
+        from sklearn_proxyopt.proxies._network import ACTIVATIONS
+        from sklearn_proxyopt.proxies._trend import TREND_NAMES
+
+        sizes = self.hidden_layer_sizes
+        if isinstance(sizes, str) or not np.iterable(sizes):
+            raise ValueError(f"hidden_layer_sizes must be a sequence of integers; got {sizes!r}.")
+        for size in sizes:
+            check_integer(size, "hidden_layer_sizes")
+        check_option(self.activation, "activation", ACTIVATIONS)
+        check_option(self.trend, "trend", ("auto", *TREND_NAMES))
+        if self.features is not None and self.features != "auto":
+            check_real(self.features, "features", minimum=0.0, include_minimum=False)
+        check_integer(self.n_frequencies, "n_frequencies")
+        if self.module is not None and not callable(self.module):
+            raise ValueError(f"module must be callable or None; got {self.module!r}.")
+        for name in ("max_epochs", "batch_size"):
+            if getattr(self, name) != "auto":
+                check_integer(getattr(self, name), name)
+        check_real(self.learning_rate, "learning_rate", minimum=0.0, include_minimum=False)
+        check_option(self.schedule, "schedule", SCHEDULES)
+        check_real(self.validation_fraction, "validation_fraction", minimum=0.0, maximum=0.9)
+        if self.patience is not None:
+            check_integer(self.patience, "patience")
+
+    def _split(
+        self, n_rows: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Draw the indices of the rows held out and of those kept for training."""
+        order = rng.permutation(n_rows)
+        n_held_out = round(self.validation_fraction * n_rows)
+        if n_rows < _MIN_ROWS_TO_HOLD_OUT:
+            n_held_out = 0
+        return order[:n_held_out], np.sort(order[n_held_out:])
+
+    def _plan(self, n_rows: int) -> tuple[int, int]:
+        """Settle the number of epochs and the batch size."""
+        if self.batch_size == "auto":
+            batch_size = n_rows if n_rows <= 128 else int(np.clip(n_rows // 16, 32, 512))
+        else:
+            batch_size = min(int(self.batch_size), n_rows)
+        if self.max_epochs == "auto":
+            n_batches = -(-n_rows // batch_size)
+            n_epochs = int(np.clip(-(-_N_STEPS // n_batches), 20, 500))
+        else:
+            n_epochs = int(self.max_epochs)
+        return n_epochs, batch_size
+
+    def _choose_recipe(
+        self,
+        data: TrainingData,
+        n_epochs: int,
+        batch_size: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        generator: torch.Generator,
+    ) -> Recipe:
+        """Choose trend and features; a short training of each settles what is left open."""
+        from sklearn_proxyopt.proxies._net import KeepBestWeights, RateSchedule, build_net
+        from sklearn_proxyopt.proxies._recipe import candidate_recipes
+
+        features = None if self.module is not None else self.features
+        recipes = candidate_recipes(data, self.trend, features, generator)
+        if len(recipes) == 1 or not len(data.held_out):
+            return recipes[0]
+        n_epochs = max(n_epochs // _PILOT_SHARE, 1)
+        n_steps = n_epochs * -(-len(data.kept) // batch_size)
+        losses = []
+        for recipe in recipes:
+            net = build_net(self._build_network(recipe, data), dtype, str(device))
+            best = KeepBestWeights(None)
+            callbacks = [RateSchedule("one-cycle", n_steps), best]
+            training, held_out = recipe.datasets(data, dtype, device)
+            net.train(training, held_out, self.learning_rate, n_epochs, batch_size, callbacks)
+            share = (recipe.scale / data.target_scale).square().mean()
+            losses.append(best.lowest_loss_ * float(share))
+        good = [loss <= _TIE * min(losses) for loss in losses]
+        return recipes[good.index(True)]
+
+    def _build_network(self, recipe: Recipe, data: TrainingData) -> torch.nn.Module:
+        """Build the user's module, or the dense network that the recipe asks for."""
+        from sklearn_proxyopt.proxies._network import DenseNetwork
+
+        n_features, n_outputs = data.rows.shape[1], data.targets.shape[1]
+        if self.module is not None:
+            network = self.module(n_features, n_outputs)
+            _check_module(network, data.rows, n_outputs)
+            return network
+        return DenseNetwork(
+            n_features,
+            n_outputs,
+            tuple(self.hidden_layer_sizes),
+            self.activation,
+            self.n_frequencies if recipe.spread else 0,
+            recipe.spread,
+        )
+
+    def _train(self, datasets: tuple[Any, Any], n_epochs: int, batch_size: int) -> None:
+        """Train the net, telling scikit-learn's callbacks of each epoch."""
+        from skorch.callbacks import PrintLog
+
+        from sklearn_proxyopt.proxies._net import KeepBestWeights, OnEpochEnd, RateSchedule
+
+        context = self._init_callback_context(max_subtasks=n_epochs)
+        context.call_on_fit_task_begin(estimator=self)
+
+        def tell(row: dict[str, Any]) -> bool:
+            epoch = context.subcontext(task_name=f"epoch {row['epoch']}")
+            epoch.call_on_fit_task_begin(estimator=self)
+            return epoch.call_on_fit_task_end(
+                estimator=self, reconstruction_attributes=self._fitted_attributes
+            )
+
+        training, held_out = datasets
+        n_batches = -(-len(training) // batch_size)
+        callbacks = list(self.callbacks or [])
+        callbacks.append(RateSchedule(self.schedule, n_epochs * n_batches))
+        if len(held_out):
+            callbacks.append(KeepBestWeights(self.patience))
+        if self.verbose:
+            callbacks.append(PrintLog())
+        callbacks.append(OnEpochEnd(tell))
+        n_epochs_before = len(self.net_.history) if self.net_.initialized_ else 0
+        self.net_.train(training, held_out, self.learning_rate, n_epochs, batch_size, callbacks)
+        self.history_ = list(self.net_.history)
+        self.n_iter_ = len(self.history_) - n_epochs_before
+        if not all(np.isfinite(row["train_loss"]) for row in self.history_):
+            raise ValueError(
+                f"learning_rate must be low enough for the training to converge; got "
+                f"{self.learning_rate!r}, with which the loss is no longer finite."
+            )
+        context.call_on_fit_task_end(
+            estimator=self, reconstruction_attributes=self._fitted_attributes
+        )
+
+    def _fitted_attributes(self) -> dict[str, Any]:
+        """Return what a copy of this estimator needs in order to predict."""
+        names = ("net_", "device_", "n_outputs_", "n_features_in_", "feature_names_in_")
+        private = ("_center", "_half_width", "_recipe", "_single_output")
+        return {name: vars(self)[name] for name in names + private if name in vars(self)}
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.single_output = True
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
+    """Return one weight a row."""
+    if sample_weight is None:
+        return np.ones(n_rows)
+    weight = check_array(
+        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
+    )
+    if weight.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight must have shape ({n_rows},), a weight a row; got {weight.shape}."
+        )
+    if (weight < 0).any() or not weight.any():
+        raise ValueError("sample_weight must be non-negative and not all zero.")
+    return weight
+
+
+def _check_module(network: Any, rows: torch.Tensor, n_outputs: int) -> None:
+    """Check that a user's module is one and gives an output a row, so that no loss broadcasts."""
+    import torch
+
+    if not isinstance(network, torch.nn.Module):
+        raise ValueError(f"module must return a torch.nn.Module; got {type(network).__name__}.")
+    parameters = list(network.parameters())
+    if not parameters:
+        raise ValueError("module must return a module with parameters to train; got none.")
+    sample = rows[:2].to(parameters[0].dtype)
+    training = network.training
+    with torch.no_grad():
+        shape = tuple(network.eval()(sample).shape)
+    network.train(training)
+    if shape != (len(sample), n_outputs):
+        raise ValueError(
+            f"module must map rows of shape ({len(sample)}, {rows.shape[1]}) to outputs of shape "
+            f"({len(sample)}, {n_outputs}); got {shape}."
+        )

@@ -1,0 +1,253 @@
+"""The trend: the part of a proxy that is linear in known functions, fitted in closed form.
+
+Networks learn slowly what a few hundred known functions hold exactly: a polynomial, or a sum of
+functions of one variable each. Such a trend is the mean function of universal kriging and the
+linear part of a generalised additive model; here it stands beside the network, which learns the
+remainder. Leave-one-out errors tell which trends may help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations_with_replacement
+from math import comb
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["TREND_NAMES", "AdditiveBasis", "PolynomialBasis", "Trend", "candidate_trends"]
+
+TREND_NAMES = ("constant", "linear", "quadratic", "cubic", "quartic", "additive")
+
+# Leave-one-out errors are taken on at most this many rows, and bases have at most this many
+# functions: both keep the choice below a second.
+_MAX_ROWS_FOR_CHOICE = 4000
+_MAX_FUNCTIONS = 1500
+_MAX_FREQUENCIES = 64
+_ROWS_PER_BLOCK = 8192
+_RIDGE = 1e-10
+# Up to the quadratic, a richer basis must lower the leave-one-out error by this share.
+_MINIMUM_GAIN = 0.05
+# Beyond the quadratic, one that lowers it to this share wins outright. One that gains less may
+# still harm, since the network must unlearn what it got wrong: training decides.
+_CLEAR_GAIN = 0.1
+_SIMPLE = TREND_NAMES[:3]
+
+
+class PolynomialBasis(nn.Module):
+    """Products of Legendre polynomials up to a total degree, on [-1, 1]^d.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of variables.
+    degree : int
+        The total degree.
+    """
+
+    columns: Tensor
+
+    def __init__(self, n_features: int, degree: int) -> None:
+        super().__init__()
+        self.n_features = n_features
+        self.degree = degree
+        # Each function is a product of `degree` columns of the table [1, P_1(x), ..., P_k(x)],
+        # filled up with the leading column of ones.
+        functions = []
+        for total in range(degree + 1):
+            for variables in combinations_with_replacement(range(n_features), total):
+                orders = [(j, variables.count(j)) for j in sorted(set(variables))]
+                factors = [1 + (order - 1) * n_features + j for j, order in orders]
+                functions.append(factors + [0] * (max(degree, 1) - len(factors)))
+        self.register_buffer("columns", torch.tensor(functions, dtype=torch.long))
+
+    @staticmethod
+    def count(n_features: int, degree: int) -> int:
+        """Return the number of functions."""
+        return comb(n_features + degree, degree)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the functions at rows of `x`, of shape (n, n_functions)."""
+        legendre = [torch.ones_like(x), x]
+        for k in range(1, self.degree):
+            legendre.append(((2 * k + 1) * x * legendre[k] - k * legendre[k - 1]) / (k + 1))
+        table = torch.cat([torch.ones_like(x[:, :1]), *legendre[1 : self.degree + 1]], dim=1)
+        product = table[:, self.columns[:, 0]]
+        for factor in self.columns.T[1:]:
+            product = product * table[:, factor]
+        return product
+
+
+class AdditiveBasis(nn.Module):
+    """Cosines of each variable by itself, beside a low-degree polynomial of all of them.
+
+    The cosines of frequencies 1/2, 1, 3/2, ... per width of the box span the functions of one
+    variable on an interval.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of variables.
+    n_frequencies : int
+        Number of cosines for each variable.
+    degree : int
+        Degree of the polynomial.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, n_features: int, n_frequencies: int, degree: int) -> None:
+        super().__init__()
+        self.polynomial = PolynomialBasis(n_features, degree)
+        frequencies = torch.pi / 2 * torch.arange(1, n_frequencies + 1, dtype=torch.float64)
+        self.register_buffer("frequencies", frequencies)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the functions at rows of `x`, of shape (n, n_functions)."""
+        cosines = torch.cos((x[:, :, None] + 1) * self.frequencies.to(x.dtype))
+        return torch.cat([self.polynomial(x), cosines.flatten(1)], dim=1)
+
+
+class Trend(nn.Module):
+    """A basis with its fitted coefficients.
+
+    Parameters
+    ----------
+    name : str
+        What the basis is called.
+    basis : torch.nn.Module
+        Maps (n, n_features) to (n, n_functions).
+    coefficients : Tensor of shape (n_functions, n_outputs)
+        The weights of the functions.
+    """
+
+    coefficients: Tensor
+
+    def __init__(self, name: str, basis: nn.Module, coefficients: Tensor) -> None:
+        super().__init__()
+        self.name = name
+        self.basis = basis
+        self.register_buffer("coefficients", coefficients)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the trend at rows of `x`, of shape (n, n_outputs)."""
+        return self.basis(x) @ self.coefficients
+
+
+def _candidates(
+    n_features: int, n_rows: int
+) -> list[tuple[str, Callable[[], nn.Module]]]:
+    """List the bases that the number of rows can carry, the simplest first."""
+    limit = min(n_rows // 2, _MAX_FUNCTIONS)
+    bases: list[tuple[str, Callable[[], nn.Module]]] = []
+    for degree, name in enumerate(TREND_NAMES[:5]):
+        if degree == 0 or PolynomialBasis.count(n_features, degree) <= limit:
+            bases.append((name, lambda degree=degree: PolynomialBasis(n_features, degree)))
+    for degree in (2, 1):
+        spare = min(limit, n_rows // 3) - PolynomialBasis.count(n_features, degree)
+        n_frequencies = min(spare // n_features, _MAX_FREQUENCIES)
+        if n_frequencies >= 4:
+            bases.append(
+                ("additive", lambda k=n_frequencies, m=degree: AdditiveBasis(n_features, k, m))
+            )
+            break
+    return bases
+
+
+def _gram(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Add up the normal equations over blocks of rows."""
+    gram, moment = torch.tensor(0.0), torch.tensor(0.0)
+    for block in torch.arange(len(x)).split(_ROWS_PER_BLOCK):
+        functions = basis(x[block])
+        weighted = functions * weight[block, None]
+        gram = gram + weighted.T @ functions
+        moment = moment + weighted.T @ y[block]
+    ridge = _RIDGE * gram.diagonal().mean()
+    return gram + ridge * torch.eye(len(gram), dtype=gram.dtype), moment
+
+
+def _leave_one_out_error(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> float:
+    """Return the root mean square of the errors at rows left out, from one fit.
+
+    The error of row i is e_i / (1 - h_ii), with e the residual of the full fit and h_ii the
+    leverage (Allen 1974, the PRESS statistic).
+    """
+    gram, moment = _gram(basis, x, y, weight)
+    factor = torch.linalg.cholesky(gram)
+    functions = basis(x)
+    residual = y - functions @ torch.cholesky_solve(moment, factor)
+    whitened = torch.linalg.solve_triangular(factor, functions.T, upper=False)
+    leverage = weight * whitened.square().sum(dim=0)
+    error = residual / (1.0 - leverage).clamp_min(1e-6)[:, None]
+    return float((weight[:, None] * error.square()).mean().sqrt())
+
+
+def _promising(x: Tensor, y: Tensor, weight: Tensor, generator: torch.Generator) -> list[str]:
+    """Name the bases that leave-one-out errors leave in question, the simplest first."""
+    rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE]
+    scale = y.std(dim=0, correction=0).clamp_min(torch.finfo(y.dtype).tiny)
+    x, y, weight = x[rows], y[rows] / scale, weight[rows]
+    errors: dict[str, float] = {}
+    for name, make in _candidates(x.shape[1], len(x)):
+        try:
+            errors[name] = _leave_one_out_error(make(), x, y, weight)
+        except torch.linalg.LinAlgError:
+            continue
+    simple = "constant"
+    for name in _SIMPLE:
+        if errors.get(name, torch.inf) < (1.0 - _MINIMUM_GAIN) * errors.get(simple, torch.inf):
+            simple = name
+    base = errors.get(simple, torch.inf)
+    rich = {name: error for name, error in errors.items() if name not in _SIMPLE}
+    clear = [name for name, error in rich.items() if error < _CLEAR_GAIN * base]
+    if clear:
+        return [min(clear, key=rich.__getitem__)]
+    in_question = [name for name, error in rich.items() if error < (1.0 - _MINIMUM_GAIN) * base]
+    polynomials = [name for name in in_question if name != "additive"]
+    if len(polynomials) > 1:
+        in_question.remove(max(polynomials, key=rich.__getitem__))
+    return [simple, *in_question]
+
+
+def candidate_trends(
+    name: str, x: Tensor, y: Tensor, weight: Tensor, generator: torch.Generator
+) -> list[Trend]:
+    """Fit the trends to choose from, by weighted least squares.
+
+    Parameters
+    ----------
+    name : str
+        One of `TREND_NAMES`, or "auto" for those that leave-one-out errors leave in question.
+    x : Tensor of shape (n, n_features)
+        Rows scaled to [-1, 1].
+    y : Tensor of shape (n, n_outputs)
+        Targets.
+    weight : Tensor of shape (n,)
+        Weights with mean one.
+    generator : torch.Generator
+        Draws the rows on which the errors are taken.
+
+    Returns
+    -------
+    list of Trend
+        One to three fitted trends, the simplest first.
+
+    Raises
+    ------
+    ValueError
+        If the named basis has more functions than the rows can carry.
+    """
+    available = dict(_candidates(x.shape[1], len(x)))
+    if name != "auto" and name not in available:
+        listed = ", ".join(repr(known) for known in available)
+        raise ValueError(
+            f"trend must be one that the {len(x)} training rows of {x.shape[1]} variables can "
+            f"carry ({listed}); got {name!r}."
+        )
+    names = _promising(x, y, weight, generator) if name == "auto" else [name]
+    trends = []
+    for chosen in names:
+        basis = available[chosen]()
+        gram, moment = _gram(basis, x, y, weight)
+        trends.append(Trend(chosen, basis, torch.linalg.solve(gram, moment)))
+    return trends

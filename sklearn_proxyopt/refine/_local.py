@@ -1,0 +1,273 @@
+"""Local descent on the true function from the proxy's best points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult, minimize
+
+from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._validation import check_integer, check_option, check_real
+
+__all__ = ["LocalRefinement"]
+
+METHODS = ("COBYQA", "L-BFGS-B", "Nelder-Mead")
+# Points nearer to one another than this, in the unit cube, start the same descent.
+_SAME_START = 1e-3
+
+
+class LocalRefinement(BoxEstimator):
+    """Descend on the true function within a number of evaluations.
+
+    The candidates are evaluated first. The first descent starts from the lowest point known, the
+    others from the next ones, until the evaluations or the descents are used up.
+
+    Parameters
+    ----------
+    method : {"COBYQA", "L-BFGS-B", "Nelder-Mead"}, default="COBYQA"
+        How to descend, by `scipy.optimize.minimize`. "COBYQA" builds quadratic models from the
+        values alone, a row at a time; it needs the fewest evaluations and bears kinks and noise.
+        "L-BFGS-B" takes gradients by forward differences, n_features + 1 rows at a time, which
+        can be evaluated side by side. "Nelder-Mead" moves a simplex.
+    max_evaluations : int, default=200
+        True evaluations at most, those of the candidates included.
+    n_candidates : int, default=5
+        How many of the proxy's low points are evaluated at most.
+    n_descents : int, default=2
+        How many descents at most.
+    tolerance : float, default=1e-7
+        A descent by COBYQA or Nelder-Mead ends when its steps are smaller than this share of the
+        box's width; L-BFGS-B ends when values no longer change.
+    initial_step : float, default=0.02
+        First step of COBYQA and Nelder-Mead as a share of the box's width.
+    difference : float, default=1e-6
+        Step of the forward differences as a share of the box's width. A simulator that is exact
+        to fewer than about ten digits needs a larger one.
+
+    Attributes
+    ----------
+    bounds_ : ndarray of shape (n_features, 2)
+        The box read by `fit`, if it was called.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.problems import Rosenbrock
+    >>> from sklearn_proxyopt.refine import LocalRefinement
+    >>> problem = Rosenbrock(n_dims=2)
+    >>> result = LocalRefinement().refine(problem, [[0.8, 0.7]], problem.bounds)
+    >>> bool(result.fun < 1e-8), result.nfev <= 200
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        method: str = "COBYQA",
+        *,
+        max_evaluations: int = 200,
+        n_candidates: int = 5,
+        n_descents: int = 2,
+        tolerance: float = 1e-7,
+        initial_step: float = 0.02,
+        difference: float = 1e-6,
+    ) -> None:
+        self.method = method
+        self.max_evaluations = max_evaluations
+        self.n_candidates = n_candidates
+        self.n_descents = n_descents
+        self.tolerance = tolerance
+        self.initial_step = initial_step
+        self.difference = difference
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        check_option(self.method, "method", METHODS)
+        check_integer(self.max_evaluations, "max_evaluations")
+        check_integer(self.n_candidates, "n_candidates")
+        check_integer(self.n_descents, "n_descents")
+        for name in ("initial_step", "difference", "tolerance"):
+            check_real(getattr(self, name), name, minimum=0.0, maximum=0.5, include_minimum=False)
+
+    def refine(
+        self,
+        fun: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        candidates: ArrayLike,
+        bounds: ArrayLike | None = None,
+        *,
+        incumbent: tuple[ArrayLike, float] | None = None,
+    ) -> OptimizeResult:
+        """Descend from the candidates.
+
+        Parameters
+        ----------
+        fun : callable
+            The true function, (n, n_features) to (n,); NaN where an evaluation fails.
+        candidates : array-like of shape (n, n_features)
+            Points to evaluate first, the most promising first.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box. None takes the one read by `fit`.
+        incumbent : tuple of array-like of shape (n_features,) and float, default=None
+            The best row known so far and its value.
+
+        Returns
+        -------
+        scipy.optimize.OptimizeResult
+            `x`, `fun` (the lowest seen, the incumbent included), `nfev` (rows asked for), `nit`
+            (descents), `success`, `message`, and `candidate_values` of shape (n_evaluated,).
+        """
+        self.check_parameters()
+        box = self._resolve_bounds(bounds)
+        truth = _LimitedFunction(fun, box, self.max_evaluations)
+        n_evaluated = min(self.n_candidates, self.max_evaluations)
+        rows = np.clip(to_unit_cube(np.atleast_2d(candidates), box), 0.0, 1.0)[:n_evaluated]
+        candidate_values = truth(rows)
+        starts = list(zip(candidate_values, rows, strict=True))
+        if incumbent is not None:
+            row = np.clip(to_unit_cube(np.asarray(incumbent[0], dtype=np.float64), box), 0.0, 1.0)
+            starts.append((float(incumbent[1]), row))
+            truth.note(row, float(incumbent[1]))
+        starts = sorted((start for start in starts if np.isfinite(start[0])), key=lambda s: s[0])
+
+        n_descents = 0
+        ends: list[NDArray[np.float64]] = []
+        for _, start in starts:
+            near = [np.abs(start - end).max() < _SAME_START for end in ends]
+            if truth.n_left == 0 or n_descents == self.n_descents:
+                break
+            if any(near):
+                continue
+            n_descents += 1
+            ends += [start, self._descend(truth, start)]
+        spent = truth.n_left == 0
+        found = truth.x is not None
+        return OptimizeResult(
+            x=from_unit_cube(truth.x, box) if found else None,
+            fun=truth.lowest,
+            nfev=truth.n_evaluations,
+            nit=n_descents,
+            success=found,
+            message=(
+                f"Refinement used all of its {self.max_evaluations} evaluations."
+                if spent
+                else f"Refinement converged after {truth.n_evaluations} evaluations."
+            )
+            if found
+            else "Every candidate failed.",
+            candidate_values=candidate_values,
+        )
+
+    def _descend(
+        self, truth: _LimitedFunction, start: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Run the method from one start; return where it ended."""
+        truth.begin(start)
+        descents = {
+            "COBYQA": self._cobyqa,
+            "L-BFGS-B": self._lbfgsb,
+            "Nelder-Mead": self._nelder_mead,
+        }
+        with suppress(_EndOfDescent):
+            descents[self.method](truth, start)
+        return truth.local_x
+
+    def _lbfgsb(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> None:
+        offsets = np.eye(len(start)) * self.difference
+
+        def value_and_gradient(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            # Differences are taken into the cube.
+            signs = np.where(u + self.difference > 1.0, -1.0, 1.0)
+            values = truth(np.vstack([u, u + signs[:, None] * offsets]))
+            if not np.isfinite(values).all():
+                raise _EndOfDescent
+            return float(values[0]), (values[1:] - values[0]) / (signs * self.difference)
+
+        minimize(
+            value_and_gradient,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * len(start),
+            options={"maxfun": truth.n_left, "ftol": 1e-15, "gtol": 0.0},
+        )
+
+    def _nelder_mead(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> None:
+        step = self.initial_step
+        signs = np.where(start + step > 1.0, -1.0, 1.0)
+        minimize(
+            truth.value,
+            start,
+            method="Nelder-Mead",
+            bounds=[(0.0, 1.0)] * len(start),
+            options={
+                "initial_simplex": np.vstack([start, start + np.diag(signs * step)]),
+                "maxfev": truth.n_left,
+                "xatol": self.tolerance,
+                # Only the size of the simplex ends the search, not the user's units of value.
+                "fatol": np.inf,
+                "adaptive": len(start) > 4,
+            },
+        )
+
+    def _cobyqa(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> None:
+        minimize(
+            truth.value,
+            start,
+            method="COBYQA",
+            bounds=[(0.0, 1.0)] * len(start),
+            options={
+                "maxfev": truth.n_left,
+                "initial_tr_radius": self.initial_step,
+                "final_tr_radius": self.tolerance,
+            },
+        )
+
+
+class _EndOfDescent(Exception):
+    """The evaluations are used up, or a gradient cannot be taken."""
+
+
+class _LimitedFunction:
+    """The true function in the unit cube, with a limit, that remembers its lowest points."""
+
+    def __init__(self, fun: Callable[..., Any], box: NDArray[np.float64], limit: int) -> None:
+        self._fun = fun
+        self._box = box
+        self._limit = limit
+        self.n_evaluations = 0
+        self.x: NDArray[np.float64] | None = None
+        self.lowest = np.inf
+        self.local_x = np.empty(0)
+        self._local_lowest = np.inf
+
+    @property
+    def n_left(self) -> int:
+        return self._limit - self.n_evaluations
+
+    def begin(self, start: NDArray[np.float64]) -> None:
+        """Begin a descent, whose own lowest point is kept apart."""
+        self.local_x, self._local_lowest = start, np.inf
+
+    def note(self, u: NDArray[np.float64], value: float) -> None:
+        """Take a point into account that was evaluated elsewhere."""
+        if value < self.lowest:
+            self.x, self.lowest = u.copy(), float(value)
+        if self.local_x.size and value < self._local_lowest:
+            self.local_x, self._local_lowest = u.copy(), float(value)
+
+    def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.n_left < len(rows):
+            raise _EndOfDescent
+        rows = np.clip(rows, 0.0, 1.0)
+        self.n_evaluations += len(rows)
+        values = self._fun(from_unit_cube(rows, self._box))
+        for u, value in zip(rows, values, strict=True):
+            self.note(u, value)
+        return values
+
+    def value(self, u: NDArray[np.float64]) -> float:
+        """Return the value of one point; +inf where the evaluation failed."""
+        value = float(self(u[None])[0])
+        return value if np.isfinite(value) else np.inf

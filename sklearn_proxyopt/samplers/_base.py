@@ -1,0 +1,118 @@
+"""What a sampler owes: a design inside a box, and the rows of a table nearest to one."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
+from sklearn.utils.validation import check_array
+
+from sklearn_proxyopt._box import BoxEstimator, bounds_of_rows, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._validation import as_generator, check_integer
+
+__all__ = ["BaseSampler"]
+
+
+class BaseSampler(BoxEstimator):
+    """Base of all samplers.
+
+    A subclass has the parameters `n_samples` and `random_state` and owes one method,
+    `_sample_unit(n_samples, n_features, rng)`, which returns `n_samples` points of the unit cube;
+    one whose design does not fill the box, such as a Gaussian, overrides `_sample_box` instead.
+    """
+
+    n_samples: int
+    random_state: Any
+
+    @abstractmethod
+    def _sample_unit(
+        self, n_samples: int, n_features: int, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Return points of the unit cube, of shape (n_samples, n_features)."""
+
+    def _sample_box(
+        self, n_samples: int, bounds: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Return points of the box, of shape (n_samples, n_features)."""
+        return from_unit_cube(self._sample_unit(n_samples, len(bounds), rng), bounds)
+
+    def sample(self, bounds: ArrayLike | None = None) -> NDArray[np.float64]:
+        """Draw a design.
+
+        Parameters
+        ----------
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box. None takes the one read by `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+            Points inside the box, in the units of `bounds`.
+        """
+        box = self._resolve_bounds(bounds)
+        n_samples = check_integer(self.n_samples, "n_samples")
+        return self._sample_box(n_samples, box, as_generator(self.random_state))
+
+    def select(self, X: ArrayLike, bounds: ArrayLike | None = None) -> NDArray[np.intp]:
+        """Pick the rows of a table that lie nearest to a design.
+
+        Each design point, in order, takes the nearest row that is still free, with distances
+        measured in the unit cube.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            The pool of rows.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box. None takes the one read by `fit`, or else that of the rows of `X`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Indices of distinct rows.
+
+        Raises
+        ------
+        ValueError
+            If `X` has fewer rows than the design has points.
+        """
+        X = check_array(X, dtype=np.float64)
+        if bounds is None and not hasattr(self, "bounds_"):
+            box = bounds_of_rows(X)
+        else:
+            box = self._resolve_bounds(bounds, X.shape[1])
+        design = to_unit_cube(self.sample(box), box)
+        if len(design) > len(X):
+            raise ValueError(
+                f"n_samples must not exceed the {len(X)} rows of X to select from; "
+                f"got {len(design)}."
+            )
+        return _nearest_free_rows(design, to_unit_cube(X, box))
+
+
+def _nearest_free_rows(
+    design: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Give each design point the nearest row that no earlier point has taken."""
+    tree = cKDTree(rows)
+    free = np.ones(len(rows), dtype=bool)
+    chosen = np.empty(len(design), dtype=np.intp)
+    open_points = np.arange(len(design))
+    n_neighbors = min(8, len(rows))
+    while open_points.size:
+        neighbors = tree.query(design[open_points], k=n_neighbors)[1]
+        neighbors = neighbors.reshape(open_points.size, n_neighbors)
+        unserved = []
+        for point, candidates in zip(open_points, neighbors, strict=True):
+            available = candidates[free[candidates]]
+            if available.size:
+                chosen[point] = available[0]
+                free[available[0]] = False
+            else:
+                unserved.append(point)
+        open_points = np.array(unserved, dtype=np.intp)
+        n_neighbors = min(4 * n_neighbors, len(rows))
+    return chosen

@@ -1,0 +1,57 @@
+"""Every public name is documented in full, as numpydoc understands it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+from numpydoc.validate import validate
+
+import sklearn_proxyopt
+
+LEFT_OUT = {
+    "ES01",  # one summary line is often enough
+    "EX01",  # a method is shown by the example of its class
+    "SA01",  # See Also only where it leads somewhere
+    "SA04",
+    "YD01",
+    "GL08",  # reported by ruff, which knows overridden methods
+}
+
+
+def public_rooms():
+    yield sklearn_proxyopt.__name__
+    for module in pkgutil.iter_modules(sklearn_proxyopt.__path__):
+        if not module.name.startswith("_"):
+            yield f"{sklearn_proxyopt.__name__}.{module.name}"
+
+
+def public_objects():
+    """Yield the dotted names of public classes, their own methods, and functions."""
+    seen = set()
+    for room in public_rooms():
+        module = importlib.import_module(room)
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isroutine(value) and value not in seen:
+                seen.add(value)
+                yield f"{room}.{name}"
+            elif inspect.isclass(value) and value not in seen:
+                seen.add(value)
+                yield f"{room}.{name}"
+                for method, member in vars(value).items():
+                    if not method.startswith("_") and inspect.isfunction(member):
+                        yield f"{room}.{name}.{method}"
+
+
+@pytest.mark.parametrize("name", public_objects())
+def test_the_docstring_is_complete(name):
+    errors = [f"{code}: {text}" for code, text in validate(name)["errors"] if code not in LEFT_OUT]
+    assert errors == []
+
+
+@pytest.mark.parametrize("room", public_rooms())
+def test_the_room_says_what_it_is_for(room):
+    assert importlib.import_module(room).__doc__

@@ -1,0 +1,185 @@
+"""The package as a whole: what an import does, and which room may import which."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import sklearn_proxyopt
+
+PACKAGE = Path(sklearn_proxyopt.__file__).parent
+ROOT = PACKAGE.parent
+
+FLOORS = {
+    "_validation": 0,
+    "_box": 0,
+    "_global_random": 0,
+    "_threads": 0,
+    "exceptions": 0,
+    "problems": 1,
+    "evaluation": 2,
+    "samplers": 3,
+    "proxies": 4,
+    "optimizers": 4,
+    "refine": 5,
+    "model_selection": 6,
+    "_proxy_optimizer": 7,
+}
+ROOMS_OF_FLOOR_0 = {room for room, floor in FLOORS.items() if floor == 0}
+
+IMPORT_AND_REPORT = """
+import json, logging, random, sys
+import numpy as np
+import torch
+
+def handlers():
+    loggers = [logging.getLogger(), *(
+        logger for logger in logging.Logger.manager.loggerDict.values()
+        if isinstance(logger, logging.Logger)
+    )]
+    return sorted((logger.name, id(handler)) for logger in loggers for handler in logger.handlers)
+
+def random_states():
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "numpy": repr((kind, keys.tolist(), position, has_gauss, cached)),
+        "random": repr(random.getstate()),
+        "torch": repr(torch.random.get_rng_state().tolist()),
+    }
+
+logging.getLogger().addHandler(logging.StreamHandler())
+logging.getLogger("user").addHandler(logging.NullHandler())
+handlers_before, states_before = handlers(), random_states()
+import sklearn_proxyopt
+for room in sys.argv[1:]:
+    __import__("sklearn_proxyopt." + room)
+handlers_after, states_after = handlers(), random_states()
+print(json.dumps({
+    "handlers_before": handlers_before,
+    "handlers_after": handlers_after,
+    "changed_generators": [k for k in states_before if states_before[k] != states_after[k]],
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+}))
+"""
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def room_of(module: str) -> str | None:
+    """Return the part of the name below the package, or None for the package itself."""
+    return module.split(".")[1] if "." in module else None
+
+
+def imports_of(module: str) -> set[str]:
+    """Return the modules of the package that a module imports, wherever in its text."""
+    path = MODULES[module]
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(above if node.level else []), *filter(None, [node.module])])
+            below = [f"{base}.{alias.name}" for alias in node.names]
+            names = [name if name in MODULES else base for name in below]
+        else:
+            continue
+        found.update(name for name in names if name.partition(".")[0] == PACKAGE.name)
+    return found
+
+
+def may_import(module: str, target: str) -> bool:
+    room, target_room = room_of(module), room_of(target)
+    if room is None:
+        return True
+    if target_room is None:
+        return False
+    both_at_the_bottom = {room, target_room} <= ROOMS_OF_FLOOR_0
+    return room == target_room or both_at_the_bottom or FLOORS[target_room] < FLOORS[room]
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory):
+    """Import every room in a fresh interpreter, inside an empty read-only directory."""
+    directory = tmp_path_factory.mktemp("empty")
+    directory.chmod(0o555)
+    rooms = sorted({room for module in MODULES if (room := room_of(module))})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_AND_REPORT, *rooms],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    report["files"] = [path.name for path in directory.iterdir()]
+    return report
+
+
+def test_importing_creates_no_file(imported):
+    assert imported["files"] == []
+
+
+def test_importing_leaves_every_logging_handler_in_place(imported):
+    assert imported["handlers_after"] == imported["handlers_before"]
+
+
+def test_importing_leaves_the_global_generators_untouched(imported):
+    assert imported["changed_generators"] == []
+
+
+@pytest.mark.parametrize("library", ["matplotlib", "pyswarms", "dask", "distributed", "pandas"])
+def test_importing_does_not_bring(imported, library):
+    assert library not in imported["modules"]
+
+
+def test_the_version_is_that_of_the_installed_distribution():
+    assert sklearn_proxyopt.__version__ == version("sklearn_proxyopt")
+
+
+@pytest.mark.parametrize("name", sklearn_proxyopt.__all__)
+def test_the_top_level_offers(name):
+    assert hasattr(sklearn_proxyopt, name)
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room_of(name)])
+def test_every_room_has_a_floor(module):
+    assert room_of(module) in FLOORS
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_go_only_down_the_floors(module):
+    upwards = sorted(name for name in imports_of(module) if not may_import(module, name))
+    assert upwards == []
+
+
+def test_no_imports_run_in_a_circle():
+    graph = {module: imports_of(module) - {module} for module in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
+
+
+def test_the_hooks_use_the_ruff_of_the_constraints():
+    constraint = re.search(
+        r"^ruff==(.+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"ruff==([\d.]+)", hooks)) == {constraint[1]}
