@@ -1,6 +1,9 @@
 """Settings of the Sphinx build."""
 
+import re
 from importlib.metadata import version as version_of
+
+import sklearn_proxyopt
 
 project = "sklearn_proxyopt"
 author = "sklearn_proxyopt developers"
@@ -20,11 +23,12 @@ extensions = [
 templates_path = ["_templates"]
 exclude_patterns = ["_build"]
 default_role = "literal"
-nitpicky = False
+toc_object_entries_show_parents = "hide"
 
 autosummary_generate = True
 autosummary_imported_members = True
 autosummary_ignore_module_all = False
+autosummary_context = {"top_level": sklearn_proxyopt.__all__, "package": project}
 autodoc_typehints = "none"
 autodoc_default_options = {
     # what every estimator has from scikit-learn is documented there
@@ -64,3 +68,19 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
+
+
+def mend_docstring(app, what, name, obj, options, lines):
+    """Escape trailing underscores in types, and unlink the labels of scikit-learn's own pages."""
+    inherited = (getattr(obj, "__module__", None) or "").startswith("sklearn.")
+    for number, line in enumerate(lines):
+        if line.lstrip().startswith("**"):
+            line = re.sub(r"_(?=[,)])", r"\\_", line)
+        if inherited:
+            line = re.sub(r":ref:`([^<`]+?)\s*<[^>]+>`", r"\1", line)
+        lines[number] = line
+
+
+def setup(app):
+    # after numpydoc, whose priority is 500
+    app.connect("autodoc-process-docstring", mend_docstring, priority=600)

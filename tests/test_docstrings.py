@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Iterator
 
 import pytest
 from numpydoc.validate import validate
@@ -21,14 +22,14 @@ LEFT_OUT = {
 }
 
 
-def public_rooms():
+def public_rooms() -> Iterator[str]:
     yield sklearn_proxyopt.__name__
     for module in pkgutil.iter_modules(sklearn_proxyopt.__path__):
         if not module.name.startswith("_"):
             yield f"{sklearn_proxyopt.__name__}.{module.name}"
 
 
-def public_objects():
+def public_objects() -> Iterator[str]:
     """Yield the dotted names of public classes, their own methods, and functions."""
     seen = set()
     for room in public_rooms():
@@ -46,12 +47,12 @@ def public_objects():
                         yield f"{room}.{name}.{method}"
 
 
-@pytest.mark.parametrize("name", public_objects())
+@pytest.mark.parametrize("name", list(public_objects()))
 def test_the_docstring_is_complete(name):
     errors = [f"{code}: {text}" for code, text in validate(name)["errors"] if code not in LEFT_OUT]
     assert errors == []
 
 
-@pytest.mark.parametrize("room", public_rooms())
+@pytest.mark.parametrize("room", list(public_rooms()))
 def test_the_room_says_what_it_is_for(room):
     assert importlib.import_module(room).__doc__

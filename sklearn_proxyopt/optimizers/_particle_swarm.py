@@ -1,0 +1,202 @@
+"""Particle swarm optimization, by pyswarms."""
+
+from __future__ import annotations
+
+import logging.config
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._global_random import BorrowedStream
+from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt.optimizers._base import (
+    BaseOptimizer,
+    SearchCallback,
+    UnitCubeFunction,
+    report,
+)
+from sklearn_proxyopt.optimizers._candidates import distinct_minima
+
+__all__ = ["ParticleSwarm"]
+
+# Particles start with a velocity of at most this share of the box's width.
+_FIRST_VELOCITY = 0.25
+# A gain smaller than this share of the spread of the first values counts as none.
+_SMALLEST_GAIN = 1e-10
+
+
+class ParticleSwarm(BaseOptimizer):
+    """A swarm of particles drawn to their own best points and to that of all.
+
+    v <- inertia v + cognitive r_1 (own best - x) + social r_2 (best of all - x), then x <- x + v,
+    with r_1 and r_2 uniform in [0, 1] for each variable. All particles are evaluated in one call.
+
+    Parameters
+    ----------
+    n_particles : int, default=100
+        Number of particles.
+    n_iterations : int, default=300
+        Most moves of the swarm.
+    inertia : float, default=0.7298
+        Share of the velocity that is kept. With the next two, the default is Clerc and Kennedy's
+        constriction, under which a swarm converges. The published study [3]_ has 0.9, 0.5, 0.3.
+    cognitive : float, default=1.49618
+        Pull to a particle's own best point.
+    social : float, default=1.49618
+        Pull to the best point of all.
+    boundary : {"reflective", "nearest", "periodic"}, default="reflective"
+        Where a particle goes that leaves the box: mirrored back, stopped at the side, or in again
+        at the opposite side, which suits no ordinary variable but is pyswarms' default.
+    n_iter_no_change : int or None, default=60
+        Stop after this many moves without a lower value; None makes them all.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the swarm and its moves. The global generators, which pyswarms draws from, are put
+        back as they were.
+
+    Attributes
+    ----------
+    bounds_ : ndarray of shape (n_features, 2)
+        The box read by `fit`, if it was called.
+
+    References
+    ----------
+    .. [1] Kennedy and Eberhart, "Particle Swarm Optimization", 1995.
+    .. [2] Clerc and Kennedy, "The Particle Swarm: Explosion, Stability, and Convergence in a
+       Multidimensional Complex Space", 2002.
+    .. [3] Albreiki, Belayouni and Gupta, "On Using Deep Learning Proxies as Forward Models in
+       Optimization Problems", 2023.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.optimizers import ParticleSwarm
+    >>> from sklearn_proxyopt.problems import Rastrigin
+    >>> problem = Rastrigin(n_dims=2)
+    >>> result = ParticleSwarm(random_state=0).minimize(problem, problem.bounds)
+    >>> bool(result.fun < 1e-6)
+    True
+    """
+
+    def __init__(
+        self,
+        n_particles: int = 100,
+        n_iterations: int = 300,
+        *,
+        inertia: float = 0.7298,
+        cognitive: float = 1.49618,
+        social: float = 1.49618,
+        boundary: str = "reflective",
+        n_iter_no_change: int | None = 60,
+        random_state: Any = None,
+    ) -> None:
+        self.n_particles = n_particles
+        self.n_iterations = n_iterations
+        self.inertia = inertia
+        self.cognitive = cognitive
+        self.social = social
+        self.boundary = boundary
+        self.n_iter_no_change = n_iter_no_change
+        self.random_state = random_state
+
+    def _search(
+        self,
+        fun: UnitCubeFunction,
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+        callback: SearchCallback | None,
+    ) -> OptimizeResult:
+        n_particles = check_integer(self.n_particles, "n_particles")
+        n_iterations = check_integer(self.n_iterations, "n_iterations")
+        for name in ("inertia", "cognitive", "social"):
+            check_real(getattr(self, name), name, minimum=0.0)
+        boundary = _BOUNDARIES[check_option(self.boundary, "boundary", _BOUNDARIES)]
+        patience = np.inf
+        if self.n_iter_no_change is not None:
+            patience = check_integer(self.n_iter_no_change, "n_iter_no_change")
+
+        backend = _import_backend()
+        shape = (n_particles, len(fun.bounds))
+        position = rng.random(shape)
+        if x0 is not None:
+            position[: len(x0)] = x0[:n_particles]
+        swarm = backend.swarms.Swarm(
+            position=position,
+            velocity=rng.uniform(-_FIRST_VELOCITY, _FIRST_VELOCITY, shape),
+            options={"w": self.inertia, "c1": self.cognitive, "c2": self.social},
+        )
+        swarm.pbest_pos = position.copy()
+        swarm.pbest_cost = fun(position)
+        finite = swarm.pbest_cost[np.isfinite(swarm.pbest_cost)]
+        gain = _SMALLEST_GAIN * float(np.std(finite)) if len(finite) else 0.0
+
+        stream = BorrowedStream(rng)
+        lowest, n_fruitless, nit = np.inf, 0, 0
+        message = f"Made all of its {n_iterations} moves."
+        while nit < n_iterations:
+            leader = int(np.argmin(swarm.pbest_cost))
+            swarm.best_pos, swarm.best_cost = swarm.pbest_pos[leader], swarm.pbest_cost[leader]
+            with stream.borrowed():
+                swarm.velocity = backend.operators.compute_velocity(swarm, None, _unchanged)
+            swarm.position = backend.operators.compute_position(swarm, (0.0, 1.0), boundary)
+            swarm.current_cost = fun(swarm.position)
+            swarm.pbest_pos, swarm.pbest_cost = backend.operators.compute_pbest(swarm)
+            nit += 1
+            best = int(np.argmin(swarm.pbest_cost))
+            value = float(swarm.pbest_cost[best])
+            n_fruitless = 0 if value < lowest - gain else n_fruitless + 1
+            lowest = min(lowest, value)
+            if report(callback, fun, swarm.pbest_pos[best], value, nit):
+                message = "Stopped by the callback."
+                break
+            if n_fruitless >= patience:
+                message = f"No lower value in {self.n_iter_no_change} moves."
+                break
+        points, values = distinct_minima(swarm.pbest_pos, swarm.pbest_cost)
+        found = bool(np.isfinite(values[0]))
+        return OptimizeResult(
+            x=points[0],
+            fun=float(values[0]),
+            nit=nit,
+            success=found,
+            message=message if found else "No finite value was found.",
+            x_candidates=points,
+            fun_candidates=values,
+        )
+
+
+def _unchanged(velocity: NDArray[np.float64], clamp: Any, **kwargs: Any) -> NDArray[np.float64]:
+    return velocity
+
+
+def _reflect(position: NDArray[np.float64], bounds: Any) -> NDArray[np.float64]:
+    folded = np.mod(position, 2.0)
+    return np.minimum(folded, 2.0 - folded)
+
+
+def _stop_at_side(position: NDArray[np.float64], bounds: Any) -> NDArray[np.float64]:
+    return np.clip(position, 0.0, 1.0)
+
+
+def _enter_opposite(position: NDArray[np.float64], bounds: Any) -> NDArray[np.float64]:
+    outside = (position < 0.0) | (position > 1.0)
+    return np.where(outside, np.mod(position, 1.0), position)
+
+
+_BOUNDARIES = {
+    "reflective": _reflect,
+    "nearest": _stop_at_side,
+    "periodic": _enter_opposite,
+}
+
+
+def _import_backend() -> ModuleType:
+    """Import pyswarms without letting it set up logging, which writes a file where it runs."""
+    configure = logging.config.dictConfig
+    logging.config.dictConfig = lambda config: None
+    try:
+        import pyswarms.backend
+    finally:
+        logging.config.dictConfig = configure
+    return pyswarms.backend

@@ -1,0 +1,135 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_proxyopt.problems import Ackley, GramacyLee, Rastrigin, Rosenbrock
+
+PROBLEMS = [
+    problem
+    for original in [Rosenbrock(2), Rosenbrock(5), Rastrigin(1), Rastrigin(4), Ackley(3)]
+    + [GramacyLee()]
+    for problem in (original, original.rotated_and_shifted(3))
+]
+each_problem = pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
+
+
+@each_problem
+def test_the_known_optimum_has_the_known_value(problem):
+    np.testing.assert_allclose(problem(problem.x_opt), problem.f_opt, atol=1e-12)
+
+
+@each_problem
+def test_the_known_optimum_lies_inside_the_box(problem):
+    assert (problem.x_opt > problem.bounds[:, 0]).all()
+    assert (problem.x_opt < problem.bounds[:, 1]).all()
+
+
+@each_problem
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_no_point_of_the_box_lies_below_the_known_optimum(problem, seed):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(problem.bounds[:, 0], problem.bounds[:, 1], (50, problem.n_dims))
+    assert (problem(X) >= problem.f_opt).all()
+
+
+@each_problem
+def test_a_fine_search_near_the_optimum_finds_nothing_lower(problem):
+    rng = np.random.default_rng(0)
+    X = problem.x_opt + 1e-3 * rng.standard_normal((2000, problem.n_dims))
+    assert (problem(X) >= problem.f_opt - 1e-15).all()
+
+
+@pytest.mark.parametrize("problem", [p for p in PROBLEMS if "Ackley" not in repr(p)], ids=repr)
+def test_the_gradient_at_the_optimum_is_zero(problem):
+    x = torch.tensor(problem.x_opt, requires_grad=True)
+    (gradient,) = torch.autograd.grad(problem(x).sum(), x)
+    np.testing.assert_allclose(gradient.numpy(), 0.0, atol=1e-9)
+
+
+@each_problem
+def test_numpy_and_torch_give_the_same_values(problem):
+    X = np.random.default_rng(1).uniform(problem.bounds[:, 0], problem.bounds[:, 1], (20, problem.n_dims))
+    values = problem(torch.tensor(X, dtype=torch.float64))
+    assert values.dtype == torch.float64
+    np.testing.assert_allclose(values.numpy(), problem(X), rtol=1e-12)
+
+
+def test_rosenbrock_is_the_sum_of_its_terms():
+    x = np.array([0.3, -1.2, 0.7])
+    terms = [100 * (x[i + 1] - x[i] ** 2) ** 2 + (x[i] - 1) ** 2 for i in range(2)]
+    np.testing.assert_allclose(Rosenbrock(3)(x[None]), [sum(terms)])
+
+
+def test_ackley_is_the_formula_of_the_paper():
+    x = np.array([1.3, -2.2])
+    expected = (
+        -20 * np.exp(-0.2 * np.sqrt((x**2).sum() / 2))
+        - np.exp(np.cos(2 * np.pi * x).sum() / 2)
+        + 20
+        + np.e
+    )
+    np.testing.assert_allclose(Ackley(2)(x[None]), [expected])
+
+
+def test_rastrigin_is_the_formula_of_the_paper():
+    x = np.array([1.3, -2.2, 0.1])
+    expected = 30 + sum(v**2 - 10 * np.cos(2 * np.pi * v) for v in x)
+    np.testing.assert_allclose(Rastrigin(3)(x[None]), [expected])
+
+
+def test_the_rotation_keeps_distances():
+    rotation = Ackley(4).rotated_and_shifted(1).rotation
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(4), atol=1e-12)
+
+
+def test_a_rotated_problem_is_the_original_at_the_turned_point():
+    original = Rosenbrock(3)
+    turned = original.rotated_and_shifted(5)
+    z = np.array([[0.3, 0.1, -0.4]])
+    x = (z - original.x_opt) @ turned.rotation + turned.x_opt
+    np.testing.assert_allclose(turned(x), original(z))
+
+
+def test_the_mirrored_function_of_one_variable_takes_the_same_values_over_its_box():
+    original = GramacyLee()
+    mirrored = original.rotated_and_shifted(2)
+    line = np.linspace(0, 1, 101)[:, None]
+    low, high = original.bounds[0]
+    new_low, new_high = mirrored.bounds[0]
+    np.testing.assert_allclose(
+        mirrored(new_high - line * (new_high - new_low)), original(low + line * (high - low))
+    )
+
+
+def test_problems_of_the_same_parameters_are_equal_and_others_are_not():
+    assert Ackley(3) == Ackley(3)
+    assert hash(Ackley(3)) == hash(Ackley(3))
+    assert Ackley(3) != Ackley(2)
+    assert Ackley(3) != Rastrigin(3)
+    assert Ackley(3).rotated_and_shifted(1) == Ackley(3).rotated_and_shifted(1)
+    assert Ackley(3).rotated_and_shifted(1) != Ackley(3).rotated_and_shifted(2)
+
+
+@each_problem
+def test_a_problem_survives_pickling(problem):
+    assert pickle.loads(pickle.dumps(problem)) == problem
+
+
+def test_rows_of_another_dimension_are_refused_by_shape():
+    with pytest.raises(ValueError, match=r"X must have shape \(n, 3\).*got \(2, 2\)"):
+        Ackley(3)(np.zeros((2, 2)))
+
+
+def test_rosenbrock_needs_two_variables():
+    with pytest.raises(ValueError, match="n_dims must be an integer of at least 2; got 1"):
+        Rosenbrock(1)
+
+
+def test_the_box_of_a_problem_cannot_be_overwritten():
+    with pytest.raises(ValueError, match="read-only"):
+        Ackley(2).bounds[0, 0] = 3.0
