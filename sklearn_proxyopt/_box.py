@@ -68,9 +68,7 @@ class BoxEstimator(BaseEstimator):
         self.bounds_ = bounds_of_rows(X)
         return self
 
-    def _resolve_bounds(
-        self, bounds: Any, n_features: int | None = None
-    ) -> NDArray[np.float64]:
+    def _resolve_bounds(self, bounds: Any, n_features: int | None = None) -> NDArray[np.float64]:
         """Return the box passed in, or the fitted one where none is."""
         if bounds is not None:
             return check_bounds(bounds, n_features)

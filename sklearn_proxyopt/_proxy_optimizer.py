@@ -127,6 +127,13 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
     True
     """
 
+    X_: NDArray[np.float64]
+    y_: NDArray[np.float64]
+    bounds_: NDArray[np.float64]
+    result_: OptimizeResult
+    _candidates: NDArray[np.float64]
+    _pending: NDArray[np.float64]
+
     def __init__(
         self,
         objective: Callable[..., Any] | None = None,
@@ -174,7 +181,7 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
             self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2, order="C"
         )
         y = y.astype(np.float64)
-        self._check_parameters()
+        self.check_parameters()
         bounds = self._box_of(X)
         if self.sampler is not None and fit_params:
             raise ValueError(
@@ -234,7 +241,7 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         objective = self.objective if fun is None else fun
         if not callable(objective):
             raise ValueError(f"fun must be callable; got {objective!r}.")
-        self._check_parameters()
+        self.check_parameters()
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together; got only one of them.")
         rows, values = np.empty((0, 0)), np.empty(0)
@@ -301,7 +308,7 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
             Points inside the box, none of them known or asked for before.
         """
         n_points = check_integer(n_points, "n_points")
-        self._check_parameters()
+        self.check_parameters()
         if not hasattr(self, "bounds_"):
             if self.bounds is None:
                 raise ValueError("bounds must be given before rows tell the box; got None.")
@@ -342,7 +349,7 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         X, y = validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, reset=not has_rows, order="C"
         )
-        self._check_parameters()
+        self.check_parameters()
         known, known_values = (self.X_, self.y_) if has_rows else (X[:0], y[:0])
         self.X_ = np.vstack([known, X])
         self.y_ = np.concatenate([known_values, y]).astype(np.float64)
@@ -356,8 +363,12 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         self._answer_by_proxy(search)
         return self
 
-    def _check_parameters(self) -> None:
-        """Check what does not need the data."""
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits.
+
+        The parts are asked too, wherever they lie inside one another, so that nothing is paid for
+        before all of them are known to be in order.
+        """
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
         for name, methods in (
@@ -377,8 +388,9 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
                 )
         check_option(self.vectorized, "vectorized", (True, False))
         check_option(self.on_error, "on_error", ("raise", "drop"))
-        if hasattr(self.refiner, "check_parameters"):
-            self.refiner.check_parameters()
+        for part in self.get_params(deep=True).values():
+            if hasattr(part, "check_parameters") and not isinstance(part, type):
+                part.check_parameters()
 
     def _box_of(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.bounds is None:

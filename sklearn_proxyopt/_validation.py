@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import Bounds
 
 __all__ = ["as_generator", "check_bounds", "check_integer", "check_option", "check_real"]
@@ -32,7 +33,7 @@ def as_generator(random_state: Any) -> np.random.Generator:
         return random_state
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(2**32, size=4, dtype=np.uint32))
-    if isinstance(random_state, Integral) and random_state >= 0:
+    if isinstance(random_state, Integral) and int(random_state) >= 0:
         return np.random.default_rng(int(random_state))
     raise ValueError(
         "random_state must be None, a non-negative integer, a numpy.random.RandomState or a "
@@ -94,11 +95,9 @@ def check_bounds(
     return box
 
 
-def check_integer(
-    value: Any, name: str, *, minimum: int = 1, maximum: int | None = None
-) -> int:
+def check_integer(value: Any, name: str, *, minimum: int = 1, maximum: int | None = None) -> int:
     """Return an integer argument within its limits, or raise an error that names it."""
-    valid = isinstance(value, Integral) and not isinstance(value, bool) and value >= minimum
+    valid = isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= minimum
     if not valid or (maximum is not None and value > maximum):
         limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
         raise ValueError(f"{name} must be an integer {limits}; got {value!r}.")
@@ -114,7 +113,7 @@ def check_real(
     include_minimum: bool = True,
 ) -> float:
     """Return a real argument within its limits, or raise an error that names it."""
-    valid = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(value)
+    valid = isinstance(value, Real) and not isinstance(value, bool) and np.isfinite(float(value))
     above = valid and (value >= minimum if include_minimum else value > minimum)
     if not (above and value <= maximum):
         bracket = "[" if include_minimum else "("
@@ -124,7 +123,7 @@ def check_real(
     return float(value)
 
 
-def check_option(value: Any, name: str, options: ArrayLike | Any) -> Any:
+def check_option(value: Any, name: str, options: Iterable[Any]) -> Any:
     """Return one of the allowed values of an argument, or raise an error that lists them."""
     choices = list(options)
     if not any(value is choice or value == choice for choice in choices):

@@ -91,7 +91,7 @@ class _OptimumErrorScorer:
         self.problem = problem
         self.of = of
 
-    def __call__(self, estimator: Any, X: ArrayLike = None, y: ArrayLike = None) -> float:
+    def __call__(self, estimator: Any, X: Any = None, y: Any = None) -> float:
         x = optimum_of(estimator)
         if self.of == "fun":
             value = np.asarray(self.problem(x[None]), dtype=np.float64)

@@ -57,11 +57,15 @@ class UnitCubeFunction:
 class BaseOptimizer(BoxEstimator):
     """Base of all optimizers.
 
-    A subclass has the parameter `random_state` and owes one method, `_search`, which works in the
-    unit cube and returns an `OptimizeResult` with `x` there.
+    A subclass has the parameter `random_state` and owes two methods: `check_parameters`, and
+    `_search`, which works in the unit cube and returns an `OptimizeResult` with `x` there.
     """
 
     random_state: Any
+
+    @abstractmethod
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
 
     @abstractmethod
     def _search(
@@ -106,6 +110,7 @@ class BaseOptimizer(BoxEstimator):
             `x_candidates` of shape (n_candidates, n_features) with `fun_candidates`: the distinct
             low points found, the best first.
         """
+        self.check_parameters()
         box = self._resolve_bounds(bounds)
         starts = None
         if x0 is not None:
@@ -127,7 +132,11 @@ class BaseOptimizer(BoxEstimator):
 
 
 def report(
-    callback: SearchCallback | None, fun: UnitCubeFunction, u: NDArray[np.float64], value: float, nit: int
+    callback: SearchCallback | None,
+    fun: UnitCubeFunction,
+    u: NDArray[np.float64],
+    value: float,
+    nit: int,
 ) -> bool:
     """Tell the callback how the search stands; return True where it asks to stop."""
     if callback is None:

@@ -89,6 +89,16 @@ class DifferentialEvolution(BaseOptimizer):
         self.tolerance = tolerance
         self.random_state = random_state
 
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        check_integer(self.population_size, "population_size", minimum=5)
+        check_integer(self.n_generations, "n_generations")
+        check_option(self.strategy, "strategy", STRATEGIES)
+        if self.mutation is not None:
+            check_real(self.mutation, "mutation", minimum=0.0, maximum=2.0)
+        check_real(self.recombination, "recombination", minimum=0.0, maximum=1.0)
+        check_real(self.tolerance, "tolerance", minimum=0.0)
+
     def _search(
         self,
         fun: UnitCubeFunction,
@@ -96,33 +106,34 @@ class DifferentialEvolution(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
-        size = check_integer(self.population_size, "population_size", minimum=5)
-        n_generations = check_integer(self.n_generations, "n_generations")
-        check_option(self.strategy, "strategy", STRATEGIES)
-        mutation: Any = (0.5, 1.0)
-        if self.mutation is not None:
-            mutation = check_real(self.mutation, "mutation", minimum=0.0, maximum=2.0)
-        check_real(self.recombination, "recombination", minimum=0.0, maximum=1.0)
-        check_real(self.tolerance, "tolerance", minimum=0.0)
-
+        size = self.population_size
         n_features = len(fun.bounds)
         population = rng.random((size, n_features))
         if x0 is not None:
             population[: len(x0)] = x0[:size]
 
+        errors: list[Exception] = []
+
+        def values_of(columns: NDArray[np.float64]) -> NDArray[np.float64]:
+            try:
+                return fun(columns.T)
+            except Exception as error:
+                errors.append(error)
+                raise
+
         def stop(intermediate_result: OptimizeResult) -> bool:
             state = intermediate_result
             return report(callback, fun, state.x, state.fun, state.nit)
 
-        with np.errstate(invalid="ignore"):
+        try:
             result = differential_evolution(
-                lambda columns: fun(columns.T),
+                values_of,
                 [(0.0, 1.0)] * n_features,
                 strategy=self.strategy,
-                maxiter=n_generations,
+                maxiter=self.n_generations,
                 popsize=math.ceil(size / n_features),
                 init=population,
-                mutation=mutation,
+                mutation=(0.5, 1.0) if self.mutation is None else self.mutation,
                 recombination=self.recombination,
                 tol=self.tolerance,
                 callback=stop if callback is not None else None,
@@ -131,6 +142,11 @@ class DifferentialEvolution(BaseOptimizer):
                 vectorized=True,
                 rng=rng,
             )
+        except RuntimeError:
+            # SciPy replaces an error of the function by one of its own.
+            if errors:
+                raise errors[0] from None
+            raise
         points, values = distinct_minima(
             np.vstack([result.x, result.population]),
             np.concatenate([[result.fun], result.population_energies]),

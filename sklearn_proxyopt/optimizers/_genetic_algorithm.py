@@ -96,6 +96,18 @@ class GeneticAlgorithm(BaseOptimizer):
         self.n_elites = n_elites
         self.random_state = random_state
 
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        size = check_integer(self.population_size, "population_size", minimum=2)
+        check_integer(self.n_generations, "n_generations")
+        check_integer(self.tournament_size, "tournament_size")
+        check_integer(self.n_elites, "n_elites", minimum=0, maximum=size - 1)
+        check_real(self.crossover_probability, "crossover_probability", minimum=0.0, maximum=1.0)
+        if self.mutation_probability is not None:
+            check_real(self.mutation_probability, "mutation_probability", minimum=0.0, maximum=1.0)
+        check_real(self.crossover_eta, "crossover_eta", minimum=0.0)
+        check_real(self.mutation_eta, "mutation_eta", minimum=0.0)
+
     def _search(
         self,
         fun: UnitCubeFunction,
@@ -103,7 +115,6 @@ class GeneticAlgorithm(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
-        self._check_parameters()
         from deap import tools
 
         from sklearn_proxyopt.optimizers._individual import Individual
@@ -144,17 +155,6 @@ class GeneticAlgorithm(BaseOptimizer):
             fun_candidates=values,
         )
 
-    def _check_parameters(self) -> None:
-        size = check_integer(self.population_size, "population_size", minimum=2)
-        check_integer(self.n_generations, "n_generations")
-        check_integer(self.tournament_size, "tournament_size")
-        check_integer(self.n_elites, "n_elites", minimum=0, maximum=size - 1)
-        check_real(self.crossover_probability, "crossover_probability", minimum=0.0, maximum=1.0)
-        if self.mutation_probability is not None:
-            check_real(self.mutation_probability, "mutation_probability", minimum=0.0, maximum=1.0)
-        check_real(self.crossover_eta, "crossover_eta", minimum=0.0)
-        check_real(self.mutation_eta, "mutation_eta", minimum=0.0)
-
     def _breed(self, population: list[Individual], n_features: int) -> list[Individual]:
         """Return as many offspring as there are individuals; the changed ones have no fitness."""
         import random
@@ -163,7 +163,9 @@ class GeneticAlgorithm(BaseOptimizer):
 
         parents = tools.selTournament(population, len(population), self.tournament_size)
         offspring = [parent.copy() for parent in parents]
-        chance = 1.0 / n_features if self.mutation_probability is None else self.mutation_probability
+        chance = (
+            1.0 / n_features if self.mutation_probability is None else self.mutation_probability
+        )
         for first, second in zip(offspring[::2], offspring[1::2], strict=False):
             if random.random() < self.crossover_probability:
                 tools.cxSimulatedBinaryBounded(first, second, self.crossover_eta, 0.0, 1.0)

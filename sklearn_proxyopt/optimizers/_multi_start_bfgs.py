@@ -44,11 +44,12 @@ class MultiStartBFGS(BaseOptimizer):
 
     The starts are the lowest of a quasi-random sample; all advance together as one batch, each
     with its own inverse Hessian, step length and stop. Further rounds start from the lowest of
-    many children of the minima found, which take each variable from one of two minima or move one
-    minimum by the difference of two others, until some rounds in a row find nothing lower. Variables that push against a side of the
-    box are held there (projected BFGS, Bertsekas 1982). A neural proxy is searched on its own
-    device by its own gradient; a function with `value_and_grad` by that; any other by forward
-    differences, taken as one batch too.
+    many children of the minima found, which take each variable from one of two minima or move
+    one minimum by the difference of two others, until some rounds in a row find nothing lower.
+
+    Variables that push against a side of the box are held there (projected BFGS [1]_). A neural
+    proxy is searched on its own device by its own gradient; a function with `value_and_grad` by
+    that; any other by forward differences, taken as one batch too.
 
     Parameters
     ----------
@@ -104,6 +105,12 @@ class MultiStartBFGS(BaseOptimizer):
         self.tolerance = tolerance
         self.random_state = random_state
 
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        for name in ("n_starts", "n_iterations", "n_rounds", "n_candidates"):
+            check_integer(getattr(self, name), name)
+        check_real(self.tolerance, "tolerance", minimum=0.0)
+
     def _search(
         self,
         fun: UnitCubeFunction,
@@ -111,22 +118,15 @@ class MultiStartBFGS(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
-        n_starts = check_integer(self.n_starts, "n_starts")
-        n_iterations = check_integer(self.n_iterations, "n_iterations")
-        n_candidates = check_integer(self.n_candidates, "n_candidates")
-        tolerance = check_real(self.tolerance, "tolerance", minimum=0.0)
-
-        n_rounds = check_integer(self.n_rounds, "n_rounds")
-
-        n_features = len(fun.bounds)
-        size = max(n_candidates, n_starts)
+        n_starts, n_features = self.n_starts, len(fun.bounds)
+        size = max(self.n_candidates, n_starts)
         pool = qmc.Sobol(n_features, rng=rng).random_base2(int(np.ceil(np.log2(size))))[:size]
         values = fun(pool)
         if not np.isfinite(values).any():
             return OptimizeResult(
                 x=pool[0], fun=np.inf, nit=0, success=False, message="No finite value was found."
             )
-        scale = float(np.std(values[np.isfinite(values)])) or 1.0
+        tolerance = self.tolerance * (float(np.std(values[np.isfinite(values)])) or 1.0)
         starts = pool[np.argsort(values, kind="stable")[:n_starts]]
         if x0 is not None:
             starts = np.vstack([x0, starts])
@@ -134,9 +134,9 @@ class MultiStartBFGS(BaseOptimizer):
         minima, lows = np.empty((0, n_features)), np.empty(0)
         nit = n_converged = n_fruitless = 0
         stopped = False
-        for _ in range(n_rounds):
-            batch = _DescentBatch(fun, starts, tolerance * scale)
-            last_iteration = nit + n_iterations
+        for _ in range(self.n_rounds):
+            batch = _DescentBatch(fun, starts, tolerance)
+            last_iteration = nit + self.n_iterations
             while nit < last_iteration and batch.n_running and not stopped:
                 batch.advance()
                 nit += 1
@@ -148,7 +148,7 @@ class MultiStartBFGS(BaseOptimizer):
             minima, lows = distinct_minima(
                 np.vstack([minima, points]), np.concatenate([lows, ends]), max_candidates=n_starts
             )
-            n_fruitless = 0 if lows[0] < lowest_before - tolerance * scale else n_fruitless + 1
+            n_fruitless = 0 if lows[0] < lowest_before - tolerance else n_fruitless + 1
             if stopped or n_fruitless == _MAX_FRUITLESS_ROUNDS:
                 break
             children = _breed(minima, size, rng)
@@ -291,9 +291,7 @@ class _DescentBatch:
             trial = (x[rows] + length[rows, None] * direction[rows]).clamp(0.0, 1.0)
             value, gradient = self._value_and_grad(trial)
             expected = (g[rows] * (trial - x[rows])).sum(dim=1)
-            enough = (value <= f[rows] + _ARMIJO * expected) & torch.isfinite(
-                gradient
-            ).all(dim=1)
+            enough = (value <= f[rows] + _ARMIJO * expected) & torch.isfinite(gradient).all(dim=1)
             done = rows[enough]
             x_new[done], f_new[done], g_new[done] = trial[enough], value[enough], gradient[enough]
             accepted[done] = True

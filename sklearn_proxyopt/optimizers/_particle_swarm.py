@@ -100,6 +100,16 @@ class ParticleSwarm(BaseOptimizer):
         self.n_iter_no_change = n_iter_no_change
         self.random_state = random_state
 
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        check_integer(self.n_particles, "n_particles")
+        check_integer(self.n_iterations, "n_iterations")
+        for name in ("inertia", "cognitive", "social"):
+            check_real(getattr(self, name), name, minimum=0.0)
+        check_option(self.boundary, "boundary", _BOUNDARIES)
+        if self.n_iter_no_change is not None:
+            check_integer(self.n_iter_no_change, "n_iter_no_change")
+
     def _search(
         self,
         fun: UnitCubeFunction,
@@ -107,15 +117,9 @@ class ParticleSwarm(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
-        n_particles = check_integer(self.n_particles, "n_particles")
-        n_iterations = check_integer(self.n_iterations, "n_iterations")
-        for name in ("inertia", "cognitive", "social"):
-            check_real(getattr(self, name), name, minimum=0.0)
-        boundary = _BOUNDARIES[check_option(self.boundary, "boundary", _BOUNDARIES)]
-        patience = np.inf
-        if self.n_iter_no_change is not None:
-            patience = check_integer(self.n_iter_no_change, "n_iter_no_change")
-
+        n_particles, n_iterations = self.n_particles, self.n_iterations
+        boundary = _BOUNDARIES[self.boundary]
+        patience = np.inf if self.n_iter_no_change is None else self.n_iter_no_change
         backend = _import_backend()
         shape = (n_particles, len(fun.bounds))
         position = rng.random(shape)

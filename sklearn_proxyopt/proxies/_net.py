@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -11,12 +13,20 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
 from skorch.helper import predefined_split
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import TensorDataset
 
 __all__ = ["KeepBestWeights", "OnEpochEnd", "ProxyNet", "RateSchedule", "build_net"]
 
 
-class _StopTraining(Exception):
+# Share of the steps over which the rate of a cycle rises, and its shares of the highest rate at
+# either end.
+_RISE = 0.2
+_FIRST_RATE = 0.04
+_LAST_RATE = 4e-6
+
+
+class _StopRequestedError(Exception):
     """Raised when a callback asks for the end of training."""
 
 
@@ -107,17 +117,15 @@ class ProxyNet(NeuralNet):
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt:
-            raise _StopTraining from None
+            raise _StopRequestedError from None
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
         """Train until the epochs are used up or a callback asks to stop."""
         if not self.initialized_:
             self.initialize()
         self.notify("on_train_begin", X=X, y=y)
-        try:
+        with suppress(_StopRequestedError):
             self.fit_loop(X, y, **fit_params)
-        except _StopTraining:
-            pass
         self.notify("on_train_end", X=X, y=y)
         return self
 
@@ -172,7 +180,7 @@ class KeepBestWeights(Callback):
         self.misses_ += 1
         impatient = self.patience is not None and self.misses_ >= self.patience
         if impatient or self.lowest_loss_ == 0.0:
-            raise _StopTraining
+            raise _StopRequestedError
 
     def on_train_end(self, net: ProxyNet, **kwargs: Any) -> None:
         """Put the best weights back."""
@@ -184,12 +192,13 @@ class KeepBestWeights(Callback):
 
 
 class RateSchedule(Callback):
-    """Step a learning-rate schedule after each batch.
+    """Change the learning rate after each batch.
 
     Parameters
     ----------
     schedule : {"one-cycle", "cosine", "constant"}
-        The shape of the schedule.
+        The shape of the schedule: a rise over the first fifth and a fall over the rest (Smith
+        and Topin 2018), a fall, or neither. Falls follow half a period of a cosine.
     n_steps : int
         Number of batches over the whole fit.
     """
@@ -200,29 +209,32 @@ class RateSchedule(Callback):
 
     def on_train_begin(self, net: ProxyNet, **kwargs: Any) -> None:
         """Build the schedule on the net's optimizer."""
-        schedulers = torch.optim.lr_scheduler
-        if self.schedule == "one-cycle":
-            # Smith and Topin 2018, momentum left alone.
-            self._scheduler: Any = schedulers.OneCycleLR(
-                net.optimizer_,
-                max_lr=net.lr,
-                total_steps=self.n_steps + 1,
-                pct_start=0.2,
-                cycle_momentum=False,
-            )
-        elif self.schedule == "cosine":
-            self._scheduler = schedulers.CosineAnnealingLR(net.optimizer_, T_max=self.n_steps)
-        else:
-            self._scheduler = None
+        for group in net.optimizer_.param_groups:
+            group["lr"] = net.lr
+            group.pop("initial_lr", None)
+        self._scheduler: Any = LambdaLR(net.optimizer_, self._factor)
 
     def on_batch_end(self, net: ProxyNet, training: bool = True, **kwargs: Any) -> None:
         """Take one step of the schedule."""
-        if training and self._scheduler is not None:
+        if training:
             self._scheduler.step()
 
     def on_train_end(self, net: ProxyNet, **kwargs: Any) -> None:
         """Let go of the schedule, which is of no use in a pickle."""
         self._scheduler = None
+
+    def _factor(self, step: int) -> float:
+        """Return the share of the highest rate that holds at a step."""
+        done = step / self.n_steps
+        if self.schedule == "constant":
+            return 1.0
+        if self.schedule == "cosine":
+            return 0.5 * (1.0 + math.cos(math.pi * done))
+        if done < _RISE:
+            rise = 0.5 * (1.0 - math.cos(math.pi * done / _RISE))
+            return _FIRST_RATE + (1.0 - _FIRST_RATE) * rise
+        fall = 0.5 * (1.0 + math.cos(math.pi * (done - _RISE) / (1.0 - _RISE)))
+        return _LAST_RATE + (1.0 - _LAST_RATE) * fall
 
 
 class OnEpochEnd(Callback):
@@ -240,7 +252,7 @@ class OnEpochEnd(Callback):
     def on_epoch_end(self, net: ProxyNet, **kwargs: Any) -> None:
         """Call the function with the newest row of the history."""
         if self.function is not None and self.function(net.history[-1]):
-            raise _StopTraining
+            raise _StopRequestedError
 
     def on_train_end(self, net: ProxyNet, **kwargs: Any) -> None:
         """Let go of the function, which is of no use in a pickle."""

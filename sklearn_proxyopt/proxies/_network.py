@@ -128,7 +128,12 @@ class ProxyModule(nn.Module):
     scale: Tensor
 
     def __init__(
-        self, center: Tensor, half_width: Tensor, trend: nn.Module, network: nn.Module, scale: Tensor
+        self,
+        center: Tensor,
+        half_width: Tensor,
+        trend: nn.Module,
+        network: nn.Module,
+        scale: Tensor,
     ) -> None:
         super().__init__()
         self.register_buffer("center", center)

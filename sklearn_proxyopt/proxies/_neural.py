@@ -140,6 +140,11 @@ default="auto"
     (1, 1)
     """
 
+    net_: ProxyNet
+    n_outputs_: int
+    device_: str
+    history_: list[dict[str, Any]]
+
     def __init__(
         self,
         hidden_layer_sizes: Sequence[int] = (128, 128),
@@ -206,7 +211,7 @@ default="auto"
         from sklearn_proxyopt.proxies._recipe import TrainingData
 
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
-        self._check_parameters()
+        self.check_parameters()
         dtype = resolve_dtype(self.dtype)
         device = resolve_device(self.device, dtype)
         weight = _check_sample_weight(sample_weight, len(X))
@@ -342,8 +347,9 @@ default="auto"
             module = module.to(torch.float32)
         return module.eval().to(self.device_)
 
-    def _check_parameters(self) -> None:
-        """Check what does not need the data."""
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
         from sklearn_proxyopt.proxies._network import ACTIVATIONS
         from sklearn_proxyopt.proxies._trend import TREND_NAMES
 
@@ -367,6 +373,7 @@ default="auto"
         check_real(self.validation_fraction, "validation_fraction", minimum=0.0, maximum=0.9)
         if self.patience is not None:
             check_integer(self.patience, "patience")
+        resolve_device(self.device, resolve_dtype(self.dtype))
 
     def _split(
         self, n_rows: int, rng: np.random.Generator
@@ -458,10 +465,10 @@ default="auto"
 
         training, held_out = datasets
         n_batches = -(-len(training) // batch_size)
-        callbacks = list(self.callbacks or [])
-        callbacks.append(RateSchedule(self.schedule, n_epochs * n_batches))
+        callbacks: list[Any] = [RateSchedule(self.schedule, n_epochs * n_batches)]
         if len(held_out):
             callbacks.append(KeepBestWeights(self.patience))
+        callbacks += self.callbacks or []
         if self.verbose:
             callbacks.append(PrintLog())
         callbacks.append(OnEpochEnd(tell))

@@ -9,6 +9,7 @@ remainder. Leave-one-out errors tell which trends may help.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import combinations_with_replacement
 from math import comb
 
@@ -134,22 +135,18 @@ class Trend(nn.Module):
         return self.basis(x) @ self.coefficients
 
 
-def _candidates(
-    n_features: int, n_rows: int
-) -> list[tuple[str, Callable[[], nn.Module]]]:
+def _candidates(n_features: int, n_rows: int) -> list[tuple[str, Callable[[], nn.Module]]]:
     """List the bases that the number of rows can carry, the simplest first."""
     limit = min(n_rows // 2, _MAX_FUNCTIONS)
     bases: list[tuple[str, Callable[[], nn.Module]]] = []
     for degree, name in enumerate(TREND_NAMES[:5]):
         if degree == 0 or PolynomialBasis.count(n_features, degree) <= limit:
-            bases.append((name, lambda degree=degree: PolynomialBasis(n_features, degree)))
+            bases.append((name, partial(PolynomialBasis, n_features, degree)))
     for degree in (2, 1):
         spare = min(limit, n_rows // 3) - PolynomialBasis.count(n_features, degree)
         n_frequencies = min(spare // n_features, _MAX_FREQUENCIES)
         if n_frequencies >= 4:
-            bases.append(
-                ("additive", lambda k=n_frequencies, m=degree: AdditiveBasis(n_features, k, m))
-            )
+            bases.append(("additive", partial(AdditiveBasis, n_features, n_frequencies, degree)))
             break
     return bases
 

@@ -32,7 +32,8 @@ class LocalRefinement(BoxEstimator):
         How to descend, by `scipy.optimize.minimize`. "COBYQA" builds quadratic models from the
         values alone, a row at a time; it needs the fewest evaluations and bears kinks and noise.
         "L-BFGS-B" takes gradients by forward differences, n_features + 1 rows at a time, which
-        can be evaluated side by side. "Nelder-Mead" moves a simplex.
+        can be evaluated side by side, and ends at an evaluation that fails. "Nelder-Mead" moves a
+        simplex.
     max_evaluations : int, default=200
         True evaluations at most, those of the candidates included.
     n_candidates : int, default=5
@@ -144,7 +145,7 @@ class LocalRefinement(BoxEstimator):
         spent = truth.n_left == 0
         found = truth.x is not None
         return OptimizeResult(
-            x=from_unit_cube(truth.x, box) if found else None,
+            x=None if truth.x is None else from_unit_cube(truth.x, box),
             fun=truth.lowest,
             nfev=truth.n_evaluations,
             nit=n_descents,
@@ -159,9 +160,7 @@ class LocalRefinement(BoxEstimator):
             candidate_values=candidate_values,
         )
 
-    def _descend(
-        self, truth: _LimitedFunction, start: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> NDArray[np.float64]:
         """Run the method from one start; return where it ended."""
         truth.begin(start)
         descents = {
@@ -169,7 +168,7 @@ class LocalRefinement(BoxEstimator):
             "L-BFGS-B": self._lbfgsb,
             "Nelder-Mead": self._nelder_mead,
         }
-        with suppress(_EndOfDescent):
+        with suppress(_DescentEndedError):
             descents[self.method](truth, start)
         return truth.local_x
 
@@ -181,7 +180,7 @@ class LocalRefinement(BoxEstimator):
             signs = np.where(u + self.difference > 1.0, -1.0, 1.0)
             values = truth(np.vstack([u, u + signs[:, None] * offsets]))
             if not np.isfinite(values).all():
-                raise _EndOfDescent
+                raise _DescentEndedError
             return float(values[0]), (values[1:] - values[0]) / (signs * self.difference)
 
         minimize(
@@ -225,7 +224,7 @@ class LocalRefinement(BoxEstimator):
         )
 
 
-class _EndOfDescent(Exception):
+class _DescentEndedError(Exception):
     """The evaluations are used up, or a gradient cannot be taken."""
 
 
@@ -259,7 +258,7 @@ class _LimitedFunction:
 
     def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.n_left < len(rows):
-            raise _EndOfDescent
+            raise _DescentEndedError
         rows = np.clip(rows, 0.0, 1.0)
         self.n_evaluations += len(rows)
         values = self._fun(from_unit_cube(rows, self._box))

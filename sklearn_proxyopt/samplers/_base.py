@@ -93,9 +93,7 @@ class BaseSampler(BoxEstimator):
         return _nearest_free_rows(design, to_unit_cube(X, box))
 
 
-def _nearest_free_rows(
-    design: NDArray[np.float64], rows: NDArray[np.float64]
-) -> NDArray[np.intp]:
+def _nearest_free_rows(design: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.intp]:
     """Give each design point the nearest row that no earlier point has taken."""
     tree = cKDTree(rows)
     free = np.ones(len(rows), dtype=bool)

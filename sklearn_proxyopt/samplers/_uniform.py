@@ -34,9 +34,7 @@ class UniformSampler(BaseSampler):
     (8, 2)
     """
 
-    def __init__(
-        self, n_samples: int = 100, *, random_state: Any = None
-    ) -> None:
+    def __init__(self, n_samples: int = 100, *, random_state: Any = None) -> None:
         self.n_samples = n_samples
         self.random_state = random_state
 

@@ -10,8 +10,14 @@ from sklearn_proxyopt.problems import Ackley, GramacyLee, Rastrigin, Rosenbrock
 
 PROBLEMS = [
     problem
-    for original in [Rosenbrock(2), Rosenbrock(5), Rastrigin(1), Rastrigin(4), Ackley(3)]
-    + [GramacyLee()]
+    for original in [
+        Rosenbrock(2),
+        Rosenbrock(5),
+        Rastrigin(1),
+        Rastrigin(4),
+        Ackley(3),
+        GramacyLee(),
+    ]
     for problem in (original, original.rotated_and_shifted(3))
 ]
 each_problem = pytest.mark.parametrize("problem", PROBLEMS, ids=repr)
@@ -53,7 +59,9 @@ def test_the_gradient_at_the_optimum_is_zero(problem):
 
 @each_problem
 def test_numpy_and_torch_give_the_same_values(problem):
-    X = np.random.default_rng(1).uniform(problem.bounds[:, 0], problem.bounds[:, 1], (20, problem.n_dims))
+    X = np.random.default_rng(1).uniform(
+        problem.bounds[:, 0], problem.bounds[:, 1], (20, problem.n_dims)
+    )
     values = problem(torch.tensor(X, dtype=torch.float64))
     assert values.dtype == torch.float64
     np.testing.assert_allclose(values.numpy(), problem(X), rtol=1e-12)

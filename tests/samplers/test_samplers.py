@@ -71,7 +71,9 @@ def test_no_global_generator_is_touched(sampler):
 def test_any_number_of_points_in_any_dimension_is_had_without_duplicates(
     n_samples, n_features, index
 ):
-    sampler = [UniformSampler, GridSampler, LatinHypercubeSampler, SobolSampler, HaltonSampler][index]
+    sampler = [UniformSampler, GridSampler, LatinHypercubeSampler, SobolSampler, HaltonSampler][
+        index
+    ]
     design = sampler(n_samples, random_state=0).sample([[0.0, 1.0]] * n_features)
     assert design.shape == (n_samples, n_features)
     assert len(np.unique(design, axis=0)) == n_samples
@@ -154,7 +156,7 @@ def test_select_takes_every_row_of_a_pool_of_the_same_size():
 
 
 def test_a_pool_smaller_than_the_design_is_refused_by_number():
-    with pytest.raises(ValueError, match="n_samples must not exceed the 5 rows.*got 100"):
+    with pytest.raises(ValueError, match=r"n_samples must not exceed the 5 rows.*got 100"):
         SobolSampler(100, random_state=0).select(np.random.default_rng(0).random((5, 2)))
 
 
