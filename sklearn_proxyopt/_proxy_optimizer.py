@@ -586,7 +586,10 @@ def _seeded(estimator: Any, seed: int) -> Any:
         name for name in params if name == "random_state" or name.endswith("__random_state")
     )
     seeds = {name: int(rng.integers(2**31 - 1)) for name in names}
-    return estimator.set_params(**{name: seeds[name] for name in names if params[name] is None})
+    missing = {name: seeds[name] for name in names if params[name] is None}
+    if missing:
+        estimator.set_params(**missing)
+    return estimator
 
 
 def _forget_names(estimator: Any) -> None:

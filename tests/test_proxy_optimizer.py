@@ -10,6 +10,7 @@ from sklearn.callback import ProgressBar
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_validate
@@ -452,6 +453,14 @@ def test_the_parts_passed_in_are_not_changed():
     assert sampler.random_state is None
     assert not hasattr(proxy, "coef_")
     assert optimizer.random_state is None
+
+
+def test_a_proxy_that_was_trained_before_is_only_searched():
+    X, y = rows_of_bowl()
+    proxy = NeuralProxyRegressor(max_epochs=10, random_state=0).fit(X, y)
+    opt = quick(proxy=FrozenEstimator(proxy)).fit(X, y)
+    np.testing.assert_array_equal(opt.predict(X), proxy.predict(X))
+    assert_near(opt.x_, [0.05, 1.0])
 
 
 def test_a_clone_shares_the_objective_and_not_a_copy_of_it():
