@@ -2,8 +2,12 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from sklearn_proxyopt._proxy_optimizer import ProxyOptimizer
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt._global_random import preserved
+
+# scikit-learn's callbacks import rich where it is installed, which draws a random number.
+with preserved():
+    from sklearn_proxyopt._proxy_optimizer import ProxyOptimizer
+    from sklearn_proxyopt.proxies import NeuralProxyRegressor
 
 __all__ = ["NeuralProxyRegressor", "ProxyOptimizer"]
 

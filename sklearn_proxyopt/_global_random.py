@@ -9,9 +9,21 @@ from contextlib import contextmanager
 
 import numpy as np
 
-__all__ = ["BorrowedStream"]
+__all__ = ["BorrowedStream", "preserved"]
 
 _lock = threading.RLock()
+
+
+@contextmanager
+def preserved() -> Iterator[None]:
+    """Run a block and put the global generators back as they were."""
+    with _lock:
+        python, numpy = random.getstate(), np.random.get_state()
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
 
 
 class BorrowedStream:
@@ -44,13 +56,10 @@ class BorrowedStream:
     @contextmanager
     def borrowed(self) -> Iterator[None]:
         """Run a block on this stream."""
-        with _lock:
-            python, numpy = random.getstate(), np.random.get_state()
+        with preserved():
             random.setstate(self._python)
             np.random.set_state(self._numpy)
             try:
                 yield
             finally:
                 self._python, self._numpy = random.getstate(), np.random.get_state()
-                random.setstate(python)
-                np.random.set_state(numpy)

@@ -49,11 +49,30 @@ class EvaluationRecord:
         return len(self._values)
 
     def add(self, x: NDArray[np.float64], value: float) -> None:
-        """Write down the value of a row."""
+        """Write down the value of a row.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_features,)
+            The row.
+        value : float
+            Its value, NaN for an evaluation that failed.
+        """
         self._values[_row_key(x)] = value
 
     def get(self, x: NDArray[np.float64]) -> float | None:
-        """Return the value of a row, or None if it was never paid for."""
+        """Look a row up.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_features,)
+            The row.
+
+        Returns
+        -------
+        float or None
+            Its value, None if it was never paid for.
+        """
         return self._values.get(_row_key(x))
 
     def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
