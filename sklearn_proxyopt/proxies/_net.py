@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import TensorDataset
 
+from sklearn_proxyopt._threads import threads_for
+
 __all__ = ["KeepBestWeights", "OnEpochEnd", "ProxyNet", "RateSchedule", "build_net"]
 
 
@@ -81,7 +83,8 @@ class ProxyNet(NeuralNet):
             callbacks=callbacks,
             train_split=predefined_split(held_out) if len(held_out) else None,
         )
-        self.partial_fit(training)
+        with threads_for(batch_size):
+            self.partial_fit(training)
         # The held-out rows would otherwise travel with every pickle.
         self.set_params(train_split=None, callbacks=[])
 

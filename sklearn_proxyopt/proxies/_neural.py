@@ -244,7 +244,7 @@ default="auto"
         )
         n_epochs, batch_size = self._plan(len(kept))
         cuda_devices = list(range(torch.cuda.device_count()))
-        with torch.random.fork_rng(devices=cuda_devices), threads_for(batch_size):
+        with torch.random.fork_rng(devices=cuda_devices):
             torch.manual_seed(seed)
             if not continued:
                 generator = torch.Generator().manual_seed(seed)

@@ -19,8 +19,8 @@ __all__ = ["Recipe", "TrainingData", "candidate_recipes"]
 _PLAIN_SPREADS = (1.0, 2.0)
 _SPREADS = (4.0, 8.0, 16.0, 32.0)
 _PENALTIES = (1e-6, 1e-3, 1e-1)
-_MAX_ROWS_FOR_CHOICE = 4000
-_MAX_FEATURES_FOR_CHOICE = 512
+_MAX_ROWS_FOR_CHOICE = 3000
+_MAX_FEATURES_FOR_CHOICE = 400
 _MIN_ROWS_TO_JUDGE = 25
 # Features must lower the held-out error of the smoothest ones by this share to be used at all.
 _MINIMUM_GAIN = 0.10
@@ -141,6 +141,8 @@ def _choose_spread(x: Tensor, y: Tensor, generator: torch.Generator) -> float:
     Returns 0.0 where no features lower the error enough.
     """
     rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE]
+    x, y = x[rows].float(), y[rows].float()
+    rows = torch.arange(len(x))
     n_held_out = len(rows) // 4
     if n_held_out < _MIN_ROWS_TO_JUDGE:
         return 0.0

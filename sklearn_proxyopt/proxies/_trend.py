@@ -20,13 +20,14 @@ __all__ = ["TREND_NAMES", "AdditiveBasis", "PolynomialBasis", "Trend", "candidat
 
 TREND_NAMES = ("constant", "linear", "quadratic", "cubic", "quartic", "additive")
 
-# Leave-one-out errors are taken on at most this many rows, and bases have at most this many
-# functions: both keep the choice below a second.
-_MAX_ROWS_FOR_CHOICE = 4000
+# Leave-one-out errors are taken in single precision on three rows a function within these limits,
+# and bases have at most this many functions: all keep the choice below a second.
+_ROWS_A_FUNCTION = 3
+_MIN_ROWS_FOR_CHOICE, _MAX_ROWS_FOR_CHOICE = 1000, 4000
 _MAX_FUNCTIONS = 1500
 _MAX_FREQUENCIES = 64
 _ROWS_PER_BLOCK = 8192
-_RIDGE = 1e-10
+_RIDGES = {torch.float64: 1e-10, torch.float32: 1e-6}
 # Up to the quadratic, a richer basis must lower the leave-one-out error by this share.
 _MINIMUM_GAIN = 0.05
 # Beyond the quadratic, one that lowers it to this share wins outright. One that gains less may
@@ -153,13 +154,13 @@ def _candidates(n_features: int, n_rows: int) -> list[tuple[str, Callable[[], nn
 
 def _gram(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Add up the normal equations over blocks of rows."""
-    gram, moment = torch.tensor(0.0), torch.tensor(0.0)
+    gram, moment = x.new_zeros(()), x.new_zeros(())
     for block in torch.arange(len(x)).split(_ROWS_PER_BLOCK):
         functions = basis(x[block])
         weighted = functions * weight[block, None]
         gram = gram + weighted.T @ functions
         moment = moment + weighted.T @ y[block]
-    ridge = _RIDGE * gram.diagonal().mean()
+    ridge = _RIDGES[gram.dtype] * gram.diagonal().mean()
     return gram + ridge * torch.eye(len(gram), dtype=gram.dtype), moment
 
 
@@ -183,11 +184,15 @@ def _promising(x: Tensor, y: Tensor, weight: Tensor, generator: torch.Generator)
     """Name the bases that leave-one-out errors leave in question, the simplest first."""
     rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE]
     scale = y.std(dim=0, correction=0).clamp_min(torch.finfo(y.dtype).tiny)
-    x, y, weight = x[rows], y[rows] / scale, weight[rows]
+    y = ((y[rows] - y.mean(dim=0)) / scale).float()
+    x, weight = x[rows].float(), weight[rows].float()
     errors: dict[str, float] = {}
     for name, make in _candidates(x.shape[1], len(x)):
+        basis = make()
+        n_functions = basis(x[:1]).shape[1]
+        n_rows = max(_ROWS_A_FUNCTION * n_functions, _MIN_ROWS_FOR_CHOICE)
         try:
-            errors[name] = _leave_one_out_error(make(), x, y, weight)
+            errors[name] = _leave_one_out_error(basis, x[:n_rows], y[:n_rows], weight[:n_rows])
         except torch.linalg.LinAlgError:
             continue
     simple = "constant"
