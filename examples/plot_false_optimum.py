@@ -68,8 +68,9 @@ plt.show()
 # %%
 # Two lessons. A promise is worth what the function says: look at `true_at_proxy` before building
 # anything at `x_proxy`. And a false optimum is cured by more rows: where it matters, which is what
-# refinement buys, or everywhere. Refinement only descends, so that with less luck it ends in a
-# neighbouring basin; with four times the rows, the default proxy finds the right one by itself.
+# refinement buys, or everywhere. This case was picked among two dozen for its clear picture:
+# refinement only descends, and in most of them it ended in a basin next to the right one. With four
+# times the rows, the default proxy finds the right basin by itself.
 
 more = ProxyOptimizer(sampler=SobolSampler(n_samples=1024), refiner=None, random_state=0)
 answer = more.minimize(problem, problem.bounds)

@@ -19,8 +19,8 @@ __all__ = ["Recipe", "TrainingData", "candidate_recipes"]
 _PLAIN_SPREADS = (1.0, 2.0)
 _SPREADS = (4.0, 8.0, 16.0, 32.0)
 _PENALTIES = (1e-6, 1e-3, 1e-1)
-_MAX_ROWS_FOR_CHOICE = 3000
-_MAX_FEATURES_FOR_CHOICE = 400
+_MAX_ROWS_FOR_CHOICE = 4000
+_MAX_FEATURES_FOR_CHOICE = 512
 _MIN_ROWS_TO_JUDGE = 25
 # Features must lower the held-out error of the smoothest ones by this share to be used at all.
 _MINIMUM_GAIN = 0.10
@@ -112,7 +112,7 @@ def candidate_recipes(
     Returns
     -------
     list of Recipe
-        One to three recipes.
+        One or two recipes.
     """
     rows, weight = data.rows[data.kept], data.weight[data.kept]
     targets = data.targets[data.kept]

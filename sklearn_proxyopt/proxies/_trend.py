@@ -33,6 +33,8 @@ _MINIMUM_GAIN = 0.05
 # Beyond the quadratic, one that lowers it to this share wins outright. One that gains less may
 # still harm, since the network must unlearn what it got wrong: training decides.
 _CLEAR_GAIN = 0.1
+# With an error below this share, larger bases need not be tried.
+_NEARLY_ALL = 0.01
 _SIMPLE = TREND_NAMES[:3]
 
 
@@ -181,34 +183,37 @@ def _leave_one_out_error(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor)
 
 
 def _promising(x: Tensor, y: Tensor, weight: Tensor, generator: torch.Generator) -> list[str]:
-    """Name the bases that leave-one-out errors leave in question, the simplest first."""
+    """Name the basis that leave-one-out errors favour, after a simpler one if in question."""
     rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE]
     scale = y.std(dim=0, correction=0).clamp_min(torch.finfo(y.dtype).tiny)
     y = ((y[rows] - y.mean(dim=0)) / scale).float()
     x, weight = x[rows].float(), weight[rows].float()
-    errors: dict[str, float] = {}
-    for name, make in _candidates(x.shape[1], len(x)):
-        basis = make()
-        n_functions = basis(x[:1]).shape[1]
-        n_rows = max(_ROWS_A_FUNCTION * n_functions, _MIN_ROWS_FOR_CHOICE)
+    bases = [(name, make()) for name, make in _candidates(x.shape[1], len(x))]
+    sizes = {name: basis(x[:1]).shape[1] for name, basis in bases}
+
+    def error_of(name: str, basis: nn.Module) -> float:
+        n_rows = max(_ROWS_A_FUNCTION * sizes[name], _MIN_ROWS_FOR_CHOICE)
         try:
-            errors[name] = _leave_one_out_error(basis, x[:n_rows], y[:n_rows], weight[:n_rows])
+            return _leave_one_out_error(basis, x[:n_rows], y[:n_rows], weight[:n_rows])
         except torch.linalg.LinAlgError:
-            continue
+            return float("inf")
+
+    errors = {name: error_of(name, basis) for name, basis in bases if name in _SIMPLE}
     simple = "constant"
-    for name in _SIMPLE:
-        if errors.get(name, torch.inf) < (1.0 - _MINIMUM_GAIN) * errors.get(simple, torch.inf):
+    for name in errors:
+        if errors[name] < (1.0 - _MINIMUM_GAIN) * errors[simple]:
             simple = name
-    base = errors.get(simple, torch.inf)
-    rich = {name: error for name, error in errors.items() if name not in _SIMPLE}
-    clear = [name for name, error in rich.items() if error < _CLEAR_GAIN * base]
-    if clear:
-        return [min(clear, key=rich.__getitem__)]
-    in_question = [name for name, error in rich.items() if error < (1.0 - _MINIMUM_GAIN) * base]
-    polynomials = [name for name in in_question if name != "additive"]
-    if len(polynomials) > 1:
-        in_question.remove(max(polynomials, key=rich.__getitem__))
-    return [simple, *in_question]
+    best, lowest = simple, errors[simple]
+    rich = [(name, basis) for name, basis in bases if name not in _SIMPLE]
+    for name, basis in sorted(rich, key=lambda one: sizes[one[0]]):
+        error = error_of(name, basis)
+        if error < (1.0 - _MINIMUM_GAIN) * lowest:
+            best, lowest = name, error
+        if lowest < _NEARLY_ALL * errors[simple]:
+            break
+    if best == simple or lowest < _CLEAR_GAIN * errors[simple]:
+        return [best]
+    return [simple, best]
 
 
 def candidate_trends(
@@ -232,7 +237,7 @@ def candidate_trends(
     Returns
     -------
     list of Trend
-        One to three fitted trends, the simplest first.
+        One or two fitted trends, the simpler first.
 
     Raises
     ------
