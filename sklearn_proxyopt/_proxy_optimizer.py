@@ -183,6 +183,7 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         y = y.astype(np.float64)
         self.check_parameters()
         bounds = self._box_of(X)
+        self._forget_questions()
         if self.sampler is not None and fit_params:
             raise ValueError(
                 f"sampler must be None together with parameters for the proxy's fit; got "
@@ -256,10 +257,11 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         if X is not None:
             check_bounds(box, rows.shape[1])
         else:
-            _forget_names(self)
+            self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = len(box)
             rows = np.empty((0, len(box)))
 
+        self._forget_questions()
         seeds = self._draw_seeds()
         evaluator = self._evaluator(objective)
         with self._keeping_paid_rows(evaluator, rows, values):
@@ -391,6 +393,11 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         for part in self.get_params(deep=True).values():
             if hasattr(part, "check_parameters") and not isinstance(part, type):
                 part.check_parameters()
+
+    def _forget_questions(self) -> None:
+        """Drop what `ask` handed out before: a fit anew starts from its own rows alone."""
+        for name in ("_pending", "_design_sampler"):
+            self.__dict__.pop(name, None)
 
     def _box_of(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.bounds is None:
@@ -548,7 +555,7 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
             message=f"{refined.message} Search on the proxy: {search.message}",
             x_proxy=self.x_proxy_,
             fun_proxy=self.fun_proxy_,
-            true_at_proxy=float(refined.candidate_values[0]),
+            true_at_proxy=float(refined.get("candidate_values", [np.nan])[0]),
             nfev_design=n_design,
             n_failed=evaluator.n_failed,
         )
@@ -590,11 +597,6 @@ def _seeded(estimator: Any, seed: int) -> Any:
     if missing:
         estimator.set_params(**missing)
     return estimator
-
-
-def _forget_names(estimator: Any) -> None:
-    """Drop the names of an earlier fit where rows without any take its place."""
-    estimator.__dict__.pop("feature_names_in_", None)
 
 
 def _is_near(

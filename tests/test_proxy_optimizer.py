@@ -553,6 +553,16 @@ def test_a_single_row_told_is_kept_until_there_are_two():
     assert opt.predict(X).shape == (100,)
 
 
+def test_a_fit_anew_forgets_what_was_asked_for_before():
+    opt = quick(bounds=BOX)
+    first = opt.ask(3)
+    opt.fit(*rows_of_bowl())
+    other = BOX * [[1.0, 1.0], [1.0, 2.0]]
+    points = opt.set_params(bounds=other).fit(*rows_of_bowl()).ask(40)
+    assert points[:, 1].max() > 50.0
+    assert len(first) == 3
+
+
 def test_a_design_that_runs_out_goes_on():
     opt = quick(bounds=BOX, sampler=SobolSampler(4))
     points = np.vstack([opt.ask(3), opt.ask(3), opt.ask(30)])
