@@ -99,7 +99,11 @@ class Evaluator:
                         FailedEvaluationWarning,
                         stacklevel=3,
                     )
-            return np.array([self.record.get(x) for x in X], dtype=np.float64)
+            values = np.array([self.record.get(x) for x in X], dtype=np.float64)
+            failed = np.flatnonzero(np.isnan(values))
+            if self.on_error == "raise" and len(failed):
+                self._fail(X, int(failed[0]), "has failed before", None)
+            return values
 
     def _evaluate_rows(self, X: NDArray[np.float64], new: list[int]) -> None:
         """Call a function of one row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -339,7 +340,7 @@ default="auto"
         module = ProxyModule(
             torch.from_numpy(self._center),
             torch.from_numpy(self._half_width),
-            self._recipe.trend,
+            copy.deepcopy(self._recipe.trend),
             network,
             self._recipe.scale,
         )

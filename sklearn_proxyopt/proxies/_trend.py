@@ -255,6 +255,11 @@ def candidate_trends(
     trends = []
     for chosen in names:
         basis = available[chosen]()
-        gram, moment = _gram(basis, x, y, weight)
-        trends.append(Trend(chosen, basis, torch.linalg.solve(gram, moment)))
+        # The ridge must not pull at the level of the targets, however high that is.
+        level = (weight[:, None] * y).mean(dim=0)
+        gram, moment = _gram(basis, x, y - level, weight)
+        coefficients = torch.linalg.solve(gram, moment)
+        # The first function of every basis is the constant.
+        coefficients[0] += level
+        trends.append(Trend(chosen, basis, coefficients))
     return trends

@@ -139,6 +139,14 @@ def test_dropped_rows_are_counted_and_not_asked_for_again():
     assert len(fun.rows) == 6
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
+def test_a_failure_on_record_is_an_error_where_failures_are():
+    record = EvaluationRecord()
+    Evaluator(fail_at_row_three, vectorized=False, on_error="drop", record=record)(ROWS)
+    with pytest.raises(EvaluationError, match="objective has failed before for row 3"):
+        Evaluator(fail_at_row_three, vectorized=False, record=record)(ROWS)
+
+
 def test_dropped_rows_are_told_by_a_warning():
     evaluate = Evaluator(fail_at_row_three, vectorized=False, on_error="drop")
     with pytest.warns(FailedEvaluationWarning, match="1 of 6 evaluations failed"):

@@ -156,6 +156,20 @@ def test_a_trend_that_is_exact_ends_the_training_at_once():
     np.testing.assert_allclose(proxy.predict([[0.5, 0.5]]), [5.25], rtol=1e-7)
 
 
+@pytest.mark.parametrize("level", [1e6, 1e8, 1e10])
+def test_the_level_of_the_target_does_not_matter(level):
+    X, y = wave(300)
+    assert quick(trend="auto").fit(X, y + level).score(X, y + level) > 0.99
+
+
+def test_the_torch_module_does_not_share_the_trend():
+    X, y = wave()
+    proxy = quick(max_epochs=2).fit(X, y)
+    expected = proxy.predict(X)
+    proxy.torch_module().trend.coefficients.zero_()
+    np.testing.assert_array_equal(proxy.predict(X), expected)
+
+
 def test_a_constant_target_is_learned():
     X, _ = wave(60)
     np.testing.assert_allclose(quick().fit(X, np.full(60, 7.0)).predict(X), 7.0)
