@@ -18,8 +18,9 @@ __all__ = ["Problem", "RotatedProblem"]
 class Problem(ABC):
     """A function to minimise whose optimum is known.
 
-    A subclass sets the class attributes `half_width` and `optimum`, which fill every axis alike,
-    and owes `_evaluate(X, xp)`, written for NumPy and torch at once.
+    A subclass sets the class attributes `half_width` and `optimum`, and `middle` where the box is
+    not centred at zero, which fill every axis alike, and owes `_evaluate(X, xp)`, written for
+    NumPy and torch at once. A problem does not change: an attribute is set once.
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ class Problem(ABC):
     """
 
     half_width: float
+    middle: float = 0.0
     optimum: float
     bounds: NDArray[np.float64]
     x_opt: NDArray[np.float64]
@@ -44,7 +46,8 @@ class Problem(ABC):
 
     def __init__(self, n_dims: int = 2) -> None:
         self.n_dims = check_integer(n_dims, "n_dims")
-        self.bounds = _read_only(np.tile([-self.half_width, self.half_width], (self.n_dims, 1)))
+        sides = [self.middle - self.half_width, self.middle + self.half_width]
+        self.bounds = _read_only(np.tile(sides, (self.n_dims, 1)))
         self.x_opt = _read_only(np.full((1, self.n_dims), self.optimum))
 
     @abstractmethod
@@ -67,8 +70,16 @@ class Problem(ABC):
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(X, torch.Tensor):
             xp: Any = torch
+            if not X.is_floating_point():
+                raise ValueError(f"X must be a tensor of floating point type; got {X.dtype}.")
         else:
-            xp, X = np, np.asarray(X, dtype=np.float64)
+            xp = np
+            try:
+                X = np.asarray(X, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"X must be numbers of shape (n, {self.n_dims}) for {self!r}; got {X!r}."
+                ) from None
         if X.ndim != 2 or X.shape[1] != self.n_dims:
             raise ValueError(
                 f"X must have shape (n, {self.n_dims}) for {self!r}; got {tuple(X.shape)}."
@@ -92,6 +103,18 @@ class Problem(ABC):
 
     def _key(self) -> tuple[Any, ...]:
         return (type(self), self.n_dims)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            raise AttributeError(f"{name} of {self!r} cannot be changed; make a new problem.")
+        super().__setattr__(name, value)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Copies and unpickled arrays come back writeable.
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                _read_only(value)
+        self.__dict__.update(state)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Problem) and self._key() == other._key()

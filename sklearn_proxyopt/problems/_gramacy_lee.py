@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_proxyopt.problems._base import Problem, _read_only
+from sklearn_proxyopt.problems._base import Problem
 
 __all__ = ["GramacyLee"]
 
@@ -41,11 +41,11 @@ class GramacyLee(Problem):
     # The root of the derivative, found with forty digits.
     optimum = 0.5485634445276051840686
     f_opt = -0.8690111349894997698816
+    middle = 1.5
     half_width = 1.0
 
     def __init__(self) -> None:
         super().__init__(1)
-        self.bounds = _read_only(np.array([[0.5, 2.5]]))
 
     def _evaluate(self, X: Any, xp: Any) -> Any:
         x = X[:, 0]

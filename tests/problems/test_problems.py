@@ -1,3 +1,4 @@
+import copy
 import pickle
 
 import numpy as np
@@ -67,6 +68,25 @@ def test_numpy_and_torch_give_the_same_values(problem):
     np.testing.assert_allclose(values.numpy(), problem(X), rtol=1e-12)
 
 
+@each_problem
+def test_a_tensor_in_single_precision_gives_one(problem):
+    X = torch.tensor(problem.bounds.mean(axis=1)[None], dtype=torch.float32)
+    assert problem(X).dtype == torch.float32
+
+
+def test_gramacy_and_lee_is_the_formula_of_the_paper():
+    x = np.array([[0.5], [1.3], [2.5]])
+    expected = [np.sin(10 * np.pi * v) / (2 * v) + (v - 1) ** 4 for v in (0.5, 1.3, 2.5)]
+    np.testing.assert_allclose(GramacyLee()(x), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gramacy_and_lee_have_their_minimum_on_a_fine_grid_where_it_is_said_to_be(seed):
+    for problem in (GramacyLee(), GramacyLee().rotated_and_shifted(seed)):
+        grid = np.linspace(*problem.bounds[0], 20_001)[:, None]
+        assert abs(grid[problem(grid).argmin()] - problem.x_opt[0]) <= 1e-4
+
+
 def test_rosenbrock_is_the_sum_of_its_terms():
     x = np.array([0.3, -1.2, 0.7])
     terms = [100 * (x[i + 1] - x[i] ** 2) ** 2 + (x[i] - 1) ** 2 for i in range(2)]
@@ -133,6 +153,17 @@ def test_rows_of_another_dimension_are_refused_by_shape():
         Ackley(3)(np.zeros((2, 2)))
 
 
+@pytest.mark.parametrize("X", [[["a", "b"]], [[1.0, 2.0], [3.0]]])
+def test_rows_that_are_no_numbers_are_refused_by_name(X):
+    with pytest.raises(ValueError, match=r"X must be numbers of shape \(n, 2\)"):
+        Ackley(2)(X)
+
+
+def test_a_tensor_of_integers_is_refused_by_its_type():
+    with pytest.raises(ValueError, match=r"X must be a tensor of floating .* got torch\.int64"):
+        Ackley(2)(torch.zeros((1, 2), dtype=torch.int64))
+
+
 def test_rosenbrock_needs_two_variables():
     with pytest.raises(ValueError, match="n_dims must be an integer of at least 2; got 1"):
         Rosenbrock(1)
@@ -141,3 +172,15 @@ def test_rosenbrock_needs_two_variables():
 def test_the_box_of_a_problem_cannot_be_overwritten():
     with pytest.raises(ValueError, match="read-only"):
         Ackley(2).bounds[0, 0] = 3.0
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda p: pickle.loads(pickle.dumps(p))])
+def test_the_box_of_a_copy_cannot_be_overwritten(duplicate):
+    with pytest.raises(ValueError, match="read-only"):
+        duplicate(Ackley(2).rotated_and_shifted(1)).bounds[0, 0] = 3.0
+
+
+@pytest.mark.parametrize("name", ["n_dims", "bounds", "x_opt"])
+def test_an_attribute_of_a_problem_cannot_be_replaced(name):
+    with pytest.raises(AttributeError, match=f"{name} of Ackley.* cannot be changed"):
+        setattr(Ackley(2), name, 3)
