@@ -15,6 +15,10 @@ from sklearn_proxyopt._validation import as_generator, check_integer
 
 __all__ = ["BaseSampler"]
 
+# Design points served by one search tree of the free rows, and the rows offered to each.
+_BLOCK = 256
+_N_NEIGHBORS = 16
+
 
 class BaseSampler(BoxEstimator):
     """Base of all samplers.
@@ -95,22 +99,22 @@ class BaseSampler(BoxEstimator):
 
 def _nearest_free_rows(design: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.intp]:
     """Give each design point the nearest row that no earlier point has taken."""
-    tree = cKDTree(rows)
     free = np.ones(len(rows), dtype=bool)
     chosen = np.empty(len(design), dtype=np.intp)
-    open_points = np.arange(len(design))
-    n_neighbors = min(8, len(rows))
-    while open_points.size:
-        neighbors = tree.query(design[open_points], k=n_neighbors)[1]
-        neighbors = neighbors.reshape(open_points.size, n_neighbors)
-        unserved = []
-        for point, candidates in zip(open_points, neighbors, strict=True):
+    for start in range(0, len(design), _BLOCK):
+        points = design[start : start + _BLOCK]
+        left = np.flatnonzero(free)
+        n_neighbors = min(_N_NEIGHBORS, left.size)
+        neighbors = cKDTree(rows[left]).query(points, k=n_neighbors)[1]
+        neighbors = left[neighbors.reshape(len(points), n_neighbors)]
+        for index, (point, candidates) in enumerate(zip(points, neighbors, strict=True), start):
             available = candidates[free[candidates]]
             if available.size:
-                chosen[point] = available[0]
-                free[available[0]] = False
+                row = available[0]
             else:
-                unserved.append(point)
-        open_points = np.array(unserved, dtype=np.intp)
-        n_neighbors = min(4 * n_neighbors, len(rows))
+                # Later points must wait for this one, or they would take its row.
+                left = np.flatnonzero(free)
+                row = left[((rows[left] - point) ** 2).sum(axis=1).argmin()]
+            chosen[index] = row
+            free[row] = False
     return chosen

@@ -77,7 +77,7 @@ class GaussianSampler(BaseSampler):
         center = self._center(bounds)
         try:
             spread = np.broadcast_to(np.asarray(self.spread, dtype=np.float64), center.shape)
-        except ValueError:
+        except (TypeError, ValueError):
             raise ValueError(
                 f"spread must be a number or have shape ({len(bounds)},); got {self.spread!r}."
             ) from None
@@ -98,7 +98,12 @@ class GaussianSampler(BaseSampler):
         """Return the center, checked."""
         if self.center is None:
             return bounds.mean(axis=1)
-        center = np.asarray(self.center, dtype=np.float64)
+        try:
+            center = np.asarray(self.center, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"center must be numbers of shape ({len(bounds)},); got {self.center!r}."
+            ) from None
         if center.shape != (len(bounds),):
             raise ValueError(f"center must have shape ({len(bounds)},); got {center.shape}.")
         if not ((bounds[:, 0] <= center) & (center <= bounds[:, 1])).all():

@@ -11,13 +11,17 @@ from sklearn_proxyopt.samplers._base import BaseSampler
 
 __all__ = ["GridSampler"]
 
+# One for each variable of two levels or more, of which a lattice of 2^30 points has at most 30.
+_PRIMES = np.array([n for n in range(2, 114) if all(n % k for k in range(2, n))])
+
 
 class GridSampler(BaseSampler):
     """Space points equally over the box, for any number of points and of variables.
 
     The levels of each variable run from one side of the box to the other. Their numbers, as
-    equal as can be, are the smallest whose product reaches `n_samples`; where it exceeds that,
-    the lattice is thinned by leaving out points at equal intervals along its order.
+    equal as can be, are the smallest whose product reaches `n_samples`; a variable with a single
+    level stays in the middle. Where the product exceeds `n_samples`, the lattice is thinned
+    evenly.
 
     Parameters
     ----------
@@ -30,6 +34,20 @@ class GridSampler(BaseSampler):
     ----------
     bounds_ : ndarray of shape (n_features, 2)
         The box read by `fit`, if it was called.
+
+    Notes
+    -----
+    Leaving out every k-th point of the lattice in its order would tie variables to each other
+    wherever k and the numbers of levels have a factor in common. Instead, the point with the
+    level numbers i_1, ..., i_d gets the fractional part of i_1 sqrt(2) + i_2 sqrt(3) +
+    i_3 sqrt(5) + ... (Richtmyer's sequence [1]_), and the `n_samples` points with the smallest
+    ones are kept. As no step of these shifts is a whole number, neither the points nor the gaps
+    gather anywhere.
+
+    References
+    ----------
+    .. [1] Richtmyer, "The evaluation of definite integrals, and a quasi-Monte-Carlo method based
+       on the properties of algebraic numbers", Los Alamos report LA-1342, 1951.
 
     Examples
     --------
@@ -49,18 +67,17 @@ class GridSampler(BaseSampler):
         self, n_samples: int, n_features: int, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         n_levels = _levels(n_samples, n_features)
-        n_points = int(np.prod(n_levels, dtype=np.int64))
-        kept = np.linspace(0, n_points - 1, n_samples).round().astype(np.int64)
-        indices = np.unravel_index(kept, n_levels)
-        columns = [
-            index / (levels - 1) if levels > 1 else np.full(n_samples, 0.5)
-            for index, levels in zip(indices, n_levels, strict=True)
-        ]
-        return np.column_stack(columns)
+        varying = [levels for levels in n_levels if levels > 1]
+        lattice = np.indices(varying).reshape(len(varying), np.prod(varying, dtype=np.int64)).T
+        shifts = np.sqrt(_PRIMES[: len(varying)]) % 1.0
+        kept = np.sort(np.argsort((lattice @ shifts) % 1.0, kind="stable")[:n_samples])
+        design = np.full((n_samples, n_features), 0.5)
+        design[:, : len(varying)] = lattice[kept] / (np.array(varying) - 1.0)
+        return design
 
 
 def _levels(n_samples: int, n_features: int) -> list[int]:
-    """Return the numbers of levels of the smallest lattice that holds enough points."""
+    """Return the numbers of levels, the largest first, of the smallest lattice that suffices."""
     base = 1
     while (base + 1) ** n_features <= n_samples:
         base += 1

@@ -22,7 +22,9 @@ class LatinHypercubeSampler(BaseSampler):
     n_samples : int, default=100
         Number of points.
     optimization : {"random-cd", "lloyd"} or None, default=None
-        Whether the design is then improved, see `scipy.stats.qmc.LatinHypercube`.
+        Whether the design is then improved, see `scipy.stats.qmc.LatinHypercube`. "lloyd" needs
+        at least two variables and more points than variables, and moves points out of their
+        slices.
     random_state : None, int, RandomState or Generator, default=None
         Draws the design.
 
@@ -54,5 +56,10 @@ class LatinHypercubeSampler(BaseSampler):
         self, n_samples: int, n_features: int, rng: np.random.Generator
     ) -> NDArray[np.float64]:
         check_option(self.optimization, "optimization", (None, "random-cd", "lloyd"))
+        if self.optimization == "lloyd" and not 2 <= n_features < n_samples:
+            raise ValueError(
+                'optimization="lloyd" must have at least two variables and more points than '
+                f"variables; got n_samples={n_samples} and {n_features} variables."
+            )
         design = qmc.LatinHypercube(n_features, optimization=self.optimization, rng=rng)
         return np.clip(design.random(n_samples), 0.0, 1.0)

@@ -90,6 +90,27 @@ def test_a_thinned_grid_keeps_to_equally_spaced_levels():
     assert [len(np.unique(column)) for column in design.T] == [10, 9]
 
 
+@settings(max_examples=60, deadline=None)
+@given(n_samples=st.integers(64, 1500), n_features=st.integers(2, 9))
+def test_thinning_a_grid_ties_no_variable_to_another(n_samples, n_features):
+    design = GridSampler(n_samples).sample([[0.0, 1.0]] * n_features)
+    moving = design[:, np.ptp(design, axis=0) > 0]
+    correlation = np.atleast_2d(np.corrcoef(moving.T)) - np.eye(moving.shape[1])
+    assert np.abs(correlation).max() < 0.25
+
+
+def test_thinning_a_grid_takes_about_as_many_points_from_each_level():
+    design = GridSampler(95).sample([[0.0, 1.0]] * 2)
+    counts = [np.unique(column, return_counts=True)[1] for column in design.T]
+    assert all(9 <= count <= 10 for column in counts for count in column)
+
+
+def test_a_grid_of_more_variables_than_an_array_has_dimensions_keeps_the_rest_in_the_middle():
+    design = GridSampler(100).sample([[0.0, 1.0]] * 200)
+    assert design.shape == (100, 200)
+    np.testing.assert_array_equal(design[:, 7:], 0.5)
+
+
 def test_a_latin_hypercube_has_one_point_in_each_slice():
     design = LatinHypercubeSampler(50, random_state=1).sample([[0.0, 1.0]] * 4)
     for column in design.T:
@@ -150,6 +171,18 @@ def test_select_gives_each_design_point_the_nearest_row_still_free():
     np.testing.assert_array_equal(sampler.select(X, box), expected)
 
 
+def test_select_keeps_to_the_order_of_the_design_where_many_points_want_the_same_rows():
+    X = np.random.default_rng(4).random((600, 2))
+    box = np.array([[0.0, 1.0], [0.0, 1.0]])
+    sampler = GaussianSampler(300, center=[0.1, 0.1], spread=0.1, random_state=1)
+    free, expected = np.arange(600), []
+    for point in sampler.sample(box):
+        nearest = ((X[free] - point) ** 2).sum(axis=1).argmin()
+        expected.append(free[nearest])
+        free = np.delete(free, nearest)
+    np.testing.assert_array_equal(sampler.select(X, box), expected)
+
+
 def test_select_takes_every_row_of_a_pool_of_the_same_size():
     X = np.random.default_rng(3).random((50, 2))
     assert set(SobolSampler(50, random_state=0).select(X)) == set(range(50))
@@ -161,9 +194,12 @@ def test_a_pool_smaller_than_the_design_is_refused_by_number():
 
 
 @pytest.mark.parametrize("n_samples", [0, -1, 2.5, True, "many"])
-def test_a_number_of_points_that_is_no_positive_integer_is_refused(n_samples):
+@pytest.mark.parametrize(
+    "sampler", [s for s in SAMPLERS if "n_samples" in s.get_params()], ids=repr
+)
+def test_a_number_of_points_that_is_no_positive_integer_is_refused(sampler, n_samples):
     with pytest.raises(ValueError, match="n_samples must be an integer of at least 1; got"):
-        UniformSampler(n_samples).sample(BOX)
+        clone(sampler).set_params(n_samples=n_samples).sample(BOX)
 
 
 @pytest.mark.parametrize(
@@ -187,12 +223,16 @@ def test_bounds_that_are_no_box_are_refused_by_name(bounds, message):
     [
         (GaussianSampler(center=[0.0]), r"center must have shape \(3,\)"),
         (GaussianSampler(center=[0.0, 0.0, 0.0]), "center must lie inside the box"),
+        (GaussianSampler(center="middle"), r"center must be numbers of shape \(3,\)"),
+        (GaussianSampler(center=[np.nan] * 3), "center must lie inside the box"),
+        (GaussianSampler(spread={}), "spread must be a number or have shape"),
         (GaussianSampler(spread=-1.0), "spread must be positive"),
         (GaussianSampler(spread=[1.0, 2.0]), "spread must be a number or have shape"),
         (GaussianSampler(outside="wrap"), "outside must be one of 'reject', 'clip'"),
         (SubsetSampler(fraction=0.0), "fraction must be a finite number"),
         (SubsetSampler(SobolSampler), "sampler must be an instance"),
         (LatinHypercubeSampler(optimization="best"), "optimization must be one of"),
+        (LatinHypercubeSampler(3, optimization="lloyd"), "more points than variables; got n_samp"),
         (SobolSampler(random_state="seed"), "random_state must be None"),
     ],
 )
