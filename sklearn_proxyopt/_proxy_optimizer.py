@@ -13,7 +13,7 @@ from scipy.optimize import OptimizeResult
 from scipy.spatial import cKDTree
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from sklearn_proxyopt._box import bounds_of_rows, to_unit_cube
 from sklearn_proxyopt._validation import (
@@ -86,7 +86,7 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
     fun_proxy_ : float
         What the proxy promises there.
     x_best_row_ : ndarray of shape (n_features_in_,)
-        The row of `X_` with the lowest value inside the box.
+        The row with the lowest value inside the box, before any refinement.
     fun_best_row_ : float
         Its value.
     X_ : ndarray of shape (n_rows, n_features_in_)
@@ -348,6 +348,9 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
             The optimizer, fitted on all rows told so far if these are at least two.
         """
         has_rows = hasattr(self, "X_")
+        if not has_rows and (hasattr(self, "bounds_") or self.bounds is not None):
+            box = self.bounds_ if hasattr(self, "bounds_") else self.bounds
+            check_bounds(box, check_array(X, dtype=np.float64).shape[1])
         X, y = validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, reset=not has_rows, order="C"
         )
@@ -451,9 +454,8 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         try:
             yield
         except BaseException:
-            paid, values = evaluator.record.rows()
-            if len(paid):
-                self.X_, self.y_ = np.vstack([X, paid]), np.concatenate([y, values])
+            paid, values = evaluator.record.rows(X.shape[1])
+            self.X_, self.y_ = np.vstack([X, paid]), np.concatenate([y, values])
             raise
 
     def _design_points(self, taken: NDArray[np.float64], n_points: int) -> NDArray[np.float64]:
@@ -506,6 +508,11 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         searching.call_on_fit_task_begin(estimator=self, X=X, y=y)
         search = self.optimizer_.minimize(ProxyFunction(self.proxy_), bounds, x0=best_rows)
         searching.call_on_fit_task_end(estimator=self, X=X, y=y)
+        if not np.isfinite(search.fun):
+            raise ValueError(
+                f"proxy must predict finite values inside the box; got none from "
+                f"{type(self.proxy_).__name__}."
+            )
         self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)
         self._candidates = np.atleast_2d(search.get("x_candidates", search.x))
         context.call_on_fit_task_end(estimator=self, X=X, y=y)
@@ -564,6 +571,13 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
     def _say(self, text: str) -> None:
         if self.verbose:
             print(f"[ProxyOptimizer] {text}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The record of a function that is no parameter would drag that function along.
+        state = super().__getstate__()
+        if state.get("_record", (None,))[0] is not self.objective:
+            state = {name: value for name, value in state.items() if name != "_record"}
+        return state
 
     def __sklearn_clone__(self) -> Self:
         # The objective is handed on as it is: a simulator is no parameter to be copied. So is

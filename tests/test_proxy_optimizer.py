@@ -563,6 +563,32 @@ def test_a_fit_anew_forgets_what_was_asked_for_before():
     assert len(first) == 3
 
 
+def test_rows_of_another_width_are_refused_and_leave_no_trace():
+    X, y = rows_of_bowl()
+    for opt in (quick(bounds=BOX), quick(bounds=BOX)):
+        with pytest.raises(ValueError, match="bounds must have one row for each of the 3"):
+            opt.tell(np.ones((4, 3)), np.ones(4))
+        assert len(opt.tell(X, y).X_) == 100
+
+
+def test_an_optimizer_of_a_local_function_is_pickled_without_it():
+    opt = quick(sampler=SobolSampler(16))
+    opt.minimize(lambda X: bowl(X), BOX)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(opt)).x_, opt.x_)
+
+
+def test_a_failure_in_another_dimension_is_told_as_it_is():
+    def fun(X):
+        if X.shape[1] == 3:
+            raise ArithmeticError("boom")
+        return X.sum(axis=1)
+
+    opt = quick(sampler=SobolSampler(16))
+    opt.minimize(fun, BOX)
+    with pytest.raises(EvaluationError, match="boom"):
+        opt.minimize(fun, [[0.0, 1.0]] * 3)
+
+
 def test_a_design_that_runs_out_goes_on():
     opt = quick(bounds=BOX, sampler=SobolSampler(4))
     points = np.vstack([opt.ask(3), opt.ask(3), opt.ask(30)])

@@ -75,8 +75,13 @@ class EvaluationRecord:
         """
         return self._values.get(_row_key(x))
 
-    def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def rows(self, n_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return every row and value of the evaluations that succeeded.
+
+        Parameters
+        ----------
+        n_features : int
+            Width of the rows; rows of another width are left out.
 
         Returns
         -------
@@ -85,11 +90,14 @@ class EvaluationRecord:
         y : ndarray of shape (n_rows,)
             Their values.
         """
-        kept = {key: value for key, value in self._values.items() if np.isfinite(value)}
-        if not kept:
-            return np.empty((0, 0)), np.empty(0)
-        X = np.array([np.frombuffer(key, dtype=np.float64) for key in kept])
-        return X, np.array(list(kept.values()))
+        width = n_features * np.dtype(np.float64).itemsize
+        kept = {
+            key: value
+            for key, value in self._values.items()
+            if len(key) == width and np.isfinite(value)
+        }
+        X = np.frombuffer(b"".join(kept), dtype=np.float64).reshape(-1, n_features).copy()
+        return X, np.array(list(kept.values()), dtype=np.float64)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self.key, dict(self._values))

@@ -93,6 +93,12 @@ class _OptimumErrorScorer:
 
     def __call__(self, estimator: Any, X: Any = None, y: Any = None) -> float:
         x = optimum_of(estimator)
+        n_features = np.atleast_2d(self.problem.x_opt).shape[1]
+        if x.shape != (n_features,):
+            raise ValueError(
+                f"estimator must have an optimum of the problem's {n_features} variables; got "
+                f"shape {x.shape}."
+            )
         if self.of == "fun":
             value = np.asarray(self.problem(x[None]), dtype=np.float64)
             return -float(value.reshape(-1)[0] - self.problem.f_opt)
@@ -111,6 +117,8 @@ class _RegretScorer:
 
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
         predicted = np.asarray(estimator.predict(X), dtype=np.float64).reshape(-1)
+        if not np.isfinite(predicted).all():
+            raise ValueError("estimator must predict finite values; got NaN or infinity.")
         truth = np.asarray(y, dtype=np.float64).reshape(-1)
         picks = np.argsort(predicted, kind="stable")[: self.n_picks]
         return -float(truth[picks].min() - truth.min())

@@ -91,6 +91,11 @@ class LocalRefinement(BoxEstimator):
         check_integer(self.n_descents, "n_descents")
         for name in ("initial_step", "difference", "tolerance"):
             check_real(getattr(self, name), name, minimum=0.0, maximum=0.5, include_minimum=False)
+        if self.tolerance > self.initial_step:
+            raise ValueError(
+                f"tolerance must not exceed initial_step={self.initial_step!r}; "
+                f"got {self.tolerance!r}."
+            )
 
     def refine(
         self,

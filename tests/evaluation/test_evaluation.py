@@ -109,7 +109,7 @@ def test_the_error_tells_which_row_raised_and_keeps_those_before():
     evaluate = Evaluator(fail_at_row_three, vectorized=False)
     with pytest.raises(EvaluationError, match="raised ArithmeticError: no convergence for row 3"):
         evaluate(ROWS)
-    X, y = evaluate.record.rows()
+    X, y = evaluate.record.rows(2)
     np.testing.assert_array_equal(X, ROWS[:3])
     np.testing.assert_array_equal(y, total(ROWS[:3]))
 
@@ -126,7 +126,7 @@ def test_the_error_tells_which_row_is_not_finite_and_keeps_all_others(bad):
     evaluate = Evaluator(lambda X: np.where(X[:, 0] == 6.0, bad, total(X)))
     with pytest.raises(EvaluationError, match=f"returned {bad} for row 3"):
         evaluate(ROWS)
-    np.testing.assert_array_equal(evaluate.record.rows()[0], np.delete(ROWS, 3, axis=0))
+    np.testing.assert_array_equal(evaluate.record.rows(2)[0], np.delete(ROWS, 3, axis=0))
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")

@@ -99,6 +99,17 @@ def test_scorers_survive_pickling():
         assert repr(pickle.loads(pickle.dumps(scorer))) == repr(scorer)
 
 
+def test_an_optimum_of_another_dimension_is_refused():
+    with pytest.raises(ValueError, match="optimum of the problem's 2 variables"):
+        optimum_error_scorer(PROBLEM)(SimpleNamespace(x_=np.array([1.0])))
+
+
+def test_predictions_that_are_not_finite_are_refused():
+    blind = SimpleNamespace(predict=lambda X: np.full(len(X), np.nan))
+    with pytest.raises(ValueError, match="estimator must predict finite values"):
+        regret_scorer()(blind, X, Y)
+
+
 def test_wrong_arguments_are_refused_by_name():
     with pytest.raises(ValueError, match="of must be one of 'x', 'fun'"):
         optimum_error_scorer(PROBLEM, of="y")
