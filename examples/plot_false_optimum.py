@@ -23,7 +23,9 @@ from sklearn_proxyopt.samplers import SobolSampler
 problem = Rastrigin(n_dims=2).rotated_and_shifted(random_state=15)
 optimizer = ProxyOptimizer(
     sampler=SobolSampler(n_samples=256),
-    proxy=NeuralProxyRegressor(trend="quadratic", features=8.0, validation_fraction=0.0),
+    proxy=NeuralProxyRegressor(
+        trend="quadratic", features="random", spread=8.0, validation_fraction=0.0
+    ),
     refiner=LocalRefinement(max_evaluations=200),
     random_state=0,
 )

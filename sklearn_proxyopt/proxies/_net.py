@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -14,11 +15,24 @@ from skorch.callbacks import Callback, EpochTimer
 from skorch.helper import predefined_split
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import TensorDataset
+from torch.utils.data import Dataset
 
 from sklearn_proxyopt._threads import threads_for
+from sklearn_proxyopt.proxies._network import Ensemble
 
-__all__ = ["KeepBestWeights", "OnEpochEnd", "ProxyNet", "RateSchedule", "build_net"]
+__all__ = [
+    "KeepBestWeights",
+    "MemberRows",
+    "OnEpochEnd",
+    "ProxyNet",
+    "RateSchedule",
+    "build_net",
+    "n_groups_for",
+]
+
+# Rows that the members of a group use in a step, at most, and rows gathered at once for batches.
+_ROWS_A_GROUP = 768
+_ROWS_GATHERED = 200_000
 
 
 # Share of the steps over which the rate of a cycle rises, and its shares of the highest rate at
@@ -32,26 +46,83 @@ class _StopRequestedError(Exception):
     """Raised when a callback asks for the end of training."""
 
 
-class TensorBatches:
-    """Batches as slices of tensors that already lie on the device.
+class MemberRows(Dataset[Any]):
+    """Rows for the members of an ensemble, on the device where they are trained.
 
-    Takes the place of a DataLoader, whose row-by-row collation costs more than a small network.
+    Parameters
+    ----------
+    rows : Tensor of shape (n, n_features)
+        Rows scaled to [-1, 1].
+    targets : Tensor of shape (1 or n_members, n, n_outputs)
+        What the networks are to learn.
+    weight : Tensor of shape (n,)
+        Weights of the rows.
+    index : Tensor of shape (1 or n_members, n_used)
+        The rows that each member uses.
     """
 
-    def __init__(self, dataset: TensorDataset, batch_size: int, shuffle: bool = False) -> None:
-        self.tensors = dataset.tensors
+    def __init__(self, rows: Tensor, targets: Tensor, weight: Tensor, index: Tensor) -> None:
+        self.rows = rows
+        self.targets = targets
+        self.weight = weight
+        self.index = index
+
+    def __len__(self) -> int:
+        return self.index.shape[1]
+
+    def __getitem__(self, which: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return (X, (y, weight)), where `which` holds rows of the dataset for each member.
+
+        X has the shape (n_members, n, n_features), or without its first axis where all members
+        have the same rows.
+        """
+        X = self.rows[which if len(which) > 1 else which[0]]
+        if len(self.targets) == 1:
+            return X, (self.targets[0][which], self.weight[which])
+        members = torch.arange(len(self.targets), device=which.device)[:, None]
+        return X, (self.targets[members, which], self.weight[which])
+
+
+class MemberBatches:
+    """Batches taken from tensors that already lie on the device.
+
+    Takes the place of a DataLoader, whose row-by-row collation costs more than a small network.
+
+    Parameters
+    ----------
+    dataset : MemberRows
+        The rows.
+    batch_size : int
+        Rows a step for each member.
+    n_members : int or None, default=None
+        Shuffles the rows of so many members, each in its own order. None leaves them in order.
+    """
+
+    def __init__(self, dataset: MemberRows, batch_size: int, n_members: int | None = None) -> None:
+        self.dataset = dataset
         self.batch_size = batch_size
-        self.shuffle = shuffle
+        self.n_members = n_members
 
     def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
         """Yield (X, (y, weight)) for each batch, in a new order each time if shuffled."""
-        tensors = self.tensors
-        if self.shuffle:
-            order = torch.randperm(len(tensors[0]), device=tensors[0].device)
-            tensors = tuple(tensor[order] for tensor in tensors)
-        slices = zip(*(tensor.split(self.batch_size) for tensor in tensors), strict=True)
-        for X, y, weight in slices:
-            yield X, (y, weight)
+        order = self.dataset.index
+        if self.n_members is not None:
+            n_rows, device = len(self.dataset), order.device
+            shuffled = [torch.randperm(n_rows, device=device) for _ in range(self.n_members)]
+            order = order.expand(self.n_members, -1).gather(1, torch.stack(shuffled))
+        # Rows are gathered for many batches at once, but not for all: they may be millions.
+        n_batches = max(_ROWS_GATHERED // (self.batch_size * len(order)), 1)
+        for block in order.split(n_batches * self.batch_size, dim=1):
+            X, (y, weight) = self.dataset[block]
+            yield from zip(
+                X.split(self.batch_size, dim=-2),
+                zip(
+                    y.split(self.batch_size, dim=-2),
+                    weight.split(self.batch_size, dim=-1),
+                    strict=True,
+                ),
+                strict=True,
+            )
 
 
 class ProxyNet(NeuralNet):
@@ -62,14 +133,16 @@ class ProxyNet(NeuralNet):
     keyboard reaches the caller instead of ending the fit in silence.
     """
 
+    _map: Any = map
+
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", EpochTimer())]
 
     def train(
         self,
-        training: TensorDataset,
-        held_out: TensorDataset,
+        training: MemberRows,
+        held_out: MemberRows,
         learning_rate: float,
         n_epochs: int,
         batch_size: int,
@@ -83,16 +156,42 @@ class ProxyNet(NeuralNet):
             callbacks=callbacks,
             train_split=predefined_split(held_out) if len(held_out) else None,
         )
-        with threads_for(batch_size):
+        n_workers = torch.get_num_threads() if self._may_train_side_by_side() else 1
+        n_rows = batch_size if n_workers == 1 else 0
+        with threads_for(n_rows), ThreadPoolExecutor(n_workers) as pool:
+            self._map = pool.map if n_workers > 1 else map
             self.partial_fit(training)
         # The held-out rows would otherwise travel with every pickle.
         self.set_params(train_split=None, callbacks=[])
+        self._map = map
+
+    def _may_train_side_by_side(self) -> bool:
+        """Tell whether groups take turns on the CPU and draw no random numbers as they compute."""
+        if not self.initialized_:
+            self.initialize()
+        ensemble = self.module_
+        return len(ensemble.groups) > 1 and ensemble.is_stacked and str(self.device) == "cpu"
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
+        """Add the gradients of every group, each on its own rows."""
+        X, (y, weight) = batch
+        self._set_training(True)
+        ensemble = self.module_
+
+        def losses_of(parts: tuple[tuple[Any, Tensor], ...]) -> Tensor:
+            (group, rows), (_, target), (_, own_weight) = parts
+            losses = member_losses(group(rows), target, own_weight)
+            losses.sum().backward()
+            return losses.detach()
+
+        X = X if X.dim() == 3 else X[None]
+        parts = zip(ensemble.shares(X), ensemble.shares(y), ensemble.shares(weight), strict=True)
+        losses = list(self._map(losses_of, parts))
+        return {"loss": losses[0] if len(losses) == 1 else torch.cat(losses)}
 
     def get_loss(self, y_pred: Tensor, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the weighted mean squared error of a batch."""
-        target, weight = y_true
-        squared_error = (y_pred - target).square().mean(dim=1)
-        return torch.dot(squared_error, weight) / len(weight)
+        """Return the weighted mean squared error of each member on a batch."""
+        return member_losses(y_pred, *y_true)
 
     def run_single_epoch(
         self,
@@ -110,10 +209,12 @@ class ProxyNet(NeuralNet):
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, **fit_params)
-            total = total + step["loss"].detach() * len(batch[0])
-            n_rows += len(batch[0])
+            n_batch = batch[0].shape[-2]
+            total = total + step["loss"].detach() * n_batch
+            n_rows += n_batch
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(f"{prefix}_loss", float(total) / n_rows)
+        self.member_losses_ = torch.as_tensor(total).cpu() / n_rows
+        self.history.record(f"{prefix}_loss", float(self.member_losses_.mean()))
 
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call the callbacks; skorch's way of asking to stop becomes an exception of our own."""
@@ -133,16 +234,32 @@ class ProxyNet(NeuralNet):
         return self
 
 
-def build_net(network: torch.nn.Module, dtype: torch.dtype, device: str) -> ProxyNet:
-    """Return an untrained net around a network."""
+def member_losses(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Return the weighted mean squared error of each member, of shape (n_members,)."""
+    error = (outputs - target).square() * weight[..., None]
+    return error.mean(dim=(1, 2))
+
+
+def n_groups_for(n_members: int, batch_size: int, device: str) -> int:
+    """Return into how many groups members are best divided; `benchmarks/stacking.py` shows why.
+
+    The number must not depend on the machine, or the same seed would not give the same answer.
+    """
+    if device != "cpu":
+        return 1
+    return min(n_members, -(-n_members * batch_size // _ROWS_A_GROUP))
+
+
+def build_net(ensemble: Ensemble, dtype: torch.dtype, device: str) -> ProxyNet:
+    """Return an untrained net around an ensemble."""
     return ProxyNet(
-        network.to(dtype),
+        ensemble.to(dtype),
         criterion=torch.nn.MSELoss,
         optimizer=torch.optim.Adam,
         optimizer__fused=True,
-        iterator_train=TensorBatches,
-        iterator_train__shuffle=True,
-        iterator_valid=TensorBatches,
+        iterator_train=MemberBatches,
+        iterator_train__n_members=ensemble.n_members,
+        iterator_valid=MemberBatches,
         device=device,
         train_split=None,
         verbose=0,
@@ -150,48 +267,46 @@ def build_net(network: torch.nn.Module, dtype: torch.dtype, device: str) -> Prox
 
 
 class KeepBestWeights(Callback):
-    """Keep the weights of the lowest held-out loss, the starting ones included.
+    """Keep each member's weights of its lowest held-out loss, the starting ones included.
 
     Parameters
     ----------
     patience : int or None
-        Stop after this many epochs without a lower loss; None trains to the end. A loss of
-        zero, which the trend alone may reach, stops at once.
+        Stop after this many epochs in which no member had a lower loss; None trains to the end.
+        Losses of zero, which the trend alone may reach, stop at once.
     """
 
     def __init__(self, patience: int | None) -> None:
         self.patience = patience
 
     def on_train_begin(self, net: ProxyNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Take the loss of the untrained network as the one to beat."""
+        """Take the losses of the untrained networks as those to beat."""
         held_out = net.train_split(X)[1]
         batches = net.get_iterator(held_out, training=False)
-        losses = [net.validation_step(batch)["loss"] * len(batch[0]) for batch in batches]
-        self.lowest_loss_ = float(torch.stack(losses).sum()) / len(held_out)
-        self.best_epoch_ = len(net.history)
+        losses = [net.validation_step(batch)["loss"] * batch[0].shape[-2] for batch in batches]
+        self.lowest_losses_ = torch.stack(losses).sum(dim=0).cpu() / len(held_out)
         self.misses_ = 0
-        self._keep(net)
+        self._best = copy.deepcopy(net.module_)
 
     def on_epoch_end(self, net: ProxyNet, **kwargs: Any) -> None:
-        """Keep the weights if they are better, and stop where patience is over."""
-        loss = net.history[-1, "valid_loss"]
-        if loss < self.lowest_loss_:
-            self.lowest_loss_, self.misses_ = loss, 0
-            self.best_epoch_ = len(net.history)
-            self._keep(net)
+        """Keep the weights of members that are better, and stop where patience is over."""
+        losses = net.member_losses_
+        better = losses < self.lowest_losses_
+        if better.any():
+            self.lowest_losses_ = torch.where(better, losses, self.lowest_losses_)
+            self._best.copy_members(net.module_, better)
+            self.misses_ = 0
             return
         self.misses_ += 1
         impatient = self.patience is not None and self.misses_ >= self.patience
-        if impatient or self.lowest_loss_ == 0.0:
+        if impatient or not self.lowest_losses_.any():
             raise _StopRequestedError
 
     def on_train_end(self, net: ProxyNet, **kwargs: Any) -> None:
         """Put the best weights back."""
-        net.module_.load_state_dict(self._weights)
-        del self._weights
-
-    def _keep(self, net: ProxyNet) -> None:
-        self._weights = copy.deepcopy(net.module_.state_dict())
+        everyone = torch.ones(net.module_.n_members, dtype=torch.bool)
+        net.module_.copy_members(self._best, everyone)
+        del self._best
 
 
 class RateSchedule(Callback):

@@ -1,62 +1,36 @@
-"""The torch modules of a proxy: a dense network, its Fourier features, and the whole proxy."""
+"""The torch modules of a proxy: stacked dense networks, their features, and the whole proxy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "DenseNetwork", "FourierFeatures", "ProxyModule"]
+__all__ = ["ACTIVATIONS", "DenseNetworks", "Ensemble", "OwnNetwork", "ProxyModule", "spread_of"]
 
-
-class Sine(nn.Module):
-    """The sine as an activation (Sitzmann et al. 2020)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return sin(x)."""
-        return torch.sin(x)
-
-
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "silu": nn.SiLU,
-    "relu": nn.ReLU,
-    "tanh": nn.Tanh,
-    "gelu": nn.GELU,
-    "sin": Sine,
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silu": nn.functional.silu,
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "gelu": nn.functional.gelu,
+    "sin": torch.sin,
 }
 
 
-class FourierFeatures(nn.Module):
-    """Cosines along random directions whose frequencies and phases are then learned.
+class DenseNetworks(nn.Module):
+    """Multilayer perceptrons of one shape, computed together as stacked matrices.
 
-    Features cos(W x + b) with W drawn from a normal distribution (Rahimi and Recht 2007) let a
-    network learn landscapes that change quickly (Tancik et al. 2020).
+    All numbers that a member learns are one row of `weights`, which makes a step of the optimizer
+    one pass over one tensor, and a member something that can be kept or taken out. The output
+    layers start at zero, so that an untrained network adds nothing to the trend.
 
-    Parameters
-    ----------
-    n_inputs : int
-        Number of variables.
-    n_frequencies : int
-        Number of features.
-    spread : float
-        Standard deviation of the starting frequencies, in radians per half-width of the box.
-    """
-
-    def __init__(self, n_inputs: int, n_frequencies: int, spread: float) -> None:
-        super().__init__()
-        self.frequencies = nn.Parameter(spread * torch.randn(n_inputs, n_frequencies))
-        self.phases = nn.Parameter(2 * torch.pi * torch.rand(n_frequencies))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return features of unit variance, of shape (n, n_frequencies)."""
-        return 2**0.5 * torch.cos(torch.addmm(self.phases, x, self.frequencies))
-
-
-class DenseNetwork(nn.Module):
-    """A multilayer perceptron, with Fourier features and a linear head on them if asked for.
-
-    The output layers start at zero, so that an untrained network adds nothing to the trend.
+    Features cos(W x + b), with W drawn from a normal distribution (Rahimi and Recht 2007), let a
+    network learn landscapes that change quickly (Tancik et al. 2020); a linear head on them
+    stands beside the hidden layers.
 
     Parameters
     ----------
@@ -66,11 +40,17 @@ class DenseNetwork(nn.Module):
         Widths of the hidden layers.
     activation : str
         A key of `ACTIVATIONS`.
-    n_frequencies : int
-        Number of Fourier features; 0 for none.
-    spread : float
-        Their spread, see `FourierFeatures`.
+    spreads : Tensor of shape (n_members,)
+        Standard deviation of the starting frequencies of each member, in radians per half-width
+        of the box.
+    mask : Tensor of shape (n_inputs, n_features)
+        Which variables each feature varies with.
+    learn_frequencies : bool, default=True
+        Whether frequencies and phases are learned or stay as drawn.
     """
+
+    mask: Tensor
+    drawn: Tensor | None
 
     def __init__(
         self,
@@ -78,49 +58,184 @@ class DenseNetwork(nn.Module):
         n_outputs: int,
         hidden_layer_sizes: Sequence[int],
         activation: str,
-        n_frequencies: int = 0,
-        spread: float = 0.0,
+        spreads: Tensor,
+        mask: Tensor,
+        learn_frequencies: bool = True,
     ) -> None:
         super().__init__()
-        self.features: FourierFeatures | None = None
-        self.feature_head: nn.Linear | None = None
-        if n_frequencies:
-            self.features = FourierFeatures(n_inputs, n_frequencies, spread)
-            self.feature_head = nn.Linear(n_frequencies, n_outputs, bias=False)
-            nn.init.zeros_(self.feature_head.weight)
-        layers: list[nn.Module] = []
-        width = n_inputs + n_frequencies
-        for size in hidden_layer_sizes:
-            layers += [nn.Linear(width, size), ACTIVATIONS[activation]()]
-            width = size
-        output = nn.Linear(width, n_outputs)
-        nn.init.zeros_(output.weight)
-        nn.init.zeros_(output.bias)
-        self.layers = nn.Sequential(*layers, output)
+        self.n_members = len(spreads)
+        self.activation = activation
+        n_features = mask.shape[1]
+        widths = [n_inputs + n_features, *hidden_layer_sizes, n_outputs]
+        shapes: list[tuple[int, int]] = []
+        blocks: list[Tensor] = []
+        for n_in, n_out in pairwise(widths):
+            bound = n_in**-0.5 if len(shapes) < 2 * len(hidden_layer_sizes) else 0.0
+            shapes += [(n_in, n_out), (1, n_out)]
+            blocks += [
+                bound * (2 * torch.rand(self.n_members, *shape) - 1) for shape in shapes[-2:]
+            ]
+        drawn = None
+        if n_features:
+            shapes.append((n_features, n_outputs))
+            blocks.append(torch.zeros(self.n_members, n_features, n_outputs))
+            frequencies = spreads[:, None, None] * torch.randn(self.n_members, n_inputs, n_features)
+            phases = 2 * torch.pi * torch.rand(self.n_members, 1, n_features)
+            drawn = torch.cat([frequencies, phases], dim=1)
+            if learn_frequencies:
+                shapes.append((n_inputs + 1, n_features))
+                blocks.append(drawn)
+                drawn = None
+        self.shapes = shapes
+        self.weights = nn.Parameter(torch.cat([block.flatten(1) for block in blocks], dim=1))
+        self.register_buffer("mask", mask)
+        self.register_buffer("drawn", drawn)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return outputs of shape (n, n_outputs)."""
-        if self.features is None or self.feature_head is None:
-            return self.layers(x)
-        features = self.features(x)
-        return self.layers(torch.cat([x, features], dim=1)) + self.feature_head(features)
+        """Return outputs (n_members, n, n_outputs) for rows (n, n_inputs), or for own rows each."""
+        parts = self.weights.split([prod(shape) for shape in self.shapes], dim=1)
+        matrices = [
+            part.view(self.n_members, *shape)
+            for part, shape in zip(parts, self.shapes, strict=True)
+        ]
+        hidden = x if x.dim() == 3 else x.expand(self.n_members, *x.shape)
+        linear = None
+        if self.mask.shape[1]:
+            wave = self.drawn if self.drawn is not None else matrices.pop()
+            frequencies, phases = wave[:, :-1] * self.mask, wave[:, -1:]
+            features = 2**0.5 * torch.cos(torch.baddbmm(phases, hidden, frequencies))
+            linear = torch.bmm(features, matrices.pop())
+            hidden = torch.cat([hidden, features], dim=2)
+        activation = ACTIVATIONS[self.activation]
+        *layers, (last_matrix, last_bias) = zip(matrices[::2], matrices[1::2], strict=True)
+        for matrix, bias in layers:
+            hidden = activation(torch.baddbmm(bias, hidden, matrix))
+        output = torch.baddbmm(last_bias, hidden, last_matrix)
+        return output if linear is None else output + linear
+
+    def copy_members(self, source: DenseNetworks, which: Tensor) -> None:
+        """Take over the numbers of some members of networks of the same shape."""
+        with torch.no_grad():
+            self.weights[which] = source.weights[which]
+
+    def member(self, index: int) -> DenseNetworks:
+        """Return a member by itself, sharing its numbers."""
+        alone = DenseNetworks.__new__(DenseNetworks)
+        nn.Module.__init__(alone)
+        alone.n_members, alone.activation, alone.shapes = 1, self.activation, self.shapes
+        alone.weights = nn.Parameter(self.weights.detach()[index : index + 1])
+        drawn = None if self.drawn is None else self.drawn[index : index + 1]
+        alone.register_buffer("mask", self.mask)
+        alone.register_buffer("drawn", drawn)
+        return alone
+
+
+class OwnNetwork(nn.Module):
+    """A module of the user as a member of an ensemble.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps (n, n_inputs) to (n, n_outputs).
+    """
+
+    n_members = 1
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs (1, n, n_outputs) for rows (n, n_inputs) or (1, n, n_inputs)."""
+        return self.module(x if x.dim() == 2 else x[0])[None]
+
+    def copy_members(self, source: OwnNetwork, which: Tensor) -> None:
+        """Take over the state of the source where `which` says so."""
+        if which.any():
+            self.module.load_state_dict(source.module.state_dict())
+
+    def member(self, index: int) -> OwnNetwork:
+        """Return itself, its only member."""
+        return self
+
+
+class Ensemble(nn.Module):
+    """The members of a proxy, in groups that are computed one after another or side by side.
+
+    Parameters
+    ----------
+    groups : sequence of DenseNetworks or OwnNetwork
+        The groups.
+    """
+
+    # A ModuleList would hide the type of what it holds.
+    groups: Any
+
+    def __init__(self, groups: Sequence[DenseNetworks | OwnNetwork]) -> None:
+        super().__init__()
+        self.groups = nn.ModuleList(groups)
+
+    @property
+    def n_members(self) -> int:
+        """Number of members."""
+        return sum(group.n_members for group in self.groups)
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether the groups are dense networks, which may be computed side by side."""
+        return all(isinstance(group, DenseNetworks) for group in self.groups)
+
+    def shares(self, stacked: Tensor) -> Iterator[tuple[Any, Tensor]]:
+        """Yield each group with its part of a tensor that has the members in front.
+
+        A tensor of one in front is meant for all members.
+        """
+        start = 0
+        for group in self.groups:
+            stop = start + group.n_members
+            yield group, stacked if len(stacked) == 1 else stacked[start:stop]
+            start = stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return outputs (n_members, n, n_outputs) for rows (n, n_inputs), or for own rows each."""
+        if x.dim() == 2:
+            outputs = [group(x) for group in self.groups]
+        else:
+            outputs = [group(rows) for group, rows in self.shares(x)]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+    def copy_members(self, source: Ensemble, which: Tensor) -> None:
+        """Take over some members of an ensemble of the same shape."""
+        for (group, share), other in zip(self.shares(which), source.groups, strict=True):
+            group.copy_members(other, share)
+
+    def member(self, index: int) -> Ensemble:
+        """Return an ensemble of one member, sharing its numbers."""
+        for group in self.groups:
+            if index < group.n_members:
+                return Ensemble([group.member(index)])
+            index -= group.n_members
+        raise IndexError(index)
 
 
 class ProxyModule(nn.Module):
     """The whole proxy, from the user's units to the user's units.
 
-    Rows are scaled to [-1, 1]; the answer is trend(x) + scale * network(x).
+    Rows are scaled to [-1, 1]; a member's answer is trend(x) + scale * network(x), and the
+    proxy's is the members' mean less `n_std` times their standard deviation.
 
     Parameters
     ----------
     center, half_width : Tensor of shape (n_features,)
         The box of the training rows.
     trend : torch.nn.Module
-        The closed-form part.
-    network : torch.nn.Module
+        The closed-form part; it maps (n, n_features) to (1 or n_members, n, n_outputs).
+    ensemble : Ensemble
         The trained part, possibly of a narrower type.
-    scale : Tensor of shape (n_outputs,)
-        What the network's outputs are multiplied by.
+    scale : Tensor of shape (1 or n_members, 1, n_outputs)
+        What the outputs of the networks are multiplied by.
+    n_std : float, default=0.0
+        Number of standard deviations to subtract.
     """
 
     center: Tensor
@@ -132,19 +247,42 @@ class ProxyModule(nn.Module):
         center: Tensor,
         half_width: Tensor,
         trend: nn.Module,
-        network: nn.Module,
+        ensemble: Ensemble,
         scale: Tensor,
+        n_std: float = 0.0,
     ) -> None:
         super().__init__()
         self.register_buffer("center", center)
         self.register_buffer("half_width", half_width)
         self.register_buffer("scale", scale)
         self.trend = trend
-        self.network = network
-        self.network_dtype = next(network.parameters()).dtype
+        self.ensemble = ensemble
+        self.n_std = n_std
+        self.ensemble_dtype = next(ensemble.parameters()).dtype
+
+    @property
+    def n_members(self) -> int:
+        """Number of members."""
+        return self.ensemble.n_members
+
+    def members(self, x: Tensor) -> Tensor:
+        """Return each member's predictions, of shape (n_members, n, n_outputs).
+
+        Rows have shape (n, n_features), or (n_members, n, n_features) for own rows each.
+        """
+        scaled = (x - self.center) / self.half_width
+        remainder = self.ensemble(scaled.to(self.ensemble_dtype)).to(x.dtype)
+        return torch.addcmul(self.trend(scaled), self.scale, remainder)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return predictions of shape (n, n_outputs) for rows of shape (n, n_features)."""
-        scaled = (x - self.center) / self.half_width
-        remainder = self.network(scaled.to(self.network_dtype)).to(x.dtype)
-        return self.trend(scaled) + self.scale * remainder
+        values = self.members(x)
+        if len(values) == 1:
+            return values[0]
+        mean = values.mean(dim=0)
+        return mean - self.n_std * spread_of(values) if self.n_std else mean
+
+
+def spread_of(values: Tensor) -> Tensor:
+    """Return the standard deviation over the members, with a gradient also where it is zero."""
+    return (values.var(dim=0) + torch.finfo(values.dtype).tiny).sqrt()

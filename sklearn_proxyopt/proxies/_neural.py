@@ -16,11 +16,8 @@ from sklearn_proxyopt._threads import threads_for
 from sklearn_proxyopt._validation import as_generator, check_integer, check_option, check_real
 
 if TYPE_CHECKING:
-    import torch
-
-    from sklearn_proxyopt.proxies._net import ProxyNet
+    from sklearn_proxyopt.proxies._net import MemberRows, ProxyNet
     from sklearn_proxyopt.proxies._network import ProxyModule
-    from sklearn_proxyopt.proxies._recipe import Recipe, TrainingData
 
 __all__ = ["NeuralProxyRegressor"]
 
@@ -29,10 +26,6 @@ _MIN_ROWS_TO_HOLD_OUT = 50
 # The automatic number of epochs aims at this many steps of the optimizer.
 _N_STEPS = 2000
 _ROWS_PER_BLOCK = 4096
-# A recipe in question is tried for one part in so many of the epochs; a simpler one wins where its
-# held-out loss is within this factor of the lowest.
-_PILOT_SHARE = 5
-_TIE = 1.1
 SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
@@ -41,7 +34,8 @@ class NeuralProxyRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
 
     The proxy is the sum of a trend, fitted in closed form, and a network trained by skorch on
     what the trend leaves. Rows and targets are scaled inside, so that it takes and gives values
-    in the user's units, and it offers the gradient that a search needs.
+    in the user's units, and it offers the gradient that a search needs. Several networks may be
+    trained as one stack, to see where they agree.
 
     Parameters
     ----------
@@ -56,16 +50,30 @@ default="auto"
         quadratic and a sum of cosines of each variable by itself. "auto" takes
         the one that leave-one-out errors clearly favour; where none is clear, a short training
         of each decides by held-out error.
-    features : {"auto", None} or float, default="auto"
-        Fourier features as further inputs of the network, for landscapes that change quickly. A
-        number is the spread of their starting frequencies in radians per half-width of the box;
-        "auto" chooses it, or none, by the held-out error of a ridge regression; None has none.
+    features : {"auto", "random", "axes", None}, default="auto"
+        Fourier features, for landscapes that change quickly: cosines along random directions, or
+        of one variable each ("axes"), as further inputs of the network and with a linear head
+        beside it. "auto" chooses one of them, or none, by the held-out error of a ridge
+        regression; None has none.
+    spread : "auto" or float, default="auto"
+        Spread of their starting frequencies, in radians per half-width of the box. "auto"
+        chooses it likewise.
     n_frequencies : int, default=128
-        Number of Fourier features, where there are any.
+        Number of Fourier features, where there are any. Those along axes are shared out among
+        the variables, at least 8 for each.
+    learn_frequencies : bool, default=True
+        Whether frequencies and phases are learned or stay as drawn.
     module : callable, default=None
         A `torch.nn.Module` class, or any callable, that returns the network when called as
         ``module(n_features, n_outputs)``; it maps (n, n_features) to (n, n_outputs). None builds
         a dense network from the parameters above.
+    n_members : int, default=1
+        Number of networks, each with its own starting weights and its own batches. Their mean is
+        the prediction, their spread a sign of how far it may be believed. Dense networks are
+        trained as stacked matrices; modules of the user one after another.
+    bootstrap : bool, default=False
+        Whether each member learns, trend included, from rows drawn with replacement instead of
+        from all.
     max_epochs : int or "auto", default="auto"
         Passes over the training rows. "auto" aims at 2,000 steps within 20 to 500 epochs.
     batch_size : int or "auto", default="auto"
@@ -97,16 +105,18 @@ default="auto"
     Attributes
     ----------
     net_ : skorch.NeuralNet
-        The trained net; `net_.module_` is the network alone, on scaled rows.
+        The trained net; `net_.module_` holds the networks alone, on scaled rows.
     history_ : list of dict
         One row an epoch with `train_loss` and `valid_loss`, mean squared errors in units of the
-        variance that the trend leaves.
+        variance that the trend leaves, as means over the members.
     n_iter_ : int
         Epochs trained in the last call of `fit`.
     trend_ : str
         The trend in use.
+    features_ : {"random", "axes"} or None
+        The Fourier features in use.
     spread_ : float
-        The spread of the Fourier features in use; 0.0 for none.
+        Their spread; 0.0 for none.
     device_ : str
         Where the network lies.
     n_outputs_ : int
@@ -152,9 +162,13 @@ default="auto"
         *,
         activation: str = "silu",
         trend: str = "auto",
-        features: str | float | None = "auto",
+        features: str | None = "auto",
+        spread: str | float = "auto",
         n_frequencies: int = 128,
+        learn_frequencies: bool = True,
         module: Callable[[int, int], Any] | None = None,
+        n_members: int = 1,
+        bootstrap: bool = False,
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         learning_rate: float = 5e-3,
@@ -172,8 +186,12 @@ default="auto"
         self.activation = activation
         self.trend = trend
         self.features = features
+        self.spread = spread
         self.n_frequencies = n_frequencies
+        self.learn_frequencies = learn_frequencies
         self.module = module
+        self.n_members = n_members
+        self.bootstrap = bootstrap
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -207,6 +225,7 @@ default="auto"
         """
         import torch
 
+        from sklearn_proxyopt.proxies._building import Builder
         from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
         from sklearn_proxyopt.proxies._net import build_net
         from sklearn_proxyopt.proxies._recipe import TrainingData
@@ -225,22 +244,22 @@ default="auto"
         held_out, kept = self._split(len(X), rng)
 
         continued = self.warm_start and hasattr(self, "net_")
-        if continued and targets.shape[1] != self.n_outputs_:
-            raise ValueError(
-                f"y must have the {self.n_outputs_} targets of the fit that warm_start goes on "
-                f"from; got {targets.shape[1]}."
-            )
+        if continued:
+            self._check_continuation(targets.shape[1])
         self.n_outputs_ = targets.shape[1]
         self._single_output = np.ndim(y) == 1
         if not continued:
             lower, upper = X[kept].min(axis=0), X[kept].max(axis=0)
             self._center = (lower + upper) / 2
             self._half_width = np.where(upper > lower, (upper - lower) / 2, 1.0)
+        drawn = kept[None]
+        if self.bootstrap:
+            drawn = np.sort(rng.choice(kept, size=(self.n_members, len(kept))), axis=1)
         data = TrainingData(
             torch.from_numpy((X - self._center) / self._half_width),
             torch.from_numpy(targets),
             torch.from_numpy(weight),
-            torch.from_numpy(kept),
+            torch.from_numpy(drawn),
             torch.from_numpy(held_out),
         )
         n_epochs, batch_size = self._plan(len(kept))
@@ -248,16 +267,57 @@ default="auto"
         with torch.random.fork_rng(devices=cuda_devices):
             torch.manual_seed(seed)
             if not continued:
+                builder = Builder(
+                    self.hidden_layer_sizes,
+                    self.activation,
+                    self.n_frequencies,
+                    self.learn_frequencies,
+                    self.module,
+                    n_epochs,
+                    batch_size,
+                    self.learning_rate,
+                    dtype,
+                    device,
+                )
                 generator = torch.Generator().manual_seed(seed)
-                recipe = self._choose_recipe(data, n_epochs, batch_size, dtype, device, generator)
-                self._recipe, self.device_ = recipe, str(device)
-                self.trend_, self.spread_ = recipe.trend.name, recipe.spread
-                self.net_ = build_net(self._build_network(recipe, data), dtype, self.device_)
-            self._train(self._recipe.datasets(data, dtype, device), n_epochs, batch_size)
+                self._recipe = builder.choose_recipe(
+                    data, self.trend, self.features, self.spread, generator
+                )
+                self.device_, self.trend_ = str(device), self._recipe.trend.name
+                features = self._recipe.features
+                self.features_, self.spread_ = features.kind, features.spread
+                ensemble = builder.ensemble(data, features, self.n_members)
+                self.net_ = build_net(ensemble, dtype, self.device_)
+            self._train(self._recipe.hand_out(data, dtype, device), n_epochs, batch_size)
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
         """Predict values of the function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+        return_std : bool, default=False
+            Whether to return also the standard deviation over the members, which takes at least
+            two of them.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions in the units of `y`: the mean over the members.
+        std : ndarray of the same shape
+            Their standard deviation, with `return_std`.
+        """
+        check_is_fitted(self)
+        if return_std:
+            self._check_has_spread("return_std=True")
+        members = self.predict_members(X)
+        mean = members[0] if len(members) == 1 else members.mean(axis=0)
+        return (mean, members.std(axis=0, ddof=1)) if return_std else mean
+
+    def predict_members(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict values of the function by each member.
 
         Parameters
         ----------
@@ -266,8 +326,8 @@ default="auto"
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions in the units of `y`.
+        ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_outputs)
+            The members' predictions in the units of `y`.
         """
         import torch
 
@@ -276,17 +336,26 @@ default="auto"
         module = self.torch_module()
         rows = torch.tensor(X, dtype=module.center.dtype)
         with torch.no_grad(), threads_for(len(X)):
-            blocks = [module(block.to(self.device_)).cpu() for block in rows.split(_ROWS_PER_BLOCK)]
-        values = torch.cat(blocks).numpy().astype(np.float64, copy=False)
-        return values[:, 0] if self._single_output else values
+            blocks = [
+                module.members(block.to(self.device_)).cpu()
+                for block in rows.split(_ROWS_PER_BLOCK)
+            ]
+        values = torch.cat(blocks, dim=1).numpy().astype(np.float64, copy=False)
+        return values[:, :, 0] if self._single_output else values
 
-    def value_and_grad(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def value_and_grad(
+        self, X: ArrayLike, *, member: int | None = None, n_std: float = 0.0
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Predict values together with their gradients.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows to predict.
+        member : int, default=None
+            The member that predicts. None takes the mean over all.
+        n_std : float, default=0.0
+            Number of standard deviations over the members to subtract from the mean.
 
         Returns
         -------
@@ -309,7 +378,7 @@ default="auto"
                 f"y must have one target for a gradient of the proxy; got {self.n_outputs_}."
             )
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        module = self.torch_module()
+        module = self.torch_module(member=member, n_std=n_std)
         values, gradients = [], []
         with threads_for(len(X)):
             for block in torch.tensor(X, dtype=module.center.dtype).split(_ROWS_PER_BLOCK):
@@ -322,27 +391,47 @@ default="auto"
             torch.cat(gradients).numpy().astype(np.float64, copy=False),
         )
 
-    def torch_module(self) -> ProxyModule:
+    def torch_module(self, *, member: int | None = None, n_std: float = 0.0) -> ProxyModule:
         """Return the whole proxy as one differentiable torch module.
+
+        Parameters
+        ----------
+        member : int, default=None
+            The member that predicts. None takes the mean over all.
+        n_std : float, default=0.0
+            Number of standard deviations over the members to subtract from the mean.
 
         Returns
         -------
         torch.nn.Module
             Maps float64 rows (n, n_features) in the user's units, on the device `device_`, to
-            predictions (n, n_outputs). On "mps", which has no float64, both are float32.
+            predictions (n, n_outputs). On "mps", which has no float64, both are float32. Its
+            method `members` returns those of each member, (n_members, n, n_outputs).
         """
         import torch
 
         from sklearn_proxyopt.proxies._network import ProxyModule
 
         check_is_fitted(self)
-        network = self.net_.module_
+        if check_real(n_std, "n_std"):
+            self._check_has_spread(f"n_std={n_std!r}")
+            if member is not None:
+                raise ValueError(f"n_std must be 0 with member={member!r}; got {n_std!r}.")
+        ensemble, recipe = self.net_.module_, self._recipe
+        trend, scale = copy.deepcopy(recipe.trend), recipe.scale
+        if member is not None:
+            check_integer(member, "member", minimum=0, maximum=ensemble.n_members - 1)
+            ensemble = ensemble.member(member)
+            if len(scale) > 1:
+                scale = scale[member : member + 1]
+                trend.coefficients = trend.coefficients[member : member + 1]
         module = ProxyModule(
             torch.from_numpy(self._center),
             torch.from_numpy(self._half_width),
-            copy.deepcopy(self._recipe.trend),
-            network,
-            self._recipe.scale,
+            trend,
+            ensemble,
+            scale,
+            n_std,
         )
         if self.device_.startswith("mps"):
             module = module.to(torch.float32)
@@ -352,6 +441,7 @@ default="auto"
         """Raise an error that names the first parameter that is out of its limits."""
         from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
         from sklearn_proxyopt.proxies._network import ACTIVATIONS
+        from sklearn_proxyopt.proxies._recipe import FEATURES
         from sklearn_proxyopt.proxies._trend import TREND_NAMES
 
         sizes = self.hidden_layer_sizes
@@ -361,11 +451,13 @@ default="auto"
             check_integer(size, "hidden_layer_sizes")
         check_option(self.activation, "activation", ACTIVATIONS)
         check_option(self.trend, "trend", ("auto", *TREND_NAMES))
-        if self.features is not None and self.features != "auto":
-            check_real(self.features, "features", minimum=0.0, include_minimum=False)
+        check_option(self.features, "features", ("auto", *FEATURES, None))
+        if self.spread != "auto":
+            check_real(self.spread, "spread", minimum=0.0, include_minimum=False)
         check_integer(self.n_frequencies, "n_frequencies")
         if self.module is not None and not callable(self.module):
             raise ValueError(f"module must be callable or None; got {self.module!r}.")
+        check_integer(self.n_members, "n_members")
         for name in ("max_epochs", "batch_size"):
             if getattr(self, name) != "auto":
                 check_integer(getattr(self, name), name)
@@ -399,56 +491,25 @@ default="auto"
             n_epochs = int(self.max_epochs)
         return n_epochs, batch_size
 
-    def _choose_recipe(
-        self,
-        data: TrainingData,
-        n_epochs: int,
-        batch_size: int,
-        dtype: torch.dtype,
-        device: torch.device,
-        generator: torch.Generator,
-    ) -> Recipe:
-        """Choose trend and features; a short training of each settles what is left open."""
-        from sklearn_proxyopt.proxies._net import KeepBestWeights, RateSchedule, build_net
-        from sklearn_proxyopt.proxies._recipe import candidate_recipes
+    def _check_continuation(self, n_outputs: int) -> None:
+        """Check that a warm start finds what it is to go on with."""
+        if n_outputs != self.n_outputs_:
+            raise ValueError(
+                f"y must have the {self.n_outputs_} targets of the fit that warm_start goes on "
+                f"from; got {n_outputs}."
+            )
+        if self.n_members != self.net_.module_.n_members:
+            raise ValueError(
+                f"n_members must be the {self.net_.module_.n_members} of the fit that warm_start "
+                f"goes on from; got {self.n_members!r}."
+            )
 
-        features = None if self.module is not None else self.features
-        recipes = candidate_recipes(data, self.trend, features, generator)
-        if len(recipes) == 1 or not len(data.held_out):
-            return recipes[0]
-        n_epochs = max(n_epochs // _PILOT_SHARE, 1)
-        n_steps = n_epochs * -(-len(data.kept) // batch_size)
-        losses = []
-        for recipe in recipes:
-            net = build_net(self._build_network(recipe, data), dtype, str(device))
-            best = KeepBestWeights(None)
-            callbacks = [RateSchedule("one-cycle", n_steps), best]
-            training, held_out = recipe.datasets(data, dtype, device)
-            net.train(training, held_out, self.learning_rate, n_epochs, batch_size, callbacks)
-            share = (recipe.scale / data.target_scale).square().mean()
-            losses.append(best.lowest_loss_ * float(share))
-        good = [loss <= _TIE * min(losses) for loss in losses]
-        return recipes[good.index(True)]
+    def _check_has_spread(self, asked_for: str) -> None:
+        """Check that there are members to take a standard deviation of."""
+        if self.net_.module_.n_members < 2:
+            raise ValueError(f"n_members must be at least 2 for {asked_for}; got 1.")
 
-    def _build_network(self, recipe: Recipe, data: TrainingData) -> torch.nn.Module:
-        """Build the user's module, or the dense network that the recipe asks for."""
-        from sklearn_proxyopt.proxies._network import DenseNetwork
-
-        n_features, n_outputs = data.rows.shape[1], data.targets.shape[1]
-        if self.module is not None:
-            network = self.module(n_features, n_outputs)
-            _check_module(network, data.rows, n_outputs)
-            return network
-        return DenseNetwork(
-            n_features,
-            n_outputs,
-            tuple(self.hidden_layer_sizes),
-            self.activation,
-            self.n_frequencies if recipe.spread else 0,
-            recipe.spread,
-        )
-
-    def _train(self, datasets: tuple[Any, Any], n_epochs: int, batch_size: int) -> None:
+    def _train(self, rows: tuple[MemberRows, MemberRows], n_epochs: int, batch_size: int) -> None:
         """Train the net, telling scikit-learn's callbacks of each epoch."""
         from skorch.callbacks import PrintLog
 
@@ -464,7 +525,7 @@ default="auto"
                 estimator=self, reconstruction_attributes=self._fitted_attributes
             )
 
-        training, held_out = datasets
+        training, held_out = rows
         n_batches = -(-len(training) // batch_size)
         callbacks: list[Any] = [RateSchedule(self.schedule, n_epochs * n_batches)]
         if len(held_out):
@@ -513,24 +574,3 @@ def _check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArra
     if (weight < 0).any() or not weight.any():
         raise ValueError("sample_weight must be non-negative and not all zero.")
     return weight
-
-
-def _check_module(network: Any, rows: torch.Tensor, n_outputs: int) -> None:
-    """Check that a user's module is one and gives an output a row, so that no loss broadcasts."""
-    import torch
-
-    if not isinstance(network, torch.nn.Module):
-        raise ValueError(f"module must return a torch.nn.Module; got {type(network).__name__}.")
-    parameters = list(network.parameters())
-    if not parameters:
-        raise ValueError("module must return a module with parameters to train; got none.")
-    sample = rows[:2].to(parameters[0].dtype)
-    training = network.training
-    with torch.no_grad():
-        shape = tuple(network.eval()(sample).shape)
-    network.train(training)
-    if shape != (len(sample), n_outputs):
-        raise ValueError(
-            f"module must map rows of shape ({len(sample)}, {rows.shape[1]}) to outputs of shape "
-            f"({len(sample)}, {n_outputs}); got {shape}."
-        )

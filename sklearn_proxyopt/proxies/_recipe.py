@@ -1,18 +1,20 @@
-"""What a network is given to learn: the remainder of a trend, and Fourier features or none."""
+"""What networks are given to learn: the remainder of a trend, and Fourier features or none."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import TensorDataset
 
+from sklearn_proxyopt.proxies._net import MemberRows
 from sklearn_proxyopt.proxies._trend import Trend, candidate_trends
 
-__all__ = ["Recipe", "TrainingData", "candidate_recipes"]
+__all__ = ["FEATURES", "Features", "Recipe", "TrainingData", "candidate_recipes"]
+
+FEATURES = ("random", "axes")
 
 # Spreads of random frequencies, in radians per half-width of the box: those that a network learns
 # without help, those to choose from, and the ridge penalties under which each is judged.
@@ -27,6 +29,8 @@ _MINIMUM_GAIN = 0.10
 # What a trend leaves is taken for rounding below this share of the targets' spread.
 _ROUNDING = 1e-9
 _ROWS_PER_BLOCK = 4096
+# Features along axes are at least so many for each variable.
+_MIN_FEATURES_AN_AXIS = 8
 
 
 @dataclass
@@ -41,8 +45,11 @@ class TrainingData:
         Their values in the user's units.
     weight : Tensor of shape (n,)
         Weights with mean one.
-    kept, held_out : Tensor of int
-        Indices of the rows for training and of those to judge by.
+    kept : Tensor of shape (1 or n_members, n_kept)
+        The rows that each member is trained on, with repetitions where they are drawn with
+        replacement.
+    held_out : Tensor of shape (n_held_out,)
+        The rows to judge by.
     """
 
     rows: Tensor
@@ -54,47 +61,93 @@ class TrainingData:
     @cached_property
     def target_scale(self) -> Tensor:
         """Standard deviation of each target; one where it does not vary."""
-        spread = self.targets[self.kept].std(dim=0, correction=0)
+        spread = self.targets[self.kept[0]].std(dim=0, correction=0)
         return torch.where(spread > 0, spread, 1.0)
+
+    def member_weights(self) -> Tensor:
+        """Return how much each row counts for each member, of shape (1 or n_members, n)."""
+        counts = self.weight.new_zeros(len(self.kept), len(self.rows))
+        ones = torch.ones_like(self.kept, dtype=counts.dtype)
+        return counts.scatter_add_(1, self.kept, ones) * self.weight
+
+
+@dataclass(frozen=True)
+class Features:
+    """Fourier features: cosines along random directions, or along the axes.
+
+    Parameters
+    ----------
+    kind : {"random", "axes"} or None
+        Which, or none.
+    spread : float
+        Standard deviation of their frequencies, in radians per half-width of the box.
+    """
+
+    kind: str | None = None
+    spread: float = 0.0
+
+    def mask(self, n_inputs: int, n_frequencies: int) -> Tensor:
+        """Return which variables each feature varies with, of shape (n_inputs, n_features)."""
+        if self.kind is None:
+            return torch.ones(n_inputs, 0)
+        if self.kind == "random":
+            return torch.ones(n_inputs, n_frequencies)
+        n_each = max(-(-n_frequencies // n_inputs), _MIN_FEATURES_AN_AXIS)
+        return torch.eye(n_inputs).repeat(1, n_each)
 
 
 @dataclass
 class Recipe:
-    """A trend, the scale of what it leaves, and the features with which the network learns that.
+    """A trend, the scale of what it leaves, and the features with which networks learn that.
 
     Parameters
     ----------
     trend : Trend
         The fitted trend.
-    scale : Tensor of shape (n_outputs,)
+    scale : Tensor of shape (1 or n_members, 1, n_outputs)
         Root mean square of the remainder; zero where nothing but rounding is left.
-    spread : float
-        Spread of the Fourier features; 0.0 for none.
+    features : Features
+        The features of the networks.
+    remainder : Tensor of shape (1 or n_members, n, n_outputs) or None
+        What the trend leaves of every row, scaled to unit size, until it is handed out.
     """
 
     trend: Trend
     scale: Tensor
-    spread: float = 0.0
+    features: Features
+    remainder: Tensor | None = field(default=None, repr=False)
 
-    def remainder(self, data: TrainingData) -> Tensor:
-        """Return what the trend leaves of every row, scaled to unit size."""
-        blocks = [self.trend(block) for block in data.rows.split(_ROWS_PER_BLOCK)]
-        return _scaled(data.targets - torch.cat(blocks), self.scale)
-
-    def datasets(
+    def hand_out(
         self, data: TrainingData, dtype: torch.dtype, device: Any
-    ) -> tuple[TensorDataset, TensorDataset]:
-        """Put the rows for training and those held out on the device as (X, y, weight)."""
-        tensors = (data.rows, self.remainder(data), data.weight)
-        training, held_out = (
-            TensorDataset(*(tensor[index].to(device=device, dtype=dtype) for tensor in tensors))
-            for index in (data.kept, data.held_out)
-        )
-        return training, held_out
+    ) -> tuple[MemberRows, MemberRows]:
+        """Put the rows for training and those held out on the device, and let go of them."""
+        remainder = self.remainder
+        if remainder is None:
+            remainder = _scaled(_remainder(self.trend, data), self.scale)
+        self.remainder = None
+        return member_rows(data, remainder, dtype, device)
+
+
+def member_rows(
+    data: TrainingData, targets: Tensor, dtype: torch.dtype, device: Any
+) -> tuple[MemberRows, MemberRows]:
+    """Put the rows for training and those held out on the device."""
+    rows, targets, weight = (
+        tensor.to(device=device, dtype=dtype) for tensor in (data.rows, targets, data.weight)
+    )
+    training, held_out = (
+        MemberRows(rows, targets, weight, index.to(device))
+        for index in (data.kept, data.held_out[None])
+    )
+    return training, held_out
 
 
 def candidate_recipes(
-    data: TrainingData, trend: str, features: str | float | None, generator: torch.Generator
+    data: TrainingData,
+    trend: str,
+    kind: str | None,
+    spread: str | float,
+    generator: torch.Generator,
 ) -> list[Recipe]:
     """Make the recipes to choose from, the one with the simplest trend first.
 
@@ -104,8 +157,10 @@ def candidate_recipes(
         The rows.
     trend : str
         A name of a trend, or "auto".
-    features : "auto", float or None
-        The spread of the Fourier features, "auto" to choose it by held-out error, or None.
+    kind : "auto", "random", "axes" or None
+        The features; "auto" chooses them, or none, by held-out error.
+    spread : "auto" or float
+        Their spread; "auto" chooses it by held-out error.
     generator : torch.Generator
         Draws the rows and features on which choices are made.
 
@@ -114,46 +169,57 @@ def candidate_recipes(
     list of Recipe
         One or two recipes.
     """
-    rows, weight = data.rows[data.kept], data.weight[data.kept]
-    targets = data.targets[data.kept]
+    weights = data.member_weights()
+    used = weights.sum(dim=0).nonzero()[:, 0]
+    rows, targets, weights = data.rows[used], data.targets[used], weights[:, used]
     recipes = []
-    for fitted in candidate_trends(trend, rows, targets, weight, generator):
-        blocks = [fitted(block) for block in rows.split(_ROWS_PER_BLOCK)]
-        remainder = targets - torch.cat(blocks)
-        size = (weight[:, None] * remainder.square()).mean(dim=0).sqrt()
+    for fitted in candidate_trends(trend, rows, targets, weights, generator):
+        remainder = _remainder(fitted, data)
+        squares = weights[:, :, None] * remainder[:, used].square()
+        size = (squares.sum(dim=1) / weights.sum(dim=1)[:, None]).sqrt()[:, None, :]
         scale = torch.where(size > _ROUNDING * data.target_scale, size, 0.0)
-        spread = 0.0
-        if features == "auto":
-            spread = _choose_spread(rows, _scaled(remainder, scale), generator)
-        elif features is not None:
-            spread = float(features)
-        recipes.append(Recipe(fitted, scale, spread))
+        remainder = _scaled(remainder, scale)
+        features = _choose_features(rows, remainder[0, used], kind, spread, generator)
+        recipes.append(Recipe(fitted, scale, features, remainder))
     return recipes
+
+
+def _remainder(trend: Trend, data: TrainingData) -> Tensor:
+    values = [trend(block) for block in data.rows.split(_ROWS_PER_BLOCK)]
+    return data.targets - (values[0] if len(values) == 1 else torch.cat(values, dim=1))
 
 
 def _scaled(remainder: Tensor, scale: Tensor) -> Tensor:
     return torch.where(scale > 0, remainder / scale, 0.0)
 
 
-def _choose_spread(x: Tensor, y: Tensor, generator: torch.Generator) -> float:
-    """Choose the spread of Fourier features by the held-out error of a ridge regression on them.
+def _choose_features(
+    x: Tensor, y: Tensor, kind: str | None, spread: str | float, generator: torch.Generator
+) -> Features:
+    """Choose features by the held-out error of a ridge regression on them.
 
-    Returns 0.0 where no features lower the error enough.
+    Left to itself it chooses none where none lower the error enough.
     """
+    if kind is None:
+        return Features()
+    if kind != "auto" and spread != "auto":
+        return Features(kind, float(spread))
     rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE]
     x, y = x[rows].float(), y[rows].float()
-    rows = torch.arange(len(x))
     n_held_out = len(rows) // 4
     if n_held_out < _MIN_ROWS_TO_JUDGE:
-        return 0.0
-    held_out, kept = rows[:n_held_out], rows[n_held_out:]
-    n_features = min(len(kept) // 2, _MAX_FEATURES_FOR_CHOICE)
+        return Features() if kind == "auto" else Features(kind, _SPREADS[0])
+    held_out, kept = slice(None, n_held_out), slice(n_held_out, None)
+    n_features = min((len(rows) - n_held_out) // 2, _MAX_FEATURES_FOR_CHOICE)
     directions = torch.randn(x.shape[1], n_features, generator=generator, dtype=x.dtype)
     phases = 2 * torch.pi * torch.rand(n_features, generator=generator, dtype=x.dtype)
     identity = torch.eye(n_features, dtype=x.dtype)
 
-    def held_out_error(spread: float) -> float:
-        features = torch.cos(x @ (spread * directions) + phases)
+    def held_out_error(candidate: Features) -> float:
+        frequencies = candidate.spread * directions
+        if candidate.kind == "axes":
+            frequencies = frequencies * candidate.mask(x.shape[1], n_features)[:, :n_features]
+        features = torch.cos(x @ frequencies + phases)
         gram = features[kept].T @ features[kept]
         moment = features[kept].T @ y[kept]
         errors = []
@@ -163,7 +229,14 @@ def _choose_spread(x: Tensor, y: Tensor, generator: torch.Generator) -> float:
             errors.append(float((y[held_out] - features[held_out] @ weights).square().mean()))
         return min(errors)
 
-    plain = min(float(y[held_out].square().mean()), *map(held_out_error, _PLAIN_SPREADS))
-    errors = {spread: held_out_error(spread) for spread in _SPREADS}
-    best = min(errors, key=errors.__getitem__)
-    return best if errors[best] < (1.0 - _MINIMUM_GAIN) ** 2 * plain else 0.0
+    kinds = FEATURES if kind == "auto" else (kind,)
+    spreads = _SPREADS if spread == "auto" else (float(spread),)
+    candidates = [Features(one, size) for one in kinds for size in spreads]
+    errors = [held_out_error(candidate) for candidate in candidates]
+    lowest = min(errors)
+    if kind == "auto":
+        smooth = [held_out_error(Features("random", size)) for size in _PLAIN_SPREADS]
+        plain = min(float(y[held_out].square().mean()), *smooth)
+        if lowest >= (1.0 - _MINIMUM_GAIN) ** 2 * plain:
+            return Features()
+    return candidates[errors.index(lowest)]

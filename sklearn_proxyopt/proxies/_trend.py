@@ -27,6 +27,9 @@ _MIN_ROWS_FOR_CHOICE, _MAX_ROWS_FOR_CHOICE = 1000, 4000
 _MAX_FUNCTIONS = 1500
 _MAX_FREQUENCIES = 64
 _ROWS_PER_BLOCK = 8192
+# The fit takes all rows up to so many.
+_ROWS_A_FUNCTION_TO_FIT = 50
+_MIN_ROWS_TO_FIT = 50_000
 _RIDGES = {torch.float64: 1e-10, torch.float32: 1e-6}
 # Up to the quadratic, a richer basis must lower the leave-one-out error by this share.
 _MINIMUM_GAIN = 0.05
@@ -121,8 +124,8 @@ class Trend(nn.Module):
         What the basis is called.
     basis : torch.nn.Module
         Maps (n, n_features) to (n, n_functions).
-    coefficients : Tensor of shape (n_functions, n_outputs)
-        The weights of the functions.
+    coefficients : Tensor of shape (1 or n_members, n_functions, n_outputs)
+        The weights of the functions, those of each member or for all.
     """
 
     coefficients: Tensor
@@ -134,8 +137,9 @@ class Trend(nn.Module):
         self.register_buffer("coefficients", coefficients)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the trend at rows of `x`, of shape (n, n_outputs)."""
-        return self.basis(x) @ self.coefficients
+        """Return the trend (1 or n_members, n, n_outputs) at rows (n, n_features) or own rows."""
+        functions = self.basis(x.reshape(-1, x.shape[-1]))
+        return functions.reshape(*x.shape[:-1], -1) @ self.coefficients
 
 
 def _candidates(n_features: int, n_rows: int) -> list[tuple[str, Callable[[], nn.Module]]]:
@@ -229,10 +233,10 @@ def candidate_trends(
         Rows scaled to [-1, 1].
     y : Tensor of shape (n, n_outputs)
         Targets.
-    weight : Tensor of shape (n,)
-        Weights with mean one.
+    weight : Tensor of shape (1 or n_members, n)
+        Weights with mean one, those of each member or for all.
     generator : torch.Generator
-        Draws the rows on which the errors are taken.
+        Draws the rows on which errors are taken and, of a great many, those for the fit.
 
     Returns
     -------
@@ -251,15 +255,25 @@ def candidate_trends(
             f"trend must be one that the {len(x)} training rows of {x.shape[1]} variables can "
             f"carry ({listed}); got {name!r}."
         )
-    names = _promising(x, y, weight, generator) if name == "auto" else [name]
+    names = _promising(x, y, weight.mean(dim=0), generator) if name == "auto" else [name]
     trends = []
     for chosen in names:
         basis = available[chosen]()
-        # The ridge must not pull at the level of the targets, however high that is.
-        level = (weight[:, None] * y).mean(dim=0)
-        gram, moment = _gram(basis, x, y - level, weight)
-        coefficients = torch.linalg.solve(gram, moment)
-        # The first function of every basis is the constant.
-        coefficients[0] += level
-        trends.append(Trend(chosen, basis, coefficients))
+        rows = slice(None)
+        n_rows = max(_ROWS_A_FUNCTION_TO_FIT * basis(x[:1]).shape[1], _MIN_ROWS_TO_FIT)
+        if n_rows < len(x):
+            rows = torch.randperm(len(x), generator=generator)[:n_rows]
+        fits = [_fitted(basis, x[rows], y[rows], member[rows]) for member in weight]
+        trends.append(Trend(chosen, basis, torch.stack(fits)))
     return trends
+
+
+def _fitted(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    """Return the coefficients of the weighted least squares fit."""
+    # The ridge must not pull at the level of the targets, however high that is.
+    level = (weight[:, None] * y).sum(dim=0) / weight.sum()
+    gram, moment = _gram(basis, x, y - level, weight)
+    coefficients = torch.linalg.solve(gram, moment)
+    # The first function of every basis is the constant.
+    coefficients[0] += level
+    return coefficients

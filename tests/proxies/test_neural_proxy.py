@@ -74,7 +74,7 @@ def test_the_proxy_learns_what_the_trend_leaves():
 
 def test_the_gradient_is_the_limit_of_differences():
     X, y = wave()
-    proxy = quick(features=5.0).fit(X, y)
+    proxy = quick(features="random", spread=5.0).fit(X, y)
     points, step = X[:20], 1e-6
     value, gradient = proxy.value_and_grad(points)
     np.testing.assert_allclose(value, proxy.predict(points), rtol=1e-12)
@@ -226,7 +226,7 @@ class Bilinear(torch.nn.Module):
 def test_a_module_of_the_user_is_trained():
     X, y = wave(500)
     proxy = quick(module=partial(Bilinear, width=32), max_epochs=100).fit(X, y)
-    assert isinstance(proxy.net_.module_, Bilinear)
+    assert isinstance(proxy.net_.module_.groups[0].module, Bilinear)
     assert proxy.score(X, y) > 0.95
 
 
@@ -392,8 +392,9 @@ def test_every_schedule_trains(schedule):
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be an integer of at least 1"),
         ({"activation": "step"}, "activation must be one of 'silu'"),
         ({"trend": "sextic"}, "trend must be one of 'auto', 'constant'"),
-        ({"features": -1.0}, "features must be a finite number"),
-        ({"features": "many"}, "features must be a finite number"),
+        ({"spread": -1.0}, "spread must be a finite number"),
+        ({"features": "many"}, "features must be one of"),
+        ({"n_members": 0}, "n_members must be an integer"),
         ({"n_frequencies": 0}, "n_frequencies must be an integer"),
         ({"max_epochs": 0}, "max_epochs must be an integer"),
         ({"batch_size": 1.5}, "batch_size must be an integer"),
