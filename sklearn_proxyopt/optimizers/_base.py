@@ -25,7 +25,7 @@ class UnitCubeFunction:
     ----------
     fun : callable
         Maps (n, n_features) to (n,), in the user's units. It may offer
-        `value_and_grad(X) -> ((n,), (n, n_features))` and `torch_function()`.
+        `value_and_grad(X) -> ((n,), (n, n_features))` and `torch_module()`.
     bounds : ndarray of shape (n_features, 2)
         The box that the unit cube stands for.
 
@@ -112,37 +112,110 @@ class BaseOptimizer(BoxEstimator):
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
-        starts = None
-        if x0 is not None:
-            rows = np.atleast_2d(np.asarray(x0, dtype=np.float64))
-            if rows.ndim != 2 or rows.shape[1] != len(box) or not np.isfinite(rows).all():
-                raise ValueError(
-                    f"x0 must hold finite rows of {len(box)} variables; got shape {rows.shape}."
-                )
-            starts = np.clip(to_unit_cube(rows, box), 0.0, 1.0)
+        starts = _starts(x0, box)
         rng = as_generator(self.random_state if random_state is None else random_state)
         cube_function = UnitCubeFunction(fun, box)
         result = self._search(cube_function, starts, rng, callback)
-        candidates = np.atleast_2d(result.get("x_candidates", result.x))
-        result.x_candidates = from_unit_cube(candidates, box)
-        result.fun_candidates = np.atleast_1d(result.get("fun_candidates", result.fun))
-        result.x = from_unit_cube(result.x, box)
-        result.nfev = cube_function.nfev
-        return result
+        return _in_the_box(result, box, cube_function.nfev)
+
+    def minimize_members(
+        self,
+        proxy: Any,
+        bounds: ArrayLike | None = None,
+        *,
+        x0: ArrayLike | None = None,
+        random_state: Any = None,
+    ) -> list[OptimizeResult]:
+        """Find the minimum of each member of an ensemble, to see whether they agree.
+
+        Parameters
+        ----------
+        proxy : NeuralProxyRegressor
+            A fitted proxy of one target, or any with its method `torch_module`.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box. None takes the one read by `fit`.
+        x0 : array-like of shape (n_features,) or (n_starts, n_features), default=None
+            Points to start from, beside those the optimizer draws itself.
+        random_state : None, int, RandomState or Generator, default=None
+            None takes the optimizer's own `random_state`.
+
+        Returns
+        -------
+        list of scipy.optimize.OptimizeResult
+            One for each member, as from `minimize`.
+        """
+        if not hasattr(proxy, "torch_module"):
+            raise ValueError(
+                f"proxy must have members, as NeuralProxyRegressor has; got {proxy!r}."
+            )
+        if getattr(proxy, "n_outputs_", 1) != 1:
+            raise ValueError(f"proxy must have one target; got {proxy.n_outputs_}.")
+        self.check_parameters()
+        box = self._resolve_bounds(bounds)
+        starts = _starts(x0, box)
+        rng = as_generator(self.random_state if random_state is None else random_state)
+        return [
+            _in_the_box(result, box, 0) for result in self._search_members(proxy, box, starts, rng)
+        ]
+
+    def _search_members(
+        self,
+        proxy: Any,
+        bounds: NDArray[np.float64],
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+    ) -> list[OptimizeResult]:
+        """Search the members one after another; optimizers that can do better override this."""
+        from sklearn_proxyopt.optimizers._stacked import MemberFunction
+
+        results = []
+        for member in range(proxy.torch_module().n_members):
+            fun = UnitCubeFunction(MemberFunction(proxy, member), bounds)
+            result = self._search(fun, x0, rng, None)
+            result.setdefault("nfev", fun.nfev)
+            results.append(result)
+        return results
+
+
+def _starts(x0: ArrayLike | None, box: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the points to start from in the unit cube."""
+    if x0 is None:
+        return None
+    rows = np.atleast_2d(np.asarray(x0, dtype=np.float64))
+    if rows.ndim != 2 or rows.shape[1] != len(box) or not np.isfinite(rows).all():
+        raise ValueError(
+            f"x0 must hold finite rows of {len(box)} variables; got shape {rows.shape}."
+        )
+    return np.clip(to_unit_cube(rows, box), 0.0, 1.0)
+
+
+def _in_the_box(result: OptimizeResult, box: NDArray[np.float64], nfev: int) -> OptimizeResult:
+    """Bring a result of the unit cube into the user's units."""
+    candidates = np.atleast_2d(result.get("x_candidates", result.x))
+    result.x_candidates = from_unit_cube(candidates, box)
+    result.fun_candidates = np.atleast_1d(result.get("fun_candidates", result.fun))
+    result.x = from_unit_cube(result.x, box)
+    if "x_restarts" in result:
+        result.x_restarts = from_unit_cube(result.x_restarts, box)
+    result.setdefault("nfev", nfev)
+    return result
 
 
 def report(
     callback: SearchCallback | None,
-    fun: UnitCubeFunction,
+    fun: Any,
     u: NDArray[np.float64],
     value: float,
     nit: int,
 ) -> bool:
-    """Tell the callback how the search stands; return True where it asks to stop."""
+    """Tell the callback how the search stands; return True where it asks to stop.
+
+    `fun` has the `bounds` that the unit cube stands for and the `nfev` so far.
+    """
     if callback is None:
         return False
     state = OptimizeResult(
-        x=from_unit_cube(u, fun.bounds), fun=float(value), nit=nit, nfev=fun.nfev
+        x=from_unit_cube(u, fun.bounds), fun=float(value), nit=nit, nfev=int(np.sum(fun.nfev))
     )
     try:
         return bool(callback(state))

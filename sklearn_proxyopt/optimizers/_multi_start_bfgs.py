@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,12 +18,10 @@ from sklearn_proxyopt.optimizers._base import (
     report,
 )
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
+from sklearn_proxyopt.optimizers._stacked import MemberStack, Stack, stack_of
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-
-    ValueAndGradient = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 __all__ = ["MultiStartBFGS"]
 
@@ -34,9 +31,9 @@ _CUT = 0.3
 _MAX_CUTS = 15
 # The first step of a start is at most this share of the box's width.
 _FIRST_STEP = 0.1
-_DIFFERENCE = 1e-6
 _MAX_CANDIDATES = 10
 _MAX_FRUITLESS_ROUNDS = 4
+_ROWS_PER_BLOCK = 4096
 
 
 class MultiStartBFGS(BaseOptimizer):
@@ -118,61 +115,159 @@ class MultiStartBFGS(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
-        n_starts, n_features = self.n_starts, len(fun.bounds)
-        size = max(self.n_candidates, n_starts)
-        pool = qmc.Sobol(n_features, rng=rng).random_base2(int(np.ceil(np.log2(size))))[:size]
-        values = fun(pool)
-        if not np.isfinite(values).any():
-            return OptimizeResult(
-                x=pool[0], fun=np.inf, nit=0, success=False, message="No finite value was found."
-            )
-        tolerance = self.tolerance * (float(np.std(values[np.isfinite(values)])) or 1.0)
-        starts = pool[np.argsort(values, kind="stable")[:n_starts]]
-        if x0 is not None:
-            starts = np.vstack([x0, starts])
+        return self._search_stack(stack_of(fun), x0, rng, callback)[0]
 
-        minima, lows = np.empty((0, n_features)), np.empty(0)
-        nit = n_converged = n_fruitless = 0
-        stopped = False
+    def _search_members(
+        self,
+        proxy: Any,
+        bounds: NDArray[np.float64],
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+    ) -> list[OptimizeResult]:
+        stack = MemberStack(proxy.torch_module(), bounds, each=True)
+        return self._search_stack(stack, x0, rng, None)
+
+    def _search_stack(
+        self,
+        stack: Stack,
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+        callback: SearchCallback | None,
+    ) -> list[OptimizeResult]:
+        """Search every function of a stack at once."""
+        n_features = len(stack.bounds)
+        size = max(self.n_candidates, self.n_starts)
+        pool = qmc.Sobol(n_features, rng=rng).random_base2(int(np.ceil(np.log2(size))))[:size]
+        values = _values_at(stack, np.broadcast_to(pool, (stack.n_functions, *pool.shape)))
+        searches = [_Search(pool, value, x0, self.n_starts, self.tolerance) for value in values]
+        nit, stopped = 0, False
         for _ in range(self.n_rounds):
-            batch = _DescentBatch(fun, starts, tolerance)
+            which = [index for index, search in enumerate(searches) if search.is_open]
+            if not which or stopped:
+                break
+            batch = _DescentBatch(stack, which, [searches[index] for index in which])
             last_iteration = nit + self.n_iterations
             while nit < last_iteration and batch.n_running and not stopped:
                 batch.advance()
                 nit += 1
                 if callback is not None:
-                    stopped = report(callback, fun, *_lowest(batch, minima, lows), nit)
-            points, ends = batch.points()
-            n_converged += len(points) - batch.n_running
-            lowest_before = lows[0] if len(lows) else np.inf
-            minima, lows = distinct_minima(
-                np.vstack([minima, points]), np.concatenate([lows, ends]), max_candidates=n_starts
+                    stopped = report(callback, stack, *batch.lowest(searches[0]), nit)
+            for index, ends in zip(which, batch.ends(), strict=True):
+                searches[index].take(*ends)
+            self._breed_starts(stack, searches, size, rng)
+        return [
+            search.result(nit, stopped, int(nfev))
+            for search, nfev in zip(searches, stack.nfev, strict=True)
+        ]
+
+    def _breed_starts(
+        self, stack: Stack, searches: list[_Search], n_children: int, rng: np.random.Generator
+    ) -> None:
+        """Give each open search the lowest children of its minima as its next starts."""
+        which = [index for index, search in enumerate(searches) if search.is_open]
+        if not which:
+            return
+        children = np.full((stack.n_functions, n_children, len(stack.bounds)), 0.5)
+        for index in which:
+            children[index] = _breed(searches[index].minima, n_children, rng)
+        values = _values_at(stack, children)
+        for index in which:
+            searches[index].start_from(children[index], values[index], max(self.n_starts // 4, 1))
+
+
+class _Search:
+    """What is known of one function: its minima so far and where to descend from next.
+
+    Parameters
+    ----------
+    pool : ndarray of shape (n, n_features)
+        The sample from which the first starts are taken.
+    values : ndarray of shape (n,)
+        Its values.
+    x0 : ndarray of shape (n_given, n_features) or None
+        Further starts.
+    n_starts : int
+        Number of starts to take, and of minima to remember.
+    tolerance : float
+        The parameter of that name.
+    """
+
+    def __init__(
+        self,
+        pool: NDArray[np.float64],
+        values: NDArray[np.float64],
+        x0: NDArray[np.float64] | None,
+        n_starts: int,
+        tolerance: float,
+    ) -> None:
+        finite = values[np.isfinite(values)]
+        self.is_open = bool(len(finite))
+        self.tolerance = tolerance * (float(np.std(finite)) if len(finite) else 1.0)
+        if self.tolerance == 0.0:
+            self.tolerance = tolerance
+        self.minima, self.lows = np.empty((0, pool.shape[1])), np.empty(0)
+        self.n_converged = self._n_fruitless = 0
+        self._n_kept = n_starts
+        self._anywhere = pool[0]
+        self.starts = pool
+        self.start_from(pool, values, n_starts)
+        if x0 is not None:
+            self.starts = np.vstack([x0, self.starts])
+
+    def start_from(
+        self, points: NDArray[np.float64], values: NDArray[np.float64], n_starts: int
+    ) -> None:
+        """Start from the lowest of some points."""
+        self.starts = points[np.argsort(values, kind="stable")[:n_starts]]
+
+    def take(
+        self, points: NDArray[np.float64], values: NDArray[np.float64], n_converged: int
+    ) -> None:
+        """Take the ends of a round of descents; some rounds without a gain end the search."""
+        self.n_converged += n_converged
+        lowest_before = self.lows[0] if len(self.lows) else np.inf
+        self.minima, self.lows = distinct_minima(
+            np.vstack([self.minima, points]),
+            np.concatenate([self.lows, values]),
+            max_candidates=self._n_kept,
+        )
+        gained = self.lows[0] < lowest_before - self.tolerance
+        self._n_fruitless = 0 if gained else self._n_fruitless + 1
+        self.is_open = self._n_fruitless < _MAX_FRUITLESS_ROUNDS
+
+    def result(self, nit: int, stopped: bool, nfev: int) -> OptimizeResult:
+        """Say what was found."""
+        if not len(self.lows):
+            return OptimizeResult(
+                x=self._anywhere,
+                fun=np.inf,
+                nit=nit,
+                nfev=nfev,
+                success=False,
+                message="No finite value was found.",
             )
-            n_fruitless = 0 if lows[0] < lowest_before - tolerance else n_fruitless + 1
-            if stopped or n_fruitless == _MAX_FRUITLESS_ROUNDS:
-                break
-            children = _breed(minima, size, rng)
-            starts = children[np.argsort(fun(children), kind="stable")[: max(n_starts // 4, 1)]]
         return OptimizeResult(
-            x=minima[0],
-            fun=float(lows[0]),
+            x=self.minima[0],
+            fun=float(self.lows[0]),
             nit=nit,
-            success=bool(n_converged) and not stopped,
+            nfev=nfev,
+            success=bool(self.n_converged) and not stopped,
             message="Stopped by the callback."
             if stopped
-            else f"{n_converged} descents converged in {nit} iterations.",
-            x_candidates=minima[:_MAX_CANDIDATES],
-            fun_candidates=lows[:_MAX_CANDIDATES],
+            else f"{self.n_converged} descents converged in {nit} iterations.",
+            x_candidates=self.minima[:_MAX_CANDIDATES],
+            fun_candidates=self.lows[:_MAX_CANDIDATES],
         )
 
 
-def _lowest(
-    batch: _DescentBatch, minima: NDArray[np.float64], lows: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """Return the lowest point of this round and of those before."""
-    points, values = batch.points()
-    points, values = np.vstack([minima, points]), np.concatenate([lows, values])
-    return points[values.argmin()], float(values.min())
+def _values_at(stack: Stack, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values (n_functions, n) at points (n_functions, n, n_features)."""
+    import torch
+
+    rows = torch.tensor(points, dtype=stack.dtype, device=stack.device)
+    with threads_for(points.shape[1]):
+        blocks = [stack.values(block) for block in rows.split(_ROWS_PER_BLOCK, dim=1)]
+    return torch.cat(blocks, dim=1).cpu().double().numpy()
 
 
 def _breed(
@@ -197,50 +292,60 @@ def _breed(
 
 
 class _DescentBatch:
-    """The starts of one search, all descending at once.
+    """The starts of one round, of all open searches, descending at once.
 
     Parameters
     ----------
-    fun : UnitCubeFunction
-        The function.
-    starts : ndarray of shape (n_starts, n_features)
-        Points of the unit cube.
-    tolerance : float
-        Largest component of the projected gradient of a start that has converged.
+    stack : Stack
+        The functions.
+    which : list of int
+        The functions that are searched, in ascending order.
+    searches : list of _Search
+        Their searches.
     """
 
-    def __init__(
-        self, fun: UnitCubeFunction, starts: NDArray[np.float64], tolerance: float
-    ) -> None:
+    def __init__(self, stack: Stack, which: list[int], searches: list[_Search]) -> None:
         import torch
 
         self._torch = torch
-        self._value_and_grad, device, dtype = _gradient_of(fun)
-        self._tolerance = tolerance
-        self._x = torch.as_tensor(starts, dtype=dtype, device=device)
+        self._stack = stack
+        self._sizes = [len(search.starts) for search in searches]
+        sizes = torch.tensor(self._sizes)
+        self._which = torch.tensor(which).repeat_interleave(sizes).to(stack.device)
+        tolerances = torch.tensor([search.tolerance for search in searches], dtype=stack.dtype)
+        self._tolerance = tolerances.repeat_interleave(sizes).to(stack.device)
+        starts = np.vstack([search.starts for search in searches])
+        self._x = torch.as_tensor(starts, dtype=stack.dtype, device=stack.device)
         with threads_for(len(starts)):
-            self._f, self._g = self._value_and_grad(self._x)
+            self._f, self._g = stack.at(self._x, self._which)
         n_starts, n_features = starts.shape
-        self._identity = torch.eye(n_features, dtype=dtype, device=device)
+        self._identity = torch.eye(n_features, dtype=stack.dtype, device=stack.device)
         self._inverse_hessian = self._identity.repeat(n_starts, 1, 1)
-        self._fresh = torch.ones(n_starts, dtype=torch.bool, device=device)
-        self._running = torch.isfinite(self._f) & ~self._has_converged(self._x, self._g)
+        self._fresh = torch.ones(n_starts, dtype=torch.bool, device=stack.device)
+        converged = self._has_converged(self._x, self._g, self._tolerance)
+        self._running = torch.isfinite(self._f) & ~converged
 
     @property
     def n_running(self) -> int:
         """Number of starts that have not stopped."""
         return int(self._running.sum())
 
-    def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return where the starts are, and the values there."""
+    def ends(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64], int]]:
+        """Return where the starts of each search are, the values there, and how many stopped."""
         values = self._torch.where(self._torch.isfinite(self._f), self._f, self._torch.inf)
-        return self._x.cpu().double().numpy(), values.cpu().double().numpy()
+        cuts = np.cumsum(self._sizes)[:-1]
+        points, values, running = (
+            np.split(tensor.cpu().double().numpy(), cuts)
+            for tensor in (self._x, values, self._running)
+        )
+        n_stopped = [len(one) - int(one.sum()) for one in running]
+        return list(zip(points, values, n_stopped, strict=True))
 
-    def best(self) -> tuple[NDArray[np.float64], float]:
-        """Return the lowest point so far and its value."""
-        points, values = self.points()
-        lowest = int(values.argmin())
-        return points[lowest], float(values[lowest])
+    def lowest(self, search: _Search) -> tuple[NDArray[np.float64], float]:
+        """Return the lowest point of this round and of those before, of the only search."""
+        ((points, values, _),) = self.ends()
+        points, values = np.vstack([search.minima, points]), np.concatenate([search.lows, values])
+        return points[values.argmin()], float(values.min())
 
     def advance(self) -> None:
         """Let each running start take one step."""
@@ -264,7 +369,8 @@ class _DescentBatch:
         limit = torch.where(fresh, _FIRST_STEP, 1.0)
         direction = direction * (limit / reach).clamp_max(1.0)[:, None]
 
-        x_new, f_new, g_new, accepted = self._line_search(x, f, g, direction)
+        line = (x, f, g, direction, self._which[rows])
+        x_new, f_new, g_new, accepted = self._line_search(*line)
         step, change = x_new - x, g_new - g
         updated = _bfgs_update(inverse_hessian, step, change, fresh & accepted, self._identity)
         # A failed line search starts again along the gradient; a second failure in a row ends.
@@ -274,10 +380,11 @@ class _DescentBatch:
 
         self._x[rows], self._f[rows], self._g[rows] = x_new, f_new, g_new
         self._inverse_hessian[rows], self._fresh[rows] = updated, ~accepted
-        self._running[rows] = ~(self._has_converged(x_new, g_new) | exhausted | still)
+        converged = self._has_converged(x_new, g_new, self._tolerance[rows])
+        self._running[rows] = ~(converged | exhausted | still)
 
     def _line_search(
-        self, x: Tensor, f: Tensor, g: Tensor, direction: Tensor
+        self, x: Tensor, f: Tensor, g: Tensor, direction: Tensor, which: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Cut each start's step until it descends enough along the projected path."""
         torch = self._torch
@@ -289,7 +396,7 @@ class _DescentBatch:
             if not len(rows):
                 break
             trial = (x[rows] + length[rows, None] * direction[rows]).clamp(0.0, 1.0)
-            value, gradient = self._value_and_grad(trial)
+            value, gradient = self._stack.at(trial, which[rows])
             expected = (g[rows] * (trial - x[rows])).sum(dim=1)
             enough = (value <= f[rows] + _ARMIJO * expected) & torch.isfinite(gradient).all(dim=1)
             done = rows[enough]
@@ -298,9 +405,9 @@ class _DescentBatch:
             length[rows] = length[rows] * _CUT
         return x_new, f_new, g_new, accepted
 
-    def _has_converged(self, x: Tensor, g: Tensor) -> Tensor:
+    def _has_converged(self, x: Tensor, g: Tensor, tolerance: Tensor) -> Tensor:
         free_gradient = self._torch.where(_held(x, g), 0.0, g)
-        return free_gradient.abs().amax(dim=1) <= self._tolerance
+        return free_gradient.abs().amax(dim=1) <= tolerance
 
 
 def _held(x: Tensor, g: Tensor) -> Tensor:
@@ -331,47 +438,3 @@ def _bfgs_update(
     outer = rho[:, None, None] * step[:, :, None] * step[:, None, :]
     updated = left @ start @ left.transpose(1, 2) + outer
     return torch.where(curved[:, None, None], updated, start)
-
-
-def _gradient_of(
-    fun: UnitCubeFunction,
-) -> tuple[ValueAndGradient, torch.device, torch.dtype]:
-    """Return value and gradient in the unit cube by the best way that the function offers."""
-    import torch
-
-    lower, width = fun.bounds[:, 0], fun.bounds[:, 1] - fun.bounds[:, 0]
-    if hasattr(fun.fun, "torch_module"):
-        module = fun.fun.torch_module()
-        first = next(module.buffers())
-        device, dtype = first.device, first.dtype
-        low = torch.as_tensor(lower, dtype=dtype, device=device)
-        span = torch.as_tensor(width, dtype=dtype, device=device)
-
-        def by_autograd(u: Tensor) -> tuple[Tensor, Tensor]:
-            fun.nfev += len(u)
-            u = u.detach().requires_grad_()
-            value = module(low + span * u)[:, 0]
-            (gradient,) = torch.autograd.grad(value.sum(), u)
-            return value.detach(), gradient
-
-        return by_autograd, device, dtype
-
-    def by_method(u: Tensor) -> tuple[Tensor, Tensor]:
-        fun.nfev += len(u)
-        value, gradient = fun.fun.value_and_grad(lower + width * u.numpy())  # type: ignore[attr-defined]
-        return torch.as_tensor(value), torch.as_tensor(gradient * width)
-
-    def by_differences(u: Tensor) -> tuple[Tensor, Tensor]:
-        points = u.numpy()
-        n_rows, n_features = points.shape
-        # Steps point into the cube.
-        steps = np.where(points + _DIFFERENCE > 1.0, -_DIFFERENCE, _DIFFERENCE)
-        moved = points[:, None, :] + steps[:, :, None] * np.eye(n_features)
-        values = fun(np.vstack([points, moved.reshape(-1, n_features)]))
-        value, neighbors = values[:n_rows], values[n_rows:].reshape(n_rows, n_features)
-        with np.errstate(invalid="ignore"):
-            gradient = (neighbors - value[:, None]) / steps
-        return torch.as_tensor(value), torch.as_tensor(gradient)
-
-    method = by_method if hasattr(fun.fun, "value_and_grad") else by_differences
-    return method, torch.device("cpu"), torch.float64

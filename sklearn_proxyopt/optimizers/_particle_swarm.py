@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging.config
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,11 @@ from sklearn_proxyopt.optimizers._base import (
     report,
 )
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
+from sklearn_proxyopt.optimizers._stacked import MemberStack, Stack, stack_of
+from sklearn_proxyopt.optimizers._swarms import BOUNDARIES, Swarms
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["ParticleSwarm"]
 
@@ -33,6 +39,8 @@ class ParticleSwarm(BaseOptimizer):
 
     v <- inertia v + cognitive r_1 (own best - x) + social r_2 (best of all - x), then x <- x + v,
     with r_1 and r_2 uniform in [0, 1] for each variable. All particles are evaluated in one call.
+    One swarm is flown by pyswarms; several fly at once, by the same update, as one tensor on the
+    device of the proxy.
 
     Parameters
     ----------
@@ -50,8 +58,11 @@ class ParticleSwarm(BaseOptimizer):
     boundary : {"reflective", "nearest", "periodic"}, default="reflective"
         Where a particle goes that leaves the box: mirrored back, stopped at the side, or in again
         at the opposite side, which suits no ordinary variable but is pyswarms' default.
+    n_restarts : int, default=1
+        Number of independent swarms. With several, the result has also the end of each:
+        `x_restarts` of shape (n_restarts, n_features) and `fun_restarts`.
     n_iter_no_change : int or None, default=60
-        Stop after this many moves without a lower value; None makes them all.
+        Stop after this many moves without a lower value in any swarm; None makes them all.
     random_state : None, int, RandomState or Generator, default=None
         Draws the swarm and its moves. The global generators, which pyswarms draws from, are put
         back as they were.
@@ -88,6 +99,7 @@ class ParticleSwarm(BaseOptimizer):
         cognitive: float = 1.49618,
         social: float = 1.49618,
         boundary: str = "reflective",
+        n_restarts: int = 1,
         n_iter_no_change: int | None = 60,
         random_state: Any = None,
     ) -> None:
@@ -97,6 +109,7 @@ class ParticleSwarm(BaseOptimizer):
         self.cognitive = cognitive
         self.social = social
         self.boundary = boundary
+        self.n_restarts = n_restarts
         self.n_iter_no_change = n_iter_no_change
         self.random_state = random_state
 
@@ -106,7 +119,8 @@ class ParticleSwarm(BaseOptimizer):
         check_integer(self.n_iterations, "n_iterations")
         for name in ("inertia", "cognitive", "social"):
             check_real(getattr(self, name), name, minimum=0.0)
-        check_option(self.boundary, "boundary", _BOUNDARIES)
+        check_option(self.boundary, "boundary", BOUNDARIES)
+        check_integer(self.n_restarts, "n_restarts")
         if self.n_iter_no_change is not None:
             check_integer(self.n_iter_no_change, "n_iter_no_change")
 
@@ -117,10 +131,12 @@ class ParticleSwarm(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
+        if self.n_restarts > 1:
+            return self._search_stack(stack_of(fun), x0, rng, callback)[0]
         n_particles, n_iterations = self.n_particles, self.n_iterations
-        boundary = _BOUNDARIES[self.boundary]
         patience = np.inf if self.n_iter_no_change is None else self.n_iter_no_change
         backend = _import_backend()
+        keep_inside = _as_handler(BOUNDARIES[self.boundary])
         shape = (n_particles, len(fun.bounds))
         position = rng.random(shape)
         if x0 is not None:
@@ -143,7 +159,7 @@ class ParticleSwarm(BaseOptimizer):
             swarm.best_pos, swarm.best_cost = swarm.pbest_pos[leader], swarm.pbest_cost[leader]
             with stream.borrowed():
                 swarm.velocity = backend.operators.compute_velocity(swarm, None, _unchanged)
-            swarm.position = backend.operators.compute_position(swarm, (0.0, 1.0), boundary)
+            swarm.position = backend.operators.compute_position(swarm, (0.0, 1.0), keep_inside)
             swarm.current_cost = fun(swarm.position)
             swarm.pbest_pos, swarm.pbest_cost = backend.operators.compute_pbest(swarm)
             nit += 1
@@ -169,30 +185,119 @@ class ParticleSwarm(BaseOptimizer):
             fun_candidates=values,
         )
 
+    def _search_members(
+        self,
+        proxy: Any,
+        bounds: NDArray[np.float64],
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+    ) -> list[OptimizeResult]:
+        stack = MemberStack(proxy.torch_module(), bounds, each=True)
+        return self._search_stack(stack, x0, rng, None)
+
+    def _search_stack(
+        self,
+        stack: Stack,
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+        callback: SearchCallback | None,
+    ) -> list[OptimizeResult]:
+        """Search every function of a stack by `n_restarts` swarms, all at once."""
+        import torch
+
+        n_swarms = stack.n_functions * self.n_restarts
+        shape = (n_swarms, self.n_particles, len(stack.bounds))
+        position = rng.random(shape)
+        if x0 is not None:
+            # The first swarm of each function gets the points to start from.
+            position[:: self.n_restarts, : len(x0)] = x0[: self.n_particles]
+        velocity = rng.uniform(-_FIRST_VELOCITY, _FIRST_VELOCITY, shape)
+        swarms = Swarms(
+            stack,
+            torch.tensor(position, dtype=stack.dtype, device=stack.device),
+            torch.tensor(velocity, dtype=stack.dtype, device=stack.device),
+            self.inertia,
+            self.cognitive,
+            self.social,
+            self.boundary,
+        )
+        generator = torch.Generator(stack.device).manual_seed(int(rng.integers(2**63)))
+        finite = torch.isfinite(swarms.best_value)
+        spread = swarms.best_value.where(finite, 0.0).std(dim=1, correction=0)
+        gain = _SMALLEST_GAIN * spread
+        patience = np.inf if self.n_iter_no_change is None else self.n_iter_no_change
+        lowest, n_fruitless, nit = swarms.lowest()[0], 0, 0
+        message = f"Made all of its {self.n_iterations} moves."
+        while nit < self.n_iterations:
+            draws = torch.rand(
+                (2, *shape), dtype=stack.dtype, device=stack.device, generator=generator
+            )
+            swarms.move(draws)
+            nit += 1
+            value = swarms.lowest()[0]
+            if self.n_iter_no_change is not None:
+                gained = bool((value < lowest - gain).any())
+                n_fruitless = 0 if gained else n_fruitless + 1
+                lowest = torch.minimum(lowest, value)
+            if callback is not None and report(callback, stack, *_best_of(swarms), nit):
+                message = "Stopped by the callback."
+                break
+            if n_fruitless >= patience:
+                message = f"No lower value in {self.n_iter_no_change} moves."
+                break
+        return self._results(stack, swarms, nit, message)
+
+    def _results(
+        self, stack: Stack, swarms: Swarms, nit: int, message: str
+    ) -> list[OptimizeResult]:
+        """Say what the swarms of each function found."""
+        shape = (stack.n_functions, self.n_restarts, self.n_particles)
+        positions = swarms.best_position.cpu().double().numpy().reshape(*shape, -1)
+        values = swarms.best_value.cpu().double().numpy().reshape(shape)
+        results = []
+        for own_positions, own_values, nfev in zip(positions, values, stack.nfev, strict=True):
+            leaders = own_values.argmin(axis=1)
+            every = np.arange(self.n_restarts)
+            points, lows = distinct_minima(
+                own_positions.reshape(-1, positions.shape[-1]), own_values.reshape(-1)
+            )
+            found = bool(np.isfinite(lows[0]))
+            results.append(
+                OptimizeResult(
+                    x=points[0],
+                    fun=float(lows[0]),
+                    nit=nit,
+                    nfev=int(nfev),
+                    success=found,
+                    message=message if found else "No finite value was found.",
+                    x_candidates=points,
+                    fun_candidates=lows,
+                    x_restarts=own_positions[every, leaders],
+                    fun_restarts=own_values[every, leaders],
+                )
+            )
+        return results
+
+
+def _best_of(swarms: Swarms) -> tuple[NDArray[np.float64], float]:
+    """Return the lowest point of all swarms and its value."""
+    swarm, particle = divmod(int(swarms.best_value.argmin()), swarms.best_value.shape[1])
+    point = swarms.best_position[swarm, particle].cpu().double().numpy()
+    return point, float(swarms.best_value[swarm, particle])
+
 
 def _unchanged(velocity: NDArray[np.float64], clamp: Any, **kwargs: Any) -> NDArray[np.float64]:
     return velocity
 
 
-def _reflect(position: NDArray[np.float64], bounds: Any) -> NDArray[np.float64]:
-    folded = np.mod(position, 2.0)
-    return np.minimum(folded, 2.0 - folded)
+def _as_handler(keep_inside: Callable[[Tensor], Tensor]) -> Callable[..., NDArray[np.float64]]:
+    """Return a boundary as pyswarms calls it."""
+    import torch
 
+    def handler(position: NDArray[np.float64], bounds: Any) -> NDArray[np.float64]:
+        return keep_inside(torch.from_numpy(position)).numpy()
 
-def _stop_at_side(position: NDArray[np.float64], bounds: Any) -> NDArray[np.float64]:
-    return np.clip(position, 0.0, 1.0)
-
-
-def _enter_opposite(position: NDArray[np.float64], bounds: Any) -> NDArray[np.float64]:
-    outside = (position < 0.0) | (position > 1.0)
-    return np.where(outside, np.mod(position, 1.0), position)
-
-
-_BOUNDARIES = {
-    "reflective": _reflect,
-    "nearest": _stop_at_side,
-    "periodic": _enter_opposite,
-}
+    return handler
 
 
 def _import_backend() -> ModuleType:

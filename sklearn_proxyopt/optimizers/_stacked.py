@@ -1,0 +1,228 @@
+"""A function, or each member of an ensemble, on rows of the unit cube as tensors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt.optimizers._base import UnitCubeFunction
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+__all__ = ["MemberFunction", "MemberStack", "Stack", "stack_of"]
+
+_DIFFERENCE = 1e-6
+
+
+class Stack(ABC):
+    """Functions of one box that are evaluated together.
+
+    Attributes
+    ----------
+    n_functions : int
+        Number of functions.
+    bounds : ndarray of shape (n_features, 2)
+        The box that the unit cube stands for.
+    nfev : ndarray of shape (n_functions,)
+        Rows evaluated so far, of each function.
+    device : torch.device
+        Where rows and values lie.
+    dtype : torch.dtype
+        Their type.
+    """
+
+    n_functions: int
+    bounds: NDArray[np.float64]
+    nfev: NDArray[np.int64]
+    device: torch.device
+    dtype: torch.dtype
+
+    @abstractmethod
+    def values(self, u: Tensor) -> Tensor:
+        """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""
+
+    @abstractmethod
+    def values_and_gradients(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Return also the gradients, (n_functions, n, n_features), in units of the cube."""
+
+    def at(self, u: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+        """Return values and gradients of one function a row.
+
+        Parameters
+        ----------
+        u : Tensor of shape (n, n_features)
+            Rows.
+        which : Tensor of shape (n,)
+            The function of each row, in ascending order.
+
+        Returns
+        -------
+        values : Tensor of shape (n,)
+            Values.
+        gradients : Tensor of shape (n, n_features)
+            Gradients.
+        """
+        import torch
+
+        if self.n_functions == 1:
+            values, gradients = self.values_and_gradients(u[None])
+            return values[0], gradients[0]
+        counts = torch.bincount(which, minlength=self.n_functions)
+        place = torch.arange(len(which), device=u.device) - (counts.cumsum(0) - counts)[which]
+        padded = u.new_full((self.n_functions, int(counts.max()), u.shape[1]), 0.5)
+        padded[which, place] = u
+        values, gradients = self.values_and_gradients(padded)
+        self.nfev -= (padded.shape[1] - counts).cpu().numpy()
+        return values[which, place], gradients[which, place]
+
+
+class MemberStack(Stack):
+    """The members of a proxy, or its mean alone, evaluated on its own device.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Maps rows (n, n_features) to values (n, 1), and has buffers in the type of its rows.
+    bounds : ndarray of shape (n_features, 2)
+        The box.
+    each : bool
+        Whether the functions are the module's members, those that its method `members` gives,
+        instead of the module itself.
+    """
+
+    def __init__(self, module: Any, bounds: NDArray[np.float64], each: bool) -> None:
+        import torch
+
+        self.module = module
+        self.bounds = bounds
+        self.each = each
+        self.n_functions = module.n_members if each else 1
+        self.nfev = np.zeros(self.n_functions, dtype=np.int64)
+        first = next(module.buffers())
+        self.device, self.dtype = first.device, first.dtype
+        self._lower = torch.as_tensor(bounds[:, 0], dtype=self.dtype, device=self.device)
+        width = bounds[:, 1] - bounds[:, 0]
+        self._width = torch.as_tensor(width, dtype=self.dtype, device=self.device)
+
+    def values(self, u: Tensor) -> Tensor:
+        """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""
+        import torch
+
+        with torch.no_grad():
+            values = self._evaluate(u)
+        return torch.where(torch.isfinite(values), values, torch.inf)
+
+    def values_and_gradients(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Return also the gradients, (n_functions, n, n_features), in units of the cube."""
+        import torch
+
+        u = u.detach().requires_grad_()
+        values = self._evaluate(u)
+        (gradients,) = torch.autograd.grad(values.sum(), u)
+        return values.detach(), gradients
+
+    def _evaluate(self, u: Tensor) -> Tensor:
+        self.nfev += u.shape[1]
+        rows = self._lower + self._width * u
+        if self.each:
+            return self.module.members(rows)[:, :, 0]
+        return self.module(rows[0])[None, :, 0]
+
+
+class FunctionStack(Stack):
+    """One function of NumPy arrays, with its own gradient or by forward differences.
+
+    Parameters
+    ----------
+    fun : UnitCubeFunction
+        The function, which counts its evaluations itself.
+    """
+
+    n_functions = 1
+
+    def __init__(self, fun: UnitCubeFunction) -> None:
+        import torch
+
+        self.fun = fun
+        self.bounds = fun.bounds
+        self.device, self.dtype = torch.device("cpu"), torch.float64
+
+    @property
+    def nfev(self) -> NDArray[np.int64]:  # type: ignore[override]
+        """Rows evaluated so far."""
+        return np.array([self.fun.nfev])
+
+    def values(self, u: Tensor) -> Tensor:
+        """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""
+        import torch
+
+        return torch.from_numpy(self.fun(u[0].numpy()))[None]
+
+    def values_and_gradients(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Return also the gradients, (n_functions, n, n_features), in units of the cube."""
+        import torch
+
+        points = u[0].numpy()
+        if hasattr(self.fun.fun, "value_and_grad"):
+            value, gradient = self._by_method(points)
+        else:
+            value, gradient = self._by_differences(points)
+        return torch.as_tensor(value)[None], torch.as_tensor(gradient)[None]
+
+    def _by_method(self, points: NDArray[np.float64]) -> tuple[Any, Any]:
+        self.fun.nfev += len(points)
+        width = self.bounds[:, 1] - self.bounds[:, 0]
+        method = self.fun.fun.value_and_grad  # type: ignore[attr-defined]
+        value, gradient = method(self.bounds[:, 0] + width * points)
+        return np.asarray(value, dtype=np.float64), np.asarray(gradient, dtype=np.float64) * width
+
+    def _by_differences(self, points: NDArray[np.float64]) -> tuple[Any, Any]:
+        n_rows, n_features = points.shape
+        # Steps point into the cube.
+        steps = np.where(points + _DIFFERENCE > 1.0, -_DIFFERENCE, _DIFFERENCE)
+        moved = points[:, None, :] + steps[:, :, None] * np.eye(n_features)
+        values = self.fun(np.vstack([points, moved.reshape(-1, n_features)]))
+        value, neighbors = values[:n_rows], values[n_rows:].reshape(n_rows, n_features)
+        with np.errstate(invalid="ignore"):
+            gradient = (neighbors - value[:, None]) / steps
+        return value, gradient
+
+
+def stack_of(fun: UnitCubeFunction) -> Stack:
+    """Return a function as a stack of one, on its own device if it is a torch module inside."""
+    if hasattr(fun.fun, "torch_module"):
+        return MemberStack(fun.fun.torch_module(), fun.bounds, each=False)
+    return FunctionStack(fun)
+
+
+class MemberFunction:
+    """One member of a proxy as a function by itself.
+
+    Parameters
+    ----------
+    proxy : regressor
+        Fitted, with `torch_module(member=...)`.
+    member : int
+        Which.
+    """
+
+    def __init__(self, proxy: Any, member: int) -> None:
+        self._module = proxy.torch_module(member=member)
+
+    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values of shape (n,)."""
+        import torch
+
+        first = next(self._module.buffers())
+        with torch.no_grad():
+            values = self._module(torch.as_tensor(X, dtype=first.dtype, device=first.device))
+        return values[:, 0].cpu().double().numpy()
+
+    def torch_module(self) -> Any:
+        """Return the member as a torch module."""
+        return self._module
