@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 __all__ = ["threads_for"]
 
-# Below this many rows a batch, handing work to a second thread costs more than it gains.
-_ROWS_FOR_ALL_THREADS = 1000
+# Below this many rows a batch, a second thread gains little, and costs dearly where the cores have
+# other work: each step waits for the slowest.
+_ROWS_FOR_ALL_THREADS = 8192
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from scipy.stats import qmc
 
-from sklearn_proxyopt._threads import threads_for
 from sklearn_proxyopt._validation import check_integer, check_real
 from sklearn_proxyopt.optimizers._base import (
     BaseOptimizer,
@@ -25,22 +24,29 @@ if TYPE_CHECKING:
 
 __all__ = ["MultiStartBFGS"]
 
-# Armijo's constant and the factor by which a step that does not satisfy it is cut.
+# Armijo's constant, the limits of the factor by which a step that does not satisfy it is cut, and
+# the share of the first length at which cutting ends.
 _ARMIJO = 1e-4
-_CUT = 0.3
-_MAX_CUTS = 15
+_SHORTEST_CUT, _LONGEST_CUT = 0.1, 0.5
+_SHORTEST_STEP = 1e-8
 # The first step of a start is at most this share of the box's width.
 _FIRST_STEP = 0.1
+# A step that gains less than this share of the tolerance is the last.
+_SMALLEST_GAIN = 1e-6
 _MAX_CANDIDATES = 10
 _MAX_FRUITLESS_ROUNDS = 4
 _ROWS_PER_BLOCK = 4096
+# After so many iterations of a round the higher half of its descents ends, but for so many.
+_HALVINGS = (10, 20, 40, 80)
+_MIN_DESCENTS = 16
 
 
 class MultiStartBFGS(BaseOptimizer):
     """BFGS from many starts at once, inside the box.
 
     The starts are the lowest of a quasi-random sample; all advance together as one batch, each
-    with its own inverse Hessian, step length and stop. Further rounds start from the lowest of
+    with its own inverse Hessian, step length and stop; as they go on, the higher half of them
+    ends early, some times over. Further rounds start from the lowest of
     many children of the minima found, which take each variable from one of two minima or move
     one minimum by the difference of two others, until some rounds in a row find nothing lower.
 
@@ -53,10 +59,10 @@ class MultiStartBFGS(BaseOptimizer):
     n_starts : int, default=128
         Number of starts.
     n_iterations : int, default=200
-        Most iterations of a start in a round.
+        Most steps that a start tries in a round.
     n_rounds : int, default=20
         Most rounds.
-    n_candidates : int, default=8192
+    n_candidates : int, default=4096
         Size of the quasi-random sample, and number of children in a round, of which the lowest
         become starts.
     tolerance : float, default=1e-8
@@ -91,7 +97,7 @@ class MultiStartBFGS(BaseOptimizer):
         n_iterations: int = 200,
         *,
         n_rounds: int = 20,
-        n_candidates: int = 8192,
+        n_candidates: int = 4096,
         tolerance: float = 1e-8,
         random_state: Any = None,
     ) -> None:
@@ -135,6 +141,16 @@ class MultiStartBFGS(BaseOptimizer):
         callback: SearchCallback | None,
     ) -> list[OptimizeResult]:
         """Search every function of a stack at once."""
+        with stack.threads(self.n_starts):
+            return self._descend(stack, x0, rng, callback)
+
+    def _descend(
+        self,
+        stack: Stack,
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+        callback: SearchCallback | None,
+    ) -> list[OptimizeResult]:
         n_features = len(stack.bounds)
         size = max(self.n_candidates, self.n_starts)
         pool = qmc.Sobol(n_features, rng=rng).random_base2(int(np.ceil(np.log2(size))))[:size]
@@ -146,10 +162,12 @@ class MultiStartBFGS(BaseOptimizer):
             if not which or stopped:
                 break
             batch = _DescentBatch(stack, which, [searches[index] for index in which])
-            last_iteration = nit + self.n_iterations
-            while nit < last_iteration and batch.n_running and not stopped:
+            first_iteration = nit
+            while nit < first_iteration + self.n_iterations and batch.n_running and not stopped:
                 batch.advance()
                 nit += 1
+                if (nit - first_iteration) in _HALVINGS:
+                    batch.halve()
                 if callback is not None:
                     stopped = report(callback, stack, *batch.lowest(searches[0]), nit)
             for index, ends in zip(which, batch.ends(), strict=True):
@@ -265,8 +283,7 @@ def _values_at(stack: Stack, points: NDArray[np.float64]) -> NDArray[np.float64]
     import torch
 
     rows = torch.tensor(points, dtype=stack.dtype, device=stack.device)
-    with threads_for(points.shape[1]):
-        blocks = [stack.values(block) for block in rows.split(_ROWS_PER_BLOCK, dim=1)]
+    blocks = [stack.values(block) for block in rows.split(_ROWS_PER_BLOCK, dim=1)]
     return torch.cat(blocks, dim=1).cpu().double().numpy()
 
 
@@ -316,14 +333,27 @@ class _DescentBatch:
         self._tolerance = tolerances.repeat_interleave(sizes).to(stack.device)
         starts = np.vstack([search.starts for search in searches])
         self._x = torch.as_tensor(starts, dtype=stack.dtype, device=stack.device)
-        with threads_for(len(starts)):
-            self._f, self._g = stack.at(self._x, self._which)
+        self._f, self._g = stack.at(self._x, self._which)
         n_starts, n_features = starts.shape
         self._identity = torch.eye(n_features, dtype=stack.dtype, device=stack.device)
         self._inverse_hessian = self._identity.repeat(n_starts, 1, 1)
         self._fresh = torch.ones(n_starts, dtype=torch.bool, device=stack.device)
         converged = self._has_converged(self._x, self._g, self._tolerance)
         self._running = torch.isfinite(self._f) & ~converged
+        self._ended_early = torch.zeros_like(self._running)
+        self._length = torch.ones_like(self._f)
+        self._direction = torch.zeros_like(self._x)
+        self._aim(torch.arange(n_starts, device=stack.device))
+
+    def halve(self) -> None:
+        """End the higher half of the descents of each search, down to a few."""
+        for rows in self._torch.arange(len(self._f), device=self._f.device).split(self._sizes):
+            n_active = int((~self._ended_early[rows]).sum())
+            n_kept = max(n_active // 2, min(_MIN_DESCENTS, n_active))
+            order = self._f[rows].where(~self._ended_early[rows], self._torch.inf).argsort()
+            higher = rows[order[n_kept:]]
+            self._ended_early[higher] |= self._running[higher]
+            self._running[higher] = False
 
     @property
     def n_running(self) -> int:
@@ -331,15 +361,15 @@ class _DescentBatch:
         return int(self._running.sum())
 
     def ends(self) -> list[tuple[NDArray[np.float64], NDArray[np.float64], int]]:
-        """Return where the starts of each search are, the values there, and how many stopped."""
+        """Return where the starts of each search are, the values there, and how many converged."""
         values = self._torch.where(self._torch.isfinite(self._f), self._f, self._torch.inf)
         cuts = np.cumsum(self._sizes)[:-1]
-        points, values, running = (
-            np.split(tensor.cpu().double().numpy(), cuts)
-            for tensor in (self._x, values, self._running)
+        open_ends = self._running | self._ended_early
+        points, values, unfinished = (
+            np.split(tensor.cpu().double().numpy(), cuts) for tensor in (self._x, values, open_ends)
         )
-        n_stopped = [len(one) - int(one.sum()) for one in running]
-        return list(zip(points, values, n_stopped, strict=True))
+        n_converged = [len(one) - int(one.sum()) for one in unfinished]
+        return list(zip(points, values, n_converged, strict=True))
 
     def lowest(self, search: _Search) -> tuple[NDArray[np.float64], float]:
         """Return the lowest point of this round and of those before, of the only search."""
@@ -348,62 +378,64 @@ class _DescentBatch:
         return points[values.argmin()], float(values.min())
 
     def advance(self) -> None:
-        """Let each running start take one step."""
-        rows = self._running.nonzero()[:, 0]
-        with threads_for(len(rows)):
-            self._advance(rows)
-
-    def _advance(self, rows: Tensor) -> None:
+        """Let each running start try one step, along its direction and of its own length."""
         torch = self._torch
+        rows = self._running.nonzero()[:, 0]
         x, f, g = self._x[rows], self._f[rows], self._g[rows]
-        inverse_hessian, fresh = self._inverse_hessian[rows], self._fresh[rows]
+        length = self._length[rows]
+        trial = (x + length[:, None] * self._direction[rows]).clamp(0.0, 1.0)
+        f_new, g_new = self._stack.at(trial, self._which[rows])
+        slope = (g * (trial - x)).sum(dim=1)
+        accepted = (f_new <= f + _ARMIJO * slope) & torch.isfinite(g_new).all(dim=1)
+        self._step_from(rows, trial, f_new, g_new, accepted)
 
-        free = ~_held(x, g)
-        free_gradient = torch.where(free, g, 0.0)
-        direction = -torch.einsum("nij,nj->ni", inverse_hessian, free_gradient)
+        # A step that is refused is cut to where a parabola has its minimum, or so. One refused too
+        # often starts again along the gradient, and a second failure there is the end.
+        cut = -0.5 * slope / (f_new - f - slope)
+        cut = torch.where(
+            torch.isfinite(cut), cut.clamp(_SHORTEST_CUT, _LONGEST_CUT), _SHORTEST_CUT
+        )
+        length = torch.where(accepted, 1.0, length * cut)
+        failed = ~accepted & (length < _SHORTEST_STEP)
+        exhausted = failed & self._fresh[rows]
+        self._length[rows] = torch.where(failed, 1.0, length)
+        self._fresh[rows] = torch.where(accepted, False, self._fresh[rows] | failed)
+        self._inverse_hessian[rows[failed]] = self._identity
+
+        still = (trial - x).abs().amax(dim=1) < torch.finfo(x.dtype).eps
+        still |= f - f_new <= _SMALLEST_GAIN * self._tolerance[rows]
+        converged = self._has_converged(self._x[rows], self._g[rows], self._tolerance[rows])
+        self._running[rows] = ~(converged | exhausted | (accepted & still))
+        self._aim(rows[accepted | failed])
+
+    def _step_from(
+        self, rows: Tensor, trial: Tensor, f_new: Tensor, g_new: Tensor, accepted: Tensor
+    ) -> None:
+        """Take the steps that were accepted and learn the curvature from them."""
+        done = rows[accepted]
+        trial, f_new, g_new = trial[accepted], f_new[accepted], g_new[accepted]
+        self._inverse_hessian[done] = _bfgs_update(
+            self._inverse_hessian[done],
+            trial - self._x[done],
+            g_new - self._g[done],
+            self._fresh[done],
+            self._identity,
+        )
+        self._x[done], self._f[done], self._g[done] = trial, f_new, g_new
+
+    def _aim(self, rows: Tensor) -> None:
+        """Set the directions of some starts, along which a length of one is tried first."""
+        torch = self._torch
+        free = ~_held(self._x[rows], self._g[rows])
+        free_gradient = torch.where(free, self._g[rows], 0.0)
+        direction = -torch.bmm(self._inverse_hessian[rows], free_gradient[:, :, None])[:, :, 0]
         direction = torch.where(free, direction, 0.0)
         uphill = (direction * free_gradient).sum(dim=1) >= 0
-        fresh = fresh | uphill
         direction = torch.where(uphill[:, None], -free_gradient, direction)
-        reach = direction.abs().amax(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
-        limit = torch.where(fresh, _FIRST_STEP, 1.0)
-        direction = direction * (limit / reach).clamp_max(1.0)[:, None]
-
-        line = (x, f, g, direction, self._which[rows])
-        x_new, f_new, g_new, accepted = self._line_search(*line)
-        step, change = x_new - x, g_new - g
-        updated = _bfgs_update(inverse_hessian, step, change, fresh & accepted, self._identity)
-        # A failed line search starts again along the gradient; a second failure in a row ends.
-        updated = torch.where(accepted[:, None, None], updated, self._identity)
-        exhausted = ~accepted & fresh
-        still = accepted & (step.abs().amax(dim=1) < torch.finfo(x.dtype).eps)
-
-        self._x[rows], self._f[rows], self._g[rows] = x_new, f_new, g_new
-        self._inverse_hessian[rows], self._fresh[rows] = updated, ~accepted
-        converged = self._has_converged(x_new, g_new, self._tolerance[rows])
-        self._running[rows] = ~(converged | exhausted | still)
-
-    def _line_search(
-        self, x: Tensor, f: Tensor, g: Tensor, direction: Tensor, which: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Cut each start's step until it descends enough along the projected path."""
-        torch = self._torch
-        x_new, f_new, g_new = x.clone(), f.clone(), g.clone()
-        accepted = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-        length = torch.ones(len(x), dtype=x.dtype, device=x.device)
-        for _ in range(_MAX_CUTS):
-            rows = (~accepted).nonzero()[:, 0]
-            if not len(rows):
-                break
-            trial = (x[rows] + length[rows, None] * direction[rows]).clamp(0.0, 1.0)
-            value, gradient = self._stack.at(trial, which[rows])
-            expected = (g[rows] * (trial - x[rows])).sum(dim=1)
-            enough = (value <= f[rows] + _ARMIJO * expected) & torch.isfinite(gradient).all(dim=1)
-            done = rows[enough]
-            x_new[done], f_new[done], g_new[done] = trial[enough], value[enough], gradient[enough]
-            accepted[done] = True
-            length[rows] = length[rows] * _CUT
-        return x_new, f_new, g_new, accepted
+        self._fresh[rows] |= uphill
+        reach = direction.abs().amax(dim=1).clamp_min(torch.finfo(direction.dtype).tiny)
+        limit = torch.where(self._fresh[rows], _FIRST_STEP, 1.0)
+        self._direction[rows] = direction * (limit / reach).clamp_max(1.0)[:, None]
 
     def _has_converged(self, x: Tensor, g: Tensor, tolerance: Tensor) -> Tensor:
         free_gradient = self._torch.where(_held(x, g), 0.0, g)

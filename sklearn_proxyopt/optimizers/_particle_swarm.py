@@ -192,10 +192,21 @@ class ParticleSwarm(BaseOptimizer):
         x0: NDArray[np.float64] | None,
         rng: np.random.Generator,
     ) -> list[OptimizeResult]:
-        stack = MemberStack(proxy.torch_module(), bounds, each=True)
-        return self._search_stack(stack, x0, rng, None)
+        return self._search_stack(
+            MemberStack(proxy.torch_module(), bounds, each=True), x0, rng, None
+        )
 
     def _search_stack(
+        self,
+        stack: Stack,
+        x0: NDArray[np.float64] | None,
+        rng: np.random.Generator,
+        callback: SearchCallback | None,
+    ) -> list[OptimizeResult]:
+        with stack.threads(self.n_restarts * self.n_particles):
+            return self._fly(stack, x0, rng, callback)
+
+    def _fly(
         self,
         stack: Stack,
         x0: NDArray[np.float64] | None,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._threads import threads_for
 from sklearn_proxyopt.optimizers._base import UnitCubeFunction
 
 if TYPE_CHECKING:
@@ -41,6 +43,13 @@ class Stack(ABC):
     nfev: NDArray[np.int64]
     device: torch.device
     dtype: torch.dtype
+
+    def threads(self, n_rows: int) -> AbstractContextManager[None]:
+        """Return a context for calls with so many rows of each function.
+
+        It belongs around a whole search: changing the number of threads costs more than a call.
+        """
+        return nullcontext()
 
     @abstractmethod
     def values(self, u: Tensor) -> Tensor:
@@ -108,6 +117,10 @@ class MemberStack(Stack):
         self._lower = torch.as_tensor(bounds[:, 0], dtype=self.dtype, device=self.device)
         width = bounds[:, 1] - bounds[:, 0]
         self._width = torch.as_tensor(width, dtype=self.dtype, device=self.device)
+
+    def threads(self, n_rows: int) -> AbstractContextManager[None]:
+        """Return a context in which torch uses the threads that pay."""
+        return threads_for(n_rows * self.n_functions)
 
     def values(self, u: Tensor) -> Tensor:
         """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""

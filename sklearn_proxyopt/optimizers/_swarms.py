@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sklearn_proxyopt._threads import threads_for
 from sklearn_proxyopt.optimizers._stacked import Stack
 
 if TYPE_CHECKING:
@@ -108,5 +107,4 @@ class Swarms:
 
     def _values(self) -> Tensor:
         rows = self.position.view(self._stack.n_functions, -1, self.position.shape[2])
-        with threads_for(rows.shape[1]):
-            return self._stack.values(rows).view(self.position.shape[:2])
+        return self._stack.values(rows).view(self.position.shape[:2])

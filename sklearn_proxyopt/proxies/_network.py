@@ -259,6 +259,7 @@ class ProxyModule(nn.Module):
         self.ensemble = ensemble
         self.n_std = n_std
         self.ensemble_dtype = next(ensemble.parameters()).dtype
+        self.is_trend_alone = not bool(scale.any())
 
     @property
     def n_members(self) -> int:
@@ -271,6 +272,8 @@ class ProxyModule(nn.Module):
         Rows have shape (n, n_features), or (n_members, n, n_features) for own rows each.
         """
         scaled = (x - self.center) / self.half_width
+        if self.is_trend_alone:
+            return self.trend(scaled).expand(self.n_members, -1, -1)
         remainder = self.ensemble(scaled.to(self.ensemble_dtype)).to(x.dtype)
         return torch.addcmul(self.trend(scaled), self.scale, remainder)
 
