@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
 
-from sklearn_proxyopt._threads import threads_for
+from sklearn_proxyopt._threads import PayingThreads, paying_threads, threads_for
 from sklearn_proxyopt.proxies._network import Ensemble
 
 __all__ = [
@@ -31,7 +30,7 @@ __all__ = [
 ]
 
 # Rows that the members of a group use in a step, at most, and rows gathered at once for batches.
-_ROWS_A_GROUP = 768
+_ROWS_A_GROUP = 8192
 _ROWS_GATHERED = 200_000
 
 
@@ -133,7 +132,7 @@ class ProxyNet(NeuralNet):
     keyboard reaches the caller instead of ending the fit in silence.
     """
 
-    _map: Any = map
+    _threads: PayingThreads | None = None
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -156,37 +155,35 @@ class ProxyNet(NeuralNet):
             callbacks=callbacks,
             train_split=predefined_split(held_out) if len(held_out) else None,
         )
-        n_workers = torch.get_num_threads() if self._may_train_side_by_side() else 1
-        n_rows = batch_size if n_workers == 1 else 0
-        with threads_for(n_rows), ThreadPoolExecutor(n_workers) as pool:
-            self._map = pool.map if n_workers > 1 else map
-            self.partial_fit(training)
-        # The held-out rows would otherwise travel with every pickle.
-        self.set_params(train_split=None, callbacks=[])
-        self._map = map
-
-    def _may_train_side_by_side(self) -> bool:
-        """Tell whether groups take turns on the CPU and draw no random numbers as they compute."""
         if not self.initialized_:
             self.initialize()
-        ensemble = self.module_
-        return len(ensemble.groups) > 1 and ensemble.is_stacked and str(self.device) == "cpu"
+        if self.module_.is_stacked and str(self.device) == "cpu":
+            (X, (y, weight)), *_ = self.get_iterator(training, training=False)
+
+            def step() -> None:
+                losses = member_losses(self.module_(X), y, weight)
+                torch.autograd.grad(losses.sum(), list(self.module_.parameters()))
+
+            with paying_threads(step) as self._threads:
+                self.partial_fit(training)
+            self._threads = None
+        else:
+            with threads_for(batch_size):
+                self.partial_fit(training)
+        # The held-out rows would otherwise travel with every pickle.
+        self.set_params(train_split=None, callbacks=[])
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Add the gradients of every group, each on its own rows."""
+        """Add the gradients of every group, one group after another."""
         X, (y, weight) = batch
         self._set_training(True)
-        ensemble = self.module_
-
-        def losses_of(parts: tuple[tuple[Any, Tensor], ...]) -> Tensor:
-            (group, rows), (_, target), (_, own_weight) = parts
-            losses = member_losses(group(rows), target, own_weight)
-            losses.sum().backward()
-            return losses.detach()
-
         X = X if X.dim() == 3 else X[None]
-        parts = zip(ensemble.shares(X), ensemble.shares(y), ensemble.shares(weight), strict=True)
-        losses = list(self._map(losses_of, parts))
+        shares = (self.module_.shares(tensor) for tensor in (X, y, weight))
+        losses = []
+        for (group, rows), (_, target), (_, own_weight) in zip(*shares, strict=True):
+            loss = member_losses(group(rows), target, own_weight)
+            loss.sum().backward()
+            losses.append(loss.detach())
         return {"loss": losses[0] if len(losses) == 1 else torch.cat(losses)}
 
     def get_loss(self, y_pred: Tensor, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -204,6 +201,8 @@ class ProxyNet(NeuralNet):
         """Go once through the batches and record their mean loss."""
         if iterator is None:
             return
+        if self._threads is not None:
+            self._threads.choose()
         total: Tensor | float = 0.0
         n_rows = 0
         for batch in iterator:
@@ -241,9 +240,11 @@ def member_losses(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def n_groups_for(n_members: int, batch_size: int, device: str) -> int:
-    """Return into how many groups members are best divided; `benchmarks/stacking.py` shows why.
+    """Return into how many groups members are best divided.
 
-    The number must not depend on the machine, or the same seed would not give the same answer.
+    Beyond some rows a step, what stacked matrices save in calls they lose again in the caches of a
+    CPU. The number must not depend on the machine, or the same seed would not give the same
+    answer.
     """
     if device != "cpu":
         return 1

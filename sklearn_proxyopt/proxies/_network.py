@@ -160,7 +160,7 @@ class OwnNetwork(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """The members of a proxy, in groups that are computed one after another or side by side.
+    """The members of a proxy, in groups that are computed one after another.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ class Ensemble(nn.Module):
 
     @property
     def is_stacked(self) -> bool:
-        """Whether the groups are dense networks, which may be computed side by side."""
+        """Whether the groups are dense networks, which compute without side effects."""
         return all(isinstance(group, DenseNetworks) for group in self.groups)
 
     def shares(self, stacked: Tensor) -> Iterator[tuple[Any, Tensor]]:

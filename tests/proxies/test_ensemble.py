@@ -80,19 +80,19 @@ def test_members_answer_rows_of_their_own_together_as_alone(fitted):
         np.testing.assert_allclose(together[k], alone, rtol=1e-12)
 
 
-@pytest.mark.parametrize("bootstrap", [False, True])
-def test_groups_trained_side_by_side_are_trained_as_in_one_stack(monkeypatch, bootstrap):
+@pytest.mark.parametrize("n_groups", [1, 3])
+def test_the_number_of_threads_changes_no_bit(monkeypatch, n_groups):
     X, y = wave()
-    # Weights are drawn group by group, so the same members come only from the same groups.
-    monkeypatch.setattr("sklearn_proxyopt.proxies._net._ROWS_A_GROUP", 32)
-    make = partial(quick, trend="quadratic", features=None, bootstrap=bootstrap)
+    monkeypatch.setattr("sklearn_proxyopt.proxies._net._ROWS_A_GROUP", 96 // n_groups)
     before = torch.get_num_threads()
     predictions = []
     try:
         for n_threads in (1, 2):
             torch.set_num_threads(n_threads)
-            proxy = make().fit(X, y)
-            assert len(proxy.net_.module_.groups) == 3
+            # As if all threads always paid.
+            monkeypatch.setattr("sklearn_proxyopt._threads._MINIMUM_GAIN", 0.0)
+            proxy = quick().fit(X, y)
+            assert len(proxy.net_.module_.groups) == n_groups
             predictions.append(proxy.predict_members(X))
     finally:
         torch.set_num_threads(before)
@@ -182,8 +182,8 @@ def test_each_member_keeps_its_own_best_weights():
 
 def test_the_number_of_groups_depends_on_sizes_alone():
     assert n_groups_for(10, 8, "cpu") == n_groups_for(10, 64, "cpu") == 1
-    assert n_groups_for(10, 4096, "cpu") == 10
-    assert n_groups_for(10, 4096, "cuda") == 1
+    assert n_groups_for(10, 10_000, "cpu") == 10
+    assert n_groups_for(10, 10_000, "cuda") == 1
 
 
 def test_each_member_sees_every_row_once_an_epoch_in_its_own_order():
