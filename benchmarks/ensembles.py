@@ -120,7 +120,7 @@ def main() -> None:
     y = Rastrigin(10)(X)
     n_threads = torch.get_num_threads()
     rows = []
-    for batch_size, n_epochs in ((8, 1), (64, 4), (512, 10)):
+    for batch_size, n_epochs in ((8, 2), (64, 10), (512, 25)):
         stacked, alone, one_thread = [], [], []
         for _ in range(options.repeats):
             proxy = ten_members(batch_size, n_epochs)

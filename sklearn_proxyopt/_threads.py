@@ -12,11 +12,11 @@ __all__ = ["PayingThreads", "paying_threads", "threads_for"]
 # Below this many rows a batch, a second thread gains little, and costs dearly where the cores have
 # other work: each step waits for the slowest.
 _ROWS_FOR_ALL_THREADS = 8192
-# A trial is run so often with each number of threads, and again after so many seconds, or after
-# twice as many each time that further threads did not pay.
-_N_TRIALS = 5
-_SECONDS_BETWEEN_TRIALS = 0.5
-_LONGEST_WAIT = 8.0
+# Trials may take this share of the time; between them lie so many seconds, and twice as many each
+# time that the outcome is the one before.
+_SHARE_OF_TRIALS = 0.02
+_SHORTEST_WAIT, _LONGEST_WAIT = 0.5, 8.0
+_N_TRIALS = 2
 # Further threads must be faster by this factor.
 _MINIMUM_GAIN = 1.2
 
@@ -56,26 +56,29 @@ class PayingThreads:
         self._trial = trial
         self._all = torch.get_num_threads()
         self._due = 0.0
-        self._wait = _SECONDS_BETWEEN_TRIALS
+        self._wait = _SHORTEST_WAIT
+        self._pay: bool | None = None
         torch.set_num_threads(1)
 
     def choose(self) -> None:
         """Set the number of threads anew, if it is time to."""
-        if self._all == 1 or perf_counter() < self._due:
+        begin = perf_counter()
+        if self._all == 1 or begin < self._due:
             return
         import torch
 
         one, every = self._seconds(1), self._seconds(self._all)
-        pays = every * _MINIMUM_GAIN < one
-        torch.set_num_threads(self._all if pays else 1)
-        self._wait = _SECONDS_BETWEEN_TRIALS if pays else min(2 * self._wait, _LONGEST_WAIT)
-        self._due = perf_counter() + self._wait
+        pay = every * _MINIMUM_GAIN < one
+        torch.set_num_threads(self._all if pay else 1)
+        self._wait = min(2 * self._wait, _LONGEST_WAIT) if pay is self._pay else _SHORTEST_WAIT
+        self._pay = pay
+        end = perf_counter()
+        self._due = end + max(self._wait, (end - begin) / _SHARE_OF_TRIALS)
 
     def _seconds(self, n_threads: int) -> float:
         import torch
 
         torch.set_num_threads(n_threads)
-        self._trial()
         start = perf_counter()
         for _ in range(_N_TRIALS):
             self._trial()

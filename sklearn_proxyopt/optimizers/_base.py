@@ -12,6 +12,7 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
 from sklearn_proxyopt._validation import as_generator
+from sklearn_proxyopt.optimizers._member_function import MemberFunction
 
 __all__ = ["BaseOptimizer", "UnitCubeFunction"]
 
@@ -166,8 +167,6 @@ class BaseOptimizer(BoxEstimator):
         rng: np.random.Generator,
     ) -> list[OptimizeResult]:
         """Search the members one after another; optimizers that can do better override this."""
-        from sklearn_proxyopt.optimizers._stacked import MemberFunction
-
         results = []
         for member in range(proxy.torch_module().n_members):
             fun = UnitCubeFunction(MemberFunction(proxy, member), bounds)

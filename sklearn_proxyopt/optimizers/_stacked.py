@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-__all__ = ["MemberFunction", "MemberStack", "Stack", "stack_of"]
+__all__ = ["MemberStack", "Stack", "stack_of"]
 
 _DIFFERENCE = 1e-6
 
@@ -228,31 +228,3 @@ def stack_of(fun: UnitCubeFunction) -> Stack:
     if hasattr(fun.fun, "torch_module"):
         return MemberStack(fun.fun.torch_module(), fun.bounds, each=False)
     return FunctionStack(fun)
-
-
-class MemberFunction:
-    """One member of a proxy as a function by itself.
-
-    Parameters
-    ----------
-    proxy : regressor
-        Fitted, with `torch_module(member=...)`.
-    member : int
-        Which.
-    """
-
-    def __init__(self, proxy: Any, member: int) -> None:
-        self._module = proxy.torch_module(member=member)
-
-    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values of shape (n,)."""
-        import torch
-
-        first = next(self._module.buffers())
-        with torch.no_grad():
-            values = self._module(torch.as_tensor(X, dtype=first.dtype, device=first.device))
-        return values[:, 0].cpu().double().numpy()
-
-    def torch_module(self) -> Any:
-        """Return the member as a torch module."""
-        return self._module
