@@ -22,6 +22,7 @@ ROOT = PACKAGE.parent
 FLOORS = {
     "_validation": 0,
     "_box": 0,
+    "_rows": 0,
     "_global_random": 0,
     "_threads": 0,
     "exceptions": 0,

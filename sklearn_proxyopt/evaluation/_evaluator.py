@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._rows import row_keys
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning
 
@@ -38,7 +39,7 @@ class Evaluator:
     n_calls : int
         Rows on which the function was really called.
     n_failed : int
-        How many of those failed.
+        How many rows asked for failed, now or when the record was written.
 
     Examples
     --------
@@ -64,7 +65,12 @@ class Evaluator:
         self.on_error = on_error
         self.record = EvaluationRecord() if record is None else record
         self.n_calls = 0
-        self.n_failed = 0
+        self._failed: set[bytes] = set()
+
+    @property
+    def n_failed(self) -> int:
+        """Number of rows asked for that failed."""
+        return len(self._failed)
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the values of rows.
@@ -89,21 +95,25 @@ class Evaluator:
             new = [index for index, is_known in enumerate(known) if not is_known]
             if new:
                 new = [new[i] for i in sorted(np.unique(X[new], axis=0, return_index=True)[1])]
-                n_failed_before = self.n_failed
                 evaluate = self._evaluate_batch if self.vectorized else self._evaluate_rows
                 evaluate(X, new)
-                if self.n_failed > n_failed_before:
-                    warnings.warn(
-                        f"{self.n_failed - n_failed_before} of {len(new)} evaluations failed and "
-                        "are left out.",
-                        FailedEvaluationWarning,
-                        stacklevel=3,
-                    )
             values = np.array([self.record.get(x) for x in X], dtype=np.float64)
             failed = np.flatnonzero(np.isnan(values))
             if self.on_error == "raise" and len(failed):
                 self._fail(X, int(failed[0]), "has failed before", None)
+            self._count_failures(X[failed], len(X))
             return values
+
+    def _count_failures(self, failed: NDArray[np.float64], n_asked: int) -> None:
+        """Count the failures that were not met before, and warn of them."""
+        n_before = self.n_failed
+        self._failed.update(row_keys(failed))
+        if self.n_failed > n_before:
+            warnings.warn(
+                f"{self.n_failed - n_before} of {n_asked} evaluations failed and are left out.",
+                FailedEvaluationWarning,
+                stacklevel=4,
+            )
 
     def _evaluate_rows(self, X: NDArray[np.float64], new: list[int]) -> None:
         """Call a function of one row."""
@@ -114,10 +124,7 @@ class Evaluator:
             except Exception as error:
                 self._fail(X, index, f"raised {type(error).__name__}: {error}", error)
                 continue
-            try:
-                value = np.asarray(output, dtype=np.float64)
-            except (TypeError, ValueError):
-                value = np.empty(0)
+            value = _as_numbers(output)
             if value.size != 1:
                 raise EvaluationError(
                     f"objective must return a number for one row; got {output!r} for row {index}.",
@@ -143,12 +150,7 @@ class Evaluator:
                     f"{error}. To know which row, and to keep those before it, pass "
                     "vectorized=False with a function of one row.",
                 ) from error
-            try:
-                values = np.asarray(output, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise EvaluationError(
-                    f"objective must return numbers; got {type(output).__name__}."
-                ) from None
+            values = _as_numbers(output)
             if values.shape != (len(part),):
                 raise EvaluationError(
                     f"objective must return shape ({len(part)},), a value for each of "
@@ -179,5 +181,20 @@ class Evaluator:
                 row=index,
                 x=X[index],
             ) from error
-        self.n_failed += 1
         self.record.add(X[index], np.nan)
+
+
+def _as_numbers(output: Any) -> NDArray[np.float64]:
+    """Return what the objective returned as an array, or say why it is none of real numbers."""
+    try:
+        numbers = np.asarray(output)
+        if np.iscomplexobj(numbers):
+            raise EvaluationError(f"objective must return real numbers; got {numbers.dtype}.")
+        return numbers.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, EvaluationError):
+            raise
+        # A torch tensor that requires a gradient, or lies on a GPU, is no array either.
+        raise EvaluationError(
+            f"objective must return numbers; got {type(output).__name__}: {error}"
+        ) from error
