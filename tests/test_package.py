@@ -23,6 +23,7 @@ FLOORS = {
     "_validation": 0,
     "_box": 0,
     "_rows": 0,
+    "_seeding": 0,
     "_global_random": 0,
     "_threads": 0,
     "exceptions": 0,
@@ -33,6 +34,10 @@ FLOORS = {
     "optimizers": 4,
     "refine": 5,
     "model_selection": 6,
+    "_learned_proxy": 6,
+    "_questions": 5,
+    "_ask_tell": 6,
+    "_purchases": 6,
     "_proxy_optimizer": 7,
 }
 ROOMS_OF_FLOOR_0 = {room for room, floor in FLOORS.items() if floor == 0}

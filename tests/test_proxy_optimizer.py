@@ -1,13 +1,15 @@
+import gc
 import pickle
 import random
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.callback import ProgressBar
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -287,6 +289,68 @@ def test_rows_given_to_minimize_are_learned_and_no_design_is_bought():
     np.testing.assert_allclose(result.x, [0.5, 20.0], atol=1e-3)
 
 
+def test_points_of_the_design_among_the_rows_given_are_not_bought_or_learned_again():
+    design = SobolSampler(32, random_state=3).sample(BOX)
+    fun = Counting(bowl)
+    opt = quick(sampler=SobolSampler(32, random_state=3), refiner=None)
+    result = opt.minimize(fun, BOX, X=design[:20], y=bowl(design[:20]))
+    assert result.nfev_design == 12
+    assert len(opt.X_) == 33
+    np.testing.assert_array_equal(opt.X_[:32], design)
+
+
+def test_no_row_stands_twice_among_the_rows_after_a_second_run():
+    opt = quick(sampler=SobolSampler(32))
+    opt.minimize(bowl, BOX)
+    opt.minimize(bowl, BOX, X=opt.X_, y=opt.y_)
+    assert len(np.unique(opt.X_, axis=0)) == len(opt.X_)
+
+
+def test_a_function_met_before_is_not_paid_for_again_after_another_one():
+    fun, other = Counting(bowl), Counting(lambda X: bowl(X) + 10.0)
+    opt = quick(sampler=SobolSampler(32))
+    opt.minimize(fun, BOX)
+    n_paid = len(fun.rows)
+    opt.minimize(other, BOX)
+    assert opt.minimize(fun, BOX).nfev == 0
+    assert len(fun.rows) == n_paid
+
+
+def test_functions_met_before_the_latest_are_not_kept_alive():
+    opt = quick(sampler=SobolSampler(16))
+    fun = Counting(bowl)
+    reference = weakref.ref(fun)
+    opt.minimize(fun, BOX)
+    opt.minimize(bowl, BOX)
+    del fun
+    gc.collect()
+    assert reference() is None
+
+
+def test_an_equal_problem_finds_the_rows_of_the_first():
+    opt = quick(sampler=SobolSampler(32))
+    opt.minimize(Rosenbrock(2), Rosenbrock(2).bounds)
+    assert opt.minimize(Rosenbrock(2), Rosenbrock(2).bounds).nfev == 0
+
+
+def test_a_bound_method_finds_its_rows_again():
+    class Simulator:
+        def run(self, X):
+            return bowl(X)
+
+    simulator = Simulator()
+    opt = quick(sampler=SobolSampler(16))
+    opt.minimize(simulator.run, BOX)
+    opt.minimize(bowl, BOX)
+    assert opt.minimize(simulator.run, BOX).nfev == 0
+
+
+def test_a_pickled_optimizer_brings_the_record_of_its_objective():
+    opt = quick(objective=bowl, bounds=BOX, sampler=SobolSampler(16))
+    opt.minimize()
+    assert pickle.loads(pickle.dumps(opt)).minimize().nfev == 0
+
+
 def test_rows_and_a_sampler_are_both_learned_from():
     X, y = rows_of_bowl()
     opt = quick(sampler=SobolSampler(20))
@@ -422,6 +486,21 @@ def test_the_same_seed_gives_the_same_answer(optimizer):
     np.testing.assert_array_equal(results[0].x_proxy, results[1].x_proxy)
 
 
+def test_an_optimizer_without_a_seed_of_its_own_gets_one_with_its_search():
+    class Seedless(BaseEstimator):
+        def minimize(self, fun, bounds, *, x0=None, random_state=None, callback=None):
+            seeds.append(random_state)
+            return MultiStartBFGS(4).minimize(fun, bounds, random_state=random_state)
+
+    seeds = []
+    for seed in (0, 0, 1):
+        quick(optimizer=Seedless(), proxy=LinearRegression(), random_state=seed).fit(
+            *rows_of_bowl()
+        )
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert seeds[0] is not None
+
+
 def test_another_seed_gives_another_design():
     first, second = (
         quick(sampler=SobolSampler(16), random_state=seed).fit(*rows_of_bowl()).X_
@@ -489,6 +568,29 @@ def test_names_of_columns_are_kept_and_an_integer_target_is_taken():
     assert list(opt.feature_names_in_) == ["speed", "angle"]
     with pytest.raises(ValueError, match="feature names"):
         opt.predict(frame[["angle", "speed"]])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("regressor", [LinearRegression(), NeuralProxyRegressor(max_epochs=3)])
+def test_a_proxy_may_choose_its_columns_by_name(regressor):
+    X, y = rows_of_bowl()
+    frame = pd.DataFrame(X, columns=["speed", "angle"])
+    columns = ColumnTransformer([("a", "passthrough", ["angle"]), ("s", "drop", ["speed"])])
+    opt = quick(proxy=make_pipeline(columns, regressor), bounds=BOX).fit(frame, y)
+    moved = frame.assign(speed=0.0)
+    np.testing.assert_array_equal(opt.predict(frame), opt.predict(moved))
+    opt.minimize(bowl, X=frame, y=y)
+    assert opt.tell(frame[:3] + 0.1, y[:3]).predict(frame).shape == (100,)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("named", [True, False])
+def test_a_proxy_trained_before_is_searched_with_or_without_names(named):
+    X, y = rows_of_bowl()
+    frame = pd.DataFrame(X, columns=["speed", "angle"])
+    proxy = NeuralProxyRegressor(max_epochs=3, random_state=0).fit(frame if named else X, y)
+    for rows in (X, frame):
+        quick(proxy=FrozenEstimator(proxy), optimizer=ParticleSwarm(5, 5)).fit(rows, y)
 
 
 def test_parameters_for_the_proxys_fit_are_passed_on():
@@ -561,6 +663,57 @@ def test_a_fit_anew_forgets_what_was_asked_for_before():
     points = opt.set_params(bounds=other).fit(*rows_of_bowl()).ask(40)
     assert points[:, 1].max() > 50.0
     assert len(first) == 3
+
+
+def test_without_a_box_given_rows_told_later_widen_it():
+    X, y = rows_of_bowl()
+    low = X[:, 0] < 0.0
+    opt = quick(proxy=LinearRegression()).tell(X[low], y[low])
+    assert opt.bounds_[0, 1] < 0.0
+    opt.tell(X[~low], y[~low])
+    np.testing.assert_array_equal(opt.bounds_, np.column_stack([X.min(axis=0), X.max(axis=0)]))
+
+
+def test_a_box_read_from_more_rows_than_are_learned_does_not_shrink():
+    X, y = rows_of_bowl()
+    opt = quick(proxy=LinearRegression(), sampler=SobolSampler(20)).fit(X, y)
+    box = opt.bounds_
+    np.testing.assert_array_equal(opt.tell(X[:3], y[:3]).bounds_, box)
+
+
+@pytest.mark.parametrize("parameter", [None, BOX])
+def test_a_box_given_to_minimize_is_kept_by_what_is_told_later(parameter):
+    box = BOX / 2
+    opt = quick(proxy=LinearRegression(), sampler=SobolSampler(16), bounds=parameter)
+    opt.minimize(bowl, box)
+    opt.tell(*rows_of_bowl(20))
+    np.testing.assert_array_equal(opt.bounds_, box)
+
+
+def test_a_tell_that_fails_leaves_no_trace_and_can_be_repeated():
+    class Moody(LinearRegression):
+        def fit(self, X, y):
+            if len(X) == 30 and moods:
+                raise RuntimeError(moods.pop())
+            return super().fit(X, y)
+
+    moods = ["not today"]
+    X, y = rows_of_bowl(30)
+    opt = quick(bounds=BOX, proxy=Moody()).tell(X[:20], y[:20])
+    asked = opt.ask(2)
+    with pytest.raises(RuntimeError, match="not today"):
+        opt.tell(X[20:], y[20:])
+    np.testing.assert_array_equal(opt.X_, X[:20])
+    opt.tell(X[20:], y[20:])
+    np.testing.assert_array_equal(opt.X_, X)
+    assert not any(row in opt.ask(2).tolist() for row in asked.tolist())
+
+
+def test_a_row_told_twice_is_one_experiment_and_a_replicate_is_another():
+    X, y = rows_of_bowl(20)
+    opt = quick(proxy=LinearRegression()).tell(X, y).tell(X[:5], y[:5])
+    assert len(opt.X_) == 20
+    assert len(opt.tell(X[:5], y[:5] + 0.1).X_) == 25
 
 
 def test_rows_of_another_width_are_refused_and_leave_no_trace():

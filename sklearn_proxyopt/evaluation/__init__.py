@@ -2,5 +2,6 @@
 
 from sklearn_proxyopt.evaluation._evaluator import Evaluator
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
+from sklearn_proxyopt.evaluation._record_book import RecordBook
 
-__all__ = ["EvaluationRecord", "Evaluator"]
+__all__ = ["EvaluationRecord", "Evaluator", "RecordBook"]
