@@ -103,7 +103,7 @@ class _NamedProxy:
 def _frame(X: NDArray[np.float64], names: NDArray[np.object_]) -> Any:
     """Return rows under their names; plain rows where pandas is not installed."""
     try:
-        import pandas as pd  # type: ignore[import-untyped]
+        import pandas as pd
     except ImportError:
         return X
     return pd.DataFrame(X, columns=names)
