@@ -101,7 +101,7 @@ class AskTellMixin:
             self.X_, self.y_ = rows, values
         else:
             search: OptimizeResult = self._learn(
-                rows, values, self._box_told(rows), self._draw_seeds()
+                rows, values, rows[:0], self._box_told(rows), self._draw_seeds()
             )
             self._answer_by_proxy(search)
         if hasattr(self, "_questions"):

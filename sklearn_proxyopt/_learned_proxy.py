@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
+from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt.proxies._function import ProxyFunction
 
@@ -50,17 +51,27 @@ class LearnedProxy:
         """Let the proxy learn; rows with names reach it as a DataFrame."""
         self.proxy.fit(X if names is None else _frame(X, names), y, **fit_params)
 
-    def search(self, bounds: NDArray[np.float64], starts: NDArray[np.float64]) -> OptimizeResult:
-        """Find the proxy's minimum."""
+    def search(
+        self,
+        bounds: NDArray[np.float64],
+        starts: NDArray[np.float64],
+        risk: FailureRisk | None = None,
+        worst: float = np.inf,
+    ) -> OptimizeResult:
+        """Find the proxy's minimum, away from where evaluations fail if that is known."""
+        promise: Any = function_of(self.proxy)
+        function = promise if risk is None else CautiousFunction(promise, risk, worst)
         # An optimizer without a seed of its own is seeded by the argument of its search.
         has_seed = "random_state" in self.optimizer.get_params(deep=False)
         seed = {} if has_seed else {"random_state": self.seeds["optimizer"]}
-        search = self.optimizer.minimize(function_of(self.proxy), bounds, x0=starts, **seed)
+        search = self.optimizer.minimize(function, bounds, x0=starts, **seed)
         if not np.isfinite(search.fun):
             raise ValueError(
                 f"proxy must predict finite values inside the box; got none from "
                 f"{type(self.proxy).__name__}."
             )
+        if risk is not None:
+            search.fun = float(promise(search.x[None])[0])
         return search
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._box import bounds_of_rows
+from sklearn_proxyopt._failure_risk import learn_failure_risk
 from sklearn_proxyopt._learned_proxy import LearnedProxy, best_rows, function_of
+from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._validation import (
@@ -24,7 +27,7 @@ from sklearn_proxyopt._validation import (
     check_bounds,
     check_option,
 )
-from sklearn_proxyopt.evaluation import Evaluator, RecordBook
+from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.refine import LocalRefinement
@@ -65,8 +68,19 @@ class ProxyOptimizer(
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
-    on_error : {"raise", "drop"}, default="raise"
-        Whether an evaluation that fails ends the run, or is left out and counted.
+    on_error : {"raise", "drop", "learn"}, default="raise"
+        What an evaluation that fails leads to: "raise" ends the run; "drop" leaves it out and
+        counts it; "learn" does too, and learns where evaluations are likely to fail, so that the
+        search keeps away from there. No failure is given a value.
+    n_jobs : int, default=None
+        How many evaluations run side by side, through joblib; see `Evaluator`.
+    time_limit : float, default=None
+        Seconds that one evaluation may take, for a function of one row; longer is a failure.
+    n_retries : int, default=0
+        How often an evaluation that failed is tried again.
+    journal : str or path-like, default=None
+        A file where each evaluation is written before it is used. The same program started again
+        goes on from it, however it ended. See `sklearn_proxyopt.evaluation.Journal`.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own. No
         global generator is touched.
@@ -92,6 +106,8 @@ class ProxyOptimizer(
         The evaluated rows. After an evaluation that failed, those paid for until then.
     y_ : ndarray of shape (n_rows,)
         Their values.
+    X_failed_ : ndarray of shape (n_failed, n_features_in_)
+        The rows whose evaluation failed.
     proxy_ : regressor
         The fitted proxy.
     bounds_ : ndarray of shape (n_features_in_, 2)
@@ -112,7 +128,8 @@ class ProxyOptimizer(
     -----
     An evaluation is paid for once. The record of what was evaluated belongs to the objective and
     is shared by an estimator and its clones, so that folds and refits that ask for the same point
-    are answered from it; a worker process has a record of its own.
+    are answered from it. A worker process has a record of its own, unless there is a journal,
+    which they all share.
 
     Examples
     --------
@@ -128,6 +145,7 @@ class ProxyOptimizer(
 
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
+    X_failed_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
     result_: OptimizeResult
     _candidates: NDArray[np.float64]
@@ -143,6 +161,10 @@ class ProxyOptimizer(
         refiner: Any = "auto",
         vectorized: bool = True,
         on_error: str = "raise",
+        n_jobs: int | None = None,
+        time_limit: float | None = None,
+        n_retries: int = 0,
+        journal: str | PathLike[str] | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -154,6 +176,10 @@ class ProxyOptimizer(
         self.refiner = refiner
         self.vectorized = vectorized
         self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.time_limit = time_limit
+        self.n_retries = n_retries
+        self.journal = journal
         self.random_state = random_state
         self.verbose = verbose
 
@@ -187,16 +213,19 @@ class ProxyOptimizer(
                 f"sampler must be None together with parameters for the proxy's fit; got "
                 f"{', '.join(fit_params)}."
             )
-        seeds = self._draw_seeds()
+        failed = X[:0]
         if self.sampler is not None and self.objective is not None:
-            purchases = Purchases(self._evaluator(self.objective), X[:0], y[:0])
-            with self._keeping_paid_rows(purchases, bounds):
+            # Folds and candidates of a grid search wait for one another, and share what is bought.
+            with self._buying(self.objective, X[:0], y[:0], bounds, self.bounds, True) as purchases:
+                seeds = self._draw_seeds(purchases)
                 self._buy_design(purchases, bounds, seeds["sampler"])
-            X, y = purchases.X, purchases.y
-        elif self.sampler is not None:
-            rows = seeded(self.sampler, seeds["sampler"]).select(X, bounds)
-            X, y = X[rows], y[rows]
-        search = self._learn(X, y, bounds, seeds, **fit_params)
+            X, y, failed = purchases.X, purchases.y, purchases.X_failed
+        else:
+            seeds = self._draw_seeds()
+            if self.sampler is not None:
+                rows = seeded(self.sampler, seeds["sampler"]).select(X, bounds)
+                X, y = X[rows], y[rows]
+        search = self._learn(X, y, failed, bounds, seeds, **fit_params)
         self._answer_by_proxy(search)
         return self
 
@@ -262,13 +291,12 @@ class ProxyOptimizer(
             rows = np.empty((0, len(box)))
 
         self._begin_anew(keeps_box=bounds is not None)
-        seeds = self._draw_seeds()
-        purchases = Purchases(self._evaluator(objective), rows, values)
-        with self._keeping_paid_rows(purchases, box):
+        with self._buying(objective, rows, values, box, given, False) as purchases:
+            seeds = self._draw_seeds(purchases)
             if X is None or self.sampler is not None:
                 self._buy_design(purchases, box, seeds["sampler"])
             n_design = purchases.evaluator.n_calls
-            search = self._learn(purchases.X, purchases.y, box, seeds)
+            search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds)
             self._refine(purchases, search, n_design)
         return self.result_
 
@@ -297,30 +325,17 @@ class ProxyOptimizer(
         """
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
-        for name, methods in (
-            ("sampler", ("sample", "select")),
-            ("proxy", ("fit", "predict")),
-            ("optimizer", ("minimize",)),
-            ("refiner", ("refine",)),
-        ):
-            part = getattr(self, name)
-            if part is None or (name == "refiner" and isinstance(part, str) and part == "auto"):
-                continue
-            missing = [method for method in methods if not hasattr(part, method)]
-            if missing or isinstance(part, type):
-                raise ValueError(
-                    f"{name} must be an instance with the methods {', '.join(methods)}; "
-                    f"got {part!r}."
-                )
-        check_option(self.vectorized, "vectorized", (True, False))
-        check_option(self.on_error, "on_error", ("raise", "drop"))
-        for part in self.get_params(deep=True).values():
-            if hasattr(part, "check_parameters") and not isinstance(part, type):
-                part.check_parameters()
+        check_parts(self)
+        check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
+        self._evaluator(None).check_parameters()
+        if self.journal is not None:
+            Journal(self.journal)
 
-    def _draw_seeds(self) -> dict[str, int]:
+    def _draw_seeds(self, purchases: Purchases | None = None) -> dict[str, int]:
         """Draw a seed for each part, in an order that does not depend on which are used."""
         rng = as_generator(self.random_state)
+        if self.random_state is None and purchases is not None:
+            rng = purchases.generator()
         names = ("sampler", "proxy", "optimizer")
         return {name: int(rng.integers(2**31 - 1)) for name in names}
 
@@ -329,12 +344,14 @@ class ProxyOptimizer(
             SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler, seed
         )
 
-    def _evaluator(self, objective: Callable[..., Any]) -> Evaluator:
+    def _evaluator(self, objective: Any) -> Evaluator:
         return Evaluator(
             objective,
             vectorized=self.vectorized,
-            on_error=self.on_error,
-            record=self._record_book().record_of(objective),
+            on_error="raise" if self.on_error == "raise" else "drop",
+            n_jobs=self.n_jobs,
+            time_limit=self.time_limit,
+            n_retries=self.n_retries,
         )
 
     def _record_book(self) -> RecordBook:
@@ -343,16 +360,31 @@ class ProxyOptimizer(
         return self._records
 
     @contextmanager
-    def _keeping_paid_rows(
-        self, purchases: Purchases, bounds: NDArray[np.float64]
-    ) -> Iterator[None]:
-        """Leave every evaluated row in `X_` and `y_` if the block fails, those given first."""
-        try:
-            yield
-        except BaseException:
-            purchases.keep_all_on_record()
-            self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, bounds
-            raise
+    def _buying(
+        self,
+        objective: Callable[..., Any],
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        bounds: NDArray[np.float64],
+        given: Any,
+        waits: bool,
+    ) -> Iterator[Purchases]:
+        """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
+        evaluator = self._evaluator(objective)
+        evaluator.record = self._record_book().record_of(objective)
+        names = getattr(self, "feature_names_in_", None)
+        box = None if given is None else bounds
+        writing: Any = nullcontext()
+        if self.journal is not None:
+            writing = Journal(self.journal).writing(len(bounds), box, names, waits=waits)
+        with writing as evaluator.journal:
+            purchases = Purchases(evaluator, X, y)
+            try:
+                yield purchases
+            except BaseException:
+                purchases.keep_all_on_record()
+                self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, bounds
+                raise
 
     def _buy_design(self, purchases: Purchases, bounds: NDArray[np.float64], seed: int) -> None:
         design = self._design_sampler(seed).sample(bounds)
@@ -363,6 +395,7 @@ class ProxyOptimizer(
         self,
         X: NDArray[np.float64],
         y: NDArray[np.float64],
+        failed: NDArray[np.float64],
         bounds: NDArray[np.float64],
         seeds: dict[str, int],
         **fit_params: Any,
@@ -385,10 +418,13 @@ class ProxyOptimizer(
         self._say(f"Searching the proxy by {type(learned.optimizer).__name__}.")
         searching = context.subcontext(task_name="search")
         searching.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        search = learned.search(bounds, starts)
+        risk = None
+        if self.on_error == "learn":
+            risk = learn_failure_risk(X, failed, bounds, seeds["optimizer"])
+        search = learned.search(bounds, starts, risk, float(y.max()))
         searching.call_on_fit_task_end(estimator=self, X=X, y=y)
 
-        self.X_, self.y_, self.bounds_ = X, y, bounds
+        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
         self.x_best_row_, self.fun_best_row_ = starts[0].copy(), lowest
         self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
         self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)
@@ -412,7 +448,7 @@ class ProxyOptimizer(
         incumbent = self.x_best_row_, self.fun_best_row_
         refined = purchases.refine(refiner, self._candidates, self.bounds_, incumbent)
         n_calls, n_failed = purchases.evaluator.n_calls, purchases.evaluator.n_failed
-        self.X_, self.y_ = purchases.X, purchases.y
+        self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
         self.x_, self.fun_ = refined.x, float(refined.fun)
         self.result_ = OptimizeResult(
             x=self.x_,

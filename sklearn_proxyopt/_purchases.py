@@ -32,6 +32,8 @@ class Purchases:
         The rows given, as they were given, and the rows bought that succeeded.
     y : ndarray of shape (n_rows,)
         Their values.
+    X_failed : ndarray of shape (n_failed, n_features)
+        The rows asked for whose evaluation failed.
     """
 
     def __init__(
@@ -39,6 +41,9 @@ class Purchases:
     ) -> None:
         self.evaluator = evaluator
         self.X, self.y = X, y
+        self.X_failed = X[:0]
+        if evaluator.journal is not None:
+            evaluator.journal.read_into(evaluator.record)
         for x, value in zip(X, y, strict=True):
             evaluator.record.add(x, float(value))
 
@@ -70,11 +75,21 @@ class Purchases:
             refined.x, refined.fun = incumbent
         return refined
 
+    def generator(self) -> np.random.Generator:
+        """Return fresh randomness, the same in every run that goes on from one journal."""
+        seed = int(np.random.default_rng().integers(2**31 - 1))
+        if self.evaluator.journal is not None:
+            seed = self.evaluator.journal.seed(seed)
+        return np.random.default_rng(seed)
+
     def keep_all_on_record(self) -> None:
         """Keep also what was paid for within a batch that failed, or by an earlier run."""
         self._keep(*self.evaluator.record.rows(self.X.shape[1]))
 
     def _keep(self, rows: NDArray[np.float64], values: NDArray[np.float64]) -> None:
-        new = np.isfinite(values) & ~is_among(rows, self.X)
+        failed = rows[np.isnan(values)]
+        self.X_failed = np.vstack([self.X_failed, failed[~is_among(failed, self.X_failed)]])
+        rows, values = rows[np.isfinite(values)], values[np.isfinite(values)]
+        new = ~is_among(rows, self.X)
         self.X = np.vstack([self.X, rows[new]])
         self.y = np.concatenate([self.y, values[new]])

@@ -22,6 +22,7 @@ ROOT = PACKAGE.parent
 FLOORS = {
     "_validation": 0,
     "_box": 0,
+    "_parts": 0,
     "_rows": 0,
     "_seeding": 0,
     "_global_random": 0,
@@ -34,6 +35,7 @@ FLOORS = {
     "optimizers": 4,
     "refine": 5,
     "model_selection": 6,
+    "_failure_risk": 5,
     "_learned_proxy": 6,
     "_questions": 5,
     "_ask_tell": 6,
