@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
+from threading import TIMEOUT_MAX
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, effective_n_jobs
+from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
 from sklearn_proxyopt.evaluation._call import Outcome, call_many, call_one
 from sklearn_proxyopt.evaluation._time_limit import call_within
+from sklearn_proxyopt.exceptions import EvaluationError
 
 __all__ = ["Work", "outcomes"]
 
-# A worker process that dies takes others' work with it. So often all of it is begun again; then
-# the rows are tried one at a time, to find the one that kills.
-_N_LOSSES = 2
+# So often the rows that are left are begun again after a worker died, with no result in between.
+_MOST_LOSSES = 5
 
 
 class Work:
@@ -56,6 +57,13 @@ class Work:
             return indices, self._many(X)
         return indices, [self._one(x, index) for x, index in zip(X, indices, strict=True)]
 
+    def guarded(self) -> Work:
+        """Return the same work, in which a row that kills kills only a process of its own."""
+        limit = TIMEOUT_MAX if self.time_limit is None else self.time_limit
+        return Work(
+            self.objective, self.vectorized, None if self.vectorized else limit, self.n_retries
+        )
+
     def _many(self, X: NDArray[np.float64]) -> list[Outcome]:
         results = call_many(self.objective, X)
         for _ in range(self.n_retries):
@@ -89,32 +97,32 @@ def outcomes(
 ) -> Iterator[tuple[list[int], list[Outcome]]]:
     """Evaluate the rows of `X` that are new; yield indices and outcomes as they come.
 
-    No further rows are begun once `goes_on()` is false; those begun are waited for.
+    No further rows are begun once `goes_on()` is false; those begun are waited for. A worker
+    process that dies takes the work of others with it, and nobody knows which row was to blame: the
+    rows that are left are begun again, each in a process of its own.
     """
+    if _is_on_dask():
+        # joblib would wait for ever for a row that has killed one worker of Dask after another.
+        work = work.guarded()
     left = dict.fromkeys(new)
-    n_parts = min(effective_n_jobs(n_jobs), len(new)) if work.vectorized else len(new)
-    for _ in range(_N_LOSSES):
-        parts = [list(part) for part in np.array_split(list(left), n_parts) if len(part)]
-        parts = [[int(index) for index in part] for part in parts]
+    n_losses = 0
+    while left and goes_on():
+        n_parts = min(effective_n_jobs(n_jobs), len(left)) if work.vectorized else len(left)
+        parts = [part.tolist() for part in np.array_split(list(left), n_parts)]
         try:
             for indices, results in _run(work, X, _safe_parts(parts, X), n_jobs, goes_on):
+                n_losses = 0
                 for index in indices:
                     del left[index]
                 yield indices, results
-            return
-        except Exception as error:
-            if not _is_loss_of_worker(error):
-                raise
-    for index in list(left):
-        if not goes_on():
-            return
-        try:
-            # Two workers, so that not even a single row is evaluated in this process.
-            yield from _run(work, X, [[index]], max(effective_n_jobs(n_jobs), 2), goes_on)
-        except Exception as error:
-            if not _is_loss_of_worker(error):
-                raise
-            yield [index], [Outcome(np.nan, 0.0, "took its worker process down")]
+        except BrokenExecutor as error:
+            n_losses += 1
+            if n_losses == _MOST_LOSSES:
+                raise EvaluationError(
+                    f"objective must leave the worker processes alive; got {n_losses} losses of "
+                    f"workers one after another, with {len(left)} rows left."
+                ) from error
+            work = work.guarded()
 
 
 def _run(
@@ -143,8 +151,5 @@ def _safe_parts(parts: list[list[int]], X: NDArray[np.float64]) -> list[list[int
     return safe
 
 
-def _is_loss_of_worker(error: Exception) -> bool:
-    if isinstance(error, BrokenExecutor):
-        return True
-    distributed = sys.modules.get("distributed")
-    return distributed is not None and isinstance(error, distributed.KilledWorker)
+def _is_on_dask() -> bool:
+    return type(get_active_backend()[0]).__name__ == "DaskDistributedBackend"
