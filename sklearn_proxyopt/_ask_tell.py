@@ -13,6 +13,7 @@ from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._questions import OpenQuestions
 from sklearn_proxyopt._rows import is_among
 from sklearn_proxyopt._validation import check_bounds, check_integer
+from sklearn_proxyopt.evaluation import Journal
 
 __all__ = ["AskTellMixin"]
 
@@ -25,9 +26,15 @@ class AskTellMixin:
     """
 
     bounds: Any
+    on_error: str
+    journal: Any
     bounds_: NDArray[np.float64]
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
+    X_failed_: NDArray[np.float64]
+    X_pending_: NDArray[np.float64]
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
     _candidates: NDArray[np.float64]
     _draw_seeds: Any
     _design_sampler: Any
@@ -54,6 +61,7 @@ class AskTellMixin:
         """
         n_points = check_integer(n_points, "n_points")
         self.check_parameters()
+        self._recall()
         if not hasattr(self, "bounds_"):
             if self.bounds is None:
                 raise ValueError("bounds must be given before rows tell the box; got None.")
@@ -61,9 +69,13 @@ class AskTellMixin:
         if not hasattr(self, "_questions"):
             sampler = self._design_sampler(self._draw_seeds()["sampler"])
             self._questions = OpenQuestions(sampler, len(self.bounds_))
-        known = getattr(self, "X_", np.empty((0, len(self.bounds_))))
+        none = np.empty((0, len(self.bounds_)))
+        known = np.vstack([getattr(self, name, none) for name in ("X_", "X_failed_")])
         minima = self._candidates if hasattr(self, "proxy_") else None
-        return self._questions.ask(n_points, known, minima, self.bounds_)
+        risk = getattr(self, "failure_risk_", None)
+        points = self._questions.ask(n_points, known, minima, self.bounds_, risk)
+        self.X_pending_ = self._questions.pending
+        return points
 
     def tell(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Add evaluated rows, learn anew and find the proxy's minimum again.
@@ -77,40 +89,88 @@ class AskTellMixin:
             Rows, asked for or not. Where neither the parameter `bounds` nor `minimize` was given
             a box, it grows to hold them.
         y : array-like of shape (n_samples,)
-            Their values.
+            Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
+            failed: it is kept in `X_failed_`, and not asked for again.
 
         Returns
         -------
         self
             The optimizer, fitted on all rows told so far if these are at least two.
         """
+        self.check_parameters()
+        self._recall()
         has_rows = hasattr(self, "X_")
         if not has_rows and (hasattr(self, "bounds_") or self.bounds is not None):
             box = self.bounds_ if hasattr(self, "bounds_") else self.bounds
             check_bounds(box, check_array(X, dtype=np.float64).shape[1])
-        self.check_parameters()
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, reset=not has_rows, order="C"
+        X, y = self._validate_told(X, y, reset=not has_rows)
+        if self.journal is not None:
+            box = self.bounds_ if getattr(self, "_keeps_box", False) else self.bounds
+            names = getattr(self, "feature_names_in_", None)
+            bounds = None if box is None else check_bounds(box)
+            with Journal(self.journal).writing(X.shape[1], bounds, names, waits=True) as writer:
+                writer.tell(X, y)
+        self._take_in(X, y)
+        return self
+
+    def _validate_told(
+        self, X: ArrayLike, y: ArrayLike, reset: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return rows and values, in which NaN stands for a failure."""
+        values = y
+        if self.on_error != "raise":
+            values = np.array(y, dtype=np.float64)
+            failed = ~np.isfinite(values)
+            values = np.where(failed, 0.0, values)
+        X, values = validate_data(
+            self, X, values, dtype=np.float64, y_numeric=True, reset=reset, order="C"
         )
-        known, known_values = (self.X_, self.y_) if has_rows else (X[:0], np.empty(0))
-        pairs, known_pairs = np.column_stack([X, y]), np.column_stack([known, known_values])
-        new = ~is_among(pairs, known_pairs)
-        rows = np.vstack([known, X[new]])
-        values = np.concatenate([known_values, y[new]]).astype(np.float64)
+        values = np.array(values, dtype=np.float64)
+        if self.on_error != "raise":
+            values[failed] = np.nan
+        return X, values
+
+    def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Learn from rows told, in addition to those known; if that raises, nothing changes."""
+        none = X[:0], np.empty(0)
+        known, known_values = (self.X_, self.y_) if hasattr(self, "X_") else none
+        known_failed = getattr(self, "X_failed_", X[:0])
+        fails = np.isnan(y)
+        failed = np.vstack([known_failed, X[fails][~is_among(X[fails], known_failed)]])
+        pairs = np.column_stack([X, y])[~fails]
+        new = pairs[~is_among(pairs, np.column_stack([known, known_values]))]
+        rows = np.vstack([known, new[:, :-1]])
+        values = np.concatenate([known_values, new[:, -1]])
         if len(rows) < 2:
-            self.X_, self.y_ = rows, values
+            self.X_, self.y_, self.X_failed_ = rows, values, failed
         else:
-            search: OptimizeResult = self._learn(
-                rows, values, rows[:0], self._box_told(rows), self._draw_seeds()
-            )
+            box = self._box_told(rows)
+            search: OptimizeResult = self._learn(rows, values, failed, box, self._draw_seeds())
             self._answer_by_proxy(search)
         if hasattr(self, "_questions"):
             self._questions.answer(X, self.bounds_)
-        return self
+            self.X_pending_ = self._questions.pending
+
+    def _recall(self) -> None:
+        """Take in what the journal knows, if nothing is known here."""
+        if self.journal is None or hasattr(self, "X_"):
+            return
+        journal = Journal(self.journal)
+        if not journal.path.exists():
+            return
+        X, y = journal.rows()
+        failed = journal.failed_rows()
+        if len(X) + len(failed):
+            self.n_features_in_ = X.shape[1]
+            names = journal.names()
+            if names is not None:
+                self.feature_names_in_ = np.array(names, dtype=object)
+            self._take_in(np.vstack([X, failed]), np.concatenate([y, np.full(len(failed), np.nan)]))
 
     def _begin_anew(self, keeps_box: bool) -> None:
         """Forget what `ask` handed out before; note whether `tell` must keep the box to come."""
-        self.__dict__.pop("_questions", None)
+        for name in ("_questions", "X_pending_"):
+            self.__dict__.pop(name, None)
         self._keeps_box = keeps_box
 
     def _box_told(self, X: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -108,6 +108,11 @@ class ProxyOptimizer(
         Their values.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
         The rows whose evaluation failed.
+    X_pending_ : ndarray of shape (n_pending, n_features_in_)
+        The points handed out by `ask` and not told yet.
+    failure_risk_ : callable or None
+        With `on_error="learn"` and failures to learn from, the probability that the evaluation of
+        rows (n, n_features_in_) fails, of shape (n,).
     proxy_ : regressor
         The fitted proxy.
     bounds_ : ndarray of shape (n_features_in_, 2)
@@ -425,6 +430,7 @@ class ProxyOptimizer(
         searching.call_on_fit_task_end(estimator=self, X=X, y=y)
 
         self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
+        self.failure_risk_ = risk
         self.x_best_row_, self.fun_best_row_ = starts[0].copy(), lowest
         self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
         self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._box import to_unit_cube
+from sklearn_proxyopt._failure_risk import FailureRisk
 
 __all__ = ["OpenQuestions"]
 
@@ -37,11 +38,12 @@ class OpenQuestions:
         known: NDArray[np.float64],
         minima: NDArray[np.float64] | None,
         bounds: NDArray[np.float64],
+        risk: FailureRisk | None = None,
     ) -> NDArray[np.float64]:
         """Return points that are neither known nor pending, and keep them as pending.
 
         `minima` are the proxy's, the lowest first; without them the design alone is handed out,
-        in its order.
+        in its order. Where `risk` knows of points to be avoided, the others come first.
         """
         taken = to_unit_cube(np.vstack([known, self.pending]), bounds)
         chosen = np.empty((0, len(bounds)))
@@ -51,6 +53,9 @@ class OpenQuestions:
         if n_missing:
             taken = np.vstack([taken, to_unit_cube(chosen, bounds)])
             pool = self._design_points(taken, bounds, n_missing)
+            if risk is not None:
+                safe = risk.caution(pool) < 1.0
+                pool = pool[safe] if safe.sum() >= n_missing else pool
             if minima is not None:
                 pool = _farthest_points(pool, taken, bounds, n_missing)
             chosen = np.vstack([chosen, pool[:n_missing]])

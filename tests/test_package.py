@@ -35,7 +35,7 @@ FLOORS = {
     "optimizers": 4,
     "refine": 5,
     "model_selection": 6,
-    "_failure_risk": 5,
+    "_failure_risk": 4,
     "_learned_proxy": 6,
     "_questions": 5,
     "_ask_tell": 6,

@@ -21,6 +21,7 @@ from sklearn.preprocessing import MinMaxScaler, PowerTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError
 from sklearn_proxyopt.model_selection import optimum_error_scorer, regret_scorer
 from sklearn_proxyopt.optimizers import (
@@ -707,6 +708,80 @@ def test_a_tell_that_fails_leaves_no_trace_and_can_be_repeated():
     opt.tell(X[20:], y[20:])
     np.testing.assert_array_equal(opt.X_, X)
     assert not any(row in opt.ask(2).tolist() for row in asked.tolist())
+
+
+def test_experiments_that_failed_are_told_as_such():
+    X, y = rows_of_bowl(30)
+    y[::5] = [np.nan, np.inf, np.nan, -np.inf, np.nan, np.nan]
+    opt = quick(proxy=LinearRegression(), on_error="drop", bounds=BOX).tell(X, y)
+    np.testing.assert_array_equal(opt.X_failed_, X[::5])
+    assert len(opt.X_) == 24
+    assert len(opt.tell(X[:1], [np.nan]).X_failed_) == 6
+
+
+def test_points_that_failed_are_not_asked_for_again():
+    opt = quick(bounds=BOX, sampler=SobolSampler(4), on_error="learn")
+    first = opt.ask(4)
+    opt.tell(first, [1.0, np.nan, np.nan, np.nan])
+    points = opt.ask(8)
+    assert not (points[:, None, :] == first).all(axis=2).any()
+
+
+def test_points_are_pending_until_they_are_told_in_whatever_order():
+    opt = quick(bounds=BOX, proxy=LinearRegression())
+    points = opt.ask(6)
+    np.testing.assert_array_equal(opt.X_pending_, points)
+    opt.tell(points[[4, 1]], bowl(points[[4, 1]]))
+    np.testing.assert_array_equal(opt.X_pending_, points[[0, 2, 3, 5]])
+    more = opt.ask(2)
+    np.testing.assert_array_equal(opt.X_pending_, np.vstack([points[[0, 2, 3, 5]], more]))
+    opt.tell(points[[5, 0, 3, 2]], bowl(points[[5, 0, 3, 2]]))
+    np.testing.assert_array_equal(opt.X_pending_, more)
+
+
+def test_points_come_from_where_experiments_succeed_if_that_is_learned():
+    X, y = rows_of_bowl(100)
+    y[X[:, 0] > 0.0] = np.nan
+    opt = quick(bounds=BOX, proxy=LinearRegression(), on_error="learn").tell(X, y)
+    assert (opt.ask(20)[:, 0] < 0.3).all()
+    assert opt.failure_risk_(np.array([[1.5, 25.0]])) > 0.9
+
+
+def test_a_pickled_optimizer_goes_on_asking_where_it_was():
+    opt = quick(bounds=BOX, proxy=LinearRegression())
+    points = opt.ask(6)
+    opt.tell(points[:4], bowl(points[:4]))
+    copied = pickle.loads(pickle.dumps(opt))
+    np.testing.assert_array_equal(copied.X_pending_, points[4:])
+    np.testing.assert_array_equal(copied.ask(3), opt.ask(3))
+
+
+def test_what_was_told_comes_back_from_the_journal(tmp_path):
+    params = {"bounds": BOX, "proxy": LinearRegression(), "on_error": "learn"}
+    params["journal"] = tmp_path / "runs.sqlite"
+    X, y = rows_of_bowl(30)
+    y[:5] = np.nan
+    first = quick(**params).tell(X[:20], y[:20])
+    first.tell(X[15:], y[15:])
+    second = quick(**params)
+    np.testing.assert_array_equal(second.ask(3), first.ask(3))
+    np.testing.assert_array_equal(second.X_, X[5:])
+    np.testing.assert_array_equal(second.X_failed_, X[:5])
+    assert len(Journal(params["journal"])) == 30
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_come_back_from_the_journal(tmp_path):
+    X, y = rows_of_bowl(30)
+    frame = pd.DataFrame(X, columns=["speed", "angle"])
+    columns = ColumnTransformer([("both", "passthrough", ["angle", "speed"])])
+    params = {"bounds": BOX, "proxy": make_pipeline(columns, LinearRegression())}
+    params["journal"] = tmp_path / "runs.sqlite"
+    quick(**params).tell(frame, y)
+    opt = quick(**params)
+    opt.ask(2)
+    assert opt.tell(frame[:3] + 0.1, y[:3]).predict(frame).shape == (30,)
+    assert list(Journal(params["journal"]).to_frame()["speed"][:30]) == X[:, 0].tolist()
 
 
 def test_a_row_told_twice_is_one_experiment_and_a_replicate_is_another():

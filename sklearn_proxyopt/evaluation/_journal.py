@@ -72,6 +72,18 @@ class Journal:
             count: int = connection.execute("SELECT count(*) FROM evaluations").fetchone()[0]
         return count
 
+    def names(self) -> list[str] | None:
+        """Return the names of the inputs.
+
+        Returns
+        -------
+        list of str or None
+            A name for each, None where they have none.
+        """
+        with self._reading() as connection:
+            found = connection.execute("SELECT name FROM variables ORDER BY position").fetchall()
+        return [name for (name,) in found] if all(name for (name,) in found) else None
+
     def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return every row and value of the evaluations that succeeded.
 
@@ -82,11 +94,24 @@ class Journal:
         y : ndarray of shape (n_rows,)
             Their values.
         """
+        return self._select("done")
+
+    def failed_rows(self) -> NDArray[np.float64]:
+        """Return the rows whose evaluation failed.
+
+        Returns
+        -------
+        ndarray of shape (n_failed, n_features)
+            The rows, in the order in which their evaluations ended.
+        """
+        return self._select("failed")[0]
+
+    def _select(self, status: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         with self._reading() as connection:
             n_features = n_features_of(connection)
             columns = ", ".join(f"x{i}" for i in range(n_features))
             found = connection.execute(
-                f"SELECT {columns}, value FROM evaluations WHERE status = 'done' ORDER BY id"
+                f"SELECT {columns}, value FROM evaluations WHERE status = ? ORDER BY id", (status,)
             ).fetchall()
         table = np.array(found, dtype=np.float64).reshape(-1, n_features + 1)
         return table[:, :-1].copy(), table[:, -1].copy()
@@ -102,10 +127,10 @@ class Journal:
         """
         import pandas as pd
 
+        names = self.names() or []
         with self._reading() as connection:
-            names = connection.execute("SELECT name FROM variables ORDER BY position").fetchall()
             frame = pd.read_sql_query("SELECT * FROM evaluations ORDER BY id", connection)
-        frame = frame.rename(columns={f"x{i}": name for i, (name,) in enumerate(names) if name})
+        frame = frame.rename(columns={f"x{i}": name for i, name in enumerate(names)})
         return frame.set_index("id")
 
     @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._rows import row_keys
+from sklearn_proxyopt._rows import is_among, row_keys
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_format import (
     check_format,
@@ -120,6 +120,29 @@ class JournalWriter:
                 outcome.duration,
             )
             for row, outcome in zip((X + 0.0).tolist(), outcomes, strict=True)
+        )
+
+    def tell(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Write experiments that were run elsewhere, those that are not there yet.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Their rows.
+        y : ndarray of shape (n,)
+            Their values, NaN for one that failed.
+        """
+        columns = ", ".join(f"x{i}" for i in range(self._n_features))
+        known = self._connection.execute(
+            f"SELECT {columns}, value FROM evaluations WHERE status <> 'raised'"
+        ).fetchall()
+        known_pairs = np.array(known, dtype=np.float64).reshape(-1, self._n_features + 1)
+        pairs = np.column_stack([X, y])
+        self._insert(
+            (None, *x, None if failed else value, "failed" if failed else "done", None, None)
+            for *x, value, failed in np.column_stack([pairs, np.isnan(y)])[
+                ~is_among(pairs, known_pairs)
+            ].tolist()
         )
 
     def seed(self, seed: int) -> int:
