@@ -6,12 +6,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult
+from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_array, validate_data
 
 from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._questions import OpenQuestions
 from sklearn_proxyopt._rows import is_among
+from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import check_bounds, check_integer
 from sklearn_proxyopt.evaluation import Journal
 
@@ -130,6 +131,7 @@ class AskTellMixin:
             values[failed] = np.nan
         return X, values
 
+    @with_callbacks
     def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Learn from rows told, in addition to those known; if that raises, nothing changes."""
         none = X[:0], np.empty(0)
@@ -144,9 +146,10 @@ class AskTellMixin:
         if len(rows) < 2:
             self.X_, self.y_, self.X_failed_ = rows, values, failed
         else:
-            box = self._box_told(rows)
-            search: OptimizeResult = self._learn(rows, values, failed, box, self._draw_seeds())
+            box, stages = self._box_told(rows), Stages(self, 2)
+            search = self._learn(rows, values, failed, box, self._draw_seeds(), stages)
             self._answer_by_proxy(search)
+            stages.end(f"Learned {len(rows)} rows.")
         if hasattr(self, "_questions"):
             self._questions.answer(X, self.bounds_)
             self.X_pending_ = self._questions.pending

@@ -22,6 +22,7 @@ from sklearn_proxyopt._learned_proxy import LearnedProxy, best_rows, function_of
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import (
     as_generator,
     check_bounds,
@@ -218,20 +219,21 @@ class ProxyOptimizer(
                 f"sampler must be None together with parameters for the proxy's fit; got "
                 f"{', '.join(fit_params)}."
             )
-        failed = X[:0]
+        failed, stages = X[:0], Stages(self, 3)
         if self.sampler is not None and self.objective is not None:
             # Folds and candidates of a grid search wait for one another, and share what is bought.
             with self._buying(self.objective, X[:0], y[:0], bounds, self.bounds, True) as purchases:
                 seeds = self._draw_seeds(purchases)
-                self._buy_design(purchases, bounds, seeds["sampler"])
+                self._buy_design(purchases, bounds, seeds, stages)
             X, y, failed = purchases.X, purchases.y, purchases.X_failed
         else:
             seeds = self._draw_seeds()
             if self.sampler is not None:
                 rows = seeded(self.sampler, seeds["sampler"]).select(X, bounds)
                 X, y = X[rows], y[rows]
-        search = self._learn(X, y, failed, bounds, seeds, **fit_params)
+        search = self._learn(X, y, failed, bounds, seeds, stages, **fit_params)
         self._answer_by_proxy(search)
+        stages.end(f"The proxy promises {self.fun_proxy_:.6g}.")
         return self
 
     @with_callbacks
@@ -297,12 +299,12 @@ class ProxyOptimizer(
 
         self._begin_anew(keeps_box=bounds is not None)
         with self._buying(objective, rows, values, box, given, False) as purchases:
-            seeds = self._draw_seeds(purchases)
+            stages, seeds = Stages(self, 4), self._draw_seeds(purchases)
             if X is None or self.sampler is not None:
-                self._buy_design(purchases, box, seeds["sampler"])
+                self._buy_design(purchases, box, seeds, stages)
             n_design = purchases.evaluator.n_calls
-            search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds)
-            self._refine(purchases, search, n_design)
+            search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
+            self._refine(purchases, search, n_design, stages)
         return self.result_
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -391,10 +393,17 @@ class ProxyOptimizer(
                 self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, bounds
                 raise
 
-    def _buy_design(self, purchases: Purchases, bounds: NDArray[np.float64], seed: int) -> None:
-        design = self._design_sampler(seed).sample(bounds)
-        self._say(f"Evaluating a design of {len(design)} rows.")
-        purchases.buy_design(design)
+    def _buy_design(
+        self,
+        purchases: Purchases,
+        bounds: NDArray[np.float64],
+        seeds: dict[str, int],
+        stages: Stages,
+    ) -> None:
+        design = self._design_sampler(seeds["sampler"]).sample(bounds)
+        text = f"Evaluating a design of {len(design)} rows."
+        with stages.evaluations("design", text, purchases.evaluator, len(design)):
+            purchases.buy_design(design)
 
     def _learn(
         self,
@@ -403,6 +412,7 @@ class ProxyOptimizer(
         failed: NDArray[np.float64],
         bounds: NDArray[np.float64],
         seeds: dict[str, int],
+        stages: Stages,
         **fit_params: Any,
     ) -> OptimizeResult:
         """Fit the proxy and search it; keep both once they have succeeded."""
@@ -412,22 +422,17 @@ class ProxyOptimizer(
             MultiStartBFGS() if self.optimizer is None else self.optimizer,
             seeds,
         )
-        self._say(f"Training {type(learned.proxy).__name__} on {len(X)} rows.")
-        context = self._init_callback_context(max_subtasks=2)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        training = context.subcontext(task_name="train")
-        with training.propagate_callback_context(learned.proxy):
-            training.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        text = f"Training {type(learned.proxy).__name__} on {len(X)} rows."
+        with (
+            stages.stage("train", text) as training,
+            training.propagate_callback_context(learned.proxy),
+        ):
             learned.fit(X, y, getattr(self, "feature_names_in_", None), **fit_params)
-            training.call_on_fit_task_end(estimator=self, X=X, y=y)
-        self._say(f"Searching the proxy by {type(learned.optimizer).__name__}.")
-        searching = context.subcontext(task_name="search")
-        searching.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        risk = None
-        if self.on_error == "learn":
-            risk = learn_failure_risk(X, failed, bounds, seeds["optimizer"])
-        search = learned.search(bounds, starts, risk, float(y.max()))
-        searching.call_on_fit_task_end(estimator=self, X=X, y=y)
+        with stages.stage("search", f"Searching the proxy by {type(learned.optimizer).__name__}."):
+            risk = None
+            if self.on_error == "learn":
+                risk = learn_failure_risk(X, failed, bounds, seeds["optimizer"])
+            search = learned.search(bounds, starts, risk, float(y.max()))
 
         self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
         self.failure_risk_ = risk
@@ -435,8 +440,7 @@ class ProxyOptimizer(
         self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
         self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)
         self._candidates = np.atleast_2d(search.get("x_candidates", search.x))
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
-        self._say(f"The proxy promises {self.fun_proxy_:.6g}; best row {self.fun_best_row_:.6g}.")
+        stages.say(f"The proxy promises {self.fun_proxy_:.6g}; best row {self.fun_best_row_:.6g}.")
         return search
 
     def _answer_by_proxy(self, search: OptimizeResult) -> None:
@@ -445,21 +449,24 @@ class ProxyOptimizer(
         search.x_proxy, search.fun_proxy = self.x_proxy_, self.fun_proxy_
         self.result_ = search
 
-    def _refine(self, purchases: Purchases, search: OptimizeResult, n_design: int) -> None:
+    def _refine(
+        self, purchases: Purchases, search: OptimizeResult, n_design: int, stages: Stages
+    ) -> None:
         """Spend true evaluations on the proxy's best points."""
         if self.refiner is None:
             refiner = LocalRefinement(max_evaluations=1, n_candidates=1)
         else:
             refiner = LocalRefinement() if isinstance(self.refiner, str) else clone(self.refiner)
         incumbent = self.x_best_row_, self.fun_best_row_
-        refined = purchases.refine(refiner, self._candidates, self.bounds_, incumbent)
-        n_calls, n_failed = purchases.evaluator.n_calls, purchases.evaluator.n_failed
+        evaluator, n_rows = purchases.evaluator, getattr(refiner, "max_evaluations", None)
+        with stages.evaluations("refine", "Refining on the function.", evaluator, n_rows):
+            refined = purchases.refine(refiner, self._candidates, self.bounds_, incumbent)
         self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
         self.x_, self.fun_ = refined.x, float(refined.fun)
         self.result_ = OptimizeResult(
             x=self.x_,
             fun=self.fun_,
-            nfev=n_calls,
+            nfev=evaluator.n_calls,
             nit=refined.nit,
             success=bool(search.success and refined.success),
             message=f"{refined.message} Search on the proxy: {search.message}",
@@ -467,13 +474,9 @@ class ProxyOptimizer(
             fun_proxy=self.fun_proxy_,
             true_at_proxy=float(refined.get("candidate_values", [np.nan])[0]),
             nfev_design=n_design,
-            n_failed=n_failed,
+            n_failed=evaluator.n_failed,
         )
-        self._say(f"Best true value {self.fun_:.6g} after {n_calls} evaluations.")
-
-    def _say(self, text: str) -> None:
-        if self.verbose:
-            print(f"[ProxyOptimizer] {text}")
+        stages.end(f"Best true value {self.fun_:.6g} after {evaluator.n_calls} evaluations.")
 
     def __getstate__(self) -> dict[str, Any]:
         # The record of a function that is no parameter would drag that function along.

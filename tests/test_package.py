@@ -38,7 +38,9 @@ FLOORS = {
     "_failure_risk": 4,
     "_learned_proxy": 6,
     "_questions": 5,
+    "_stages": 5,
     "_ask_tell": 6,
+    "callbacks": 6,
     "_purchases": 6,
     "_proxy_optimizer": 7,
 }

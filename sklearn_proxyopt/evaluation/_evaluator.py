@@ -61,6 +61,8 @@ class Evaluator:
         How many rows asked for failed, now or when the record was written.
     n_rounds : int
         How many batches were asked for.
+    on_row : callable or None
+        Called with the value of each row as it is known.
 
     Examples
     --------
@@ -93,6 +95,7 @@ class Evaluator:
         self.n_retries = n_retries
         self.record = EvaluationRecord() if record is None else record
         self.journal = journal
+        self.on_row: Callable[[float | None], None] | None = None
         self.n_calls = 0
         self.n_rounds = 0
         self._failed: set[bytes] = set()
@@ -142,6 +145,9 @@ class Evaluator:
         with self.record.lock:
             known = [self.record.get(x) is not None for x in X]
             new = [index for index, is_known in enumerate(known) if not is_known]
+            if self.on_row is not None:
+                for index in np.flatnonzero(known):
+                    self.on_row(self.record.get(X[index]))
             if new:
                 self._evaluate(X, [new[i] for i in _first_of_each(X[new])])
             self.n_rounds += 1
@@ -165,6 +171,8 @@ class Evaluator:
                     raising[index] = outcome
                 else:
                     self.record.add(X[index], outcome.value)
+                if self.on_row is not None:
+                    self.on_row(outcome.value)
         if raising:
             index = min(raising)
             self._fail(X, index, raising[index].error, raising[index].cause)

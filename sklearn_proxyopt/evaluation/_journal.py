@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ class Journal:
         self,
         n_features: int,
         bounds: NDArray[np.float64] | None = None,
-        names: list[str] | None = None,
+        names: Iterable[str] | None = None,
         *,
         waits: bool = False,
     ) -> Iterator[JournalWriter]:
@@ -150,7 +150,7 @@ class Journal:
             Number of inputs of the function.
         bounds : ndarray of shape (n_features, 2), default=None
             The box, where the user gave one.
-        names : list of str, default=None
+        names : sequence of str, default=None
             Names of the inputs, where they have any.
         waits : bool, default=False
             Whether to wait for another writer to end, in place of raising.
@@ -166,7 +166,8 @@ class Journal:
             If another process is writing, if the journal is of another problem, or if the file is
             no journal.
         """
-        writer = JournalWriter(self.path, n_features, bounds, names, waits)
+        known = None if names is None else [str(name) for name in names]
+        writer = JournalWriter(self.path, n_features, bounds, known, waits)
         try:
             yield writer
         finally:
