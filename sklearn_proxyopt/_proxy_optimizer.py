@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, Self
 
@@ -17,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._box import bounds_of_rows
+from sklearn_proxyopt._buying import BuyingMixin
 from sklearn_proxyopt._failure_risk import learn_failure_risk
 from sklearn_proxyopt._learned_proxy import LearnedProxy, best_rows, function_of
 from sklearn_proxyopt._parts import check_parts
@@ -28,7 +27,7 @@ from sklearn_proxyopt._validation import (
     check_bounds,
     check_option,
 )
-from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
+from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.refine import LocalRefinement
@@ -40,7 +39,12 @@ _DEFAULT_N_SAMPLES = 1024
 
 
 class ProxyOptimizer(
-    AskTellMixin, CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator
+    AskTellMixin,
+    BuyingMixin,
+    CallbackSupportMixin,
+    MetaEstimatorMixin,
+    RegressorMixin,
+    BaseEstimator,
 ):
     """Find the minimum of an expensive function through a proxy.
 
@@ -351,60 +355,6 @@ class ProxyOptimizer(
             SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler, seed
         )
 
-    def _evaluator(self, objective: Any) -> Evaluator:
-        return Evaluator(
-            objective,
-            vectorized=self.vectorized,
-            on_error="raise" if self.on_error == "raise" else "drop",
-            n_jobs=self.n_jobs,
-            time_limit=self.time_limit,
-            n_retries=self.n_retries,
-        )
-
-    def _record_book(self) -> RecordBook:
-        if not hasattr(self, "_records"):
-            self._records = RecordBook()
-        return self._records
-
-    @contextmanager
-    def _buying(
-        self,
-        objective: Callable[..., Any],
-        X: NDArray[np.float64],
-        y: NDArray[np.float64],
-        bounds: NDArray[np.float64],
-        given: Any,
-        waits: bool,
-    ) -> Iterator[Purchases]:
-        """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
-        evaluator = self._evaluator(objective)
-        evaluator.record = self._record_book().record_of(objective)
-        names = getattr(self, "feature_names_in_", None)
-        box = None if given is None else bounds
-        writing: Any = nullcontext()
-        if self.journal is not None:
-            writing = Journal(self.journal).writing(len(bounds), box, names, waits=waits)
-        with writing as evaluator.journal:
-            purchases = Purchases(evaluator, X, y)
-            try:
-                yield purchases
-            except BaseException:
-                purchases.keep_all_on_record()
-                self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, bounds
-                raise
-
-    def _buy_design(
-        self,
-        purchases: Purchases,
-        bounds: NDArray[np.float64],
-        seeds: dict[str, int],
-        stages: Stages,
-    ) -> None:
-        design = self._design_sampler(seeds["sampler"]).sample(bounds)
-        text = f"Evaluating a design of {len(design)} rows."
-        with stages.evaluations("design", text, purchases.evaluator, len(design)):
-            purchases.buy_design(design)
-
     def _learn(
         self,
         X: NDArray[np.float64],
@@ -477,26 +427,6 @@ class ProxyOptimizer(
             n_failed=evaluator.n_failed,
         )
         stages.end(f"Best true value {self.fun_:.6g} after {evaluator.n_calls} evaluations.")
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The record of a function that is no parameter would drag that function along.
-        state = {
-            name: value for name, value in super().__getstate__().items() if name != "_records"
-        }
-        if self.objective is not None and hasattr(self, "_records"):
-            state["_records"] = self._records.only(self.objective)
-        return state
-
-    def __sklearn_clone__(self) -> Self:
-        # The objective is handed on as it is: a simulator is no parameter to be copied. So is
-        # the record of what was paid for.
-        bare = copy.copy(self)
-        bare.objective = None
-        cloned = BaseEstimator.__sklearn_clone__(bare)
-        cloned.objective = self.objective
-        if self.objective is not None:
-            cloned._records = self._record_book().only(self.objective)
-        return cloned
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -40,8 +40,9 @@ FLOORS = {
     "_questions": 5,
     "_stages": 5,
     "_ask_tell": 6,
+    "_buying": 6,
     "callbacks": 6,
-    "_purchases": 6,
+    "_purchases": 5,
     "_proxy_optimizer": 7,
 }
 ROOMS_OF_FLOOR_0 = {room for room, floor in FLOORS.items() if floor == 0}

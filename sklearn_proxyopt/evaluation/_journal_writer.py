@@ -26,8 +26,9 @@ from sklearn_proxyopt.exceptions import JournalError
 
 __all__ = ["JournalWriter"]
 
-# Seconds that a writer who waits, waits for another.
-_PATIENCE = 10 * 365 * 24 * 3600.0
+# Seconds after which a writer who waits for another asks again; SQLite counts in milliseconds of
+# 32 bits.
+_PATIENCE = 3600.0
 
 
 class JournalWriter:
@@ -196,19 +197,24 @@ class _WriterLock:
         if not self._thread_lock.acquire(blocking=waits):
             raise self._refusal("another thread of this process")
         try:
-            wait = _PATIENCE if waits else 0.0
-            self._connection = connect(Path(f"{self._path}.lock"), wait)
-            self._connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            self.release()
-            if "locked" not in str(error):
-                raise JournalError(
-                    f"journal must be in a folder that can be written to; got {path}: {error}."
-                ) from error
-            raise self._refusal(self._holder()) from None
+            self._connection = connect(Path(f"{self._path}.lock"), _PATIENCE if waits else 0.0)
+            while not self._has_locked():
+                if not waits:
+                    raise self._refusal(self._holder())
         except BaseException:
             self.release()
             raise
+
+    def _has_locked(self) -> bool:
+        try:
+            self._connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                return False
+            raise JournalError(
+                f"journal must be in a folder that can be written to; got {self._path}: {error}."
+            ) from error
+        return True
 
     def release(self) -> None:
         """Let the next writer in."""

@@ -188,6 +188,22 @@ def test_a_writer_that_waits_gets_its_turn(path):
     assert turns == ["first", "second"]
 
 
+def test_a_writer_that_waits_for_another_process_gets_its_turn(path):
+    code = (
+        "import time\nfrom sklearn_proxyopt.evaluation import Journal\n"
+        f"with Journal({str(path)!r}).writing(2):\n    print('open', flush=True); time.sleep(1)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    process.stdout.readline()
+    with Journal(path).writing(2, waits=True):
+        assert process.wait(10) == 0
+    process.stdout.close()
+
+
 def test_a_writer_that_was_killed_is_no_writer_any_more(path):
     code = (
         "import time\nfrom sklearn_proxyopt.evaluation import Journal\n"
@@ -339,11 +355,12 @@ def test_workers_of_a_grid_search_share_what_is_bought(path, tmp_path):
         "optimizer": [DifferentialEvolution(10, 5), ParticleSwarm(5, 5)],
     }
     opt = quick(objective=partial(noted_bowl, notes), bounds=BOX, journal=path)
-    GridSearchCV(opt, grid, cv=2, n_jobs=2).fit(X, bowl(X))
+    GridSearchCV(opt, grid, cv=2, n_jobs=2, error_score="raise").fit(X, bowl(X))
     rows = notes.read_text().splitlines()
     assert len(rows) == len(set(rows)) == len(Journal(path)) == 32
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
 def test_runs_killed_at_random_moments_lose_nothing_and_pay_nothing_twice():
     done = subprocess.run(

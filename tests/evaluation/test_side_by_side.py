@@ -275,6 +275,7 @@ def cluster(started_cluster):
     return started_cluster
 
 
+@pytest.mark.slow
 def test_a_cluster_of_dask_evaluates_without_a_change(cluster):
     expected = quick().minimize(bowl_of_one, BOX)
     with parallel_config(backend="dask"):
@@ -282,12 +283,14 @@ def test_a_cluster_of_dask_evaluates_without_a_change(cluster):
     np.testing.assert_array_equal(result.x, expected.x)
 
 
+@pytest.mark.slow
 def test_a_worker_of_dask_that_is_killed_costs_no_row(cluster, tmp_path):
     with parallel_config(backend="dask"):
         evaluate = Evaluator(KillsWorkerOnce(str(tmp_path / "mark")), vectorized=False)
         np.testing.assert_array_equal(evaluate(ROWS), total(ROWS))
 
 
+@pytest.mark.slow
 def test_a_row_that_kills_its_process_on_a_worker_of_dask_fails_alone(cluster):
     with parallel_config(backend="dask"):
         evaluate = Evaluator(dies_at_four, vectorized=False, on_error="drop")
