@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CautiousFunction", "FailureRisk", "learn_failure_risk"]
 
 # Between these probabilities of failure the promise of the proxy gives way to the worst value.
-_CARE_BEGINS, _CARE_ENDS = 0.1, 0.5
+_CARE_BEGINS, _CARE_ENDS = 0.25, 0.75
 # With fewer failures than this there is nothing to learn.
 _FEWEST = 3
 _N_FOLDS = 5
