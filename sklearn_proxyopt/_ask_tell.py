@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.utils.validation import check_array, validate_data
 from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._questions import OpenQuestions
 from sklearn_proxyopt._rows import is_among
+from sklearn_proxyopt._saved_state import read_state, write_state
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import check_bounds, check_integer
 from sklearn_proxyopt.evaluation import Journal
@@ -67,15 +69,13 @@ class AskTellMixin:
             if self.bounds is None:
                 raise ValueError("bounds must be given before rows tell the box; got None.")
             self.bounds_ = check_bounds(self.bounds)
-        if not hasattr(self, "_questions"):
-            sampler = self._design_sampler(self._draw_seeds()["sampler"])
-            self._questions = OpenQuestions(sampler, len(self.bounds_))
+        questions = self._open_questions()
         none = np.empty((0, len(self.bounds_)))
         known = np.vstack([getattr(self, name, none) for name in ("X_", "X_failed_")])
         minima = self._candidates if hasattr(self, "proxy_") else None
         risk = getattr(self, "failure_risk_", None)
-        points = self._questions.ask(n_points, known, minima, self.bounds_, risk)
-        self.X_pending_ = self._questions.pending
+        points = questions.ask(n_points, known, minima, self.bounds_, risk)
+        self.X_pending_ = questions.pending
         return points
 
     def tell(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -113,6 +113,83 @@ class AskTellMixin:
                 writer.tell(X, y)
         self._take_in(X, y)
         return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what was told and asked for into a file that can run no code.
+
+        The file holds rows, values, failures, pending points and the box as plain arrays. It holds
+        neither parameters, which are in the program, nor the proxy, which `load` learns again.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that is there is replaced.
+        """
+        known = ("X_", "X_failed_", "X_pending_", "bounds_")
+        present = [getattr(self, name) for name in known if hasattr(self, name)]
+        if not present:
+            raise ValueError("save must come after rows were told or asked for; got none.")
+        n_features = len(self.bounds_) if hasattr(self, "bounds_") else present[0].shape[1]
+        none = np.empty((0, n_features))
+        arrays = {name: getattr(self, f"{name}_", none) for name in ("X", "X_failed", "X_pending")}
+        arrays["y"] = getattr(self, "y_", np.empty(0))
+        if hasattr(self, "bounds_"):
+            arrays["bounds"] = self.bounds_
+        names = getattr(self, "feature_names_in_", None)
+        facts = {
+            "n_features": n_features,
+            "names": None if names is None else [str(name) for name in names],
+            "keeps_box": getattr(self, "_keeps_box", False),
+        }
+        write_state(path, arrays, facts)
+
+    def load(self, path: str | os.PathLike[str]) -> Self:
+        """Go on from a file that `save` wrote.
+
+        With the parameters of the optimizer that wrote it, the proxy is learned again as it was,
+        and the answer is that of the last `tell`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        self
+            The optimizer, fitted if at least two rows were told.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or of another kind.
+        """
+        self.check_parameters()
+        arrays, facts = read_state(path)
+        if self.bounds is not None:
+            check_bounds(self.bounds, facts["n_features"])
+        self._begin_anew(keeps_box=bool(facts["keeps_box"]))
+        for name in ("X_", "y_", "X_failed_", "bounds_", "feature_names_in_", "proxy_"):
+            self.__dict__.pop(name, None)
+        if facts["names"] is not None:
+            self.feature_names_in_ = np.array(facts["names"], dtype=object)
+        self.n_features_in_ = facts["n_features"]
+        if "bounds" in arrays:
+            self.bounds_ = check_bounds(arrays["bounds"])
+        failed = arrays["X_failed"]
+        if len(arrays["X"]) + len(failed):
+            values = np.concatenate([arrays["y"], np.full(len(failed), np.nan)])
+            self._take_in(np.vstack([arrays["X"], failed]), values)
+        if len(arrays["X_pending"]):
+            self._open_questions().pending = arrays["X_pending"]
+            self.X_pending_ = arrays["X_pending"]
+        return self
+
+    def _open_questions(self) -> OpenQuestions:
+        if not hasattr(self, "_questions"):
+            sampler = self._design_sampler(self._draw_seeds()["sampler"])
+            self._questions = OpenQuestions(sampler, len(self.bounds_))
+        return self._questions
 
     def _validate_told(
         self, X: ArrayLike, y: ArrayLike, reset: bool

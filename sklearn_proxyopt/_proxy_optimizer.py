@@ -116,8 +116,8 @@ class ProxyOptimizer(
     X_pending_ : ndarray of shape (n_pending, n_features_in_)
         The points handed out by `ask` and not told yet.
     failure_risk_ : callable or None
-        With `on_error="learn"` and failures to learn from, the probability that the evaluation of
-        rows (n, n_features_in_) fails, of shape (n,).
+        With `on_error="learn"` and failures to learn from: takes rows and returns the probability
+        that the evaluation of each fails.
     proxy_ : regressor
         The fitted proxy.
     bounds_ : ndarray of shape (n_features_in_, 2)

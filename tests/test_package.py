@@ -38,6 +38,7 @@ FLOORS = {
     "_failure_risk": 4,
     "_learned_proxy": 6,
     "_questions": 5,
+    "_saved_state": 5,
     "_stages": 5,
     "_ask_tell": 6,
     "_buying": 6,
