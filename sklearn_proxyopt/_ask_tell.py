@@ -20,6 +20,9 @@ from sklearn_proxyopt.evaluation import Journal
 
 __all__ = ["AskTellMixin"]
 
+# Seconds that results told wait for another who tells the same journal.
+_PATIENCE = 60.0
+
 
 class AskTellMixin:
     """The methods `ask` and `tell` of an optimizer.
@@ -109,7 +112,8 @@ class AskTellMixin:
             box = self.bounds_ if getattr(self, "_keeps_box", False) else self.bounds
             names = getattr(self, "feature_names_in_", None)
             bounds = None if box is None else check_bounds(box)
-            with Journal(self.journal).writing(X.shape[1], bounds, names, waits=True) as writer:
+            writing = Journal(self.journal).writing(X.shape[1], bounds, names, patience=_PATIENCE)
+            with writing as writer:
                 writer.tell(X, y)
         self._take_in(X, y)
         return self

@@ -59,7 +59,7 @@ class BuyingMixin:
         y: NDArray[np.float64],
         bounds: NDArray[np.float64],
         given: Any,
-        waits: bool,
+        patience: float,
     ) -> Iterator[Purchases]:
         """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
         evaluator = self._evaluator(objective)
@@ -68,7 +68,7 @@ class BuyingMixin:
         box = None if given is None else bounds
         writing: Any = nullcontext()
         if self.journal is not None:
-            writing = Journal(self.journal).writing(len(bounds), box, names, waits=waits)
+            writing = Journal(self.journal).writing(len(bounds), box, names, patience=patience)
         with writing as evaluator.journal:
             purchases = Purchases(evaluator, X, y)
             try:

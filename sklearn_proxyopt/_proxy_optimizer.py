@@ -226,7 +226,9 @@ class ProxyOptimizer(
         failed, stages = X[:0], Stages(self, 3)
         if self.sampler is not None and self.objective is not None:
             # Folds and candidates of a grid search wait for one another, and share what is bought.
-            with self._buying(self.objective, X[:0], y[:0], bounds, self.bounds, True) as purchases:
+            with self._buying(
+                self.objective, X[:0], y[:0], bounds, self.bounds, np.inf
+            ) as purchases:
                 seeds = self._draw_seeds(purchases)
                 self._buy_design(purchases, bounds, seeds, stages)
             X, y, failed = purchases.X, purchases.y, purchases.X_failed
@@ -302,7 +304,7 @@ class ProxyOptimizer(
             rows = np.empty((0, len(box)))
 
         self._begin_anew(keeps_box=bounds is not None)
-        with self._buying(objective, rows, values, box, given, False) as purchases:
+        with self._buying(objective, rows, values, box, given, 0.0) as purchases:
             stages, seeds = Stages(self, 4), self._draw_seeds(purchases)
             if X is None or self.sampler is not None:
                 self._buy_design(purchases, box, seeds, stages)

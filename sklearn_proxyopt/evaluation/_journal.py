@@ -140,7 +140,7 @@ class Journal:
         bounds: NDArray[np.float64] | None = None,
         names: Iterable[str] | None = None,
         *,
-        waits: bool = False,
+        patience: float = 0.0,
     ) -> Iterator[JournalWriter]:
         """Open the journal as its only writer.
 
@@ -152,8 +152,9 @@ class Journal:
             The box, where the user gave one.
         names : sequence of str, default=None
             Names of the inputs, where they have any.
-        waits : bool, default=False
-            Whether to wait for another writer to end, in place of raising.
+        patience : float, default=0.0
+            Seconds to wait for another writer to end before raising; infinity waits as long as it
+            takes.
 
         Yields
         ------
@@ -167,7 +168,7 @@ class Journal:
             no journal.
         """
         known = None if names is None else [str(name) for name in names]
-        writer = JournalWriter(self.path, n_features, bounds, known, waits)
+        writer = JournalWriter(self.path, n_features, bounds, known, patience)
         try:
             yield writer
         finally:

@@ -6,6 +6,7 @@ import os
 import platform
 import sqlite3
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,9 +27,8 @@ from sklearn_proxyopt.exceptions import JournalError
 
 __all__ = ["JournalWriter"]
 
-# Seconds after which a writer who waits for another asks again; SQLite counts in milliseconds of
-# 32 bits.
-_PATIENCE = 3600.0
+# Seconds after which a writer who waits for another asks again.
+_PAUSE = 0.1
 
 
 class JournalWriter:
@@ -44,8 +44,8 @@ class JournalWriter:
         The box, where the user gave one.
     names : list of str or None
         Names of the inputs, where they have any.
-    waits : bool
-        Whether to wait for another writer to end, in place of raising.
+    patience : float
+        Seconds to wait for another writer to end before raising.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class JournalWriter:
         n_features: int,
         bounds: NDArray[np.float64] | None,
         names: list[str] | None,
-        waits: bool,
+        patience: float,
     ) -> None:
         self.path = path
         self._n_features = n_features
-        self._lock = _WriterLock(path, waits)
+        self._lock = _WriterLock(path, patience)
         try:
             self._connection = connect(path)
             self._open(bounds, names)
@@ -190,17 +190,19 @@ class _WriterLock:
     _threads: dict[Path, threading.Lock] = {}  # noqa: RUF012
     _guard = threading.Lock()
 
-    def __init__(self, path: Path, waits: bool) -> None:
+    def __init__(self, path: Path, patience: float) -> None:
         self._path = path.absolute()
+        end = time.monotonic() + patience
         with self._guard:
             self._thread_lock = self._threads.setdefault(self._path, threading.Lock())
-        if not self._thread_lock.acquire(blocking=waits):
+        if not self._thread_lock.acquire(timeout=min(patience, threading.TIMEOUT_MAX)):
             raise self._refusal("another thread of this process")
         try:
-            self._connection = connect(Path(f"{self._path}.lock"), _PATIENCE if waits else 0.0)
+            self._connection = connect(Path(f"{self._path}.lock"), 0.0)
             while not self._has_locked():
-                if not waits:
+                if time.monotonic() >= end:
                     raise self._refusal(self._holder())
+                time.sleep(_PAUSE)
         except BaseException:
             self.release()
             raise

@@ -175,7 +175,7 @@ def test_a_second_writer_in_this_process_is_refused(path):
 
 def test_a_writer_that_waits_gets_its_turn(path):
     def wait():
-        with Journal(path).writing(2, waits=True):
+        with Journal(path).writing(2, patience=np.inf):
             turns.append("second")
 
     turns = []
@@ -199,9 +199,18 @@ def test_a_writer_that_waits_for_another_process_gets_its_turn(path):
         stdout=subprocess.PIPE,
     )
     process.stdout.readline()
-    with Journal(path).writing(2, waits=True):
+    with Journal(path).writing(2, patience=np.inf):
         assert process.wait(10) == 0
     process.stdout.close()
+
+
+def test_a_writer_whose_patience_ends_is_refused(path):
+    with (
+        Journal(path).writing(2),
+        pytest.raises(JournalError, match="another thread of this process is writing"),
+        Journal(path).writing(2, patience=0.2),
+    ):
+        pass
 
 
 def test_a_writer_that_was_killed_is_no_writer_any_more(path):
