@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
-from scipy.spatial import cKDTree
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_proxyopt._box import bounds_of_rows, to_unit_cube
+from sklearn_proxyopt._ask_tell import AskTellMixin
+from sklearn_proxyopt._box import bounds_of_rows
+from sklearn_proxyopt._buying import BuyingMixin
+from sklearn_proxyopt._failure_risk import learn_failure_risk
+from sklearn_proxyopt._learned_proxy import LearnedProxy, best_rows, function_of
+from sklearn_proxyopt._parts import check_parts
+from sklearn_proxyopt._purchases import Purchases
+from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import (
     as_generator,
     check_bounds,
-    check_integer,
     check_option,
 )
-from sklearn_proxyopt.evaluation import EvaluationRecord, Evaluator
+from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
-from sklearn_proxyopt.proxies._function import ProxyFunction
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
 
 __all__ = ["ProxyOptimizer"]
 
 _DEFAULT_N_SAMPLES = 1024
-# Best rows handed to the search as starting points.
-_N_STARTING_ROWS = 10
-# Points nearer to one another than this, in the unit cube, are the same experiment.
-_SAME_POINT = 1e-9
 
 
-class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator):
+class ProxyOptimizer(
+    AskTellMixin,
+    BuyingMixin,
+    CallbackSupportMixin,
+    MetaEstimatorMixin,
+    RegressorMixin,
+    BaseEstimator,
+):
     """Find the minimum of an expensive function through a proxy.
 
     `fit` learns a proxy from rows that were already paid for and finds the proxy's minimum.
@@ -66,8 +73,19 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
-    on_error : {"raise", "drop"}, default="raise"
-        Whether an evaluation that fails ends the run, or is left out and counted.
+    on_error : {"raise", "drop", "learn"}, default="raise"
+        What an evaluation that fails leads to: "raise" ends the run; "drop" leaves it out and
+        counts it; "learn" does too, and learns where evaluations are likely to fail, so that the
+        search keeps away from there. No failure is given a value.
+    n_jobs : int, default=None
+        How many evaluations run side by side, through joblib; see `Evaluator`.
+    time_limit : float, default=None
+        Seconds that one evaluation may take, for a function of one row; longer is a failure.
+    n_retries : int, default=0
+        How often an evaluation that failed is tried again.
+    journal : str or path-like, default=None
+        A file where each evaluation is written before it is used. The same program started again
+        goes on from it, however it ended. See `sklearn_proxyopt.evaluation.Journal`.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own. No
         global generator is touched.
@@ -93,6 +111,13 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         The evaluated rows. After an evaluation that failed, those paid for until then.
     y_ : ndarray of shape (n_rows,)
         Their values.
+    X_failed_ : ndarray of shape (n_failed, n_features_in_)
+        The rows whose evaluation failed.
+    X_pending_ : ndarray of shape (n_pending, n_features_in_)
+        The points handed out by `ask` and not told yet.
+    failure_risk_ : callable or None
+        With `on_error="learn"` and failures to learn from: takes rows and returns the probability
+        that the evaluation of each fails.
     proxy_ : regressor
         The fitted proxy.
     bounds_ : ndarray of shape (n_features_in_, 2)
@@ -113,7 +138,8 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
     -----
     An evaluation is paid for once. The record of what was evaluated belongs to the objective and
     is shared by an estimator and its clones, so that folds and refits that ask for the same point
-    are answered from it; a worker process has a record of its own.
+    are answered from it. A worker process has a record of its own, unless there is a journal,
+    which they all share.
 
     Examples
     --------
@@ -129,10 +155,10 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
 
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
+    X_failed_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
     result_: OptimizeResult
     _candidates: NDArray[np.float64]
-    _pending: NDArray[np.float64]
 
     def __init__(
         self,
@@ -145,6 +171,10 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         refiner: Any = "auto",
         vectorized: bool = True,
         on_error: str = "raise",
+        n_jobs: int | None = None,
+        time_limit: float | None = None,
+        n_retries: int = 0,
+        journal: str | PathLike[str] | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -156,6 +186,10 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         self.refiner = refiner
         self.vectorized = vectorized
         self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.time_limit = time_limit
+        self.n_retries = n_retries
+        self.journal = journal
         self.random_state = random_state
         self.verbose = verbose
 
@@ -182,23 +216,30 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         )
         y = y.astype(np.float64)
         self.check_parameters()
-        bounds = self._box_of(X)
-        self._forget_questions()
+        bounds = bounds_of_rows(X) if self.bounds is None else check_bounds(self.bounds, X.shape[1])
+        self._begin_anew(keeps_box=False)
         if self.sampler is not None and fit_params:
             raise ValueError(
                 f"sampler must be None together with parameters for the proxy's fit; got "
                 f"{', '.join(fit_params)}."
             )
-        seeds = self._draw_seeds()
+        failed, stages = X[:0], Stages(self, 3)
         if self.sampler is not None and self.objective is not None:
-            evaluator = self._evaluator(self.objective)
-            with self._keeping_paid_rows(evaluator, X[:0], y[:0]):
-                X, y = self._buy_design(evaluator, bounds, seeds["sampler"])
-        elif self.sampler is not None:
-            rows = _seeded(self.sampler, seeds["sampler"]).select(X, bounds)
-            X, y = X[rows], y[rows]
-        search = self._learn(X, y, bounds, seeds, **fit_params)
+            # Folds and candidates of a grid search wait for one another, and share what is bought.
+            with self._buying(
+                self.objective, X[:0], y[:0], bounds, self.bounds, np.inf
+            ) as purchases:
+                seeds = self._draw_seeds(purchases)
+                self._buy_design(purchases, bounds, seeds, stages)
+            X, y, failed = purchases.X, purchases.y, purchases.X_failed
+        else:
+            seeds = self._draw_seeds()
+            if self.sampler is not None:
+                rows = seeded(self.sampler, seeds["sampler"]).select(X, bounds)
+                X, y = X[rows], y[rows]
+        search = self._learn(X, y, failed, bounds, seeds, stages, **fit_params)
         self._answer_by_proxy(search)
+        stages.end(f"The proxy promises {self.fun_proxy_:.6g}.")
         return self
 
     @with_callbacks
@@ -220,7 +261,8 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
             The box; None takes the parameter `bounds`, or else the box of the rows `X`.
         X : array-like of shape (n_samples, n_features), default=None
             Rows of the function that were already paid for. With them and no sampler, no design
-            is bought.
+            is bought; with a sampler, the points of its design that are among them are not bought
+            again.
         y : array-like of shape (n_samples,), default=None
             Their values.
 
@@ -261,18 +303,14 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
             self.n_features_in_ = len(box)
             rows = np.empty((0, len(box)))
 
-        self._forget_questions()
-        seeds = self._draw_seeds()
-        evaluator = self._evaluator(objective)
-        with self._keeping_paid_rows(evaluator, rows, values):
-            learned, targets = rows, values
+        self._begin_anew(keeps_box=bounds is not None)
+        with self._buying(objective, rows, values, box, given, 0.0) as purchases:
+            stages, seeds = Stages(self, 4), self._draw_seeds(purchases)
             if X is None or self.sampler is not None:
-                design, design_values = self._buy_design(evaluator, box, seeds["sampler"])
-                learned = np.vstack([rows, design])
-                targets = np.concatenate([values, design_values])
-            n_design = evaluator.n_calls
-            search = self._learn(learned, targets, box, seeds)
-            self._refine(evaluator, search, n_design)
+                self._buy_design(purchases, box, seeds, stages)
+            n_design = purchases.evaluator.n_calls
+            search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
+            self._refine(purchases, search, n_design, stages)
         return self.result_
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -290,83 +328,7 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         """
         check_is_fitted(self, "proxy_")
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return ProxyFunction(self.proxy_)(X)
-
-    def ask(self, n_points: int = 1) -> NDArray[np.float64]:
-        """Propose experiments.
-
-        Before any are known, the points of the sampler's design are handed out in order. Then up
-        to half of the points, the first one always, are the proxy's lowest minima; the others
-        are those of a design that lie farthest from all that is known or pending.
-
-        Parameters
-        ----------
-        n_points : int, default=1
-            How many.
-
-        Returns
-        -------
-        ndarray of shape (n_points, n_features)
-            Points inside the box, none of them known or asked for before.
-        """
-        n_points = check_integer(n_points, "n_points")
-        self.check_parameters()
-        if not hasattr(self, "bounds_"):
-            if self.bounds is None:
-                raise ValueError("bounds must be given before rows tell the box; got None.")
-            self.bounds_ = check_bounds(self.bounds)
-        pending = getattr(self, "_pending", np.empty((0, len(self.bounds_))))
-        known = getattr(self, "X_", np.empty((0, len(self.bounds_))))
-        taken = to_unit_cube(np.vstack([known, pending]), self.bounds_)
-        has_proxy = hasattr(self, "proxy_")
-        chosen = np.empty((0, len(self.bounds_)))
-        if has_proxy:
-            chosen = _new_points(self._candidates, taken, self.bounds_)[: -(-n_points // 2)]
-        n_missing = n_points - len(chosen)
-        if n_missing:
-            taken = np.vstack([taken, to_unit_cube(chosen, self.bounds_)])
-            pool = self._design_points(taken, n_missing)
-            if has_proxy:
-                pool = _farthest_points(pool, taken, self.bounds_, n_missing)
-            chosen = np.vstack([chosen, pool[:n_missing]])
-        self._pending = np.vstack([pending, chosen])
-        return chosen
-
-    def tell(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Add evaluated rows, learn anew and find the proxy's minimum again.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows, asked for or not.
-        y : array-like of shape (n_samples,)
-            Their values.
-
-        Returns
-        -------
-        self
-            The optimizer, fitted on all rows told so far if these are at least two.
-        """
-        has_rows = hasattr(self, "X_")
-        if not has_rows and (hasattr(self, "bounds_") or self.bounds is not None):
-            box = self.bounds_ if hasattr(self, "bounds_") else self.bounds
-            check_bounds(box, check_array(X, dtype=np.float64).shape[1])
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, reset=not has_rows, order="C"
-        )
-        self.check_parameters()
-        known, known_values = (self.X_, self.y_) if has_rows else (X[:0], y[:0])
-        self.X_ = np.vstack([known, X])
-        self.y_ = np.concatenate([known_values, y]).astype(np.float64)
-        if hasattr(self, "_pending"):
-            self._pending = self._pending[~_is_near(self._pending, X, self.bounds_)]
-        if len(self.X_) < 2:
-            return self
-        keeps_box = self.bounds is None and hasattr(self, "bounds_")
-        bounds = self.bounds_ if keeps_box else self._box_of(self.X_)
-        search = self._learn(self.X_, self.y_, bounds, self._draw_seeds())
-        self._answer_by_proxy(search)
-        return self
+        return function_of(self.proxy_)(X)
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits.
@@ -376,147 +338,61 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         """
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
-        for name, methods in (
-            ("sampler", ("sample", "select")),
-            ("proxy", ("fit", "predict")),
-            ("optimizer", ("minimize",)),
-            ("refiner", ("refine",)),
-        ):
-            part = getattr(self, name)
-            if part is None or (name == "refiner" and isinstance(part, str) and part == "auto"):
-                continue
-            missing = [method for method in methods if not hasattr(part, method)]
-            if missing or isinstance(part, type):
-                raise ValueError(
-                    f"{name} must be an instance with the methods {', '.join(methods)}; "
-                    f"got {part!r}."
-                )
-        check_option(self.vectorized, "vectorized", (True, False))
-        check_option(self.on_error, "on_error", ("raise", "drop"))
-        for part in self.get_params(deep=True).values():
-            if hasattr(part, "check_parameters") and not isinstance(part, type):
-                part.check_parameters()
+        check_parts(self)
+        check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
+        self._evaluator(None).check_parameters()
+        if self.journal is not None:
+            Journal(self.journal)
 
-    def _forget_questions(self) -> None:
-        """Drop what `ask` handed out before: a fit anew starts from its own rows alone."""
-        for name in ("_pending", "_design_sampler"):
-            self.__dict__.pop(name, None)
-
-    def _box_of(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.bounds is None:
-            return bounds_of_rows(X)
-        return check_bounds(self.bounds, X.shape[1])
-
-    def _draw_seeds(self) -> dict[str, int]:
+    def _draw_seeds(self, purchases: Purchases | None = None) -> dict[str, int]:
         """Draw a seed for each part, in an order that does not depend on which are used."""
         rng = as_generator(self.random_state)
+        if self.random_state is None and purchases is not None:
+            rng = purchases.generator()
         names = ("sampler", "proxy", "optimizer")
         return {name: int(rng.integers(2**31 - 1)) for name in names}
 
-    def _evaluator(self, objective: Callable[..., Any]) -> Evaluator:
-        return Evaluator(
-            objective,
-            vectorized=self.vectorized,
-            on_error=self.on_error,
-            record=self._record_of(objective),
+    def _design_sampler(self, seed: int) -> Any:
+        return seeded(
+            SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler, seed
         )
-
-    def _record_of(self, objective: Callable[..., Any]) -> EvaluationRecord:
-        """Return the record of an objective, a new one if it is not the one known."""
-        owner, record = self.__dict__.get("_record", (None, None))
-        same = owner is objective or (type(owner) is type(objective) and owner == objective)
-        if record is None or not same:
-            record = EvaluationRecord()
-            self._record = (objective, record)
-        return record
-
-    def _buy_design(
-        self, evaluator: Evaluator, bounds: NDArray[np.float64], seed: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sample a design and evaluate it."""
-        sampler = SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler
-        design = _seeded(sampler, seed).sample(bounds)
-        self._say(f"Evaluating a design of {len(design)} rows.")
-        values = evaluator(design)
-        good = np.isfinite(values)
-        if good.sum() < 2:
-            raise ValueError(
-                f"objective must succeed on at least two rows of the design; got {good.sum()} of "
-                f"{len(design)}."
-            )
-        return design[good], values[good]
-
-    @contextmanager
-    def _keeping_paid_rows(
-        self, evaluator: Evaluator, X: NDArray[np.float64], y: NDArray[np.float64]
-    ) -> Iterator[None]:
-        """Leave every evaluated row in `X_` and `y_` if the block fails, those given first."""
-        try:
-            yield
-        except BaseException:
-            paid, values = evaluator.record.rows(X.shape[1])
-            self.X_, self.y_ = np.vstack([X, paid]), np.concatenate([y, values])
-            raise
-
-    def _design_points(self, taken: NDArray[np.float64], n_points: int) -> NDArray[np.float64]:
-        """Return the points of the sampler's design that are not taken, at least `n_points`."""
-        if not hasattr(self, "_design_sampler"):
-            sampler = SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler
-            self._design_sampler = _seeded(sampler, self._draw_seeds()["sampler"])
-        points = _new_points(self._design_sampler.sample(self.bounds_), taken, self.bounds_)
-        while len(points) < n_points and "n_samples" in self._design_sampler.get_params():
-            self._design_sampler.set_params(n_samples=2 * self._design_sampler.n_samples)
-            points = _new_points(self._design_sampler.sample(self.bounds_), taken, self.bounds_)
-        if len(points) < n_points:
-            raise ValueError(
-                f"n_points must not exceed the {len(points)} points that the sampler's design has "
-                f"left; got {n_points}."
-            )
-        return points
 
     def _learn(
         self,
         X: NDArray[np.float64],
         y: NDArray[np.float64],
+        failed: NDArray[np.float64],
         bounds: NDArray[np.float64],
         seeds: dict[str, int],
+        stages: Stages,
         **fit_params: Any,
     ) -> OptimizeResult:
-        """Fit the proxy and search it."""
-        self.X_, self.y_, self.bounds_ = X, y, bounds
-        inside = ((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1)
-        order = np.argsort(np.where(inside, y, np.inf), kind="stable")
-        best_rows = X[order[: min(_N_STARTING_ROWS, int(inside.sum()))]]
-        if not len(best_rows):
-            raise ValueError("bounds must hold at least one of the rows; got none inside.")
-        self.x_best_row_, self.fun_best_row_ = best_rows[0].copy(), float(y[order[0]])
+        """Fit the proxy and search it; keep both once they have succeeded."""
+        starts, lowest = best_rows(X, y, bounds)
+        learned = LearnedProxy(
+            NeuralProxyRegressor() if self.proxy is None else self.proxy,
+            MultiStartBFGS() if self.optimizer is None else self.optimizer,
+            seeds,
+        )
+        text = f"Training {type(learned.proxy).__name__} on {len(X)} rows."
+        with (
+            stages.stage("train", text) as training,
+            training.propagate_callback_context(learned.proxy),
+        ):
+            learned.fit(X, y, getattr(self, "feature_names_in_", None), **fit_params)
+        with stages.stage("search", f"Searching the proxy by {type(learned.optimizer).__name__}."):
+            risk = None
+            if self.on_error == "learn":
+                risk = learn_failure_risk(X, failed, bounds, seeds["optimizer"])
+            search = learned.search(bounds, starts, risk, float(y.max()))
 
-        proxy = NeuralProxyRegressor() if self.proxy is None else self.proxy
-        optimizer = MultiStartBFGS() if self.optimizer is None else self.optimizer
-        self.proxy_ = _seeded(proxy, seeds["proxy"])
-        self.optimizer_ = _seeded(optimizer, seeds["optimizer"])
-        self._say(f"Training {type(self.proxy_).__name__} on {len(X)} rows.")
-        context = self._init_callback_context(max_subtasks=2)
-        context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        training = context.subcontext(task_name="train")
-        with training.propagate_callback_context(self.proxy_):
-            training.call_on_fit_task_begin(estimator=self, X=X, y=y)
-            self.proxy_.fit(X, y, **fit_params)
-            training.call_on_fit_task_end(estimator=self, X=X, y=y)
-        self._say(f"Searching the proxy by {type(self.optimizer_).__name__}.")
-        searching = context.subcontext(task_name="search")
-        searching.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        search = self.optimizer_.minimize(ProxyFunction(self.proxy_), bounds, x0=best_rows)
-        searching.call_on_fit_task_end(estimator=self, X=X, y=y)
-        if not np.isfinite(search.fun):
-            raise ValueError(
-                f"proxy must predict finite values inside the box; got none from "
-                f"{type(self.proxy_).__name__}."
-            )
+        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
+        self.failure_risk_ = risk
+        self.x_best_row_, self.fun_best_row_ = starts[0].copy(), lowest
+        self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
         self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)
         self._candidates = np.atleast_2d(search.get("x_candidates", search.x))
-        context.call_on_fit_task_end(estimator=self, X=X, y=y)
-        self._say(f"The proxy promises {self.fun_proxy_:.6g}; best row {self.fun_best_row_:.6g}.")
+        stages.say(f"The proxy promises {self.fun_proxy_:.6g}; best row {self.fun_best_row_:.6g}.")
         return search
 
     def _answer_by_proxy(self, search: OptimizeResult) -> None:
@@ -525,34 +401,20 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
         search.x_proxy, search.fun_proxy = self.x_proxy_, self.fun_proxy_
         self.result_ = search
 
-    def _refine(self, evaluator: Evaluator, search: OptimizeResult, n_design: int) -> None:
+    def _refine(
+        self, purchases: Purchases, search: OptimizeResult, n_design: int, stages: Stages
+    ) -> None:
         """Spend true evaluations on the proxy's best points."""
         if self.refiner is None:
             refiner = LocalRefinement(max_evaluations=1, n_candidates=1)
         else:
             refiner = LocalRefinement() if isinstance(self.refiner, str) else clone(self.refiner)
-        asked: list[NDArray[np.float64]] = []
-        values: list[NDArray[np.float64]] = []
-
-        def evaluate(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-            result = evaluator(rows)
-            asked.append(rows)
-            values.append(result)
-            return result
-
-        refined = refiner.refine(
-            evaluate,
-            self._candidates,
-            self.bounds_,
-            incumbent=(self.x_best_row_, self.fun_best_row_),
-        )
-        if asked:
-            good = np.isfinite(np.concatenate(values))
-            self.X_ = np.vstack([self.X_, np.vstack(asked)[good]])
-            self.y_ = np.concatenate([self.y_, np.concatenate(values)[good]])
-        best_seen = self.fun_best_row_ <= refined.fun
-        self.x_ = self.x_best_row_ if best_seen else refined.x
-        self.fun_ = float(min(self.fun_best_row_, refined.fun))
+        incumbent = self.x_best_row_, self.fun_best_row_
+        evaluator, n_rows = purchases.evaluator, getattr(refiner, "max_evaluations", None)
+        with stages.evaluations("refine", "Refining on the function.", evaluator, n_rows):
+            refined = purchases.refine(refiner, self._candidates, self.bounds_, incumbent)
+        self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
+        self.x_, self.fun_ = refined.x, float(refined.fun)
         self.result_ = OptimizeResult(
             x=self.x_,
             fun=self.fun_,
@@ -566,82 +428,9 @@ class ProxyOptimizer(CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, B
             nfev_design=n_design,
             n_failed=evaluator.n_failed,
         )
-        self._say(f"Best true value {self.fun_:.6g} after {evaluator.n_calls} evaluations.")
-
-    def _say(self, text: str) -> None:
-        if self.verbose:
-            print(f"[ProxyOptimizer] {text}")
-
-    def __getstate__(self) -> dict[str, Any]:
-        # The record of a function that is no parameter would drag that function along.
-        state = super().__getstate__()
-        if state.get("_record", (None,))[0] is not self.objective:
-            state = {name: value for name, value in state.items() if name != "_record"}
-        return state
-
-    def __sklearn_clone__(self) -> Self:
-        # The objective is handed on as it is: a simulator is no parameter to be copied. So is
-        # the record of what was paid for.
-        bare = copy.copy(self)
-        bare.objective = None
-        bare.__dict__.pop("_record", None)
-        cloned = BaseEstimator.__sklearn_clone__(bare)
-        cloned.objective = self.objective
-        if self.objective is not None:
-            self._record_of(self.objective)
-            cloned._record = self._record
-        return cloned
+        stages.end(f"Best true value {self.fun_:.6g} after {evaluator.n_calls} evaluations.")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = False
         return tags
-
-
-def _seeded(estimator: Any, seed: int) -> Any:
-    """Return a clone in which every random_state that was None has a seed."""
-    estimator = clone(estimator)
-    rng = np.random.default_rng(seed)
-    params = estimator.get_params(deep=True)
-    names = sorted(
-        name for name in params if name == "random_state" or name.endswith("__random_state")
-    )
-    seeds = {name: int(rng.integers(2**31 - 1)) for name in names}
-    missing = {name: seeds[name] for name in names if params[name] is None}
-    if missing:
-        estimator.set_params(**missing)
-    return estimator
-
-
-def _is_near(
-    rows: NDArray[np.float64], others: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> NDArray[np.bool_]:
-    """Tell which rows are among the others."""
-    distance = cKDTree(to_unit_cube(others, bounds)).query(to_unit_cube(rows, bounds))[0]
-    return distance < _SAME_POINT
-
-
-def _new_points(
-    points: NDArray[np.float64], taken: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the points that are not taken."""
-    if not len(taken):
-        return points
-    distance = cKDTree(taken).query(to_unit_cube(points, bounds))[0]
-    return points[distance >= _SAME_POINT]
-
-
-def _farthest_points(
-    pool: NDArray[np.float64],
-    taken: NDArray[np.float64],
-    bounds: NDArray[np.float64],
-    n_points: int,
-) -> NDArray[np.float64]:
-    """Pick from a pool, one after another, the point farthest from all that are taken."""
-    units = to_unit_cube(pool, bounds)
-    distance = cKDTree(taken).query(units)[0]
-    chosen = np.empty(n_points, dtype=np.intp)
-    for i in range(n_points):
-        chosen[i] = np.argmax(distance)
-        distance = np.minimum(distance, np.linalg.norm(units - units[chosen[i]], axis=1))
-    return pool[chosen]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["EvaluationError", "FailedEvaluationWarning"]
+__all__ = ["EvaluationError", "FailedEvaluationWarning", "JournalError"]
 
 
 class EvaluationError(ValueError):
@@ -35,6 +35,10 @@ class EvaluationError(ValueError):
 
 def _rebuild_error(message: str, row: int | None, x: Any) -> EvaluationError:
     return EvaluationError(message, row=row, x=x)
+
+
+class JournalError(ValueError):
+    """A journal is damaged, foreign, of another problem, or being written by another process."""
 
 
 class FailedEvaluationWarning(UserWarning):

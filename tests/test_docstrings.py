@@ -30,7 +30,7 @@ def public_rooms() -> Iterator[str]:
 
 
 def public_objects() -> Iterator[str]:
-    """Yield the dotted names of public classes, their own methods, and functions."""
+    """Yield the dotted names of public classes, their methods from here, and functions."""
     seen = set()
     for room in public_rooms():
         module = importlib.import_module(room)
@@ -42,8 +42,9 @@ def public_objects() -> Iterator[str]:
             elif inspect.isclass(value) and value not in seen:
                 seen.add(value)
                 yield f"{room}.{name}"
-                for method, member in vars(value).items():
-                    if not method.startswith("_") and inspect.isfunction(member):
+                for method, member in inspect.getmembers(value, inspect.isfunction):
+                    here = member.__module__.startswith(sklearn_proxyopt.__name__)
+                    if here and not method.startswith("_"):
                         yield f"{room}.{name}.{method}"
 
 

@@ -22,6 +22,9 @@ ROOT = PACKAGE.parent
 FLOORS = {
     "_validation": 0,
     "_box": 0,
+    "_parts": 0,
+    "_rows": 0,
+    "_seeding": 0,
     "_global_random": 0,
     "_threads": 0,
     "exceptions": 0,
@@ -32,6 +35,15 @@ FLOORS = {
     "optimizers": 4,
     "refine": 5,
     "model_selection": 6,
+    "_failure_risk": 4,
+    "_learned_proxy": 6,
+    "_questions": 5,
+    "_saved_state": 5,
+    "_stages": 5,
+    "_ask_tell": 6,
+    "_buying": 6,
+    "callbacks": 6,
+    "_purchases": 5,
     "_proxy_optimizer": 7,
 }
 ROOMS_OF_FLOOR_0 = {room for room, floor in FLOORS.items() if floor == 0}

@@ -1,13 +1,15 @@
+import gc
 import pickle
 import random
+import weakref
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.callback import ProgressBar
-from sklearn.compose import TransformedTargetRegressor
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -19,6 +21,7 @@ from sklearn.preprocessing import MinMaxScaler, PowerTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError
 from sklearn_proxyopt.model_selection import optimum_error_scorer, regret_scorer
 from sklearn_proxyopt.optimizers import (
@@ -287,6 +290,68 @@ def test_rows_given_to_minimize_are_learned_and_no_design_is_bought():
     np.testing.assert_allclose(result.x, [0.5, 20.0], atol=1e-3)
 
 
+def test_points_of_the_design_among_the_rows_given_are_not_bought_or_learned_again():
+    design = SobolSampler(32, random_state=3).sample(BOX)
+    fun = Counting(bowl)
+    opt = quick(sampler=SobolSampler(32, random_state=3), refiner=None)
+    result = opt.minimize(fun, BOX, X=design[:20], y=bowl(design[:20]))
+    assert result.nfev_design == 12
+    assert len(opt.X_) == 33
+    np.testing.assert_array_equal(opt.X_[:32], design)
+
+
+def test_no_row_stands_twice_among_the_rows_after_a_second_run():
+    opt = quick(sampler=SobolSampler(32))
+    opt.minimize(bowl, BOX)
+    opt.minimize(bowl, BOX, X=opt.X_, y=opt.y_)
+    assert len(np.unique(opt.X_, axis=0)) == len(opt.X_)
+
+
+def test_a_function_met_before_is_not_paid_for_again_after_another_one():
+    fun, other = Counting(bowl), Counting(lambda X: bowl(X) + 10.0)
+    opt = quick(sampler=SobolSampler(32))
+    opt.minimize(fun, BOX)
+    n_paid = len(fun.rows)
+    opt.minimize(other, BOX)
+    assert opt.minimize(fun, BOX).nfev == 0
+    assert len(fun.rows) == n_paid
+
+
+def test_functions_met_before_the_latest_are_not_kept_alive():
+    opt = quick(sampler=SobolSampler(16))
+    fun = Counting(bowl)
+    reference = weakref.ref(fun)
+    opt.minimize(fun, BOX)
+    opt.minimize(bowl, BOX)
+    del fun
+    gc.collect()
+    assert reference() is None
+
+
+def test_an_equal_problem_finds_the_rows_of_the_first():
+    opt = quick(sampler=SobolSampler(32))
+    opt.minimize(Rosenbrock(2), Rosenbrock(2).bounds)
+    assert opt.minimize(Rosenbrock(2), Rosenbrock(2).bounds).nfev == 0
+
+
+def test_a_bound_method_finds_its_rows_again():
+    class Simulator:
+        def run(self, X):
+            return bowl(X)
+
+    simulator = Simulator()
+    opt = quick(sampler=SobolSampler(16))
+    opt.minimize(simulator.run, BOX)
+    opt.minimize(bowl, BOX)
+    assert opt.minimize(simulator.run, BOX).nfev == 0
+
+
+def test_a_pickled_optimizer_brings_the_record_of_its_objective():
+    opt = quick(objective=bowl, bounds=BOX, sampler=SobolSampler(16))
+    opt.minimize()
+    assert pickle.loads(pickle.dumps(opt)).minimize().nfev == 0
+
+
 def test_rows_and_a_sampler_are_both_learned_from():
     X, y = rows_of_bowl()
     opt = quick(sampler=SobolSampler(20))
@@ -422,6 +487,21 @@ def test_the_same_seed_gives_the_same_answer(optimizer):
     np.testing.assert_array_equal(results[0].x_proxy, results[1].x_proxy)
 
 
+def test_an_optimizer_without_a_seed_of_its_own_gets_one_with_its_search():
+    class Seedless(BaseEstimator):
+        def minimize(self, fun, bounds, *, x0=None, random_state=None, callback=None):
+            seeds.append(random_state)
+            return MultiStartBFGS(4).minimize(fun, bounds, random_state=random_state)
+
+    seeds = []
+    for seed in (0, 0, 1):
+        quick(optimizer=Seedless(), proxy=LinearRegression(), random_state=seed).fit(
+            *rows_of_bowl()
+        )
+    assert seeds[0] == seeds[1] != seeds[2]
+    assert seeds[0] is not None
+
+
 def test_another_seed_gives_another_design():
     first, second = (
         quick(sampler=SobolSampler(16), random_state=seed).fit(*rows_of_bowl()).X_
@@ -489,6 +569,29 @@ def test_names_of_columns_are_kept_and_an_integer_target_is_taken():
     assert list(opt.feature_names_in_) == ["speed", "angle"]
     with pytest.raises(ValueError, match="feature names"):
         opt.predict(frame[["angle", "speed"]])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("regressor", [LinearRegression(), NeuralProxyRegressor(max_epochs=3)])
+def test_a_proxy_may_choose_its_columns_by_name(regressor):
+    X, y = rows_of_bowl()
+    frame = pd.DataFrame(X, columns=["speed", "angle"])
+    columns = ColumnTransformer([("a", "passthrough", ["angle"]), ("s", "drop", ["speed"])])
+    opt = quick(proxy=make_pipeline(columns, regressor), bounds=BOX).fit(frame, y)
+    moved = frame.assign(speed=0.0)
+    np.testing.assert_array_equal(opt.predict(frame), opt.predict(moved))
+    opt.minimize(bowl, X=frame, y=y)
+    assert opt.tell(frame[:3] + 0.1, y[:3]).predict(frame).shape == (100,)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("named", [True, False])
+def test_a_proxy_trained_before_is_searched_with_or_without_names(named):
+    X, y = rows_of_bowl()
+    frame = pd.DataFrame(X, columns=["speed", "angle"])
+    proxy = NeuralProxyRegressor(max_epochs=3, random_state=0).fit(frame if named else X, y)
+    for rows in (X, frame):
+        quick(proxy=FrozenEstimator(proxy), optimizer=ParticleSwarm(5, 5)).fit(rows, y)
 
 
 def test_parameters_for_the_proxys_fit_are_passed_on():
@@ -561,6 +664,131 @@ def test_a_fit_anew_forgets_what_was_asked_for_before():
     points = opt.set_params(bounds=other).fit(*rows_of_bowl()).ask(40)
     assert points[:, 1].max() > 50.0
     assert len(first) == 3
+
+
+def test_without_a_box_given_rows_told_later_widen_it():
+    X, y = rows_of_bowl()
+    low = X[:, 0] < 0.0
+    opt = quick(proxy=LinearRegression()).tell(X[low], y[low])
+    assert opt.bounds_[0, 1] < 0.0
+    opt.tell(X[~low], y[~low])
+    np.testing.assert_array_equal(opt.bounds_, np.column_stack([X.min(axis=0), X.max(axis=0)]))
+
+
+def test_a_box_read_from_more_rows_than_are_learned_does_not_shrink():
+    X, y = rows_of_bowl()
+    opt = quick(proxy=LinearRegression(), sampler=SobolSampler(20)).fit(X, y)
+    box = opt.bounds_
+    np.testing.assert_array_equal(opt.tell(X[:3], y[:3]).bounds_, box)
+
+
+@pytest.mark.parametrize("parameter", [None, BOX])
+def test_a_box_given_to_minimize_is_kept_by_what_is_told_later(parameter):
+    box = BOX / 2
+    opt = quick(proxy=LinearRegression(), sampler=SobolSampler(16), bounds=parameter)
+    opt.minimize(bowl, box)
+    opt.tell(*rows_of_bowl(20))
+    np.testing.assert_array_equal(opt.bounds_, box)
+
+
+def test_a_tell_that_fails_leaves_no_trace_and_can_be_repeated():
+    class Moody(LinearRegression):
+        def fit(self, X, y):
+            if len(X) == 30 and moods:
+                raise RuntimeError(moods.pop())
+            return super().fit(X, y)
+
+    moods = ["not today"]
+    X, y = rows_of_bowl(30)
+    opt = quick(bounds=BOX, proxy=Moody()).tell(X[:20], y[:20])
+    asked = opt.ask(2)
+    with pytest.raises(RuntimeError, match="not today"):
+        opt.tell(X[20:], y[20:])
+    np.testing.assert_array_equal(opt.X_, X[:20])
+    opt.tell(X[20:], y[20:])
+    np.testing.assert_array_equal(opt.X_, X)
+    assert not any(row in opt.ask(2).tolist() for row in asked.tolist())
+
+
+def test_experiments_that_failed_are_told_as_such():
+    X, y = rows_of_bowl(30)
+    y[::5] = [np.nan, np.inf, np.nan, -np.inf, np.nan, np.nan]
+    opt = quick(proxy=LinearRegression(), on_error="drop", bounds=BOX).tell(X, y)
+    np.testing.assert_array_equal(opt.X_failed_, X[::5])
+    assert len(opt.X_) == 24
+    assert len(opt.tell(X[:1], [np.nan]).X_failed_) == 6
+
+
+def test_points_that_failed_are_not_asked_for_again():
+    opt = quick(bounds=BOX, sampler=SobolSampler(4), on_error="learn")
+    first = opt.ask(4)
+    opt.tell(first, [1.0, np.nan, np.nan, np.nan])
+    points = opt.ask(8)
+    assert not (points[:, None, :] == first).all(axis=2).any()
+
+
+def test_points_are_pending_until_they_are_told_in_whatever_order():
+    opt = quick(bounds=BOX, proxy=LinearRegression())
+    points = opt.ask(6)
+    np.testing.assert_array_equal(opt.X_pending_, points)
+    opt.tell(points[[4, 1]], bowl(points[[4, 1]]))
+    np.testing.assert_array_equal(opt.X_pending_, points[[0, 2, 3, 5]])
+    more = opt.ask(2)
+    np.testing.assert_array_equal(opt.X_pending_, np.vstack([points[[0, 2, 3, 5]], more]))
+    opt.tell(points[[5, 0, 3, 2]], bowl(points[[5, 0, 3, 2]]))
+    np.testing.assert_array_equal(opt.X_pending_, more)
+
+
+def test_points_come_from_where_experiments_succeed_if_that_is_learned():
+    X, y = rows_of_bowl(100)
+    y[X[:, 0] > 0.0] = np.nan
+    opt = quick(bounds=BOX, proxy=LinearRegression(), on_error="learn").tell(X, y)
+    assert (opt.ask(20)[:, 0] < 0.3).all()
+    assert opt.failure_risk_(np.array([[1.5, 25.0]])) > 0.9
+
+
+def test_a_pickled_optimizer_goes_on_asking_where_it_was():
+    opt = quick(bounds=BOX, proxy=LinearRegression())
+    points = opt.ask(6)
+    opt.tell(points[:4], bowl(points[:4]))
+    copied = pickle.loads(pickle.dumps(opt))
+    np.testing.assert_array_equal(copied.X_pending_, points[4:])
+    np.testing.assert_array_equal(copied.ask(3), opt.ask(3))
+
+
+def test_what_was_told_comes_back_from_the_journal(tmp_path):
+    params = {"bounds": BOX, "proxy": LinearRegression(), "on_error": "learn"}
+    params["journal"] = tmp_path / "runs.sqlite"
+    X, y = rows_of_bowl(30)
+    y[:5] = np.nan
+    first = quick(**params).tell(X[:20], y[:20])
+    first.tell(X[15:], y[15:])
+    second = quick(**params)
+    np.testing.assert_array_equal(second.ask(3), first.ask(3))
+    np.testing.assert_array_equal(second.X_, X[5:])
+    np.testing.assert_array_equal(second.X_failed_, X[:5])
+    assert len(Journal(params["journal"])) == 30
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_come_back_from_the_journal(tmp_path):
+    X, y = rows_of_bowl(30)
+    frame = pd.DataFrame(X, columns=["speed", "angle"])
+    columns = ColumnTransformer([("both", "passthrough", ["angle", "speed"])])
+    params = {"bounds": BOX, "proxy": make_pipeline(columns, LinearRegression())}
+    params["journal"] = tmp_path / "runs.sqlite"
+    quick(**params).tell(frame, y)
+    opt = quick(**params)
+    opt.ask(2)
+    assert opt.tell(frame[:3] + 0.1, y[:3]).predict(frame).shape == (30,)
+    assert list(Journal(params["journal"]).to_frame()["speed"][:30]) == X[:, 0].tolist()
+
+
+def test_a_row_told_twice_is_one_experiment_and_a_replicate_is_another():
+    X, y = rows_of_bowl(20)
+    opt = quick(proxy=LinearRegression()).tell(X, y).tell(X[:5], y[:5])
+    assert len(opt.X_) == 20
+    assert len(opt.tell(X[:5], y[:5] + 0.1).X_) == 25
 
 
 def test_rows_of_another_width_are_refused_and_leave_no_trace():

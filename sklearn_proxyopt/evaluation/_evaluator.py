@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any
+from numbers import Integral
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._rows import is_among, row_keys
+from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt.evaluation._call import Outcome
+from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
+from sklearn_proxyopt.evaluation._side_by_side import Work, outcomes
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning
 
-__all__ = ["Evaluator"]
+__all__ = ["ON_ERROR", "Evaluator"]
+
+ON_ERROR = ("raise", "drop")
 
 
 class Evaluator:
@@ -26,19 +34,35 @@ class Evaluator:
         Whether `objective` takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
     on_error : {"raise", "drop"}, default="raise"
-        What an evaluation that raises, or gives a value that is not finite, leads to: an
-        `EvaluationError`, or a value of NaN and a count. A vectorised function marks the rows
-        that fail by NaN; if it raises, the error is raised in either case, since nothing tells
-        which row is to blame.
+        What an evaluation that fails leads to: an `EvaluationError`, or a value of NaN and a
+        count. It fails where it raises, gives a value that is not finite, takes longer than
+        `time_limit` or takes its process down. A vectorised function marks the rows that fail by
+        NaN; if it raises, the error is raised in either case, since nothing tells which row is to
+        blame.
+    n_jobs : int, default=None
+        How many evaluations run side by side, through joblib and in the backend of its
+        `parallel_config`; the rows of a vectorised function are split into as many parts. None
+        means 1 outside of a `parallel_config`.
+    time_limit : float, default=None
+        Seconds that one evaluation may take, for a function of one row. Each then runs in a
+        process of its own, which is killed in time; None sets no limit.
+    n_retries : int, default=0
+        How often an evaluation that failed is tried again.
     record : EvaluationRecord, default=None
         Where values are looked up and written down. None starts a new one.
+    journal : JournalWriter, default=None
+        A journal on disk, where each evaluation is written as it ends, before it is used.
 
     Attributes
     ----------
     n_calls : int
         Rows on which the function was really called.
     n_failed : int
-        How many of those failed.
+        How many rows asked for failed, now or when the record was written.
+    n_rounds : int
+        How many batches were asked for.
+    on_row : callable or None
+        Called with the value of each row as it is known.
 
     Examples
     --------
@@ -57,14 +81,48 @@ class Evaluator:
         *,
         vectorized: bool = True,
         on_error: str = "raise",
+        n_jobs: int | None = None,
+        time_limit: float | None = None,
+        n_retries: int = 0,
         record: EvaluationRecord | None = None,
+        journal: JournalWriter | None = None,
     ) -> None:
         self.objective = objective
         self.vectorized = vectorized
         self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.time_limit = time_limit
+        self.n_retries = n_retries
         self.record = EvaluationRecord() if record is None else record
+        self.journal = journal
+        self.on_row: Callable[[float | None], None] | None = None
         self.n_calls = 0
-        self.n_failed = 0
+        self.n_rounds = 0
+        self._failed: set[bytes] = set()
+
+    @property
+    def n_failed(self) -> int:
+        """Number of rows asked for that failed."""
+        return len(self._failed)
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        check_option(self.vectorized, "vectorized", (True, False))
+        check_option(self.on_error, "on_error", ON_ERROR)
+        if self.n_jobs is not None and (not isinstance(self.n_jobs, Integral) or not self.n_jobs):
+            raise ValueError(
+                f"n_jobs must be an integer other than 0, or None; got {self.n_jobs!r}."
+            )
+        check_integer(self.n_retries, "n_retries", minimum=0)
+        if self.time_limit is None:
+            return
+        check_real(self.time_limit, "time_limit", minimum=0.0, include_minimum=False)
+        if self.vectorized:
+            raise ValueError(
+                f"time_limit must be None for a vectorised objective, of which one call evaluates "
+                f"many rows; got {self.time_limit!r}. Pass vectorized=False with a function of one "
+                "row."
+            )
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the values of rows.
@@ -87,97 +145,59 @@ class Evaluator:
         with self.record.lock:
             known = [self.record.get(x) is not None for x in X]
             new = [index for index, is_known in enumerate(known) if not is_known]
+            if self.on_row is not None:
+                for index in np.flatnonzero(known):
+                    self.on_row(self.record.get(X[index]))
             if new:
-                new = [new[i] for i in sorted(np.unique(X[new], axis=0, return_index=True)[1])]
-                n_failed_before = self.n_failed
-                evaluate = self._evaluate_batch if self.vectorized else self._evaluate_rows
-                evaluate(X, new)
-                if self.n_failed > n_failed_before:
-                    warnings.warn(
-                        f"{self.n_failed - n_failed_before} of {len(new)} evaluations failed and "
-                        "are left out.",
-                        FailedEvaluationWarning,
-                        stacklevel=3,
-                    )
+                self._evaluate(X, [new[i] for i in _first_of_each(X[new])])
+            self.n_rounds += 1
             values = np.array([self.record.get(x) for x in X], dtype=np.float64)
             failed = np.flatnonzero(np.isnan(values))
             if self.on_error == "raise" and len(failed):
                 self._fail(X, int(failed[0]), "has failed before", None)
+            self._count_failures(X[failed], len(X))
             return values
 
-    def _evaluate_rows(self, X: NDArray[np.float64], new: list[int]) -> None:
-        """Call a function of one row."""
-        for index in new:
-            self.n_calls += 1
-            try:
-                output = self.objective(X[index].copy())
-            except Exception as error:
-                self._fail(X, index, f"raised {type(error).__name__}: {error}", error)
-                continue
-            try:
-                value = np.asarray(output, dtype=np.float64)
-            except (TypeError, ValueError):
-                value = np.empty(0)
-            if value.size != 1:
-                raise EvaluationError(
-                    f"objective must return a number for one row; got {output!r} for row {index}.",
-                    row=index,
-                    x=X[index],
-                )
-            self._write_down(X, index, float(value.reshape(-1)[0]))
+    def _evaluate(self, X: NDArray[np.float64], new: list[int]) -> None:
+        """Call the function on rows that are new, and write down what comes of each."""
+        work = Work(self.objective, self.vectorized, self.time_limit, self.n_retries)
+        raising: dict[int, Outcome] = {}
+        for indices, results in outcomes(work, X, new, self.n_jobs, lambda: not raising):
+            self.n_calls += len(indices)
+            if self.journal is not None:
+                self.journal.write(self.n_rounds, X[indices], results, self.on_error != "raise")
+            for index, outcome in zip(indices, results, strict=True):
+                if outcome.error and self.on_error == "raise":
+                    raising[index] = outcome
+                else:
+                    self.record.add(X[index], outcome.value)
+                if self.on_row is not None:
+                    self.on_row(outcome.value)
+        if raising:
+            index = min(raising)
+            self._fail(X, index, raising[index].error, raising[index].cause)
 
-    def _evaluate_batch(self, X: NDArray[np.float64], new: list[int]) -> None:
-        """Call a function of many rows."""
-        parts = [new]
-        if len(new) == X.shape[1] > 1:
-            # As many rows as columns: split, so that a function of one row cannot pass for one
-            # of many by returning as many values as there are columns.
-            parts = [new[:-1], new[-1:]]
-        for part in parts:
-            self.n_calls += len(part)
-            try:
-                output = self.objective(X[part])
-            except Exception as error:
-                raise EvaluationError(
-                    f"objective raised {type(error).__name__} on a batch of {len(part)} rows: "
-                    f"{error}. To know which row, and to keep those before it, pass "
-                    "vectorized=False with a function of one row.",
-                ) from error
-            try:
-                values = np.asarray(output, dtype=np.float64)
-            except (TypeError, ValueError):
-                raise EvaluationError(
-                    f"objective must return numbers; got {type(output).__name__}."
-                ) from None
-            if values.shape != (len(part),):
-                raise EvaluationError(
-                    f"objective must return shape ({len(part)},), a value for each of "
-                    f"{len(part)} rows; got shape {values.shape}. If it takes one row at a time, "
-                    "pass vectorized=False."
-                )
-            # Good values are written down first: they are paid for whatever the others are.
-            for index, value in zip(part, values, strict=True):
-                if np.isfinite(value):
-                    self._write_down(X, index, float(value))
-            for index, value in zip(part, values, strict=True):
-                if not np.isfinite(value):
-                    self._write_down(X, index, float(value))
+    def _count_failures(self, failed: NDArray[np.float64], n_asked: int) -> None:
+        """Count the failures that were not met before, and warn of them."""
+        n_before = self.n_failed
+        self._failed.update(row_keys(failed))
+        if self.n_failed > n_before:
+            warnings.warn(
+                f"{self.n_failed - n_before} of {n_asked} evaluations failed and are left out.",
+                FailedEvaluationWarning,
+                stacklevel=4,
+            )
 
-    def _write_down(self, X: NDArray[np.float64], index: int, value: float) -> None:
-        if np.isfinite(value):
-            self.record.add(X[index], value)
-        else:
-            self._fail(X, index, f"returned {value}", None)
+    @staticmethod
+    def _fail(X: NDArray[np.float64], index: int, reason: str, error: Exception | None) -> NoReturn:
+        raise EvaluationError(
+            f"objective {reason} for row {index}, {X[index].tolist()}. Pass on_error='drop' to "
+            "leave such rows out.",
+            row=index,
+            x=X[index],
+        ) from error
 
-    def _fail(
-        self, X: NDArray[np.float64], index: int, reason: str, error: Exception | None
-    ) -> None:
-        if self.on_error == "raise":
-            raise EvaluationError(
-                f"objective {reason} for row {index}, {X[index].tolist()}. Pass on_error='drop' "
-                "to leave such rows out.",
-                row=index,
-                x=X[index],
-            ) from error
-        self.n_failed += 1
-        self.record.add(X[index], np.nan)
+
+def _first_of_each(X: NDArray[np.float64]) -> list[int]:
+    """Return the indices of rows that do not stand earlier in `X`."""
+    return np.flatnonzero(~is_among(X, X[:0])).tolist()

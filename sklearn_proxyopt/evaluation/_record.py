@@ -11,6 +11,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._rows import row_keys
+
 __all__ = ["EvaluationRecord"]
 
 # A worker process sees a record anew with every task; it keeps the latest ones alive so that
@@ -58,7 +60,7 @@ class EvaluationRecord:
         value : float
             Its value, NaN for an evaluation that failed.
         """
-        self._values[_row_key(x)] = value
+        self._values[row_keys(x[None])[0]] = value
 
     def get(self, x: NDArray[np.float64]) -> float | None:
         """Look a row up.
@@ -73,7 +75,7 @@ class EvaluationRecord:
         float or None
             Its value, None if it was never paid for.
         """
-        return self._values.get(_row_key(x))
+        return self._values.get(row_keys(x[None])[0])
 
     def rows(self, n_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return every row and value of the evaluations that succeeded.
@@ -101,11 +103,6 @@ class EvaluationRecord:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self.key, dict(self._values))
-
-
-def _row_key(x: NDArray[np.float64]) -> bytes:
-    # Adding zero turns -0.0 into 0.0.
-    return (np.ascontiguousarray(x, dtype=np.float64) + 0.0).tobytes()
 
 
 def _restore(key: str, values: dict[bytes, float]) -> EvaluationRecord:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ __all__ = ["LocalRefinement"]
 METHODS = ("COBYQA", "L-BFGS-B", "Nelder-Mead")
 # Points nearer to one another than this, in the unit cube, start the same descent.
 _SAME_START = 1e-3
+_TOO_FEW_LEFT = "too few evaluations were left for the next step"
 
 
 class LocalRefinement(BoxEstimator):
@@ -122,7 +122,9 @@ class LocalRefinement(BoxEstimator):
         -------
         scipy.optimize.OptimizeResult
             `x`, `fun` (the lowest seen, the incumbent included), `nfev` (rows asked for), `nit`
-            (descents), `success`, `message`, and `candidate_values` of shape (n_evaluated,).
+            (descents), `success` (whether any value is known), `status` (0 if every descent
+            converged, 1 if one ended for lack of evaluations, 2 if one ended otherwise, 3 if no
+            value is known), `message`, and `candidate_values` of shape (n_evaluated,).
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
@@ -139,6 +141,7 @@ class LocalRefinement(BoxEstimator):
 
         n_descents = 0
         ends: list[NDArray[np.float64]] = []
+        reasons: list[str] = []
         for _, start in starts:
             near = [np.abs(start - end).max() < _SAME_START for end in ends]
             if truth.n_left == 0 or n_descents == self.n_descents:
@@ -146,38 +149,51 @@ class LocalRefinement(BoxEstimator):
             if any(near):
                 continue
             n_descents += 1
-            ends += [start, self._descend(truth, start)]
-        spent = truth.n_left == 0
-        found = truth.x is not None
+            reasons.append(self._descend(truth, start))
+            ends += [start, truth.local_x]
+        status, message = self._outcome(truth, [reason for reason in reasons if reason])
         return OptimizeResult(
             x=None if truth.x is None else from_unit_cube(truth.x, box),
             fun=truth.lowest,
             nfev=truth.n_evaluations,
             nit=n_descents,
-            success=found,
-            message=(
-                f"Refinement used all of its {self.max_evaluations} evaluations."
-                if spent
-                else f"Refinement converged after {truth.n_evaluations} evaluations."
-            )
-            if found
-            else "Every candidate failed.",
+            success=truth.x is not None,
+            status=status,
+            message=message,
             candidate_values=candidate_values,
         )
 
-    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Run the method from one start; return where it ended."""
+    def _outcome(self, truth: _LimitedFunction, reasons: list[str]) -> tuple[int, str]:
+        """Say how the refinement ended, from what ended the descents that did not converge."""
+        if truth.x is None:
+            return 3, "Every candidate failed."
+        if truth.n_left == 0:
+            return 1, f"Refinement used all of its {self.max_evaluations} evaluations."
+        if reasons:
+            status = 1 if all(reason == _TOO_FEW_LEFT for reason in reasons) else 2
+            listed = "; ".join(dict.fromkeys(reasons))
+            return status, f"Refinement ended after {truth.n_evaluations} evaluations: {listed}."
+        return 0, f"Refinement converged after {truth.n_evaluations} evaluations."
+
+    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> str:
+        """Run the method from one start; return what ended it if it did not converge."""
         truth.begin(start)
         descents = {
             "COBYQA": self._cobyqa,
             "L-BFGS-B": self._lbfgsb,
             "Nelder-Mead": self._nelder_mead,
         }
-        with suppress(_DescentEndedError):
-            descents[self.method](truth, start)
-        return truth.local_x
+        try:
+            result = descents[self.method](truth, start)
+        except _DescentEndedError as end:
+            return str(end)
+        if result.success:
+            return ""
+        if self.method == "L-BFGS-B":
+            return "the line search found no lower value"
+        return str(result.message).rstrip(".")
 
-    def _lbfgsb(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> None:
+    def _lbfgsb(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
         offsets = np.eye(len(start)) * self.difference
 
         def value_and_gradient(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -185,10 +201,10 @@ class LocalRefinement(BoxEstimator):
             signs = np.where(u + self.difference > 1.0, -1.0, 1.0)
             values = truth(np.vstack([u, u + signs[:, None] * offsets]))
             if not np.isfinite(values).all():
-                raise _DescentEndedError
+                raise _DescentEndedError("an evaluation failed where a gradient was taken")
             return float(values[0]), (values[1:] - values[0]) / (signs * self.difference)
 
-        minimize(
+        return minimize(
             value_and_gradient,
             start,
             jac=True,
@@ -197,10 +213,10 @@ class LocalRefinement(BoxEstimator):
             options={"maxfun": truth.n_left, "ftol": 1e-15, "gtol": 0.0},
         )
 
-    def _nelder_mead(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> None:
+    def _nelder_mead(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
         step = self.initial_step
         signs = np.where(start + step > 1.0, -1.0, 1.0)
-        minimize(
+        return minimize(
             truth.value,
             start,
             method="Nelder-Mead",
@@ -215,8 +231,8 @@ class LocalRefinement(BoxEstimator):
             },
         )
 
-    def _cobyqa(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> None:
-        minimize(
+    def _cobyqa(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+        return minimize(
             truth.value,
             start,
             method="COBYQA",
@@ -230,7 +246,7 @@ class LocalRefinement(BoxEstimator):
 
 
 class _DescentEndedError(Exception):
-    """The evaluations are used up, or a gradient cannot be taken."""
+    """A descent cannot go on; the message says for what reason."""
 
 
 class _LimitedFunction:
@@ -263,7 +279,7 @@ class _LimitedFunction:
 
     def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.n_left < len(rows):
-            raise _DescentEndedError
+            raise _DescentEndedError(_TOO_FEW_LEFT)
         rows = np.clip(rows, 0.0, 1.0)
         self.n_evaluations += len(rows)
         values = self._fun(from_unit_cube(rows, self._box))

@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -77,6 +78,8 @@ def test_values_belong_to_their_rows_whatever_repeats(X):
         (lambda X: total(X)[1:], r"got shape \(5,\)"),
         (lambda X: None, "must return"),
         (lambda X: ["low"] * 6, "must return numbers"),
+        (lambda X: total(X) + 1j, "must return real numbers; got complex128"),
+        (lambda X: torch.ones(6, requires_grad=True), "must return numbers; got Tensor: .*detach"),
     ],
 )
 def test_an_output_of_the_wrong_shape_is_refused(fun, message):
@@ -91,6 +94,19 @@ def test_a_function_of_one_row_cannot_pass_for_one_of_as_many_rows_as_columns():
 
 def test_as_many_rows_as_columns_are_fine_for_a_vectorised_function():
     np.testing.assert_array_equal(Evaluator(total)(ROWS[:2]), [1.0, 5.0])
+
+
+@pytest.mark.parametrize(
+    ("fun", "message"),
+    [
+        (lambda x: x[0] + 1j, "must return real numbers; got complex128"),
+        (lambda x: torch.ones(1, requires_grad=True), "must return numbers; got Tensor: .*detach"),
+        (lambda x: "low", "must return numbers; got str"),
+    ],
+)
+def test_an_output_of_one_row_that_is_no_real_number_is_refused(fun, message):
+    with pytest.raises(EvaluationError, match=f"objective {message}"):
+        Evaluator(fun, vectorized=False, on_error="drop")(ROWS)
 
 
 def test_a_vector_for_one_row_is_refused():
@@ -127,6 +143,16 @@ def test_the_error_tells_which_row_is_not_finite_and_keeps_all_others(bad):
     with pytest.raises(EvaluationError, match=f"returned {bad} for row 3"):
         evaluate(ROWS)
     np.testing.assert_array_equal(evaluate.record.rows(2)[0], np.delete(ROWS, 3, axis=0))
+
+
+def test_failures_on_record_are_counted_and_warned_of_by_a_later_run():
+    record = EvaluationRecord()
+    for _ in range(2):
+        evaluate = Evaluator(fail_at_row_three, vectorized=False, on_error="drop", record=record)
+        with pytest.warns(FailedEvaluationWarning, match="1 of 6 evaluations failed"):
+            evaluate(ROWS)
+        evaluate(ROWS)
+        assert evaluate.n_failed == 1
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")

@@ -100,6 +100,37 @@ def test_candidates_that_all_fail_are_no_success():
     assert result.message == "Every candidate failed."
 
 
+@pytest.mark.parametrize("method", ["COBYQA", "Nelder-Mead"])
+def test_a_descent_that_converged_says_so(method):
+    result = LocalRefinement(method, n_descents=1, max_evaluations=1000).refine(
+        lambda X: ((X - 0.3) ** 2).sum(axis=1), [[0.4, 0.4]], [[0.0, 1.0]] * 2
+    )
+    assert result.status == 0
+    assert "converged" in result.message
+
+
+@pytest.mark.parametrize("limit", [7, 8])
+def test_a_descent_without_enough_evaluations_left_has_not_converged(limit):
+    problem = Rosenbrock(5)
+    result = LocalRefinement("L-BFGS-B", max_evaluations=limit).refine(
+        problem, np.zeros((1, 5)), problem.bounds
+    )
+    assert result.status == 1
+    assert "evaluations" in result.message
+    assert "converged" not in result.message
+
+
+def test_a_descent_ended_by_a_failed_evaluation_has_not_converged():
+    def fun(X):
+        return np.where(X[:, 0] > 0.5, np.nan, -X.sum(axis=1))
+
+    result = LocalRefinement("L-BFGS-B", n_descents=1).refine(fun, [[0.4, 0.2]], [[0.0, 1.0]] * 2)
+    assert result.success
+    assert result.status == 2
+    assert "an evaluation failed where a gradient was taken" in result.message
+    assert "converged" not in result.message
+
+
 @pytest.mark.parametrize(
     ("params", "name"),
     [

@@ -1,0 +1,268 @@
+"""Experiments run elsewhere: `ask` for points, `tell` their values."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.callback import with_callbacks
+from sklearn.utils.validation import check_array, validate_data
+
+from sklearn_proxyopt._box import bounds_of_rows
+from sklearn_proxyopt._questions import OpenQuestions
+from sklearn_proxyopt._rows import is_among
+from sklearn_proxyopt._saved_state import read_state, write_state
+from sklearn_proxyopt._stages import Stages
+from sklearn_proxyopt._validation import check_bounds, check_integer
+from sklearn_proxyopt.evaluation import Journal
+
+__all__ = ["AskTellMixin"]
+
+# Seconds that results told wait for another who tells the same journal.
+_PATIENCE = 60.0
+
+
+class AskTellMixin:
+    """The methods `ask` and `tell` of an optimizer.
+
+    The class owes `check_parameters`, `_draw_seeds`, `_design_sampler`, `_learn`, which sets the
+    fitted attributes once it has succeeded, and `_answer_by_proxy`.
+    """
+
+    bounds: Any
+    on_error: str
+    journal: Any
+    bounds_: NDArray[np.float64]
+    X_: NDArray[np.float64]
+    y_: NDArray[np.float64]
+    X_failed_: NDArray[np.float64]
+    X_pending_: NDArray[np.float64]
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    _candidates: NDArray[np.float64]
+    _draw_seeds: Any
+    _design_sampler: Any
+    _learn: Any
+    _answer_by_proxy: Any
+    check_parameters: Any
+
+    def ask(self, n_points: int = 1) -> NDArray[np.float64]:
+        """Propose experiments.
+
+        Before any are known, the points of the sampler's design are handed out in order. Then up
+        to half of the points, the first one always, are the proxy's lowest minima; the others
+        are those of a design that lie farthest from all that is known or pending.
+
+        Parameters
+        ----------
+        n_points : int, default=1
+            How many.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_features)
+            Points inside the box, none of them known or asked for before.
+        """
+        n_points = check_integer(n_points, "n_points")
+        self.check_parameters()
+        self._recall()
+        if not hasattr(self, "bounds_"):
+            if self.bounds is None:
+                raise ValueError("bounds must be given before rows tell the box; got None.")
+            self.bounds_ = check_bounds(self.bounds)
+        questions = self._open_questions()
+        none = np.empty((0, len(self.bounds_)))
+        known = np.vstack([getattr(self, name, none) for name in ("X_", "X_failed_")])
+        minima = self._candidates if hasattr(self, "proxy_") else None
+        risk = getattr(self, "failure_risk_", None)
+        points = questions.ask(n_points, known, minima, self.bounds_, risk)
+        self.X_pending_ = questions.pending
+        return points
+
+    def tell(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Add evaluated rows, learn anew and find the proxy's minimum again.
+
+        Where it raises, the optimizer stays as it was, and the same rows can be told again. A row
+        told twice with the same value is one experiment.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, asked for or not. Where neither the parameter `bounds` nor `minimize` was given
+            a box, it grows to hold them.
+        y : array-like of shape (n_samples,)
+            Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
+            failed: it is kept in `X_failed_`, and not asked for again.
+
+        Returns
+        -------
+        self
+            The optimizer, fitted on all rows told so far if these are at least two.
+        """
+        self.check_parameters()
+        self._recall()
+        has_rows = hasattr(self, "X_")
+        if not has_rows and (hasattr(self, "bounds_") or self.bounds is not None):
+            box = self.bounds_ if hasattr(self, "bounds_") else self.bounds
+            check_bounds(box, check_array(X, dtype=np.float64).shape[1])
+        X, y = self._validate_told(X, y, reset=not has_rows)
+        if self.journal is not None:
+            box = self.bounds_ if getattr(self, "_keeps_box", False) else self.bounds
+            names = getattr(self, "feature_names_in_", None)
+            bounds = None if box is None else check_bounds(box)
+            writing = Journal(self.journal).writing(X.shape[1], bounds, names, patience=_PATIENCE)
+            with writing as writer:
+                writer.tell(X, y)
+        self._take_in(X, y)
+        return self
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write what was told and asked for into a file that can run no code.
+
+        The file holds rows, values, failures, pending points and the box as plain arrays. It holds
+        neither parameters, which are in the program, nor the proxy, which `load` learns again.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that is there is replaced.
+        """
+        known = ("X_", "X_failed_", "X_pending_", "bounds_")
+        present = [getattr(self, name) for name in known if hasattr(self, name)]
+        if not present:
+            raise ValueError("save must come after rows were told or asked for; got none.")
+        n_features = len(self.bounds_) if hasattr(self, "bounds_") else present[0].shape[1]
+        none = np.empty((0, n_features))
+        arrays = {name: getattr(self, f"{name}_", none) for name in ("X", "X_failed", "X_pending")}
+        arrays["y"] = getattr(self, "y_", np.empty(0))
+        if hasattr(self, "bounds_"):
+            arrays["bounds"] = self.bounds_
+        names = getattr(self, "feature_names_in_", None)
+        facts = {
+            "n_features": n_features,
+            "names": None if names is None else [str(name) for name in names],
+            "keeps_box": getattr(self, "_keeps_box", False),
+        }
+        write_state(path, arrays, facts)
+
+    def load(self, path: str | os.PathLike[str]) -> Self:
+        """Go on from a file that `save` wrote.
+
+        With the parameters of the optimizer that wrote it, the proxy is learned again as it was,
+        and the answer is that of the last `tell`.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        self
+            The optimizer, fitted if at least two rows were told.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or of another kind.
+        """
+        self.check_parameters()
+        arrays, facts = read_state(path)
+        if self.bounds is not None:
+            check_bounds(self.bounds, facts["n_features"])
+        self._begin_anew(keeps_box=bool(facts["keeps_box"]))
+        for name in ("X_", "y_", "X_failed_", "bounds_", "feature_names_in_", "proxy_"):
+            self.__dict__.pop(name, None)
+        if facts["names"] is not None:
+            self.feature_names_in_ = np.array(facts["names"], dtype=object)
+        self.n_features_in_ = facts["n_features"]
+        if "bounds" in arrays:
+            self.bounds_ = check_bounds(arrays["bounds"])
+        failed = arrays["X_failed"]
+        if len(arrays["X"]) + len(failed):
+            values = np.concatenate([arrays["y"], np.full(len(failed), np.nan)])
+            self._take_in(np.vstack([arrays["X"], failed]), values)
+        if len(arrays["X_pending"]):
+            self._open_questions().pending = arrays["X_pending"]
+            self.X_pending_ = arrays["X_pending"]
+        return self
+
+    def _open_questions(self) -> OpenQuestions:
+        if not hasattr(self, "_questions"):
+            sampler = self._design_sampler(self._draw_seeds()["sampler"])
+            self._questions = OpenQuestions(sampler, len(self.bounds_))
+        return self._questions
+
+    def _validate_told(
+        self, X: ArrayLike, y: ArrayLike, reset: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return rows and values, in which NaN stands for a failure."""
+        values = y
+        if self.on_error != "raise":
+            values = np.array(y, dtype=np.float64)
+            failed = ~np.isfinite(values)
+            values = np.where(failed, 0.0, values)
+        X, values = validate_data(
+            self, X, values, dtype=np.float64, y_numeric=True, reset=reset, order="C"
+        )
+        values = np.array(values, dtype=np.float64)
+        if self.on_error != "raise":
+            values[failed] = np.nan
+        return X, values
+
+    @with_callbacks
+    def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Learn from rows told, in addition to those known; if that raises, nothing changes."""
+        none = X[:0], np.empty(0)
+        known, known_values = (self.X_, self.y_) if hasattr(self, "X_") else none
+        known_failed = getattr(self, "X_failed_", X[:0])
+        fails = np.isnan(y)
+        failed = np.vstack([known_failed, X[fails][~is_among(X[fails], known_failed)]])
+        pairs = np.column_stack([X, y])[~fails]
+        new = pairs[~is_among(pairs, np.column_stack([known, known_values]))]
+        rows = np.vstack([known, new[:, :-1]])
+        values = np.concatenate([known_values, new[:, -1]])
+        if len(rows) < 2:
+            self.X_, self.y_, self.X_failed_ = rows, values, failed
+        else:
+            box, stages = self._box_told(rows), Stages(self, 2)
+            search = self._learn(rows, values, failed, box, self._draw_seeds(), stages)
+            self._answer_by_proxy(search)
+            stages.end(f"Learned {len(rows)} rows.")
+        if hasattr(self, "_questions"):
+            self._questions.answer(X, self.bounds_)
+            self.X_pending_ = self._questions.pending
+
+    def _recall(self) -> None:
+        """Take in what the journal knows, if nothing is known here."""
+        if self.journal is None or hasattr(self, "X_"):
+            return
+        journal = Journal(self.journal)
+        if not journal.path.exists():
+            return
+        X, y = journal.rows()
+        failed = journal.failed_rows()
+        if len(X) + len(failed):
+            self.n_features_in_ = X.shape[1]
+            names = journal.names()
+            if names is not None:
+                self.feature_names_in_ = np.array(names, dtype=object)
+            self._take_in(np.vstack([X, failed]), np.concatenate([y, np.full(len(failed), np.nan)]))
+
+    def _begin_anew(self, keeps_box: bool) -> None:
+        """Forget what `ask` handed out before; note whether `tell` must keep the box to come."""
+        for name in ("_questions", "X_pending_"):
+            self.__dict__.pop(name, None)
+        self._keeps_box = keeps_box
+
+    def _box_told(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the box of rows told: the user's, or one that grows with the rows."""
+        if getattr(self, "_keeps_box", False):
+            return self.bounds_
+        if self.bounds is not None:
+            return check_bounds(self.bounds, X.shape[1])
+        if not hasattr(self, "bounds_"):
+            return bounds_of_rows(X)
+        return bounds_of_rows(np.vstack([X, self.bounds_.T]))

@@ -1,0 +1,174 @@
+"""Where evaluations are likely to fail, learned from those that did."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.svm import SVC
+
+from sklearn_proxyopt._box import to_unit_cube
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["CautiousFunction", "FailureRisk", "learn_failure_risk"]
+
+# Between these probabilities of failure the promise of the proxy gives way to the worst value.
+_CARE_BEGINS, _CARE_ENDS = 0.25, 0.75
+# With fewer failures than this there is nothing to learn.
+_FEWEST = 3
+_N_FOLDS = 5
+
+
+class FailureRisk:
+    """The probability that an evaluation fails, smooth over the box.
+
+    A support vector machine divides the rows that failed from those that did not. How far a row
+    lies beyond its border becomes a probability by a logistic curve, which is fitted to rows that
+    the machine has not seen: where failures strike at random it is flat, and nothing is avoided.
+
+    Parameters
+    ----------
+    machine : SVC
+        Fitted on rows of the unit cube.
+    curve : LogisticRegression
+        Fitted on what the machine said of rows held out.
+    bounds : ndarray of shape (n_features, 2)
+        The box.
+    """
+
+    def __init__(
+        self, machine: SVC, curve: LogisticRegression, bounds: NDArray[np.float64]
+    ) -> None:
+        self._machine = machine
+        self._bounds = bounds
+        # Never downhill into failures, whatever few rows say.
+        self._slope = max(float(curve.coef_[0, 0]), 0.0)
+        self._offset = float(curve.intercept_[0])
+
+    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of failure of each row."""
+        border = self._machine.decision_function(to_unit_cube(X, self._bounds))
+        return 1.0 / (1.0 + np.exp(-(self._slope * border + self._offset)))
+
+    def caution(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return 0 where a row may be trusted to succeed, 1 where it is best avoided."""
+        return np.clip((self(X) - _CARE_BEGINS) / (_CARE_ENDS - _CARE_BEGINS), 0.0, 1.0)
+
+    def value_and_grad(
+        self, X: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the caution of each row and its gradient."""
+        import torch
+
+        rows = torch.tensor(X, dtype=torch.float64, requires_grad=True)
+        caution = self.torch_module()(rows)
+        (gradient,) = torch.autograd.grad(caution.sum(), rows)
+        return caution.detach().numpy(), gradient.numpy()
+
+    def torch_module(self) -> torch.nn.Module:
+        """Return the caution as a differentiable module, (n, n_features) to (n,)."""
+        import torch
+
+        machine, slope, offset = self._machine, self._slope, self._offset
+        bounds = self._bounds
+
+        class Caution(torch.nn.Module):
+            lower: torch.Tensor
+            width: torch.Tensor
+            centers: torch.Tensor
+            weights: torch.Tensor
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.register_buffer("lower", torch.tensor(bounds[:, 0]))
+                self.register_buffer("width", torch.tensor(np.ptp(bounds, axis=1)))
+                self.register_buffer("centers", torch.tensor(machine.support_vectors_))
+                self.register_buffer("weights", torch.tensor(machine.dual_coef_[0]))
+
+            def forward(self, X: torch.Tensor) -> torch.Tensor:
+                units = (X - self.lower) / self.width
+                squared = (units[:, None, :] - self.centers).square().sum(dim=2)
+                border = torch.exp(-machine.gamma * squared) @ self.weights + machine.intercept_[0]
+                probability = torch.sigmoid(slope * border + offset)
+                care = (probability - _CARE_BEGINS) / (_CARE_ENDS - _CARE_BEGINS)
+                return care.clip(0.0, 1.0)
+
+        return Caution()
+
+
+def learn_failure_risk(
+    X: NDArray[np.float64], failed: NDArray[np.float64], bounds: NDArray[np.float64], seed: int
+) -> FailureRisk | None:
+    """Learn where evaluations fail from rows that did not and rows that did; None if too few."""
+    n_folds = min(_N_FOLDS, len(X), len(failed))
+    if len(failed) < _FEWEST or n_folds < 2:
+        return None
+    units = to_unit_cube(np.vstack([X, failed]), bounds)
+    has_failed = np.repeat([0, 1], [len(X), len(failed)])
+    machine = SVC(C=10.0, gamma=1.0 / float(units.shape[1] * units.var()))
+    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    border = cross_val_predict(
+        machine, units, has_failed, cv=folds, method="decision_function", n_jobs=1
+    )
+    curve = LogisticRegression().fit(border[:, None], has_failed)
+    return FailureRisk(machine.fit(units, has_failed), curve, bounds)
+
+
+class CautiousFunction:
+    """A proxy's function that gives way to the worst known value where evaluations fail.
+
+    Parameters
+    ----------
+    function : ProxyFunction
+        The proxy.
+    risk : FailureRisk
+        Where evaluations fail.
+    worst : float
+        The worst value known.
+    """
+
+    def __init__(self, function: Any, risk: FailureRisk, worst: float) -> None:
+        self._function = function
+        self._risk = risk
+        self._worst = worst
+        for name in ("value_and_grad", "torch_module"):
+            if hasattr(function, name):
+                setattr(self, name, getattr(self, f"_{name}"))
+
+    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values of shape (n,)."""
+        value = self._function(X)
+        return value + self._risk.caution(X) * (self._worst - value)
+
+    def _value_and_grad(
+        self, X: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        value, gradient = self._function.value_and_grad(X)
+        caution, slope = self._risk.value_and_grad(X)
+        value, caution = value[:, None], caution[:, None]
+        mixed = value + caution * (self._worst - value)
+        return mixed[:, 0], (1.0 - caution) * gradient + slope * (self._worst - value)
+
+    def _torch_module(self) -> torch.nn.Module:
+        import torch
+
+        proxy, worst = self._function.torch_module(), self._worst
+        first = next(proxy.buffers())
+        caution = self._risk.torch_module().to(first.device, first.dtype)
+
+        class Cautious(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.proxy = proxy
+                self.caution = caution
+
+            def forward(self, X: torch.Tensor) -> torch.Tensor:
+                value = self.proxy(X)[:, :1]
+                return value + self.caution(X)[:, None] * (worst - value)
+
+        return Cautious()

@@ -1,0 +1,120 @@
+"""A proxy that has learned rows, and its minimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
+from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt.proxies._function import ProxyFunction
+
+__all__ = ["LearnedProxy", "best_rows", "function_of"]
+
+# Best rows handed to the search as starting points.
+_N_STARTING_ROWS = 10
+
+
+@dataclass
+class LearnedProxy:
+    """A proxy and an optimizer, seeded, that learn rows and search what was learned.
+
+    Parameters
+    ----------
+    proxy : regressor
+        Not fitted; a clone is.
+    optimizer : optimizer
+        Searches it; a clone does.
+    seeds : dict
+        A seed for "proxy" and one for "optimizer", used where they have none of their own.
+    """
+
+    proxy: Any
+    optimizer: Any
+    seeds: dict[str, int]
+
+    def __post_init__(self) -> None:
+        self.proxy = seeded(self.proxy, self.seeds["proxy"])
+        self.optimizer = seeded(self.optimizer, self.seeds["optimizer"])
+
+    def fit(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        names: NDArray[np.object_] | None,
+        **fit_params: Any,
+    ) -> None:
+        """Let the proxy learn; rows with names reach it as a DataFrame."""
+        self.proxy.fit(X if names is None else _frame(X, names), y, **fit_params)
+
+    def search(
+        self,
+        bounds: NDArray[np.float64],
+        starts: NDArray[np.float64],
+        risk: FailureRisk | None = None,
+        worst: float = np.inf,
+    ) -> OptimizeResult:
+        """Find the proxy's minimum, away from where evaluations fail if that is known."""
+        promise: Any = function_of(self.proxy)
+        function = promise if risk is None else CautiousFunction(promise, risk, worst)
+        # An optimizer without a seed of its own is seeded by the argument of its search.
+        has_seed = "random_state" in self.optimizer.get_params(deep=False)
+        seed = {} if has_seed else {"random_state": self.seeds["optimizer"]}
+        search = self.optimizer.minimize(function, bounds, x0=starts, **seed)
+        if not np.isfinite(search.fun):
+            raise ValueError(
+                f"proxy must predict finite values inside the box; got none from "
+                f"{type(self.proxy).__name__}."
+            )
+        if risk is not None:
+            search.fun = float(promise(search.x[None])[0])
+        return search
+
+
+def best_rows(
+    X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the rows inside the box that have the lowest values, the best first, and its value."""
+    inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
+    if not inside.size:
+        raise ValueError("bounds must hold at least one of the rows; got none inside.")
+    order = inside[np.argsort(y[inside], kind="stable")][:_N_STARTING_ROWS]
+    return X[order], float(y[order[0]])
+
+
+def function_of(proxy: Any) -> ProxyFunction:
+    """Return a fitted proxy as a function of plain rows, also one that was fitted with names."""
+    names = getattr(proxy, "feature_names_in_", None)
+    return ProxyFunction(proxy if names is None else _NamedProxy(proxy, names))
+
+
+class _NamedProxy:
+    """A proxy fitted with names, which are given back to the rows that it is asked about."""
+
+    def __init__(self, proxy: Any, names: NDArray[np.object_]) -> None:
+        self._proxy = proxy
+        self._names = names
+        if hasattr(proxy, "torch_module"):
+            self.torch_module = proxy.torch_module
+        if hasattr(proxy, "value_and_grad"):
+            self.value_and_grad = self._value_and_grad
+
+    def predict(self, X: NDArray[np.float64]) -> Any:
+        """Predict the values of rows."""
+        return self._proxy.predict(_frame(X, self._names))
+
+    def _value_and_grad(self, X: NDArray[np.float64]) -> Any:
+        return self._proxy.value_and_grad(_frame(X, self._names))
+
+
+def _frame(X: NDArray[np.float64], names: NDArray[np.object_]) -> Any:
+    """Return rows under their names; plain rows where pandas is not installed."""
+    try:
+        import pandas as pd
+    except ImportError:
+        return X
+    return pd.DataFrame(X, columns=names)

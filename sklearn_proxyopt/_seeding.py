@@ -1,0 +1,25 @@
+"""Seeds for the parts of an estimator that have none of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+__all__ = ["seeded"]
+
+
+def seeded(estimator: Any, seed: int) -> Any:
+    """Return a clone in which every random_state that was None has a seed."""
+    estimator = clone(estimator)
+    rng = np.random.default_rng(seed)
+    params = estimator.get_params(deep=True)
+    names = sorted(
+        name for name in params if name == "random_state" or name.endswith("__random_state")
+    )
+    seeds = {name: int(rng.integers(2**31 - 1)) for name in names}
+    missing = {name: seeds[name] for name in names if params[name] is None}
+    if missing:
+        estimator.set_params(**missing)
+    return estimator

@@ -1,0 +1,66 @@
+"""The stages of a run, as scikit-learn's callbacks and readers of the output are told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sklearn_proxyopt.evaluation import Evaluator
+
+__all__ = ["Stages"]
+
+
+class Stages:
+    """Tells of the stages of a run as they begin and end, and of evaluations within them.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Holds the callbacks, and the parameter `verbose`.
+    n_stages : int
+        How many there will be.
+    """
+
+    def __init__(self, estimator: Any, n_stages: int) -> None:
+        self._estimator = estimator
+        self._context = estimator._init_callback_context(max_subtasks=n_stages)
+        self._context.call_on_fit_task_begin(estimator=estimator)
+
+    @contextmanager
+    def stage(self, name: str, text: str, n_steps: int | None = 0) -> Iterator[Any]:
+        """Run the block as a stage; yield its callback context."""
+        self.say(text)
+        context = self._context.subcontext(task_name=name, max_subtasks=n_steps)
+        context.call_on_fit_task_begin(estimator=self._estimator)
+        yield context
+        context.call_on_fit_task_end(estimator=self._estimator)
+
+    @contextmanager
+    def evaluations(
+        self, name: str, text: str, evaluator: Evaluator, n_rows: int | None
+    ) -> Iterator[None]:
+        """Run the block as a stage in which the evaluator's rows are steps."""
+        with self.stage(name, text, n_rows) as context:
+
+            def tell(value: float | None) -> None:
+                row = context.subcontext(task_name="evaluation")
+                row.call_on_fit_task_begin(estimator=self._estimator)
+                metadata = {"stage": name, "value": value, "n_calls": evaluator.n_calls}
+                row.call_on_fit_task_end(estimator=self._estimator, metadata=metadata)
+
+            evaluator.on_row = tell
+            try:
+                yield
+            finally:
+                evaluator.on_row = None
+
+    def end(self, text: str) -> None:
+        """End the run."""
+        self._context.call_on_fit_task_end(estimator=self._estimator)
+        self.say(text)
+
+    def say(self, text: str) -> None:
+        """Print a line if the estimator is verbose."""
+        if self._estimator.verbose:
+            print(f"[{type(self._estimator).__name__}] {text}")

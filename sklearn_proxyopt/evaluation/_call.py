@@ -1,0 +1,112 @@
+"""One call of the true function, and what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt.exceptions import EvaluationError
+
+__all__ = ["Outcome", "call_many", "call_one", "raised", "returned"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the evaluation of a row.
+
+    Parameters
+    ----------
+    value : float
+        The value, NaN if the evaluation failed.
+    duration : float
+        Seconds it took, retries included; that of a batch is shared among its rows.
+    error : str, default=""
+        What went wrong, as the end of a sentence that begins with "objective".
+    cause : Exception, default=None
+        The error that was raised, where one was.
+    """
+
+    value: float
+    duration: float
+    error: str = ""
+    cause: Exception | None = None
+
+    @classmethod
+    def of(cls, value: float, duration: float) -> Outcome:
+        """Return the outcome of a call that returned a number."""
+        if np.isfinite(value):
+            return cls(value, duration)
+        return cls(np.nan, duration, f"returned {value}")
+
+    def after(self, earlier: Outcome) -> Outcome:
+        """Return this outcome of a retry with the time of what was tried before added to it."""
+        return replace(self, duration=self.duration + earlier.duration)
+
+
+def call_one(objective: Callable[..., Any], x: NDArray[np.float64], index: int) -> Outcome:
+    """Call a function of one row; an error that it raises is an outcome."""
+    start = time.perf_counter()
+    try:
+        output = objective(x.copy())
+    except Exception as error:
+        return raised(error, time.perf_counter() - start)
+    return returned(output, time.perf_counter() - start, x, index)
+
+
+def raised(error: Exception, duration: float) -> Outcome:
+    """Return the outcome of a call that raised."""
+    return Outcome(np.nan, duration, f"raised {type(error).__name__}: {error}", error)
+
+
+def returned(output: Any, duration: float, x: NDArray[np.float64], index: int) -> Outcome:
+    """Return the outcome of a call for one row that returned, or say why it is no number."""
+    value = _as_numbers(output)
+    if value.size != 1:
+        raise EvaluationError(
+            f"objective must return a number for one row; got {output!r} for row {index}.",
+            row=index,
+            x=x,
+        )
+    return Outcome.of(float(value.reshape(-1)[0]), duration)
+
+
+def call_many(objective: Callable[..., Any], X: NDArray[np.float64]) -> list[Outcome]:
+    """Call a function of many rows; an error that it raises concerns them all and is raised."""
+    start = time.perf_counter()
+    try:
+        output = objective(X.copy())
+    except Exception as error:
+        raise EvaluationError(
+            f"objective raised {type(error).__name__} on a batch of {len(X)} rows: {error}. To "
+            "know which row, and to keep those before it, pass vectorized=False with a function "
+            "of one row.",
+        ) from error
+    values = _as_numbers(output)
+    if values.shape != (len(X),):
+        raise EvaluationError(
+            f"objective must return shape ({len(X)},), a value for each of {len(X)} rows; got "
+            f"shape {values.shape}. If it takes one row at a time, pass vectorized=False."
+        )
+    duration = (time.perf_counter() - start) / len(X)
+    return [Outcome.of(float(value), duration) for value in values]
+
+
+def _as_numbers(output: Any) -> NDArray[np.float64]:
+    """Return what the objective returned as an array, or say why it is none of real numbers."""
+    try:
+        numbers = np.asarray(output)
+        if np.iscomplexobj(numbers):
+            raise EvaluationError(f"objective must return real numbers; got {numbers.dtype}.")
+        return numbers.astype(np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, EvaluationError):
+            raise
+        # A torch tensor that requires a gradient, or lies on a GPU, is no array either.
+        raise EvaluationError(
+            f"objective must return numbers; got {type(output).__name__}: {error}"
+        ) from error

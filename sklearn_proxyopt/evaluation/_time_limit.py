@@ -1,0 +1,177 @@
+"""A time limit for one evaluation: a child process that can be killed."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import wrap_non_picklable_objects
+from numpy.typing import NDArray
+
+from sklearn_proxyopt.evaluation._call import Outcome, raised, returned
+from sklearn_proxyopt.exceptions import EvaluationError
+
+__all__ = ["call_within"]
+
+_CHILD = Path(__file__).with_name("_child.py")
+
+
+def call_within(
+    limit: float, objective: Callable[..., Any], x: NDArray[np.float64], index: int
+) -> Outcome:
+    """Call a function of one row in a child process, and kill that at the time limit."""
+    child = _take_child(pickle.dumps(wrap_non_picklable_objects(objective, keep_wrapper=False)))
+    try:
+        return child.call(limit, x, index)
+    finally:
+        if child.is_alive:
+            with _lock:
+                _idle.append(child)
+        else:
+            child.close()
+
+
+class _Child:
+    """A process that holds the function and evaluates one row after another.
+
+    Parameters
+    ----------
+    function : bytes
+        The function, pickled.
+    """
+
+    def __init__(self, function: bytes) -> None:
+        self.function = function
+        self.is_alive = True
+        self._process = subprocess.Popen(
+            [sys.executable, str(_CHILD)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._send((sys.path, function))
+        # The function's imports are not its evaluation.
+        kind, content, _ = self._receive()
+        if kind != "ready":
+            self.close()
+            raise EvaluationError(
+                "objective must be a function that another process can load, for a time limit; got "
+                f"{content!r} there."
+            )
+
+    def call(self, limit: float, x: NDArray[np.float64], index: int) -> Outcome:
+        """Return what came of a row."""
+        watch = _Watch(limit, self.end)
+        try:
+            self._send(x)
+            kind, content, duration = self._receive()
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            watch.stop()
+        if watch.has_ended:
+            return Outcome(np.nan, limit, f"took longer than time_limit={limit} seconds")
+        if kind == "lost":
+            self.end()
+            return Outcome(np.nan, watch.elapsed, f"took its process down, {content}")
+        if kind == "raised":
+            return raised(content, duration)
+        return returned(content, duration, x, index)
+
+    def end(self) -> None:
+        """Kill the process, and with it those that it has started."""
+        self.is_alive = False
+        if self._process.poll() is None:
+            if hasattr(os, "killpg"):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            else:
+                self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End the process and close the pipes to it."""
+        self.end()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+
+    def _send(self, message: Any) -> None:
+        stream = self._process.stdin
+        assert stream is not None
+        # A process that has died is noticed by its silence.
+        with suppress(OSError):
+            pickle.dump(message, stream)
+            stream.flush()
+
+    def _receive(self) -> tuple[str, Any, float]:
+        """Return the next answer: its kind, content and duration."""
+        try:
+            return pickle.load(self._process.stdout)  # type: ignore[arg-type]
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return "lost", f"exit status {self._process.wait()}", 0.0
+
+
+class _Watch:
+    """Calls a function once if it is not stopped within a time."""
+
+    def __init__(self, limit: float, end: Callable[[], None]) -> None:
+        self._end = end
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self._start = time.perf_counter()
+        self.has_ended = False
+        self._timer = threading.Timer(limit, self._ring)
+        self._timer.daemon = True
+        self._timer.start()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._start
+
+    def stop(self) -> None:
+        """Call nothing from now on."""
+        with self._lock:
+            self._is_stopped = True
+        self._timer.cancel()
+
+    def _ring(self) -> None:
+        with self._lock:
+            if not self._is_stopped:
+                self.has_ended = True
+                self._end()
+
+
+_idle: list[_Child] = []
+_lock = threading.Lock()
+
+
+def _take_child(function: bytes) -> _Child:
+    """Return an idle child that holds the function, or a new one; end those of other functions."""
+    with _lock:
+        others = [child for child in _idle if child.function != function]
+        same = [child for child in _idle if child.function == function and child.is_alive]
+        taken = same.pop() if same else None
+        _idle[:] = same
+    for child in others:
+        child.close()
+    return _Child(function) if taken is None else taken
+
+
+@atexit.register
+def _end_children() -> None:
+    for child in _idle:
+        child.close()
