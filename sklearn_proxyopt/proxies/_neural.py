@@ -88,6 +88,10 @@ default="auto"
         than 50 rows, or at 0, none are held out and the last weights are kept.
     patience : int or None, default=50
         Stop after this many epochs without a lower held-out loss. None trains to the end.
+    n_lbfgs_iterations : int, default=0
+        Most iterations of a last stage of limited-memory BFGS on all training rows at once, which
+        may sharpen a proxy of a few hundred to a few thousand rows. The weights kept are again
+        those of the lowest held-out loss.
     device : str or torch.device, default="auto"
         Where the network is trained and searched: "cpu", "cuda", "cuda:1", "mps". "auto" takes
         CUDA where there is one, else the CPU (or "mps" for float32).
@@ -175,6 +179,7 @@ default="auto"
         schedule: str = "one-cycle",
         validation_fraction: float = 0.1,
         patience: int | None = 50,
+        n_lbfgs_iterations: int = 0,
         device: Any = "auto",
         dtype: str = "float64",
         warm_start: bool = False,
@@ -198,6 +203,7 @@ default="auto"
         self.schedule = schedule
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.n_lbfgs_iterations = n_lbfgs_iterations
         self.device = device
         self.dtype = dtype
         self.warm_start = warm_start
@@ -466,6 +472,12 @@ default="auto"
         check_real(self.validation_fraction, "validation_fraction", minimum=0.0, maximum=0.9)
         if self.patience is not None:
             check_integer(self.patience, "patience")
+        check_integer(self.n_lbfgs_iterations, "n_lbfgs_iterations", minimum=0)
+        if self.n_lbfgs_iterations and self.module is not None:
+            raise ValueError(
+                "n_lbfgs_iterations must be 0 with a module of your own; got "
+                f"{self.n_lbfgs_iterations!r}."
+            )
         resolve_device(self.device, resolve_dtype(self.dtype))
 
     def _split(
@@ -514,6 +526,7 @@ default="auto"
         from skorch.callbacks import PrintLog
 
         from sklearn_proxyopt.proxies._net import KeepBestWeights, OnEpochEnd, RateSchedule
+        from sklearn_proxyopt.proxies._polish import polish
 
         context = self._init_callback_context(max_subtasks=n_epochs)
         context.call_on_fit_task_begin(estimator=self)
@@ -536,6 +549,9 @@ default="auto"
         callbacks.append(OnEpochEnd(tell))
         n_epochs_before = len(self.net_.history) if self.net_.initialized_ else 0
         self.net_.train(training, held_out, self.learning_rate, n_epochs, batch_size, callbacks)
+        if self.n_lbfgs_iterations:
+            with threads_for(len(training)):
+                polish(self.net_.module_, training, held_out, self.n_lbfgs_iterations)
         self.history_ = list(self.net_.history)
         self.n_iter_ = len(self.history_) - n_epochs_before
         if not all(np.isfinite(row["train_loss"]) for row in self.history_):

@@ -180,6 +180,38 @@ def test_each_member_keeps_its_own_best_weights():
     torch.testing.assert_close(watch.at_the_end, losses.min(dim=0).values)
 
 
+@pytest.mark.parametrize("bootstrap", [False, True])
+@pytest.mark.parametrize("batch_size", [32, 200])
+def test_a_last_stage_of_lbfgs_lowers_the_loss_of_every_member(monkeypatch, bootstrap, batch_size):
+    # With the larger batches each member is a group of its own.
+    monkeypatch.setattr("sklearn_proxyopt.proxies._net._ROWS_A_GROUP", 200)
+    X, y = wave(200)
+    make = partial(
+        quick, validation_fraction=0.0, bootstrap=bootstrap, batch_size=batch_size, features=None
+    )
+    before, after = (
+        np.square(make(n_lbfgs_iterations=n).fit(X, y).predict_members(X) - y).mean(axis=1)
+        for n in (0, 100)
+    )
+    assert (after < 0.3 * before).all()
+
+
+def test_a_last_stage_of_lbfgs_keeps_the_weights_of_the_lowest_held_out_loss():
+    X, y = wave(200)
+    noisy = y + np.random.default_rng(0).standard_normal(200)
+    watch = HeldOutLosses()
+    proxy = quick(max_epochs=5, n_lbfgs_iterations=100, callbacks=[watch], features=None)
+    proxy.fit(X, noisy)
+    (batch,) = proxy.net_.get_iterator(watch.held_out, training=False)
+    assert (proxy.net_.validation_step(batch)["loss"] <= watch.at_the_end + 1e-12).all()
+
+
+def test_lbfgs_is_not_for_a_module_of_the_user():
+    X, y = wave(60)
+    with pytest.raises(ValueError, match="n_lbfgs_iterations must be 0 with a module of your own"):
+        quick(module=Line, n_lbfgs_iterations=5).fit(X, y)
+
+
 def test_the_number_of_groups_depends_on_sizes_alone():
     assert n_groups_for(10, 8, "cpu") == n_groups_for(10, 64, "cpu") == 1
     assert n_groups_for(10, 10_000, "cpu") == 10
