@@ -33,6 +33,7 @@ FLOORS = {
     "refine": 5,
     "model_selection": 6,
     "_proxy_optimizer": 7,
+    "inverse": 7,
 }
 ROOMS_OF_FLOOR_0 = {room for room, floor in FLOORS.items() if floor == 0}
 

@@ -229,7 +229,8 @@ class _Batch:
         """Return values and gradients of the running problems."""
         torch = self._torch
         x = x.detach().requires_grad_()
-        value = self._fun(x, self.rows)
+        with torch.enable_grad():
+            value = self._fun(x, self.rows)
         if not isinstance(value, torch.Tensor) or value.shape != (len(x),):
             shape = tuple(getattr(value, "shape", ()))
             raise ValueError(
@@ -238,7 +239,7 @@ class _Batch:
             )
         if not value.requires_grad:
             return value.detach().to(x.dtype), torch.zeros_like(x)
-        (gradient,) = torch.autograd.grad(value.sum(), x)
+        (gradient,) = torch.autograd.grad(value, x, torch.ones_like(value))
         return value.detach().to(x.dtype), gradient
 
     def result(self) -> OptimizeResult:

@@ -120,6 +120,27 @@ class ForwardModel(ABC):
         rows = [np.asarray(part, dtype=np.float64).reshape(n_problems, -1) for part in parts]
         return np.hstack(rows), np.asarray(unknowns, dtype=np.float64)
 
+    def draw_pairs(
+        self, n_problems: int, random_state: Any = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Draw problems with solutions for a network to learn from, without knowing good ones.
+
+        Parameters
+        ----------
+        n_problems : int
+            Number of problems.
+        random_state : None, int, RandomState or Generator, default=None
+            Draws them.
+
+        Returns
+        -------
+        X : ndarray of shape (n_problems, n_observed + n_conditions)
+            As from `sample`, which also draws them unless a model can do so only from its answers.
+        unknowns : ndarray of shape (n_problems, n_unknowns)
+            The parameters that produced them.
+        """
+        return self.sample(n_problems, random_state)
+
     def _draw_unknowns(self, n_problems: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw unknowns uniformly from the box."""
         lower, upper = self.bounds.T

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_bounds, check_real
+from sklearn_proxyopt._validation import as_generator, check_bounds, check_real
 from sklearn_proxyopt.problems.physics._balls import roll
 from sklearn_proxyopt.problems.physics._base import ForwardModel
 
@@ -106,6 +106,30 @@ class BilliardShot(ForwardModel):
         head_on = np.where(reachable, head_on, np.nan)
         impact = self.friction * distance / ((1.0 + self.elasticity) / 2.0 * head_on)
         return (impact + self.friction * reach) * direction
+
+    def draw_pairs(
+        self, n_problems: int, random_state: Any = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Draw shots at random velocities and see where the other ball comes to rest.
+
+        Parameters
+        ----------
+        n_problems : int
+            Number of shots.
+        random_state : None, int, RandomState or Generator, default=None
+            Draws velocities from the box, and the y of the other ball.
+
+        Returns
+        -------
+        X : ndarray of shape (n_problems, 3)
+            Where the other ball came to rest, as if that had been the target, and its y before.
+        unknowns : ndarray of shape (n_problems, 2)
+            The velocities.
+        """
+        rng = as_generator(random_state)
+        unknowns = self._draw_unknowns(n_problems, rng)
+        y = rng.uniform(-self.offset, self.offset, (n_problems, 1))
+        return np.hstack([self._predict(unknowns, y), y]), unknowns
 
     def _simulate(self, unknowns: Tensor, conditions: Tensor) -> Tensor:
         n_problems = len(unknowns)
