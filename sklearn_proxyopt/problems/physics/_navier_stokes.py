@@ -83,7 +83,7 @@ class NavierStokes(ForwardModel):
         self.viscosity = check_real(viscosity, "viscosity", minimum=0.0)
         self.obstacles = obstacles
         self.noise = check_real(noise, "noise", minimum=0.0)
-        self.bounds = np.array([[20.0, 80.0], [-2.0, 2.0], [1.0, 4.0]])
+        self.bounds = np.array([[10.0, 90.0], [-5.0, 5.0], [2.0, 8.0]])
         self.start = self.bounds.mean(axis=1)
         self.observation_shape = self.condition_shape = (2, n_cells, n_cells // 2)
         self._spacing = _SIZE / n_cells
