@@ -5,7 +5,9 @@
 runs one of them on up to 32 problems in a few minutes on two cores; without `--quick` it takes up
 to 256 problems and five seeds. Each combination of method, number of problems and seed is kept in
 `--cache` and never computed twice, so that a run may be stopped and taken up again. At the end
-`docs/results/inverse/table2.csv` is written from all that the cache holds of the same mode.
+`docs/results/inverse/table2.csv` is written from all that the cache holds of the same mode, and
+with it the comparison to the paper and the picture that the documentation shows; `table` in place
+of an experiment writes these alone.
 """
 
 from __future__ import annotations
@@ -256,6 +258,78 @@ def summarize(cache: Path, mode: str, output: Path) -> None:
             )
 
 
+# Better and equal percentages of the paper's Table 2, all refined.
+PAPER = {
+    ("wave_packet", "reparameterized"): (86.0, 1.8),
+    ("wave_packet", "supervised"): (65.1, 14.4),
+    ("wave_packet", "neural_adjoint"): (40.2, 47.4),
+    ("billiards", "reparameterized"): (61.7, 9.0),
+    ("billiards", "supervised"): (27.0, 27.2),
+    ("billiards", "neural_adjoint"): (1.6, 98.4),
+    ("kuramoto_sivashinsky", "reparameterized"): (62.3, 0.0),
+    ("kuramoto_sivashinsky", "supervised"): (57.7, 0.0),
+    ("kuramoto_sivashinsky", "neural_adjoint"): (23.9, 62.2),
+    ("navier_stokes", "reparameterized"): (64.1, 0.0),
+    ("navier_stokes", "supervised"): (66.2, 0.1),
+    ("navier_stokes", "neural_adjoint"): (56.9, 0.1),
+}
+
+
+def compare_with_paper(table: Path) -> None:
+    """Write the refined shares over all numbers of problems beside those of the paper."""
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["n"] == "all"]
+    lines = [("experiment", "method", "better %", "equal %", "paper", "mean loss", "calls")]
+    for row in rows:
+        if row["refined"] == "true":
+            paper = PAPER.get((row["experiment"], row["method"]))
+            lines.append(
+                (
+                    row["experiment"].replace("_", " "),
+                    row["method"].replace("_", " "),
+                    row["better_percent"],
+                    row["equal_percent"],
+                    "" if paper is None else f"{paper[0]} + {paper[1]}",
+                    f"{float(row['mean_loss']):.3g}",
+                    f"{float(row['forward_calls']):.0f}",
+                )
+            )
+    with table.with_name(f"{table.stem}_and_paper.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+
+
+def draw(table: Path) -> None:
+    """Draw mean loss and share of better or equal problems against the number of problems."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with table.open(newline="") as file:
+        rows = [
+            row for row in csv.DictReader(file) if row["n"] != "all" and row["refined"] == "true"
+        ]
+    names = [name for name in MODELS if any(row["experiment"] == name for row in rows)]
+    figure, axes = plt.subplots(
+        2, len(names), figsize=(3.2 * len(names), 5.6), sharex=True, layout="constrained"
+    )
+    for column, name in zip(axes.reshape(2, -1).T, names, strict=True):
+        for method in METHODS:
+            mine = [row for row in rows if (row["experiment"], row["method"]) == (name, method)]
+            n = [int(row["n"]) for row in mine]
+            loss = [max(float(row["mean_loss"]), 1e-12) for row in mine]
+            share = [float(row["better_percent"]) + float(row["equal_percent"]) for row in mine]
+            column[0].plot(n, loss, "o-", markersize=3, label=method.replace("_", " "))
+            column[1].plot(n, share, "o-", markersize=3)
+        column[0].set(title=name.replace("_", " "), xscale="log", yscale="log")
+        column[1].set(xlabel="problems", ylim=(0, 104))
+    axes.reshape(2, -1)[0, 0].set_ylabel("mean loss, refined")
+    axes.reshape(2, -1)[1, 0].set_ylabel("better or equal, %")
+    handles, labels = axes.reshape(2, -1)[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.savefig(table.with_suffix(".png"), dpi=110)
+
+
 def main() -> None:
     """Run an experiment and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -276,6 +350,8 @@ def main() -> None:
         seeds = options.seeds or N_SEEDS[options.quick]
         run(options.experiment, options.methods, sizes, seeds, options)
     summarize(options.cache, mode, output)
+    compare_with_paper(output)
+    draw(output)
     print(f"written: {output}")
 
 
