@@ -47,7 +47,7 @@ MODELS: dict[str, ForwardModel] = {
     "wave_packet": WavePacket(width=50.0),
     "billiards": BilliardShot(),
     "kuramoto_sivashinsky": KuramotoSivashinsky(),
-    "navier_stokes": NavierStokes(n_cells=24),
+    "navier_stokes": NavierStokes(n_cells=24, n_steps=14, time_step=4.0),
 }
 NETWORKS = {
     "wave_packet": ConvNet((16, 32, 64, 64, 64)),
@@ -56,7 +56,7 @@ NETWORKS = {
     "navier_stokes": ConvNet((16, 32, 32, 64)),
 }
 # Steps of the joint training, and its rate, lowered from 0.01 until the loss falls steadily.
-STEPS = {"wave_packet": 500, "billiards": 1000, "kuramoto_sivashinsky": 300, "navier_stokes": 100}
+STEPS = {"wave_packet": 500, "billiards": 1000, "kuramoto_sivashinsky": 300, "navier_stokes": 200}
 RATES = {
     "wave_packet": 1e-4,
     "billiards": 3e-3,

@@ -103,8 +103,10 @@ class NavierStokes(ForwardModel):
 
         Returns
         -------
-        u, v : torch.Tensor
-            The flow afterwards, free of divergence.
+        u : torch.Tensor of shape (n, n_cells + 1, n_cells)
+            Horizontal velocity afterwards.
+        v : torch.Tensor of shape (n, n_cells, n_cells + 1)
+            Vertical velocity afterwards; both together are free of divergence.
         """
         u, v = self._projection(u, v)
         for _ in range(self.n_steps if n_steps is None else n_steps):
