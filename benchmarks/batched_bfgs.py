@@ -42,6 +42,7 @@ def compare(name: str, n_problems: int, tolerance: float) -> dict[str, object]:
         return loss.item(), gradient[0].numpy()
 
     alone(start[0], torch.tensor([0]))
+    batched_bfgs(problems.losses, start[:2], tolerance=tolerance, max_iterations=2)
     begin = time.perf_counter()
     batch = batched_bfgs(problems.losses, start, tolerance=tolerance)
     batch_seconds = time.perf_counter() - begin

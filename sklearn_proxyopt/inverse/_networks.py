@@ -75,8 +75,8 @@ class DenseNet(BaseEstimator):
         Returns
         -------
         torch.nn.Module
-            Called with observations (n, *observation_shape) and conditions (n, *condition_shape);
-            gives (n, n_outputs).
+            Called with observations and conditions in these shapes, after an axis of the
+            problems; gives (n, n_outputs).
         """
         check_option(self.activation, "activation", _ACTIVATIONS)
         check_integer(self.n_frequencies, "n_frequencies", minimum=0)
@@ -137,8 +137,8 @@ class ConvNet(BaseEstimator):
         Returns
         -------
         torch.nn.Module
-            Called with observations (n, *observation_shape) and conditions (n, *condition_shape);
-            gives (n, n_outputs).
+            Called with observations and conditions in these shapes, after an axis of the
+            problems; gives (n, n_outputs).
         """
         if len(observation_shape) > 3:
             raise ValueError(

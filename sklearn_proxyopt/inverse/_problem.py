@@ -31,8 +31,8 @@ class InverseProblem:
     forward : callable
         The simulator, called as ``forward(unknowns)`` or, where there are conditions, as
         ``forward(unknowns, conditions)`` on many problems at once: tensors of shape
-        (n, n_unknowns) and (n, n_conditions), of type float64. It returns a tensor of shape
-        (n, *observation_shape), differentiable by torch. A model of
+        (n, n_unknowns) and (n, n_conditions), of type float64. It returns a tensor of the n
+        predictions, in the shape of the observations and differentiable by torch. A model of
         `sklearn_proxyopt.problems.physics` also gives the defaults of all that follows.
     bounds : array-like of shape (n_unknowns, 2) or scipy.optimize.Bounds, default=None
         The box of the unknowns, in their units.
@@ -46,8 +46,8 @@ class InverseProblem:
     condition_shape : tuple of int, default=None
         Shape of the conditions of one problem. None stands for none.
     loss : callable, default=None
-        Maps predictions and observations, both (n, *observation_shape), to the losses (n,). None
-        takes half the sum of squared differences.
+        Maps predictions and observations, tensors of one shape, to the losses (n,). None takes
+        half the sum of squared differences.
     draw : callable, default=None
         Called as ``draw(n, rng)``; returns n rows of X and their true unknowns, to train on. None
         draws unknowns uniformly from the box, takes conditions from the rows to be solved, and
@@ -162,7 +162,7 @@ class InverseProblem:
 
         Returns
         -------
-        observed : torch.Tensor of shape (n, *observation_shape)
+        observed : torch.Tensor of shape (n, ...)
             What was measured.
         conditions : torch.Tensor of shape (n, n_conditions)
             What was known.
@@ -183,7 +183,7 @@ class InverseProblem:
 
         Returns
         -------
-        torch.Tensor of shape (n, *observation_shape)
+        torch.Tensor of shape (n, ...)
             Predictions.
         """
         arguments = (unknowns, conditions) if self.n_conditions else (unknowns,)
@@ -234,7 +234,7 @@ class InverseProblem:
 
         Parameters
         ----------
-        predicted, observed : torch.Tensor of shape (n, *observation_shape)
+        predicted, observed : torch.Tensor of shape (n, ...)
             What the simulator gives and what was measured.
 
         Returns

@@ -43,7 +43,7 @@ class ForwardModel(ABC):
 
     @abstractmethod
     def _simulate(self, unknowns: Tensor, conditions: Tensor) -> Tensor:
-        """Return predictions (n, *observation_shape); conditions are (n, *condition_shape)."""
+        """Return predictions; both they and the conditions come in their shapes."""
 
     @abstractmethod
     def _draw(self, n_problems: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
@@ -76,7 +76,7 @@ class ForwardModel(ABC):
 
         Returns
         -------
-        torch.Tensor of shape (n, *observation_shape)
+        torch.Tensor of shape (n, ...)
             What would be measured, differentiable with respect to both.
         """
         if unknowns.ndim != 2 or unknowns.shape[1] != self.n_unknowns:
