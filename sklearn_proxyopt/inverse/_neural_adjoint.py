@@ -47,7 +47,8 @@ class NeuralAdjointInverse(BaseInverse):
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
     dtype : {"float64", "float32"}, default="float64"
-        Precision of the network. The simulator always runs in float64.
+        Precision in which the network is trained; the search on it and the simulator run in
+        float64.
     random_state : None, int, RandomState or Generator, default=None
         Draws the synthetic simulations and the starting weights.
 
@@ -165,7 +166,7 @@ class NeuralAdjointInverse(BaseInverse):
             history.append(float(error.detach()))
             if tell():
                 break
-        self.surrogate_ = surrogate.requires_grad_(False)
+        self.surrogate_ = surrogate.in_double_precision().requires_grad_(False)
         self.history_, self.n_iter_ = np.array(history), len(history)
         return self._estimate(problems)
 
@@ -221,6 +222,11 @@ class _Surrogate(nn.Module):
         layers.append(nn.Linear(width, self.shape.numel()))
         self.layers = nn.Sequential(*layers).to(dtype)
         self.dtype = dtype
+
+    def in_double_precision(self) -> _Surrogate:
+        # A line search needs more digits than a training.
+        self.layers, self.dtype = self.layers.double(), torch.float64
+        return self
 
     def to_box(self, unknowns: Tensor) -> Tensor:
         return (unknowns - self.middle.to(unknowns)) / self.half_width.to(unknowns)

@@ -406,3 +406,11 @@ def test_own_draws_of_another_shape_are_refused():
 def test_the_best_of_no_solvers_is_refused():
     with pytest.raises(ValueError, match="solvers must be a non-empty sequence"):
         BestOfInverse([]).fit(draw()[0])
+
+
+def test_a_surrogate_trained_in_single_precision_is_searched_in_double():
+    X, _ = draw()
+    solver = clone(SOLVERS["neural adjoint"]).set_params(dtype="float32", refine=None).fit(X)
+    start = np.array(BOX).mean(axis=1)
+    assert (np.abs(solver.solutions_ - start).max(axis=1) > 1e-3).all()
+    assert {parameter.dtype for parameter in solver.surrogate_.parameters()} == {torch.float64}
