@@ -27,6 +27,7 @@ def public_rooms() -> Iterator[str]:
     for module in pkgutil.iter_modules(sklearn_proxyopt.__path__):
         if not module.name.startswith("_"):
             yield f"{sklearn_proxyopt.__name__}.{module.name}"
+    yield f"{sklearn_proxyopt.__name__}.problems.physics"
 
 
 def public_objects() -> Iterator[str]:

@@ -45,6 +45,7 @@ FLOORS = {
     "callbacks": 6,
     "_purchases": 5,
     "_proxy_optimizer": 7,
+    "inverse": 7,
 }
 ROOMS_OF_FLOOR_0 = {room for room, floor in FLOORS.items() if floor == 0}
 

@@ -1,6 +1,7 @@
 """Optimizers: search of a cheap, vectorised function."""
 
 from sklearn_proxyopt.optimizers._base import BaseOptimizer
+from sklearn_proxyopt.optimizers._batched_bfgs import batched_bfgs
 from sklearn_proxyopt.optimizers._differential_evolution import DifferentialEvolution
 from sklearn_proxyopt.optimizers._genetic_algorithm import GeneticAlgorithm
 from sklearn_proxyopt.optimizers._multi_start_bfgs import MultiStartBFGS
@@ -12,4 +13,5 @@ __all__ = [
     "GeneticAlgorithm",
     "MultiStartBFGS",
     "ParticleSwarm",
+    "batched_bfgs",
 ]

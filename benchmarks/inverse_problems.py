@@ -1,0 +1,359 @@
+"""The four experiments on inverse problems: networks against BFGS on each problem alone.
+
+    python benchmarks/inverse_problems.py wave_packet --quick
+
+runs one of them on up to 32 problems in a few minutes on two cores; without `--quick` it takes up
+to 256 problems and five seeds. Each combination of method, number of problems and seed is kept in
+`--cache` and never computed twice, so that a run may be stopped and taken up again. At the end
+`docs/results/inverse/table2.csv` is written from all that the cache holds of the same mode, and
+with it the comparison to the paper and the picture that the documentation shows; `table` in place
+of an experiment writes these alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import Progress
+
+from sklearn_proxyopt.inverse import (
+    BaseInverse,
+    BestOfInverse,
+    ConvNet,
+    DenseNet,
+    DirectInverse,
+    InverseProblem,
+    NeuralAdjointInverse,
+    ReparameterizedInverse,
+    SupervisedInverse,
+)
+from sklearn_proxyopt.problems.physics import (
+    BilliardShot,
+    ForwardModel,
+    KuramotoSivashinsky,
+    NavierStokes,
+    WavePacket,
+)
+
+MODELS: dict[str, ForwardModel] = {
+    "wave_packet": WavePacket(width=50.0),
+    "billiards": BilliardShot(),
+    "kuramoto_sivashinsky": KuramotoSivashinsky(),
+    "navier_stokes": NavierStokes(n_cells=24, n_steps=14, time_step=4.0),
+}
+NETWORKS = {
+    "wave_packet": ConvNet((16, 32, 64, 64, 64)),
+    "billiards": DenseNet((64, 64, 64), activation="sigmoid", n_frequencies=4),
+    "kuramoto_sivashinsky": ConvNet((16, 32, 32, 32, 32)),
+    "navier_stokes": ConvNet((16, 32, 32, 64)),
+}
+# Steps of the joint training, and its rate, lowered from 0.01 until the loss falls steadily.
+STEPS = {"wave_packet": 500, "billiards": 1000, "kuramoto_sivashinsky": 300, "navier_stokes": 200}
+RATES = {
+    "wave_packet": 1e-4,
+    "billiards": 3e-3,
+    "kuramoto_sivashinsky": 1e-3,
+    "navier_stokes": 1e-3,
+}
+# Starts and candidates of the search that learns nothing, within the simulations of the training.
+SCREEN = {
+    "wave_packet": (6, 128),
+    "billiards": (6, 64),
+    "kuramoto_sivashinsky": (5, 48),
+    "navier_stokes": (3, 24),
+}
+METHODS = (
+    "direct",
+    "reparameterized",
+    "supervised",
+    "neural_adjoint",
+    "screened_multi_start",
+    "best_of_direct_and_joint",
+)
+SIZES = {True: (2, 8, 32), False: (2, 4, 8, 16, 32, 64, 128, 256)}
+N_SEEDS = {True: 2, False: 5}
+# Losses that differ by less, in relation to the larger, count as equal.
+EQUAL = 1e-3
+COLUMNS = (
+    "experiment",
+    "method",
+    "refined",
+    "n",
+    "seeds",
+    "better_percent",
+    "equal_percent",
+    "mean_loss",
+    "forward_calls",
+    "seconds",
+)
+
+
+class Clock:
+    """A callback that notes when each step of a training ended."""
+
+    times: list[float] = []  # noqa: RUF012
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Begin."""
+        type(self).times = []
+
+    def on_fit_task_begin(self, estimator: Any, context: Any, **_: Any) -> None:
+        """Do nothing."""
+
+    def on_fit_task_end(self, estimator: Any, context: Any, **_: Any) -> bool:
+        """Note the time of a step."""
+        if context.task_name == "step":
+            type(self).times.append(time.perf_counter())
+        return False
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Do nothing."""
+
+
+def make_solver(experiment: str, method: str, quick: bool, seed: int) -> Any:
+    """Return the solver of a method with the settings of an experiment."""
+    problem = InverseProblem(MODELS[experiment])
+    steps, rate = STEPS[experiment] // (5 if quick else 1), RATES[experiment]
+    n_starts, n_candidates = SCREEN[experiment]
+    common = {"dtype": "float32", "random_state": seed, "device": "cpu"}
+    joint = {"network": NETWORKS[experiment], "learning_rate": rate, **common}
+    solvers: dict[str, Any] = {
+        "direct": DirectInverse(problem, device="cpu"),
+        "reparameterized": ReparameterizedInverse(
+            problem, keep="last", n_iterations=steps, **joint
+        ),
+        "supervised": SupervisedInverse(problem, n_iterations=steps, **joint),
+        "neural_adjoint": NeuralAdjointInverse(problem, n_iterations=steps, **common),
+        "screened_multi_start": DirectInverse(
+            problem,
+            n_starts=n_starts,
+            n_candidates=n_candidates // (2 if quick else 1),
+            random_state=seed,
+            device="cpu",
+        ),
+        # Fewer steps make up for the simulations of the direct search.
+        "best_of_direct_and_joint": BestOfInverse(
+            [
+                DirectInverse(problem, device="cpu"),
+                ReparameterizedInverse(problem, n_iterations=int(0.9 * steps), **joint),
+            ]
+        ),
+    }
+    return solvers[method]
+
+
+def run_cell(experiment: str, method: str, n: int, seed: int, quick: bool) -> dict[str, Any]:
+    """Solve n problems by a method; return losses and cost, before and after refinement."""
+    X, _ = MODELS[experiment].sample(n, random_state=1000 * seed + n)
+    solver = make_solver(experiment, method, quick, seed)
+    learns = isinstance(solver, BaseInverse) and not isinstance(solver, DirectInverse)
+    if learns:
+        solver.set_callbacks(Clock())
+    start = time.perf_counter()
+    solver.fit(X)
+    cell = {
+        "loss": solver.loss_.tolist(),
+        "forward_calls": int(solver.n_forward_calls_),
+        "seconds": time.perf_counter() - start,
+    }
+    if learns:
+        simulated_each_step = isinstance(solver, ReparameterizedInverse)
+        cell["estimate_loss"] = solver.estimate_loss_.tolist()
+        cell["estimate_calls"] = n * solver.n_iter_ if simulated_each_step else n
+        cell["estimate_seconds"] = Clock.times[solver.n_iter_ - 1] - start
+    return cell
+
+
+def run(experiment: str, methods: list[str], sizes: list[int], seeds: int, options: Any) -> None:
+    """Compute the cells that the cache lacks."""
+    cells = [(seed, n, method) for seed in range(seeds) for n in sizes for method in methods]
+    with Progress() as progress:
+        for seed, n, method in progress.track(cells, description=experiment):
+            mode = "quick" if options.quick else "full"
+            path = options.cache / mode / experiment / f"{method}-{n}-{seed}.json"
+            if path.exists():
+                continue
+            cell = run_cell(experiment, method, n, seed, options.quick)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = path.with_suffix(".part")
+            unfinished.write_text(json.dumps(cell))
+            unfinished.rename(path)
+
+
+def shares(loss: np.ndarray, direct: np.ndarray) -> tuple[float, float]:
+    """Return the percentages of problems with a lower and with an equal loss."""
+    loss, direct = (np.where(np.isfinite(part), part, np.inf) for part in (loss, direct))
+    with np.errstate(invalid="ignore"):
+        equal = (loss == direct) | (np.abs(loss - direct) <= EQUAL * np.maximum(loss, direct))
+    return 100 * float(np.mean((loss < direct) & ~equal)), 100 * float(np.mean(equal))
+
+
+def summarize(cache: Path, mode: str, output: Path) -> None:
+    """Write a row for each method and number of problems, and one over all numbers."""
+    groups: dict[tuple[str, str, bool, Any], list[dict[str, Any]]] = defaultdict(list)
+    for experiment in MODELS:
+        for path in sorted((cache / mode / experiment).glob("*.json")):
+            method, n, seed = path.stem.split("-")
+            direct_path = path.with_name(f"direct-{n}-{seed}.json")
+            if not direct_path.exists():
+                continue
+            cell, direct = json.loads(path.read_text()), json.loads(direct_path.read_text())
+            for refined in (False, True):
+                prefix = "" if refined else "estimate_"
+                if f"{prefix}loss" not in cell:
+                    continue
+                loss = np.array(cell[f"{prefix}loss"], dtype=float)
+                calls = cell["forward_calls" if refined else "estimate_calls"]
+                better, equal = shares(loss, np.array(direct["loss"], dtype=float))
+                entry = {
+                    "seed": seed,
+                    "better": better,
+                    "equal": equal,
+                    "loss": float(np.nanmean(loss)),
+                    "calls": calls / len(loss),
+                    "seconds": cell[f"{prefix}seconds"],
+                }
+                for size in (int(n), "all"):
+                    groups[experiment, method, refined, size].append(entry)
+    order = list(MODELS)
+    keys = sorted(
+        groups,
+        key=lambda k: (
+            order.index(k[0]),
+            METHODS.index(k[1]),
+            k[2],
+            1e9 if k[3] == "all" else k[3],
+        ),
+    )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with output.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for key in keys:
+            entries = groups[key]
+
+            def mean(name: str, entries: list[dict[str, Any]] = entries) -> float:
+                return float(np.mean([entry[name] for entry in entries]))
+
+            writer.writerow(
+                [
+                    *key[:2],
+                    str(key[2]).lower(),
+                    key[3],
+                    len({entry["seed"] for entry in entries}),
+                    f"{mean('better'):.1f}",
+                    f"{mean('equal'):.1f}",
+                    f"{mean('loss'):.6g}",
+                    f"{mean('calls'):.1f}",
+                    f"{mean('seconds'):.2f}",
+                ]
+            )
+
+
+# Better and equal percentages of the paper's Table 2, all refined.
+PAPER = {
+    ("wave_packet", "reparameterized"): (86.0, 1.8),
+    ("wave_packet", "supervised"): (65.1, 14.4),
+    ("wave_packet", "neural_adjoint"): (40.2, 47.4),
+    ("billiards", "reparameterized"): (61.7, 9.0),
+    ("billiards", "supervised"): (27.0, 27.2),
+    ("billiards", "neural_adjoint"): (1.6, 98.4),
+    ("kuramoto_sivashinsky", "reparameterized"): (62.3, 0.0),
+    ("kuramoto_sivashinsky", "supervised"): (57.7, 0.0),
+    ("kuramoto_sivashinsky", "neural_adjoint"): (23.9, 62.2),
+    ("navier_stokes", "reparameterized"): (64.1, 0.0),
+    ("navier_stokes", "supervised"): (66.2, 0.1),
+    ("navier_stokes", "neural_adjoint"): (56.9, 0.1),
+}
+
+
+def compare_with_paper(table: Path) -> None:
+    """Write the refined shares over all numbers of problems beside those of the paper."""
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["n"] == "all"]
+    lines = [("experiment", "method", "better %", "equal %", "paper", "mean loss", "calls")]
+    for row in rows:
+        if row["refined"] == "true":
+            paper = PAPER.get((row["experiment"], row["method"]))
+            lines.append(
+                (
+                    row["experiment"].replace("_", " "),
+                    row["method"].replace("_", " "),
+                    row["better_percent"],
+                    row["equal_percent"],
+                    "" if paper is None else f"{paper[0]} + {paper[1]}",
+                    f"{float(row['mean_loss']):.3g}",
+                    f"{float(row['forward_calls']):.0f}",
+                )
+            )
+    with table.with_name(f"{table.stem}_and_paper.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+
+
+def draw(table: Path) -> None:
+    """Draw mean loss and share of better or equal problems against the number of problems."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with table.open(newline="") as file:
+        rows = [
+            row for row in csv.DictReader(file) if row["n"] != "all" and row["refined"] == "true"
+        ]
+    names = [name for name in MODELS if any(row["experiment"] == name for row in rows)]
+    figure, axes = plt.subplots(
+        2, len(names), figsize=(3.2 * len(names), 5.6), sharex=True, layout="constrained"
+    )
+    for column, name in zip(axes.reshape(2, -1).T, names, strict=True):
+        for method in METHODS:
+            mine = [row for row in rows if (row["experiment"], row["method"]) == (name, method)]
+            n = [int(row["n"]) for row in mine]
+            loss = [max(float(row["mean_loss"]), 1e-12) for row in mine]
+            share = [float(row["better_percent"]) + float(row["equal_percent"]) for row in mine]
+            column[0].plot(n, loss, "o-", markersize=3, label=method.replace("_", " "))
+            column[1].plot(n, share, "o-", markersize=3)
+        column[0].set(title=name.replace("_", " "), xscale="log", yscale="log")
+        column[1].set(xlabel="problems", ylim=(0, 104))
+    axes.reshape(2, -1)[0, 0].set_ylabel("mean loss, refined")
+    axes.reshape(2, -1)[1, 0].set_ylabel("better or equal, %")
+    handles, labels = axes.reshape(2, -1)[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.savefig(table.with_suffix(".png"), dpi=110)
+
+
+def main() -> None:
+    """Run an experiment and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("experiment", choices=[*MODELS, "table"])
+    parser.add_argument("--quick", action="store_true", help="few problems, short trainings")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--sizes", nargs="+", type=int, help="numbers of problems")
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--cache", type=Path, default=Path(".cache/inverse_problems"))
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    mode = "quick" if options.quick else "full"
+    name = "table2_quick.csv" if options.quick else "table2.csv"
+    output = options.output or Path("docs/results/inverse") / name
+    if options.experiment != "table":
+        sizes = options.sizes or list(SIZES[options.quick])
+        seeds = options.seeds or N_SEEDS[options.quick]
+        run(options.experiment, options.methods, sizes, seeds, options)
+    summarize(options.cache, mode, output)
+    compare_with_paper(output)
+    draw(output)
+    print(f"written: {output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""What an inverse solver owes: an estimate of the unknowns behind each row."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from sklearn_proxyopt._validation import as_generator, check_option, check_real
+from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
+from sklearn_proxyopt.optimizers import batched_bfgs
+from sklearn_proxyopt.proxies._device import resolve_device
+
+__all__ = ["BaseInverse", "ProblemSet"]
+
+Tell = Callable[[], bool]
+
+
+class ProblemSet:
+    """The problems of one call, and the count of what their solution costs.
+
+    Parameters
+    ----------
+    problem : InverseProblem
+        What they have in common.
+    rows : Tensor of shape (n_problems, n_columns)
+        Rows of X.
+
+    Attributes
+    ----------
+    n_forward_calls : int
+        Simulations so far, of one problem each; one with its gradient counts once.
+    """
+
+    def __init__(self, problem: InverseProblem, rows: Tensor) -> None:
+        self.problem = problem
+        self.rows = rows
+        self.start = problem.start_for(rows)
+        self.n_forward_calls = 0
+
+    def losses(self, latent: Tensor, index: Tensor | None = None) -> Tensor:
+        """Return the losses at unbounded variables, of all problems or of those of an index."""
+        self.n_forward_calls += len(latent)
+        rows = self.rows if index is None else self.rows[index]
+        return self.problem.losses(self.problem.to_unknowns(latent), rows)
+
+    def draw_pairs(self, n_pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draw synthetic problems and their solutions, which costs a simulation each."""
+        self.n_forward_calls += n_pairs
+        return self.problem.draw_pairs(n_pairs, self.rows, rng)
+
+    def refine(self, latent: Tensor, tolerance: float, tell: Tell | None = None) -> Tensor:
+        """Descend from estimates by BFGS on the simulator, each problem by itself."""
+        callback = None if tell is None else lambda state: tell()
+        result = batched_bfgs(self.losses, latent, tolerance=tolerance, callback=callback)
+        return torch.as_tensor(result.x).to(latent)
+
+
+class BaseInverse(CallbackSupportMixin, BaseEstimator):
+    """Base of all inverse solvers.
+
+    A subclass has the parameters `problem`, `refine`, `tolerance`, `device` and `random_state`,
+    and owes `check_parameters`, `_learn`, which sees the problems of `fit` and returns their
+    estimates, and `_estimate`, which answers new ones. Both work in unbounded variables.
+    """
+
+    problem: InverseProblem | None
+    refine: str | None
+    tolerance: float
+    device: Any
+    random_state: Any
+    # Whether the solver differentiates the simulator even without refinement.
+    _needs_gradient = False
+
+    @abstractmethod
+    def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
+        """Return estimates (n, n_unknowns) for the problems of a fit."""
+
+    @abstractmethod
+    def _estimate(self, problems: ProblemSet) -> Tensor:
+        """Return estimates (n, n_unknowns) for other problems."""
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        if self.problem is not None and not isinstance(self.problem, InverseProblem):
+            raise ValueError(f"problem must be an InverseProblem or None; got {self.problem!r}.")
+        check_option(self.refine, "refine", ("bfgs", None))
+        check_real(self.tolerance, "tolerance", minimum=0.0)
+        resolve_device(self.device, torch.float64)
+        if self.problem is not None and not self.problem.differentiable:
+            name = type(self).__name__
+            if self._needs_gradient:
+                raise ValueError(
+                    f"problem must be differentiable for {name}; got differentiable=False. "
+                    "SupervisedInverse and NeuralAdjointInverse do without."
+                )
+            if self.refine is not None:
+                raise ValueError(
+                    f"refine must be None for a problem with differentiable=False; "
+                    f"got {self.refine!r}."
+                )
+
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Solve one inverse problem a row, all together.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_problems, n_columns)
+            Observations, flattened, followed by the conditions.
+        y : None
+            Ignored; here by convention.
+
+        Returns
+        -------
+        self
+            The solver with its answers in `solutions_`.
+        """
+        X = validate_data(self, X, dtype=np.float64)
+        self.check_parameters()
+        context = self._init_callback_context(max_subtasks=None)
+        context.call_on_fit_task_begin(estimator=self)
+
+        def tell() -> bool:
+            step = context.subcontext(task_name="step")
+            step.call_on_fit_task_begin(estimator=self)
+            return step.call_on_fit_task_end(estimator=self)
+
+        problem = straight_line(X.shape[1]) if self.problem is None else self.problem
+        problem.shape_of_rows(X.shape[1])
+        self.problem_ = problem
+        self.device_ = str(resolve_device(self.device, torch.float64))
+        problems = self._problem_set(X)
+        rng = as_generator(self.random_state)
+        with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
+            torch.manual_seed(int(rng.integers(2**63)))
+            estimates = self._learn(problems, rng, tell)
+        answers = estimates
+        if self.refine is not None:
+            answers = problems.refine(estimates, self.tolerance, tell)
+        self.n_forward_calls_ = problems.n_forward_calls
+        self.estimates_, self.estimate_loss_ = self._judge(problems, estimates)
+        self.solutions_, self.loss_ = self._judge(problems, answers)
+        self.failed_ = ~np.isfinite(self.loss_)
+        context.call_on_fit_task_end(estimator=self)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Solve further problems with what was learned in `fit`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_problems, n_columns)
+            Observations and conditions, as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_problems, n_unknowns)
+            Solutions, refined if `refine` says so; NaN for a problem without a finite loss.
+        """
+        return self._solve_new(X)[0]
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Return how well the solutions of further problems reproduce their observations.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_problems, n_columns)
+            Observations and conditions, as in `fit`.
+        y : None
+            Ignored; here by convention.
+
+        Returns
+        -------
+        float
+            Minus the mean loss; minus infinity where a problem has no finite loss.
+        """
+        loss = self._solve_new(X)[1]
+        return float(-loss.mean()) if np.isfinite(loss).all() else -np.inf
+
+    def _solve_new(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return solutions and losses of further problems."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        problems = self._problem_set(X)
+        answers = self._estimate(problems)
+        if self.refine is not None:
+            answers = problems.refine(answers, self.tolerance)
+        return self._judge(problems, answers)
+
+    def _problem_set(self, X: NDArray[np.float64]) -> ProblemSet:
+        return ProblemSet(self.problem_, torch.tensor(X).to(self.device_))
+
+    def _judge(
+        self, problems: ProblemSet, latent: Tensor
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return unknowns and losses, NaN where there is no finite loss."""
+        with torch.no_grad():
+            loss = problems.losses(latent)
+            unknowns = self.problem_.to_unknowns(latent)
+            finite = torch.isfinite(loss)
+            unknowns = torch.where(finite[:, None], unknowns, torch.nan)
+            loss = torch.where(finite, loss, torch.nan)
+        return unknowns.cpu().double().numpy(), loss.cpu().double().numpy()

@@ -1,0 +1,146 @@
+"""The better of several answers to each problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_proxyopt.inverse._base import BaseInverse
+from sklearn_proxyopt.inverse._direct import DirectInverse
+from sklearn_proxyopt.inverse._reparameterized import ReparameterizedInverse
+
+__all__ = ["BestOfInverse"]
+
+
+class BestOfInverse(BaseEstimator):
+    """Solve inverse problems by several solvers and keep the best answer to each.
+
+    What a joint training cannot fit shows in its loss, and the search on that problem alone may
+    have found it.
+
+    Parameters
+    ----------
+    solvers : sequence of inverse solvers, default=None
+        Solvers of the same problem. None takes `DirectInverse` and `ReparameterizedInverse`.
+
+    Attributes
+    ----------
+    solvers_ : list of inverse solvers
+        The fitted solvers.
+    winners_ : ndarray of shape (n_problems,)
+        Which of them has the lowest loss of each problem of `fit`.
+    solutions_ : ndarray of shape (n_problems, n_unknowns)
+        The unknowns found for the rows of `fit`.
+    loss_ : ndarray of shape (n_problems,)
+        Their losses.
+    failed_ : ndarray of shape (n_problems,)
+        True for a problem without a finite loss, whose solution is NaN.
+    n_forward_calls_ : int
+        Simulations of one problem that all solvers together have used.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if `X` had any.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inverse import BestOfInverse, DirectInverse, InverseProblem
+    >>> from sklearn_proxyopt.inverse import SupervisedInverse
+    >>> from sklearn_proxyopt.problems.physics import BilliardShot
+    >>> shot = InverseProblem(BilliardShot())
+    >>> X, unknowns = BilliardShot().sample(20, random_state=0)
+    >>> both = BestOfInverse([DirectInverse(shot), SupervisedInverse(shot, random_state=0)])
+    >>> bool((both.fit(X).loss_ <= both.solvers_[0].loss_).all())
+    True
+    """
+
+    def __init__(self, solvers: Sequence[BaseInverse] | None = None) -> None:
+        self.solvers = solvers
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Solve one inverse problem a row by each solver.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_problems, n_columns)
+            Observations, flattened, followed by the conditions.
+        y : None
+            Ignored; here by convention.
+
+        Returns
+        -------
+        self
+            The solver with its answers in `solutions_`.
+        """
+        validate_data(self, X, dtype=np.float64)
+        solvers = [DirectInverse(), ReparameterizedInverse()]
+        if self.solvers is not None:
+            solvers = list(self.solvers)
+        if not solvers or not all(isinstance(solver, BaseInverse) for solver in solvers):
+            raise ValueError(
+                f"solvers must be a non-empty sequence of inverse solvers; got {self.solvers!r}."
+            )
+        self.solvers_ = [clone(solver).fit(X) for solver in solvers]
+        losses = np.array([solver.loss_ for solver in self.solvers_])
+        answers = np.array([solver.solutions_ for solver in self.solvers_])
+        self.winners_, self.solutions_, self.loss_ = _best(losses, answers)
+        self.failed_ = ~np.isfinite(self.loss_)
+        self.n_forward_calls_ = sum(solver.n_forward_calls_ for solver in self.solvers_)
+        return self
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Solve further problems by each solver and keep the best answers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_problems, n_columns)
+            Observations and conditions, as in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_problems, n_unknowns)
+            Solutions; NaN for a problem that no solver has a finite loss for.
+        """
+        return self._solve_new(X)[1]
+
+    def score(self, X: ArrayLike, y: Any = None) -> float:
+        """Return how well the solutions of further problems reproduce their observations.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_problems, n_columns)
+            Observations and conditions, as in `fit`.
+        y : None
+            Ignored; here by convention.
+
+        Returns
+        -------
+        float
+            Minus the mean loss; minus infinity where a problem has no finite loss.
+        """
+        loss = self._solve_new(X)[2]
+        return float(-loss.mean()) if np.isfinite(loss).all() else -np.inf
+
+    def _solve_new(
+        self, X: ArrayLike
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        found = [solver._solve_new(X) for solver in self.solvers_]
+        return _best(
+            np.array([loss for _, loss in found]), np.array([answer for answer, _ in found])
+        )
+
+
+def _best(
+    losses: NDArray[np.float64], answers: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
+    """Return for each problem the number of the best solver, its answer and its loss."""
+    winners = np.where(np.isfinite(losses), losses, np.inf).argmin(axis=0)
+    each = np.arange(losses.shape[1])
+    return winners, answers[winners, each], losses[winners, each]

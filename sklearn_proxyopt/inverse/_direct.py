@@ -1,0 +1,155 @@
+"""Each problem by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import qmc
+from torch import Tensor
+
+from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
+from sklearn_proxyopt.inverse._problem import InverseProblem
+from sklearn_proxyopt.optimizers import batched_bfgs
+
+__all__ = ["DirectInverse"]
+
+
+class DirectInverse(BaseInverse):
+    """Solve each inverse problem by itself, by BFGS from the best guess or from several starts.
+
+    All problems advance in one batch, but none learns from another. With further starts, candidates
+    drawn from the box are simulated and the best of them, for each problem its own, started from.
+
+    Parameters
+    ----------
+    problem : InverseProblem, default=None
+        The simulator and its unknowns. None fits a straight line to each row.
+    n_starts : int, default=1
+        Starts of each problem; the first is the best guess of the problem.
+    n_candidates : int, default=None
+        Points of the box, spread evenly, from which the further starts are chosen by their loss.
+        None takes as many as there are further starts.
+    refine : {"bfgs", None}, default="bfgs"
+        Whether to descend from the starts; None returns the best of starts and candidates.
+    tolerance : float, default=1e-5
+        A problem has converged when no component of its gradient exceeds this.
+    device : str or torch.device, default="auto"
+        Where the simulator runs: "cpu", "cuda"; "auto" takes CUDA where there is one.
+    random_state : None, int, RandomState or Generator, default=None
+        Shuffles the candidates.
+
+    Attributes
+    ----------
+    solutions_ : ndarray of shape (n_problems, n_unknowns)
+        The unknowns found for the rows of `fit`.
+    loss_ : ndarray of shape (n_problems,)
+        Their losses.
+    failed_ : ndarray of shape (n_problems,)
+        True for a problem without a finite loss, whose solution is NaN.
+    estimates_, estimate_loss_ : ndarray
+        Starts, the best of each problem, and their losses.
+    n_forward_calls_ : int
+        Simulations of one problem that `fit` has used.
+    problem_ : InverseProblem
+        The problem in use.
+    device_ : str
+        Where the simulator runs.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if `X` had any.
+
+    See Also
+    --------
+    ReparameterizedInverse : Solves all problems together.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inverse import DirectInverse, InverseProblem
+    >>> from sklearn_proxyopt.problems.physics import BilliardShot
+    >>> shot = BilliardShot()
+    >>> X, unknowns = shot.sample(20, random_state=0)
+    >>> one = DirectInverse(InverseProblem(shot)).fit(X)
+    >>> more = DirectInverse(InverseProblem(shot), n_starts=4, n_candidates=32).fit(X)
+    >>> bool(more.loss_.mean() < one.loss_.mean())
+    True
+    """
+
+    def __init__(
+        self,
+        problem: InverseProblem | None = None,
+        *,
+        n_starts: int = 1,
+        n_candidates: int | None = None,
+        refine: str | None = "bfgs",
+        tolerance: float = 1e-5,
+        device: Any = "auto",
+        random_state: Any = None,
+    ) -> None:
+        self.problem = problem
+        self.n_starts = n_starts
+        self.n_candidates = n_candidates
+        self.refine = refine
+        self.tolerance = tolerance
+        self.device = device
+        self.random_state = random_state
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        super().check_parameters()
+        check_integer(self.n_starts, "n_starts")
+        if self.n_candidates is not None:
+            check_integer(self.n_candidates, "n_candidates", minimum=self.n_starts - 1)
+
+    def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
+        n_candidates = self.n_starts - 1 if self.n_candidates is None else self.n_candidates
+        self._candidates = np.empty((0, problems.problem.n_unknowns))
+        if n_candidates:
+            sampler = qmc.Sobol(problems.problem.n_unknowns, rng=rng)
+            unit = sampler.random_base2(int(np.ceil(np.log2(n_candidates))))[:n_candidates]
+            lower, upper = problems.problem.bounds.T
+            self._candidates = lower + unit * (upper - lower)
+        return self._estimate(problems, tell)
+
+    def _estimate(self, problems: ProblemSet, tell: Tell | None = None) -> Tensor:
+        """Return the best guess, or the end of the best of several descents."""
+        starts = self._starts(problems)
+        n_problems, n_starts = len(problems.rows), len(starts)
+        if n_starts == 1:
+            return starts[0]
+        flat = starts.flatten(0, 1)
+
+        def losses(latent: Tensor, number: Tensor) -> Tensor:
+            return problems.losses(latent, number % n_problems)
+
+        if self.refine is None:
+            with torch.no_grad():
+                values = losses(flat, torch.arange(len(flat), device=flat.device))
+        else:
+            callback = None if tell is None else lambda state: tell()
+            result = batched_bfgs(losses, flat, tolerance=self.tolerance, callback=callback)
+            flat = torch.as_tensor(result.x).to(flat)
+            values = torch.as_tensor(result.fun).to(flat)
+        values = torch.nan_to_num(values.view(n_starts, n_problems), nan=torch.inf)
+        best = values.argmin(dim=0)
+        each = torch.arange(n_problems, device=flat.device)
+        return flat.view(n_starts, n_problems, -1)[best, each]
+
+    def _starts(self, problems: ProblemSet) -> Tensor:
+        """Return the starts, of shape (n_starts, n_problems, n_unknowns)."""
+        start = problems.start[None]
+        if not len(self._candidates):
+            return start
+        candidates = problems.problem.to_latent(torch.as_tensor(self._candidates).to(start))
+        n_problems = len(problems.rows)
+        n_further = max(self.n_starts - 1, 1 if self.refine is None else 0)
+        values = []
+        with torch.no_grad():
+            for candidate in candidates:
+                loss = problems.losses(candidate.expand(n_problems, -1))
+                values.append(torch.nan_to_num(loss, nan=torch.inf))
+        order = torch.stack(values).argsort(dim=0, stable=True)[:n_further]
+        return torch.cat([start, candidates[order]])

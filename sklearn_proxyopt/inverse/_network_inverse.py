@@ -1,0 +1,49 @@
+"""What solvers that train a network from observations to unknowns share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet
+from sklearn_proxyopt.inverse._networks import RowNetwork, build_network
+from sklearn_proxyopt.proxies._device import resolve_dtype
+
+__all__ = ["NetworkInverse"]
+
+
+class NetworkInverse(BaseInverse):
+    """Base of the solvers with a network; they have the parameters below beside the common ones."""
+
+    network: Any
+    n_iterations: int
+    learning_rate: float
+    dtype: str
+    network_: RowNetwork
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        super().check_parameters()
+        check_integer(self.n_iterations, "n_iterations")
+        check_real(self.learning_rate, "learning_rate", minimum=0.0, include_minimum=False)
+        resolve_dtype(self.dtype)
+
+    def _build(self, problems: ProblemSet, rows: Tensor) -> RowNetwork:
+        """Return an untrained network, scaled to some rows."""
+        problem = problems.problem
+        return build_network(
+            self.network,
+            rows,
+            problem.shape_of_rows(rows.shape[1]),
+            problem.condition_shape,
+            problem.n_unknowns,
+            resolve_dtype(self.dtype),
+        )
+
+    def _estimate(self, problems: ProblemSet) -> Tensor:
+        """Return what the trained network says, as a shift of the best guess."""
+        with torch.no_grad():
+            return problems.start + self.network_.eval()(problems.rows)

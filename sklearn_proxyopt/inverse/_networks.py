@@ -1,0 +1,320 @@
+"""The networks that map an observation to its unknowns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from sklearn_proxyopt._validation import check_integer, check_option
+
+__all__ = ["ConvNet", "DenseNet", "RowNetwork", "build_network"]
+
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "sigmoid": nn.Sigmoid,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
+
+
+class DenseNet(BaseEstimator):
+    """A dense network with positional encoding, as a recipe.
+
+    Each input x, scaled to [-1, 1], is followed by sin(2^k pi x) and cos(2^k pi x).
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(64, 64, 64)
+        Widths of the hidden layers.
+    activation : {"sigmoid", "relu", "silu", "tanh"}, default="sigmoid"
+        Activation of the hidden layers.
+    n_frequencies : int, default=4
+        Frequencies of the positional encoding, k = 0, 1, ...; 0 for none.
+
+    See Also
+    --------
+    ConvNet : For observations on a grid.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inverse import DenseNet
+    >>> module = DenseNet(n_frequencies=0).build((2,), (1,), 2)
+    """
+
+    # Columns of different units are scaled each by its own range.
+    scales_columns = True
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Sequence[int] = (64, 64, 64),
+        *,
+        activation: str = "sigmoid",
+        n_frequencies: int = 4,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.n_frequencies = n_frequencies
+
+    def build(
+        self, observation_shape: tuple[int, ...], condition_shape: tuple[int, ...], n_outputs: int
+    ) -> nn.Module:
+        """Make the network.
+
+        Parameters
+        ----------
+        observation_shape, condition_shape : tuple of int
+            Shapes of the inputs of one problem.
+        n_outputs : int
+            Number of unknowns.
+
+        Returns
+        -------
+        torch.nn.Module
+            Called with observations and conditions in these shapes, after an axis of the
+            problems; gives (n, n_outputs).
+        """
+        check_option(self.activation, "activation", _ACTIVATIONS)
+        check_integer(self.n_frequencies, "n_frequencies", minimum=0)
+        n_inputs = int(np.prod(observation_shape)) + _size(condition_shape)
+        return _Dense(
+            n_inputs, self.hidden_layer_sizes, self.activation, self.n_frequencies, n_outputs
+        )
+
+
+class ConvNet(BaseEstimator):
+    """A small image classifier in one or two dimensions, as a recipe.
+
+    Each block is a convolution over three points, batch normalisation, ReLU and a maximum over
+    two points; dense layers follow. An observation of one or two axes is a grid, of three axes
+    channels on a two-dimensional grid. Conditions on the same grid become further channels, others
+    enter the first dense layer.
+
+    Parameters
+    ----------
+    channels : sequence of int, default=(16, 32, 64, 64, 64)
+        Channels of each block.
+    hidden_layer_sizes : sequence of int, default=(64,)
+        Widths of the dense layers before the last.
+
+    See Also
+    --------
+    DenseNet : For observations without a grid.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inverse import ConvNet
+    >>> module = ConvNet(channels=(8, 8)).build((64,), (), 1)
+    """
+
+    scales_columns = False
+
+    def __init__(
+        self,
+        channels: Sequence[int] = (16, 32, 64, 64, 64),
+        *,
+        hidden_layer_sizes: Sequence[int] = (64,),
+    ) -> None:
+        self.channels = channels
+        self.hidden_layer_sizes = hidden_layer_sizes
+
+    def build(
+        self, observation_shape: tuple[int, ...], condition_shape: tuple[int, ...], n_outputs: int
+    ) -> nn.Module:
+        """Make the network.
+
+        Parameters
+        ----------
+        observation_shape, condition_shape : tuple of int
+            Shapes of the inputs of one problem.
+        n_outputs : int
+            Number of unknowns.
+
+        Returns
+        -------
+        torch.nn.Module
+            Called with observations and conditions in these shapes, after an axis of the
+            problems; gives (n, n_outputs).
+        """
+        if len(observation_shape) > 3:
+            raise ValueError(
+                f"observation_shape must have at most three axes for a ConvNet; "
+                f"got {observation_shape}."
+            )
+        return _Convolutional(
+            observation_shape, condition_shape, self.channels, self.hidden_layer_sizes, n_outputs
+        )
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape)) if shape else 0
+
+
+class _Dense(nn.Module):
+    def __init__(
+        self,
+        n_inputs: int,
+        hidden_layer_sizes: Sequence[int],
+        activation: str,
+        n_frequencies: int,
+        n_outputs: int,
+    ) -> None:
+        super().__init__()
+        self.n_frequencies = n_frequencies
+        self.layers = _dense_layers(
+            n_inputs * (1 + 2 * n_frequencies), hidden_layer_sizes, activation, n_outputs
+        )
+
+    def forward(self, observed: Tensor, conditions: Tensor) -> Tensor:
+        x = torch.cat([observed.flatten(1), conditions.flatten(1)], dim=1)
+        angles = [2.0**k * torch.pi * x for k in range(self.n_frequencies)]
+        waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
+        return self.layers(torch.cat([x, *waves], dim=1))
+
+
+class _Convolutional(nn.Module):
+    def __init__(
+        self,
+        observation_shape: tuple[int, ...],
+        condition_shape: tuple[int, ...],
+        channels: Sequence[int],
+        hidden_layer_sizes: Sequence[int],
+        n_outputs: int,
+    ) -> None:
+        super().__init__()
+        has_channels = len(observation_shape) == 3
+        grid = observation_shape[1:] if has_channels else observation_shape
+        self.observed_shape = observation_shape if has_channels else (1, *observation_shape)
+        self.joined_shape: tuple[int, ...] | None = None
+        if condition_shape[-len(grid) :] == grid and len(condition_shape) <= len(grid) + 1:
+            self.joined_shape = (_size(condition_shape) // _size(grid), *grid)
+        n_channels = self.observed_shape[0] + (self.joined_shape[0] if self.joined_shape else 0)
+        conv, norm, pool = _LAYERS[len(grid)]
+        blocks: list[nn.Module] = []
+        for width in channels:
+            blocks += [conv(n_channels, width, 3, padding=1), norm(width), nn.ReLU()]
+            blocks.append(pool(2, ceil_mode=True))
+            n_channels, grid = width, tuple(-(-size // 2) for size in grid)
+        self.blocks = nn.Sequential(*blocks)
+        n_known = 0 if self.joined_shape else _size(condition_shape)
+        self.head = _dense_layers(
+            n_channels * _size(grid) + n_known, hidden_layer_sizes, "relu", n_outputs
+        )
+
+    def forward(self, observed: Tensor, conditions: Tensor) -> Tensor:
+        image = observed.reshape(len(observed), *self.observed_shape)
+        if self.joined_shape:
+            known = conditions.reshape(len(observed), *self.joined_shape)
+            return self.head(self.blocks(torch.cat([image, known], dim=1)).flatten(1))
+        features = self.blocks(image).flatten(1)
+        return self.head(torch.cat([features, conditions.flatten(1)], dim=1))
+
+
+_LAYERS: dict[int, tuple[Any, Any, Any]] = {
+    1: (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d),
+    2: (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d),
+}
+
+
+def _dense_layers(
+    n_inputs: int, hidden_layer_sizes: Sequence[int], activation: str, n_outputs: int
+) -> nn.Sequential:
+    """Return linear layers with activations between them; biases start at zero."""
+    layers: list[nn.Module] = []
+    for size in hidden_layer_sizes:
+        layers += [nn.Linear(n_inputs, size), _ACTIVATIONS[activation]()]
+        n_inputs = size
+    layers.append(nn.Linear(n_inputs, n_outputs))
+    for layer in layers[::2]:
+        nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return nn.Sequential(*layers)
+
+
+class RowNetwork(nn.Module):
+    """A network on rows of X: scales them, gives them their shapes, and computes in its own type.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Maps observations and conditions to outputs.
+    rows : Tensor of shape (n, n_columns)
+        Rows from which the scaling is taken.
+    observation_shape, condition_shape : tuple of int
+        Shapes of the parts of a row.
+    scales_columns : bool
+        Whether each column has its own scale, rather than all that are observed and all that are
+        known one each.
+    dtype : torch.dtype
+        Type that the network computes in.
+    """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        rows: Tensor,
+        observation_shape: tuple[int, ...],
+        condition_shape: tuple[int, ...],
+        scales_columns: bool,
+        dtype: torch.dtype,
+    ) -> None:
+        super().__init__()
+        self.observation_shape, self.condition_shape = observation_shape, condition_shape
+        n_observed = int(np.prod(observation_shape))
+        if scales_columns:
+            center = (rows.amax(dim=0) + rows.amin(dim=0)) / 2
+            scale = (rows.amax(dim=0) - rows.amin(dim=0)) / 2
+        else:
+            parts = [part for part in (rows[:, :n_observed], rows[:, n_observed:]) if part.numel()]
+            center = torch.cat([part.mean().expand(part.shape[1]) for part in parts])
+            scale = torch.cat([part.std(correction=0).expand(part.shape[1]) for part in parts])
+        self.register_buffer("center", center)
+        self.register_buffer("scale", torch.where(scale > 0, scale, 1.0))
+        self.network = network.to(rows.device, dtype)
+        self.dtype = dtype
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return outputs of shape (n, n_outputs), in the type of the rows."""
+        scaled = ((rows - self.center) / self.scale).to(self.dtype)
+        n_observed = int(np.prod(self.observation_shape))
+        observed = scaled[:, :n_observed].reshape(len(rows), *self.observation_shape)
+        conditions = scaled[:, n_observed:]
+        if self.condition_shape:
+            conditions = conditions.reshape(len(rows), *self.condition_shape)
+        return self.network(observed, conditions).to(rows.dtype)
+
+
+def build_network(
+    recipe: Any,
+    rows: Tensor,
+    observation_shape: tuple[int, ...],
+    condition_shape: tuple[int, ...],
+    n_outputs: int,
+    dtype: torch.dtype,
+) -> RowNetwork:
+    """Return the network of a recipe, None for the dense one, or of a user's callable."""
+    recipe = DenseNet() if recipe is None else recipe
+    make = getattr(recipe, "build", recipe)
+    if not callable(make):
+        raise ValueError(
+            f"network must be a DenseNet, a ConvNet, a callable or None; got {recipe!r}."
+        )
+    network = make(observation_shape, condition_shape, n_outputs)
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"network must return a torch.nn.Module; got {type(network).__name__}.")
+    scales_columns = getattr(recipe, "scales_columns", False)
+    module = RowNetwork(network, rows, observation_shape, condition_shape, scales_columns, dtype)
+    with torch.no_grad():
+        shape = tuple(module.eval()(rows[:2]).shape)
+    if shape != (len(rows[:2]), n_outputs):
+        raise ValueError(
+            f"network must give outputs of shape ({len(rows[:2])}, {n_outputs}) for "
+            f"{len(rows[:2])} problems; got {shape}."
+        )
+    return module.train()

@@ -1,0 +1,379 @@
+"""The problem that inverse solvers solve: a simulator, the box of its unknowns, and a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from sklearn_proxyopt._validation import check_bounds
+
+__all__ = ["InverseProblem", "straight_line"]
+
+# Starts and estimates on a side of the box are moved inside by this share of its half-width:
+# on the side itself the scaled tanh has no slope.
+_MARGIN = 1e-3
+
+
+class InverseProblem:
+    """A simulator whose parameters are to be found from many measurements.
+
+    One row of X is one problem: the flattened observation, then what is known beforehand about it,
+    the conditions. A solution is the row of unknowns for which the simulator, under the conditions,
+    comes closest to the observation.
+
+    Parameters
+    ----------
+    forward : callable
+        The simulator, called as ``forward(unknowns)`` or, where there are conditions, as
+        ``forward(unknowns, conditions)`` on many problems at once: tensors of shape
+        (n, n_unknowns) and (n, n_conditions), of type float64. It returns a tensor of the n
+        predictions, in the shape of the observations and differentiable by torch. A model of
+        `sklearn_proxyopt.problems.physics` also gives the defaults of all that follows.
+    bounds : array-like of shape (n_unknowns, 2) or scipy.optimize.Bounds, default=None
+        The box of the unknowns, in their units.
+    start : array-like of shape (n_unknowns,), default=None
+        The best guess without a measurement; None takes the middle of the box.
+    hard_bounds : bool, default=None
+        Whether solutions must lie in the box, which a scaled tanh then ensures. Otherwise it only
+        says where unknowns are likely. None stands for True.
+    observation_shape : tuple of int, default=None
+        Shape of one observation. None takes all columns of X that are no conditions, in one axis.
+    condition_shape : tuple of int, default=None
+        Shape of the conditions of one problem. None stands for none.
+    loss : callable, default=None
+        Maps predictions and observations, tensors of one shape, to the losses (n,). None takes
+        half the sum of squared differences.
+    draw : callable, default=None
+        Called as ``draw(n, rng)``; returns n rows of X and their true unknowns, to train on. None
+        draws unknowns uniformly from the box, takes conditions from the rows to be solved, and
+        simulates.
+    differentiable : bool, default=True
+        Whether `forward` is a function of torch. If not, it takes and returns NumPy arrays and may
+        be any simulator; then only solvers that need no gradient of it work, without refinement.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_proxyopt.inverse import DirectInverse, InverseProblem
+    >>> times = torch.linspace(0.0, 2.0, 9, dtype=torch.float64)
+    >>> decay = InverseProblem(lambda rate: torch.exp(-rate * times), bounds=[[0.0, 5.0]])
+    >>> X = torch.exp(-torch.tensor([[0.5], [2.0]]) * times)
+    >>> DirectInverse(decay).fit(X).solutions_.round(3)
+    array([[0.5],
+           [2. ]])
+    """
+
+    def __init__(
+        self,
+        forward: Callable[..., Any],
+        bounds: ArrayLike | None = None,
+        *,
+        start: ArrayLike | None = None,
+        hard_bounds: bool | None = None,
+        observation_shape: tuple[int, ...] | None = None,
+        condition_shape: tuple[int, ...] | None = None,
+        loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+        draw: Callable[[int, np.random.Generator], tuple[Any, Any]] | None = None,
+        differentiable: bool = True,
+    ) -> None:
+        if not callable(forward):
+            raise ValueError(f"forward must be callable; got {forward!r}.")
+
+        def given(value: Any, name: str, default: Any) -> Any:
+            return getattr(forward, name, default) if value is None else value
+
+        self.forward = forward
+        bounds = given(bounds, "bounds", None)
+        if bounds is None:
+            raise ValueError("bounds must be given for a forward model without any; got None.")
+        self.bounds = check_bounds(bounds)
+        lower, upper = self.bounds.T
+        self.start = np.array(given(start, "start", (lower + upper) / 2), dtype=np.float64)
+        if self.start.shape != lower.shape or not np.isfinite(self.start).all():
+            raise ValueError(
+                f"start must hold one finite number for each of the {len(lower)} unknowns; "
+                f"got {start!r}."
+            )
+        self.hard_bounds = bool(given(hard_bounds, "hard_bounds", True))
+        if self.hard_bounds and ((self.start < lower) | (self.start > upper)).any():
+            raise ValueError(f"start must lie inside bounds; got {start!r}.")
+        self.observation_shape = given(observation_shape, "observation_shape", None)
+        self.condition_shape = tuple(given(condition_shape, "condition_shape", ()))
+        self.loss = loss
+        self.draw = given(draw, "draw_pairs", None)
+        self.differentiable = differentiable
+
+    @property
+    def n_unknowns(self) -> int:
+        """Number of unknowns of one problem."""
+        return len(self.bounds)
+
+    @property
+    def n_conditions(self) -> int:
+        """Number of columns of X, the last ones, that are known beforehand."""
+        return int(np.prod(self.condition_shape)) if self.condition_shape else 0
+
+    def shape_of_rows(self, n_columns: int) -> tuple[int, ...]:
+        """Return the shape of an observation in rows of a given width.
+
+        Parameters
+        ----------
+        n_columns : int
+            Number of columns of X.
+
+        Returns
+        -------
+        tuple of int
+            Shape of one observation.
+
+        Raises
+        ------
+        ValueError
+            If the width does not fit the problem.
+        """
+        n_observed = n_columns - self.n_conditions
+        if self.observation_shape is None:
+            if n_observed < 1:
+                raise ValueError(
+                    f"X must have more columns than the {self.n_conditions} conditions; "
+                    f"got {n_columns}."
+                )
+            return (n_observed,)
+        expected = int(np.prod(self.observation_shape))
+        if n_observed != expected:
+            raise ValueError(
+                f"X must have {expected + self.n_conditions} columns, {expected} observed and "
+                f"{self.n_conditions} conditions; got {n_columns}."
+            )
+        return tuple(self.observation_shape)
+
+    def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Take rows of X apart.
+
+        Parameters
+        ----------
+        rows : torch.Tensor of shape (n, n_columns)
+            Rows of X.
+
+        Returns
+        -------
+        observed : torch.Tensor of shape (n, ...)
+            What was measured.
+        conditions : torch.Tensor of shape (n, n_conditions)
+            What was known.
+        """
+        shape = self.shape_of_rows(rows.shape[1])
+        n_observed = rows.shape[1] - self.n_conditions
+        return rows[:, :n_observed].reshape(len(rows), *shape), rows[:, n_observed:]
+
+    def simulate(self, unknowns: Tensor, conditions: Tensor) -> Tensor:
+        """Run the simulator.
+
+        Parameters
+        ----------
+        unknowns : torch.Tensor of shape (n, n_unknowns)
+            Parameters.
+        conditions : torch.Tensor of shape (n, n_conditions)
+            What is known.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, ...)
+            Predictions.
+        """
+        arguments = (unknowns, conditions) if self.n_conditions else (unknowns,)
+        if self.differentiable:
+            predicted = self.forward(*arguments)
+        else:
+            arrays = (argument.detach().cpu().numpy() for argument in arguments)
+            predicted = torch.as_tensor(np.asarray(self.forward(*arrays), dtype=np.float64))
+            predicted = predicted.to(unknowns.device)
+        if not isinstance(predicted, Tensor):
+            raise ValueError(
+                f"forward must return a torch.Tensor; got {type(predicted).__name__}. For a "
+                "simulator outside torch, set differentiable=False."
+            )
+        return predicted
+
+    def losses(self, unknowns: Tensor, rows: Tensor) -> Tensor:
+        """Return the loss of each problem at some unknowns.
+
+        Parameters
+        ----------
+        unknowns : torch.Tensor of shape (n, n_unknowns)
+            One row a problem.
+        rows : torch.Tensor of shape (n, n_columns)
+            The problems, rows of X.
+
+        Returns
+        -------
+        torch.Tensor of shape (n,)
+            Their losses.
+
+        Raises
+        ------
+        ValueError
+            If the simulator or the loss returns another shape than it must.
+        """
+        observed, conditions = self.split(rows)
+        predicted = self.simulate(unknowns, conditions)
+        if predicted.shape != observed.shape:
+            raise ValueError(
+                f"forward must return predictions of shape {tuple(observed.shape)} for "
+                f"{len(rows)} problems; got {tuple(predicted.shape)}."
+            )
+        return self.compare(predicted, observed)
+
+    def compare(self, predicted: Tensor, observed: Tensor) -> Tensor:
+        """Return the loss of each prediction.
+
+        Parameters
+        ----------
+        predicted, observed : torch.Tensor of shape (n, ...)
+            What the simulator gives and what was measured.
+
+        Returns
+        -------
+        torch.Tensor of shape (n,)
+            The losses.
+        """
+        if self.loss is None:
+            return 0.5 * (predicted - observed).flatten(1).square().sum(dim=1)
+        values = self.loss(predicted, observed)
+        if not isinstance(values, Tensor) or values.shape != (len(observed),):
+            raise ValueError(
+                f"loss must return a tensor with one value a problem, of shape "
+                f"({len(observed)},); got shape {tuple(getattr(values, 'shape', ()))}."
+            )
+        return values
+
+    def to_unknowns(self, latent: Tensor) -> Tensor:
+        """Map unbounded variables, in which solvers search, to unknowns.
+
+        Parameters
+        ----------
+        latent : torch.Tensor of shape (n, n_unknowns)
+            Unbounded variables; zero stands for the middle of the box.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, n_unknowns)
+            Unknowns in their units: middle + half_width tanh(latent), or without the tanh where
+            the box is not hard.
+        """
+        middle, half_width = self._box(latent)
+        if not self.hard_bounds:
+            return middle + half_width * latent
+        # The sum may round to a value just outside.
+        bounded = middle + half_width * torch.tanh(latent)
+        return torch.clamp(bounded, middle - half_width, middle + half_width)
+
+    def to_latent(self, unknowns: Tensor) -> Tensor:
+        """Map unknowns to unbounded variables.
+
+        Parameters
+        ----------
+        unknowns : torch.Tensor of shape (n, n_unknowns)
+            Unknowns; on and beyond a side of a hard box they are moved just inside.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, n_unknowns)
+            The variables that `to_unknowns` maps there.
+        """
+        middle, half_width = self._box(unknowns)
+        scaled = (unknowns - middle) / half_width
+        if not self.hard_bounds:
+            return scaled
+        return torch.atanh(scaled.clamp(_MARGIN - 1.0, 1.0 - _MARGIN))
+
+    def start_for(self, rows: Tensor) -> Tensor:
+        """Return the unbounded variables of the best guess.
+
+        Parameters
+        ----------
+        rows : torch.Tensor of shape (n, n_columns)
+            The problems.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, n_unknowns)
+            The same row for each.
+        """
+        start = torch.as_tensor(self.start, dtype=rows.dtype, device=rows.device)
+        return self.to_latent(start.expand(len(rows), -1))
+
+    def draw_pairs(
+        self, n_pairs: int, rows: Tensor, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Draw synthetic problems with known solutions.
+
+        Parameters
+        ----------
+        n_pairs : int
+            Number of problems.
+        rows : torch.Tensor of shape (n, n_columns)
+            The problems to be solved, whose conditions are used where `draw` is not given.
+        rng : numpy.random.Generator
+            Draws them.
+
+        Returns
+        -------
+        synthetic : torch.Tensor of shape (n_pairs, n_columns)
+            The problems.
+        unknowns : torch.Tensor of shape (n_pairs, n_unknowns)
+            Their solutions.
+        """
+        if self.draw is not None:
+            drawn = (np.asarray(part, dtype=np.float64) for part in self.draw(n_pairs, rng))
+            synthetic, unknowns = (torch.as_tensor(part).to(rows.device) for part in drawn)
+            expected = ((n_pairs, rows.shape[1]), (n_pairs, self.n_unknowns))
+            shapes = (tuple(synthetic.shape), tuple(unknowns.shape))
+            if shapes != expected:
+                raise ValueError(f"draw must return arrays of shapes {expected}; got {shapes}.")
+            return synthetic, unknowns
+        lower, upper = self.bounds.T
+        drawn_unknowns = rng.uniform(lower, upper, (n_pairs, self.n_unknowns))
+        unknowns = torch.as_tensor(drawn_unknowns).to(rows.device)
+        _, conditions = self.split(rows)
+        conditions = conditions[torch.as_tensor(rng.integers(len(rows), size=n_pairs))]
+        with torch.no_grad():
+            observed = self.simulate(unknowns, conditions)
+        shape = (n_pairs, *self.shape_of_rows(rows.shape[1]))
+        if observed.shape != shape:
+            raise ValueError(
+                f"forward must return predictions of shape {shape} for {n_pairs} problems; "
+                f"got {tuple(observed.shape)}."
+            )
+        return torch.cat([observed.flatten(1), conditions], dim=1), unknowns
+
+    def _box(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        lower, upper = torch.as_tensor(self.bounds, dtype=like.dtype, device=like.device).T
+        return (lower + upper) / 2, (upper - lower) / 2
+
+    def __repr__(self) -> str:
+        return f"InverseProblem({self.forward!r}, n_unknowns={self.n_unknowns})"
+
+
+class _StraightLine:
+    """Height and slope of a straight line, seen at equal distances from -1 to 1."""
+
+    def __init__(self, n_points: int) -> None:
+        self.n_points = n_points
+
+    def __call__(self, unknowns: Tensor) -> Tensor:
+        """Return the lines as rows of shape (n, n_points)."""
+        places = torch.linspace(
+            -1.0, 1.0, self.n_points, dtype=unknowns.dtype, device=unknowns.device
+        )
+        return unknowns[:, :1] + unknowns[:, 1:] * places
+
+
+def straight_line(n_points: int) -> InverseProblem:
+    """Return the problem solved where none is given: a straight line through each row."""
+    return InverseProblem(_StraightLine(n_points), [[-1.0, 1.0], [-1.0, 1.0]], hard_bounds=False)

@@ -1,0 +1,162 @@
+"""All problems together, through the weights of one network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_proxyopt._validation import check_option
+from sklearn_proxyopt.inverse._base import ProblemSet, Tell
+from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
+from sklearn_proxyopt.inverse._problem import InverseProblem
+
+__all__ = ["ReparameterizedInverse"]
+
+
+class ReparameterizedInverse(NetworkInverse):
+    """Solve inverse problems jointly: their unknowns are the outputs of one network.
+
+    The network maps each observation to its unknowns, and its weights are trained by Adam until
+    the sum of all losses, computed by the simulator, is low [1]_. No solutions are needed: the
+    training is the search, and what one problem learns moves the others. It leaves local minima and
+    flat regions that stop a search on one problem alone, and needs many simulations for it.
+
+    Parameters
+    ----------
+    problem : InverseProblem, default=None
+        The simulator and its unknowns. None fits a straight line to each row.
+    network : DenseNet, ConvNet or callable, default=None
+        The network; None is a `DenseNet`. A callable is called as ``network(observation_shape,
+        condition_shape, n_unknowns)`` and returns a torch module that maps scaled observations and
+        conditions to (n, n_unknowns).
+    n_iterations : int, default=500
+        Steps of Adam; each simulates every problem once.
+    learning_rate : float, default=0.003
+        Step size of Adam. Halve it where the loss jumps about.
+    keep : {"best", "last"}, default="best"
+        Which estimate of a problem is kept: that of its lowest loss in all of the training, or that
+        of the last step, as in the paper.
+    refine : {"bfgs", None}, default="bfgs"
+        Whether each estimate is then improved by BFGS on the simulator.
+    tolerance : float, default=1e-5
+        A refinement has converged when no component of its gradient exceeds this.
+    device : str or torch.device, default="auto"
+        Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of the network. The simulator always runs in float64.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the starting weights.
+
+    Attributes
+    ----------
+    solutions_ : ndarray of shape (n_problems, n_unknowns)
+        The unknowns found for the rows of `fit`.
+    loss_ : ndarray of shape (n_problems,)
+        Their losses.
+    failed_ : ndarray of shape (n_problems,)
+        True for a problem without a finite loss, whose solution is NaN.
+    estimates_, estimate_loss_ : ndarray
+        Unknowns and losses before the refinement.
+    history_ : ndarray of shape (n_iter_,)
+        Mean of the finite losses at each step.
+    n_iter_ : int
+        Steps taken.
+    n_forward_calls_ : int
+        Simulations of one problem that `fit` has used.
+    network_ : torch.nn.Module
+        The trained network.
+    problem_ : InverseProblem
+        The problem in use.
+    device_ : str
+        Where network and simulator run.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if `X` had any.
+
+    See Also
+    --------
+    DirectInverse : Solves each problem by itself.
+    BestOfInverse : Takes the better of several answers to each problem.
+
+    References
+    ----------
+    .. [1] "Can Neural Networks Improve Classical Optimization of Inverse Problems?", 2023,
+       equation 2.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inverse import InverseProblem, ReparameterizedInverse
+    >>> from sklearn_proxyopt.problems.physics import BilliardShot
+    >>> shot = BilliardShot()
+    >>> X, unknowns = shot.sample(20, random_state=0)
+    >>> joint = ReparameterizedInverse(InverseProblem(shot), n_iterations=150, random_state=0)
+    >>> bool((joint.fit(X).loss_ < 1e-6).mean() > 0.5)
+    True
+    """
+
+    _needs_gradient = True
+
+    def __init__(
+        self,
+        problem: InverseProblem | None = None,
+        *,
+        network: Any = None,
+        n_iterations: int = 500,
+        learning_rate: float = 3e-3,
+        keep: str = "best",
+        refine: str | None = "bfgs",
+        tolerance: float = 1e-5,
+        device: Any = "auto",
+        dtype: str = "float64",
+        random_state: Any = None,
+    ) -> None:
+        self.problem = problem
+        self.network = network
+        self.n_iterations = n_iterations
+        self.learning_rate = learning_rate
+        self.keep = keep
+        self.refine = refine
+        self.tolerance = tolerance
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        super().check_parameters()
+        check_option(self.keep, "keep", ("best", "last"))
+
+    def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
+        network = self._build(problems, problems.rows)
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        best = torch.full_like(problems.start[:, 0], torch.inf)
+        kept, history = problems.start, []
+        for _ in range(self.n_iterations):
+            shift = network(problems.rows)
+            latent = (problems.start + shift).detach().requires_grad_()
+            loss = problems.losses(latent)
+            (gradient,) = torch.autograd.grad(loss.sum(), latent)
+            # A problem without a finite loss must not reach the weights that all share.
+            finite = torch.isfinite(loss) & torch.isfinite(gradient).all(dim=1)
+            optimizer.zero_grad(set_to_none=True)
+            shift.backward(torch.where(finite[:, None], gradient, 0.0))
+            optimizer.step()
+            loss = loss.detach()
+            lower = finite & (loss < best)
+            kept = torch.where(lower[:, None], latent.detach(), kept)
+            best = torch.where(lower, loss, best)
+            history.append(float(loss[finite].mean()) if finite.any() else np.nan)
+            if tell():
+                break
+        self.network_ = network
+        self.history_, self.n_iter_ = np.array(history), len(history)
+        if self.keep == "best":
+            return kept
+        with torch.no_grad():
+            last = problems.start + network(problems.rows)
+            # The weights that all share say nothing where a row has no finite loss.
+            return torch.where(torch.isfinite(last), last, kept)

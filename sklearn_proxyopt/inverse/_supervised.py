@@ -1,0 +1,151 @@
+"""A network trained on synthetic problems with known solutions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt.inverse._base import ProblemSet, Tell
+from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
+from sklearn_proxyopt.inverse._problem import InverseProblem
+
+__all__ = ["SupervisedInverse"]
+
+
+class SupervisedInverse(NetworkInverse):
+    """Learn from synthetic problems to read unknowns off an observation.
+
+    Unknowns are drawn, simulated, and a network is trained to find them again; then it answers the
+    problems at hand [1]_. The simulator needs no gradient. As the network never sees the loss, its
+    answers are near rather than exact, and refinement gains much. Where several unknowns explain an
+    observation alike, it answers with something between them.
+
+    Parameters
+    ----------
+    problem : InverseProblem, default=None
+        The simulator and its unknowns. None fits a straight line to each row.
+    n_pairs : int, default=None
+        Number of synthetic problems; None takes as many as there are rows in `fit`.
+    network : DenseNet, ConvNet or callable, default=None
+        The network; see `ReparameterizedInverse`.
+    n_iterations : int, default=1000
+        Steps of Adam, each on all synthetic problems. They cost no simulations.
+    learning_rate : float, default=0.003
+        Step size of Adam.
+    refine : {"bfgs", None}, default="bfgs"
+        Whether each answer is then improved by BFGS on the simulator.
+    tolerance : float, default=1e-5
+        A refinement has converged when no component of its gradient exceeds this.
+    device : str or torch.device, default="auto"
+        Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of the network. The simulator always runs in float64.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the synthetic problems and the starting weights.
+
+    Attributes
+    ----------
+    solutions_ : ndarray of shape (n_problems, n_unknowns)
+        The unknowns found for the rows of `fit`.
+    loss_ : ndarray of shape (n_problems,)
+        Their losses.
+    failed_ : ndarray of shape (n_problems,)
+        True for a problem without a finite loss, whose solution is NaN.
+    estimates_, estimate_loss_ : ndarray
+        Unknowns and losses before the refinement.
+    history_ : ndarray of shape (n_iter_,)
+        Mean squared error at each step, in units of the half-widths of the box.
+    n_iter_ : int
+        Steps taken.
+    n_forward_calls_ : int
+        Simulations of one problem that `fit` has used.
+    network_ : torch.nn.Module
+        The trained network.
+    problem_ : InverseProblem
+        The problem in use.
+    device_ : str
+        Where network and simulator run.
+    n_features_in_ : int
+        Number of columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if `X` had any.
+
+    See Also
+    --------
+    NeuralAdjointInverse : Learns the simulator instead of its inverse.
+
+    References
+    ----------
+    .. [1] "Can Neural Networks Improve Classical Optimization of Inverse Problems?", 2023,
+       equation 3.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inverse import InverseProblem, SupervisedInverse
+    >>> from sklearn_proxyopt.problems.physics import BilliardShot
+    >>> X, unknowns = BilliardShot().sample(20, random_state=0)
+    >>> solver = SupervisedInverse(InverseProblem(BilliardShot()), n_pairs=100, random_state=0)
+    >>> solver.fit(X).solutions_.shape
+    (20, 2)
+    """
+
+    def __init__(
+        self,
+        problem: InverseProblem | None = None,
+        *,
+        n_pairs: int | None = None,
+        network: Any = None,
+        n_iterations: int = 1000,
+        learning_rate: float = 3e-3,
+        refine: str | None = "bfgs",
+        tolerance: float = 1e-5,
+        device: Any = "auto",
+        dtype: str = "float64",
+        random_state: Any = None,
+    ) -> None:
+        self.problem = problem
+        self.n_pairs = n_pairs
+        self.network = network
+        self.n_iterations = n_iterations
+        self.learning_rate = learning_rate
+        self.refine = refine
+        self.tolerance = tolerance
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        super().check_parameters()
+        if self.n_pairs is not None:
+            check_integer(self.n_pairs, "n_pairs")
+
+    def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
+        problem = problems.problem
+        n_pairs = len(problems.rows) if self.n_pairs is None else self.n_pairs
+        rows, unknowns = problems.draw_pairs(n_pairs, rng)
+        half_width = torch.as_tensor(problem.bounds[:, 1] - problem.bounds[:, 0]).to(rows) / 2
+        start = problem.start_for(rows)
+        usable = torch.isfinite(rows).all(dim=1) & torch.isfinite(unknowns).all(dim=1)
+        if not usable.any():
+            raise ValueError("problem must have finite synthetic observations; got none.")
+        rows, unknowns, start = rows[usable], unknowns[usable], start[usable]
+        network = self._build(problems, rows)
+        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
+        history = []
+        for _ in range(self.n_iterations):
+            answer = problem.to_unknowns(start + network(rows))
+            error = ((answer - unknowns) / half_width).square().mean()
+            optimizer.zero_grad(set_to_none=True)
+            error.backward()
+            optimizer.step()
+            history.append(float(error.detach()))
+            if tell():
+                break
+        self.network_ = network
+        self.history_, self.n_iter_ = np.array(history), len(history)
+        return self._estimate(problems)

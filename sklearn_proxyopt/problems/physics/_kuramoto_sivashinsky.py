@@ -1,0 +1,124 @@
+"""The Kuramoto-Sivashinsky equation with forcing, a chaotic system in one dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt.problems.physics._base import ForwardModel
+
+__all__ = ["KuramotoSivashinsky"]
+
+
+class KuramotoSivashinsky(ForwardModel):
+    """Strength of forcing and advection of a chaotic system, from its path.
+
+    u_t = alpha cos(2 pi x / length) - u_xx - u_xxxx - beta u u_x on a periodic domain, with a known
+    start. The unknowns are alpha and beta; what is observed is u at every `frame_every`-th step.
+    In space the equation is solved by Fourier modes, in time by the exponential Runge-Kutta method
+    of second order (ETD-RK2) [1]_, in which the linear part is exact.
+
+    Parameters
+    ----------
+    n_points : int, default=64
+        Number of grid points, even.
+    length : float, default=22.0
+        Length of the domain.
+    time_step : float, default=0.25
+        Length of a step.
+    n_steps : int, default=100
+        Number of steps.
+    frame_every : int, default=4
+        Steps from one observed frame to the next.
+
+    References
+    ----------
+    .. [1] Cox and Matthews, "Exponential Time Differencing for Stiff Systems", Journal of
+       Computational Physics 176, 2002, equations 20 and 22.
+    .. [2] "Can Neural Networks Improve Classical Optimization of Inverse Problems?", section 4.3,
+       2023.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.problems.physics import KuramotoSivashinsky
+    >>> model = KuramotoSivashinsky(n_points=32, n_steps=8)
+    >>> X, unknowns = model.sample(3, random_state=0)
+    >>> model.observation_shape, X.shape
+    ((2, 32), (3, 96))
+    """
+
+    def __init__(
+        self,
+        n_points: int = 64,
+        *,
+        length: float = 22.0,
+        time_step: float = 0.25,
+        n_steps: int = 100,
+        frame_every: int = 4,
+    ) -> None:
+        self.n_points = check_integer(n_points, "n_points", minimum=12)
+        self.length = check_real(length, "length", minimum=0.0, include_minimum=False)
+        self.time_step = check_real(time_step, "time_step", minimum=0.0, include_minimum=False)
+        self.n_steps = check_integer(n_steps, "n_steps")
+        self.frame_every = check_integer(frame_every, "frame_every", maximum=n_steps)
+        self.bounds = np.array([[-1.0, 1.0], [0.5, 1.5]])
+        self.start = np.array([0.0, 1.0])
+        self.observation_shape = (self.n_steps // self.frame_every, self.n_points)
+        self.condition_shape = (self.n_points,)
+
+    def _simulate(self, unknowns: Tensor, conditions: Tensor) -> Tensor:
+        alpha, beta = unknowns[:, :1], unknowns[:, 1:]
+        arrays = self._coefficients()
+        decay, first, second, steepness = (
+            torch.from_numpy(array).to(unknowns.device, _complex(unknowns)) for array in arrays
+        )
+        points = torch.arange(self.n_points, dtype=unknowns.dtype, device=unknowns.device)
+        force = alpha * torch.fft.rfft(torch.cos(2 * torch.pi * points / self.n_points))
+        # u u_x is half the derivative of u squared.
+        advection = -0.5 * beta * steepness
+
+        def nonlinear(u: Tensor) -> Tensor:
+            return force + advection * torch.fft.rfft(u * u)
+
+        u, spectrum, frames = conditions, torch.fft.rfft(conditions), []
+        for step in range(1, self.n_steps + 1):
+            change = nonlinear(u)
+            guess = decay * spectrum + first * change
+            correction = nonlinear(torch.fft.irfft(guess, n=self.n_points)) - change
+            spectrum = guess + second * correction
+            u = torch.fft.irfft(spectrum, n=self.n_points)
+            if step % self.frame_every == 0:
+                frames.append(u)
+        return torch.stack(frames, dim=1)
+
+    def _coefficients(self) -> tuple[NDArray[Any], ...]:
+        """Return exp(L h), its two integrals over a step, and the factor i k of a derivative."""
+        waves = 2 * np.pi * np.arange(self.n_points // 2 + 1) / self.length
+        linear = waves**2 - waves**4
+        h, z = self.time_step, linear * self.time_step
+        small = np.abs(z) < 1e-6
+        safe = np.where(small, 1.0, z)
+        first = h * np.where(small, 1.0 + z / 2, np.expm1(z) / safe)
+        second = h * np.where(small, 0.5 + z / 6, (np.expm1(z) - z) / safe**2)
+        steepness = 1j * waves
+        if self.n_points % 2 == 0:
+            steepness[-1] = 0.0  # the shortest wave has no derivative on the grid
+        return np.exp(z), first, second, steepness
+
+    def _draw(self, n_problems: int, rng: np.random.Generator) -> tuple[Any, Any, Any]:
+        unknowns = self._draw_unknowns(n_problems, rng)
+        place = 2 * np.pi * np.arange(self.n_points) / self.n_points
+        modes = np.arange(1, 6)
+        heights = rng.standard_normal((n_problems, 5, 1))
+        phases = rng.uniform(0, 2 * np.pi, (n_problems, 5, 1))
+        start = (heights * np.cos(modes[:, None] * place + phases)).sum(axis=1)
+        return self._predict(unknowns, start), start, unknowns
+
+
+def _complex(like: Tensor) -> torch.dtype:
+    return torch.complex64 if like.dtype == torch.float32 else torch.complex128

@@ -1,0 +1,196 @@
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize
+
+from sklearn_proxyopt.optimizers import batched_bfgs
+
+
+def rosenbrock(x, rows):
+    return (100 * (x[:, 1:] - x[:, :-1] ** 2) ** 2 + (1 - x[:, :-1]) ** 2).sum(dim=1)
+
+
+def rastrigin(x, rows):
+    return (x**2 - 10 * torch.cos(2 * torch.pi * x) + 10).sum(dim=1)
+
+
+def himmelblau(x, rows):
+    return (x[:, 0] ** 2 + x[:, 1] - 11) ** 2 + (x[:, 0] + x[:, 1] ** 2 - 7) ** 2
+
+
+def styblinski_tang(x, rows):
+    return (x**4 - 16 * x**2 + 5 * x).sum(dim=1) / 2
+
+
+def badly_scaled(x, rows):
+    weights = torch.logspace(-2, 4, x.shape[1], dtype=x.dtype)
+    return (weights * (x - rows[:, None]) ** 2).sum(dim=1)
+
+
+def walled(x, rows):
+    """A valley beside a region without values."""
+    return (x - 0.1).square().sum(dim=1) - 0.2 * torch.log(x).sum(dim=1)
+
+
+FUNCTIONS = {
+    "rosenbrock, 2": (rosenbrock, 2, -2.0, 2.0),
+    "rosenbrock, 8": (rosenbrock, 8, -2.0, 2.0),
+    "rastrigin": (rastrigin, 3, -5.0, 5.0),
+    "himmelblau": (himmelblau, 2, -6.0, 6.0),
+    "styblinski-tang": (styblinski_tang, 4, -5.0, 5.0),
+    "badly scaled": (badly_scaled, 5, -3.0, 3.0),
+    "walled": (walled, 2, 0.05, 9.0),
+}
+each_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+def starts_of(name, n_problems=40):
+    fun, n_variables, low, high = FUNCTIONS[name]
+    return fun, np.random.default_rng(0).uniform(low, high, (n_problems, n_variables))
+
+
+def by_scipy(fun, x0, row, tolerance=1e-5):
+    number = torch.tensor([row])
+
+    def value_and_grad(x):
+        x = torch.tensor(x)[None].requires_grad_()
+        value = fun(x, number)
+        return value.item(), torch.autograd.grad(value.sum(), x)[0][0].numpy()
+
+    return minimize(value_and_grad, x0, jac=True, method="BFGS", options={"gtol": tolerance})
+
+
+@pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"walled"}))
+def test_each_problem_ends_in_the_minimum_that_scipy_finds_alone(name):
+    fun, x0 = starts_of(name)
+    result = batched_bfgs(fun, x0)
+    for row, start in enumerate(x0):
+        expected = by_scipy(fun, start, row)
+        np.testing.assert_allclose(result.x[row], expected.x, atol=1e-4)
+        np.testing.assert_allclose(result.fun[row], expected.fun, atol=1e-8)
+
+
+def test_each_problem_takes_the_steps_of_scipy():
+    fun, x0 = starts_of("rosenbrock, 2")
+    result = batched_bfgs(fun, x0)
+    alone = [by_scipy(fun, start, row) for row, start in enumerate(x0)]
+    assert np.mean([r.nit == nit for r, nit in zip(alone, result.nit, strict=True)]) > 0.9
+    assert np.mean([r.nfev == nfev for r, nfev in zip(alone, result.nfev, strict=True)]) > 0.9
+
+
+@each_function
+@pytest.mark.parametrize("memory", [None, 6])
+def test_converged_problems_have_no_gradient_left(name, memory):
+    fun, x0 = starts_of(name)
+    result = batched_bfgs(fun, x0, memory=memory, max_iterations=2000)
+    assert result.success.mean() > 0.95
+    assert np.abs(result.jac[result.success]).max() <= 1e-5
+    assert (result.fun <= fun(torch.tensor(x0), torch.arange(len(x0))).numpy() + 1e-12).all()
+
+
+@pytest.mark.parametrize("memory", [None, 4])
+def test_a_batch_of_one_gives_the_answer_of_a_batch_of_many(memory):
+    fun, x0 = starts_of("rosenbrock, 8")
+    together = batched_bfgs(fun, x0, memory=memory)
+    alone = batched_bfgs(fun, x0[[7]], memory=memory)
+    np.testing.assert_allclose(alone.x[0], together.x[7], atol=1e-5)
+    assert alone.x.shape == (1, 8)
+
+
+def test_a_problem_without_a_finite_start_fails_alone():
+    def fun(x, rows):
+        return torch.where(rows == 2, torch.nan, 1.0) * (x - 3).square().sum(dim=1)
+
+    result = batched_bfgs(fun, np.zeros((5, 2)))
+    np.testing.assert_array_equal(result.status, [0, 0, 3, 0, 0])
+    np.testing.assert_allclose(result.x[[0, 1, 3, 4]], 3.0)
+    np.testing.assert_array_equal(result.x[2], 0.0)
+    assert "1: The value or the gradient at the start is not finite" in result.message
+
+
+def test_regions_without_values_are_stepped_back_from():
+    fun, x0 = starts_of("walled")
+    result = batched_bfgs(fun, x0)
+    np.testing.assert_allclose(result.x, 0.05 + np.sqrt(0.1025), atol=1e-5)
+
+
+def test_a_minimum_beside_a_region_without_values_is_found():
+    def fun(x, rows):
+        return torch.where(x[:, 0] > 1.0, torch.nan, (x[:, 0] - 0.99) ** 2 * 50)
+
+    result = batched_bfgs(fun, np.array([[-8.0], [0.5]]))
+    np.testing.assert_allclose(result.x, 0.99, atol=1e-5)
+
+
+def test_a_flat_function_has_converged_where_it_starts():
+    result = batched_bfgs(lambda x, rows: (0 * x).sum(dim=1), np.ones((3, 2)))
+    np.testing.assert_array_equal(result.status, 0)
+    np.testing.assert_array_equal(result.nfev, 1)
+
+
+def test_the_limit_of_iterations_holds_for_each_problem():
+    fun, x0 = starts_of("rosenbrock, 8")
+    result = batched_bfgs(fun, x0, max_iterations=3)
+    assert result.nit.max() == 3
+    assert set(result.status) == {1}
+    assert batched_bfgs(fun, x0, max_iterations=0).nfev.max() == 1
+
+
+def test_more_precision_than_there_is_ends_the_search_without_harm():
+    fun, x0 = starts_of("rosenbrock, 2")
+    result = batched_bfgs(lambda x, rows: 1e6 + fun(x, rows), x0, tolerance=0.0)
+    np.testing.assert_allclose(result.x, 1.0, atol=1e-3)
+
+
+def test_only_running_problems_are_evaluated():
+    seen = []
+
+    def fun(x, rows):
+        seen.append(len(rows))
+        return rosenbrock(x, rows)
+
+    x0 = np.array([[1.0, 1.0], [-1.2, 1.0], [1.0, 1.0]])
+    result = batched_bfgs(fun, x0)
+    assert seen[:2] == [3, 1]
+    assert sum(seen) == result.nfev.sum()
+
+
+def test_the_callback_sees_all_problems_and_can_stop():
+    states = []
+
+    def stop_at_five(state):
+        states.append(state)
+        return len(states) == 5
+
+    fun, x0 = starts_of("rosenbrock, 8")
+    result = batched_bfgs(fun, x0, callback=stop_at_five)
+    assert len(states) == 5
+    assert set(result.status) == {4}
+    assert states[0].x.shape == x0.shape
+    assert states[-1].fun.mean() < states[0].fun.mean()
+
+
+def test_a_tensor_gives_the_precision():
+    result = batched_bfgs(rastrigin, torch.full((2, 2), 0.3), tolerance=1e-3)
+    assert result.x.dtype == np.float32
+    np.testing.assert_allclose(result.x, 0.0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"x0": np.zeros(3)}, r"x0 must have shape \(n_problems, n_variables\); got \(3,\)"),
+        ({"tolerance": -1.0}, "tolerance must be a finite number"),
+        ({"memory": 0}, "memory must be an integer of at least 1; got 0"),
+        ({"max_iterations": 1.5}, "max_iterations must be an integer of at least 0; got 1.5"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        batched_bfgs(rastrigin, **{"x0": np.zeros((2, 2)), **arguments})
+
+
+@pytest.mark.parametrize("wrong", [lambda x, rows: x.sum(), lambda x, rows: x, lambda x, rows: 1.0])
+def test_a_function_without_one_value_a_problem_is_refused(wrong):
+    with pytest.raises(ValueError, match=r"fun must return a tensor with one value a problem"):
+        batched_bfgs(wrong, np.zeros((2, 2)))
