@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["distinct_minima"]
+__all__ = ["SAME_MINIMUM", "distinct_minima"]
+
+# Points of the unit cube closer than this, in root mean square over the variables, are the same.
+SAME_MINIMUM = 0.01
 
 
 def distinct_minima(
     points: NDArray[np.float64],
     values: NDArray[np.float64],
     *,
-    radius: float = 0.01,
+    radius: float = SAME_MINIMUM,
     max_candidates: int = 10,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the lowest points that do not lie close to a lower one.

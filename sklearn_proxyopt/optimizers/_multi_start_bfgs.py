@@ -16,7 +16,7 @@ from sklearn_proxyopt.optimizers._base import (
     UnitCubeFunction,
     report,
 )
-from sklearn_proxyopt.optimizers._candidates import distinct_minima
+from sklearn_proxyopt.optimizers._candidates import SAME_MINIMUM, distinct_minima
 from sklearn_proxyopt.optimizers._stacked import MemberStack, Stack, stack_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ _ROWS_PER_BLOCK = 4096
 # After so many iterations of a round the higher half of its descents ends, but for so many.
 _HALVINGS = (10, 20, 40, 80)
 _MIN_DESCENTS = 16
+# After so many, those end that have come to a minimum already known.
+_VISITS = (3, 6, 9, 12, 16, 20, 30)
 
 
 class MultiStartBFGS(BaseOptimizer):
@@ -170,6 +172,8 @@ class MultiStartBFGS(BaseOptimizer):
                 nit += 1
                 if (nit - first_iteration) in _HALVINGS:
                     batch.halve()
+                if (nit - first_iteration) in _VISITS:
+                    batch.end_where_known()
                 if callback is not None:
                     stopped = report(callback, stack, *batch.lowest(searches[0]), nit)
             for index, ends in zip(which, batch.ends(), strict=True):
@@ -328,6 +332,7 @@ class _DescentBatch:
 
         self._torch = torch
         self._stack = stack
+        self._searches = searches
         self._sizes = [len(search.starts) for search in searches]
         sizes = torch.tensor(self._sizes)
         self._which = torch.tensor(which).repeat_interleave(sizes).to(stack.device)
@@ -356,6 +361,22 @@ class _DescentBatch:
             higher = rows[order[n_kept:]]
             self._ended_early[higher] |= self._running[higher]
             self._running[higher] = False
+
+    def end_where_known(self) -> None:
+        """End descents that have come to a minimum of an earlier round, and not below it."""
+        torch = self._torch
+        rows = torch.arange(len(self._f), device=self._f.device).split(self._sizes)
+        for own, search in zip(rows, self._searches, strict=True):
+            running = own[self._running[own]]
+            if not len(search.lows) or not len(running):
+                continue
+            minima = torch.as_tensor(search.minima).to(self._x)
+            lows = torch.as_tensor(search.lows).to(self._f)
+            reach = SAME_MINIMUM * minima.shape[1] ** 0.5
+            near = torch.cdist(self._x[running], minima) <= reach
+            known = (near & (self._f[running, None] >= lows)).any(dim=1)
+            self._ended_early[running[known]] = True
+            self._running[running[known]] = False
 
     @property
     def n_running(self) -> int:

@@ -32,6 +32,8 @@ __all__ = [
 # Rows that the members of a group use in a step, at most, and rows gathered at once for batches.
 _ROWS_A_GROUP = 8192
 _ROWS_GATHERED = 200_000
+# Rows held out that are judged at once.
+_ROWS_TO_JUDGE = 512
 
 
 # Share of the steps over which the rate of a cycle rises, and its shares of the highest rate at
@@ -261,6 +263,7 @@ def build_net(ensemble: Ensemble, dtype: torch.dtype, device: str) -> ProxyNet:
         iterator_train=MemberBatches,
         iterator_train__n_members=ensemble.n_members,
         iterator_valid=MemberBatches,
+        iterator_valid__batch_size=_ROWS_TO_JUDGE,
         device=device,
         train_split=None,
         verbose=0,
