@@ -168,8 +168,54 @@ def measure(function: str, n_rows: int, n_dims: int) -> list[dict[str, Any]]:
     return rows
 
 
+def draw(path: Path) -> None:
+    """Draw how many times sooner the proxy has each competitor's error."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = list(dict.fromkeys(row["competitor"] for row in rows))
+    sizes = sorted({int(row["rows"]) for row in rows})
+    figure, axes = plt.subplots(
+        1, len(names), figsize=(9.0, 3.0), sharey=True, layout="constrained"
+    )
+    for axis, name in zip(axes, names, strict=True):
+        own = [row for row in rows if row["competitor"] == name]
+        reached = [row["reached"] == "True" for row in own]
+        for hit, marker, label in ((True, "o", "error reached"), (False, "x", "never reached")):
+            points = [row for row, was in zip(own, reached, strict=True) if was is hit]
+            # Cells of one size lie side by side, by their number of variables.
+            places = [
+                sizes.index(int(row["rows"])) + 0.15 * (np.log2(int(row["dim"])) - 2.7)
+                for row in points
+            ]
+            axis.semilogy(
+                places,
+                [float(row["times_sooner"]) for row in points],
+                marker,
+                markersize=5,
+                color="tab:blue" if hit else "black",
+                markerfacecolor="none" if hit else None,
+                linestyle="none",
+                label=label,
+            )
+        axis.axhline(1.0, color="0.5", linewidth=0.8)
+        axis.set_xticks(range(len(sizes)), [f"{size:,}" for size in sizes], fontsize="small")
+        axis.set_xlabel("rows")
+        axis.set_title(f"{name}: {sum(reached)} of {len(own)}", loc="left", fontsize="small")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("times sooner")
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2, frameon=False
+    )
+    figure.savefig(path.with_suffix(".png"), dpi=120)
+
+
 def main() -> None:
-    """Measure the cells that are missing."""
+    """Measure the cells that are missing, then draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="*", type=int, default=[200, 1000, 10_000, 100_000])
     parser.add_argument("--dims", nargs="*", type=int, default=[2, 4, 10, 20])
@@ -199,6 +245,7 @@ def main() -> None:
                     if is_new:
                         writer.writeheader()
                     writer.writerows(rows)
+    draw(options.output)
 
 
 if __name__ == "__main__":
