@@ -464,6 +464,8 @@ default="auto"
         if self.module is not None and not callable(self.module):
             raise ValueError(f"module must be callable or None; got {self.module!r}.")
         check_integer(self.n_members, "n_members")
+        for name in ("learn_frequencies", "bootstrap"):
+            check_option(getattr(self, name), name, (True, False))
         for name in ("max_epochs", "batch_size"):
             if getattr(self, name) != "auto":
                 check_integer(getattr(self, name), name)
