@@ -160,7 +160,7 @@ class ProxyNet(NeuralNet):
         if not self.initialized_:
             self.initialize()
         if self.module_.is_stacked and str(self.device) == "cpu":
-            (X, (y, weight)), *_ = self.get_iterator(training, training=False)
+            X, (y, weight) = training[training.index[:, :batch_size]]
 
             def step() -> None:
                 losses = member_losses(self.module_(X), y, weight)

@@ -245,8 +245,10 @@ default="auto"
         seed = int(rng.integers(2**63))
 
         used = weight > 0
-        X, weight = X[used], weight[used] / weight[used].mean()
-        targets = np.asarray(y, dtype=np.float64)[used].reshape(len(X), -1)
+        targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        if not used.all():
+            X, targets, weight = X[used], targets[used], weight[used]
+        weight = weight / weight.mean()
         held_out, kept = self._split(len(X), rng)
 
         continued = self.warm_start and hasattr(self, "net_")
@@ -261,8 +263,10 @@ default="auto"
         drawn = kept[None]
         if self.bootstrap:
             drawn = np.sort(rng.choice(kept, size=(self.n_members, len(kept))), axis=1)
+        rows = X - self._center
+        rows /= self._half_width
         data = TrainingData(
-            torch.from_numpy((X - self._center) / self._half_width),
+            torch.from_numpy(rows),
             torch.from_numpy(targets),
             torch.from_numpy(weight),
             torch.from_numpy(drawn),

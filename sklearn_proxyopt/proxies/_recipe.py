@@ -22,6 +22,8 @@ _PLAIN_SPREADS = (1.0, 2.0)
 _SPREADS = (4.0, 8.0, 16.0, 32.0)
 _PENALTIES = (1e-6, 1e-3, 1e-1)
 _MAX_ROWS_FOR_CHOICE = 4000
+# Trends are fitted to so many rows at most, which is many more than they have functions.
+_MAX_ROWS_TO_FIT = 50_000
 _MAX_FEATURES_FOR_CHOICE = 512
 _MIN_ROWS_TO_JUDGE = 25
 # Features must lower the held-out error of the smoothest ones by this share to be used at all.
@@ -162,7 +164,8 @@ def candidate_recipes(
     spread : "auto" or float
         Their spread; "auto" chooses it by held-out error.
     generator : torch.Generator
-        Draws the rows and features on which choices are made.
+        Draws the rows and features on which choices are made, and of a great many rows those to
+        which trends are fitted.
 
     Returns
     -------
@@ -171,6 +174,8 @@ def candidate_recipes(
     """
     weights = data.member_weights()
     used = weights.sum(dim=0).nonzero()[:, 0]
+    if len(used) > _MAX_ROWS_TO_FIT:
+        used = used[torch.randperm(len(used), generator=generator)[:_MAX_ROWS_TO_FIT]]
     rows, targets, weights = data.rows[used], data.targets[used], weights[:, used]
     recipes = []
     for fitted in candidate_trends(trend, rows, targets, weights, generator):
@@ -185,8 +190,13 @@ def candidate_recipes(
 
 
 def _remainder(trend: Trend, data: TrainingData) -> Tensor:
-    values = [trend(block) for block in data.rows.split(_ROWS_PER_BLOCK)]
-    return data.targets - (values[0] if len(values) == 1 else torch.cat(values, dim=1))
+    # Written into one tensor: small ones kept among large ones would scatter over the heap.
+    remainder = data.targets.expand(len(trend.coefficients), -1, -1).clone()
+    for part, rows in zip(
+        remainder.split(_ROWS_PER_BLOCK, dim=1), data.rows.split(_ROWS_PER_BLOCK), strict=True
+    ):
+        part -= trend(rows)
+    return remainder
 
 
 def _scaled(remainder: Tensor, scale: Tensor) -> Tensor:

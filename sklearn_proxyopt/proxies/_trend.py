@@ -27,9 +27,6 @@ _MIN_ROWS_FOR_CHOICE, _MAX_ROWS_FOR_CHOICE = 1000, 4000
 _MAX_FUNCTIONS = 1500
 _MAX_FREQUENCIES = 64
 _ROWS_PER_BLOCK = 8192
-# The fit takes all rows up to so many.
-_ROWS_A_FUNCTION_TO_FIT = 50
-_MIN_ROWS_TO_FIT = 50_000
 _RIDGES = {torch.float64: 1e-10, torch.float32: 1e-6}
 # Up to the quadratic, a richer basis must lower the leave-one-out error by this share.
 _MINIMUM_GAIN = 0.05
@@ -236,7 +233,7 @@ def candidate_trends(
     weight : Tensor of shape (1 or n_members, n)
         Weights with mean one, those of each member or for all.
     generator : torch.Generator
-        Draws the rows on which errors are taken and, of a great many, those for the fit.
+        Draws the rows on which the errors are taken.
 
     Returns
     -------
@@ -259,11 +256,7 @@ def candidate_trends(
     trends = []
     for chosen in names:
         basis = available[chosen]()
-        rows = slice(None)
-        n_rows = max(_ROWS_A_FUNCTION_TO_FIT * basis(x[:1]).shape[1], _MIN_ROWS_TO_FIT)
-        if n_rows < len(x):
-            rows = torch.randperm(len(x), generator=generator)[:n_rows]
-        fits = [_fitted(basis, x[rows], y[rows], member[rows]) for member in weight]
+        fits = [_fitted(basis, x, y, member) for member in weight]
         trends.append(Trend(chosen, basis, torch.stack(fits)))
     return trends
 
