@@ -88,7 +88,9 @@ def main() -> None:
         data = paper_data(function, n_dims, seed)
         goal = float(cell["held_out_rmse"])
         reached = reach(goal, data, seed)
-        loop_seconds = original_epoch(function, n_dims, data) * int(cell["best_epoch"])
+        epoch_seconds = original_epoch(function, n_dims, data)
+        loop_seconds = epoch_seconds * int(cell["best_epoch"])
+        whole_seconds = epoch_seconds * int(cell["n_epochs"])
         row = {
             "function": function,
             "dim": n_dims,
@@ -98,6 +100,7 @@ def main() -> None:
             "loop_seconds": round(loop_seconds, 1),
             **reached,
             "times_faster": round(loop_seconds / reached["proxy_seconds"]),
+            "times_faster_than_all_epochs": round(whole_seconds / reached["proxy_seconds"]),
         }
         rows.append(row)
         print(row, flush=True)
@@ -105,7 +108,8 @@ def main() -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    print("median times faster:", np.median([row["times_faster"] for row in rows]))
+    for name in ("times_faster", "times_faster_than_all_epochs"):
+        print(f"median {name}:", np.median([row[name] for row in rows]))
 
 
 if __name__ == "__main__":

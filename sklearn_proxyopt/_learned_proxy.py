@@ -70,8 +70,8 @@ class LearnedProxy:
                 f"proxy must predict finite values inside the box; got none from "
                 f"{type(self.proxy).__name__}."
             )
-        if risk is not None:
-            search.fun = float(promise(search.x[None])[0])
+        # What the proxy says there to the last bit, and without the risk added for the search.
+        search.fun = float(promise(search.x[None])[0])
         return search
 
 
