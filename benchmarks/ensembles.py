@@ -109,20 +109,13 @@ def training_rate(proxy: NeuralProxyRegressor) -> float:
     return 6 * products * N_TRAINED / seconds
 
 
-def main() -> None:
-    """Take the turns, print the ratios, write them down."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("docs/results/performance"))
-    options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
-    X = SobolSampler(N_ROWS, random_state=0).sample(Rastrigin(10).bounds)
-    y = Rastrigin(10)(X)
+def time_ensembles(X: np.ndarray, y: np.ndarray, repeats: int) -> list[dict[str, Any]]:
+    """Let the stack and skorch take turns at each batch size."""
     n_threads = torch.get_num_threads()
     rows = []
     for batch_size, n_epochs in ((8, 2), (64, 10), (512, 25)):
         stacked, alone, one_thread = [], [], []
-        for _ in range(options.repeats):
+        for _ in range(repeats):
             proxy = ten_members(batch_size, n_epochs)
             stacked.append(timed(lambda proxy=proxy: proxy.fit(X, y)))
             for seconds, threads in ((alone, n_threads), (one_thread, 1)):
@@ -149,8 +142,12 @@ def main() -> None:
         }
         rows.append(row)
         print(row, flush=True)
-    write(options.output / "ensembles.csv", rows)
+    return rows
 
+
+def measure_rates(X: np.ndarray, y: np.ndarray) -> list[dict[str, Any]]:
+    """Take the rate of training beside that of matrix products on all threads."""
+    n_threads = torch.get_num_threads()
     rates = []
     for dtype in ("float32", "float64"):
         for n_members in (1, N_MEMBERS):
@@ -175,7 +172,23 @@ def main() -> None:
                 }
             )
             print(rates[-1], flush=True)
-    write(options.output / "training_rate.csv", rates)
+    return rates
+
+
+def main() -> None:
+    """Measure, print the ratios, write them down."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--tables", nargs="*", default=["ensembles", "training_rate"])
+    parser.add_argument("--output", type=Path, default=Path("docs/results/performance"))
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    X = SobolSampler(N_ROWS, random_state=0).sample(Rastrigin(10).bounds)
+    y = Rastrigin(10)(X)
+    if "training_rate" in options.tables:
+        write(options.output / "training_rate.csv", measure_rates(X, y))
+    if "ensembles" in options.tables:
+        write(options.output / "ensembles.csv", time_ensembles(X, y, options.repeats))
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
