@@ -145,10 +145,12 @@ class MultiStartBFGS(BaseOptimizer):
         values = _values_at(stack, np.broadcast_to(pool, (stack.n_functions, *pool.shape)))
         searches = [Search(pool, value, x0, self.n_starts, self.tolerance) for value in values]
         nit, stopped = 0, False
-        for _ in range(self.n_rounds):
+        for n_done in range(self.n_rounds):
             which = [index for index, search in enumerate(searches) if search.is_open]
             if not which or stopped:
                 break
+            if n_done:
+                self._breed_starts(stack, searches, which, rng)
             batch = DescentBatch(stack, which, [searches[index] for index in which])
             first_iteration = nit
             while nit < first_iteration + self.n_iterations and batch.n_running and not stopped:
@@ -163,19 +165,16 @@ class MultiStartBFGS(BaseOptimizer):
                     stopped = report(callback, stack, *batch.lowest(searches[0]), nit)
             for index, ends in zip(which, batch.ends(), strict=True):
                 searches[index].take(*ends)
-            self._breed_starts(stack, searches, size, rng)
         return [
             search.result(nit, stopped, int(nfev))
             for search, nfev in zip(searches, stack.nfev, strict=True)
         ]
 
     def _breed_starts(
-        self, stack: Stack, searches: list[Search], n_children: int, rng: np.random.Generator
+        self, stack: Stack, searches: list[Search], which: list[int], rng: np.random.Generator
     ) -> None:
-        """Give each open search the lowest children of its minima as its next starts."""
-        which = [index for index, search in enumerate(searches) if search.is_open]
-        if not which:
-            return
+        """Give some searches the lowest children of their minima as their next starts."""
+        n_children = max(self.n_candidates, self.n_starts)
         children = np.full((stack.n_functions, n_children, len(stack.bounds)), 0.5)
         for index in which:
             children[index] = _breed(searches[index].minima, n_children, rng)
