@@ -12,7 +12,7 @@ from scipy.stats import special_ortho_group
 
 from sklearn_proxyopt._validation import as_generator, check_integer
 
-__all__ = ["Problem", "RotatedProblem"]
+__all__ = ["Problem", "RotatedProblem", "read_only"]
 
 
 class Problem(ABC):
@@ -47,8 +47,8 @@ class Problem(ABC):
     def __init__(self, n_dims: int = 2) -> None:
         self.n_dims = check_integer(n_dims, "n_dims")
         sides = [self.middle - self.half_width, self.middle + self.half_width]
-        self.bounds = _read_only(np.tile(sides, (self.n_dims, 1)))
-        self.x_opt = _read_only(np.full((1, self.n_dims), self.optimum))
+        self.bounds = read_only(np.tile(sides, (self.n_dims, 1)))
+        self.x_opt = read_only(np.full((1, self.n_dims), self.optimum))
 
     @abstractmethod
     def _evaluate(self, X: Any, xp: Any) -> Any:
@@ -113,7 +113,7 @@ class Problem(ABC):
         # Copies and unpickled arrays come back writeable.
         for value in state.values():
             if isinstance(value, np.ndarray):
-                _read_only(value)
+                read_only(value)
         self.__dict__.update(state)
 
     def __eq__(self, other: object) -> bool:
@@ -168,14 +168,14 @@ class RotatedProblem(Problem):
         rng = as_generator(random_state)
         lower, upper = problem.bounds.T
         place = (lower + upper) / 2 + 0.3 * (upper - lower) * rng.uniform(-1, 1, self.n_dims)
-        self.x_opt = _read_only(place[None])
+        self.x_opt = read_only(place[None])
         if self.n_dims == 1:
-            self.rotation = _read_only(np.array([[-1.0]]))
+            self.rotation = read_only(np.array([[-1.0]]))
             mirrored = place + problem.x_opt[0] - problem.bounds[0, ::-1]
-            self.bounds = _read_only(mirrored[None])
+            self.bounds = read_only(mirrored[None])
         else:
             rotation = special_ortho_group.rvs(self.n_dims, random_state=rng)
-            self.rotation = _read_only(rotation)
+            self.rotation = read_only(rotation)
             self.bounds = problem.bounds
 
     def _evaluate(self, X: Any, xp: Any) -> Any:
@@ -194,6 +194,7 @@ class RotatedProblem(Problem):
         return f"{self.problem!r}.rotated_and_shifted(random_state={self.random_state!r})"
 
 
-def _read_only(array: NDArray[np.float64]) -> NDArray[np.float64]:
+def read_only(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the array itself, which can no longer be written to."""
     array.setflags(write=False)
     return array

@@ -7,7 +7,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_proxyopt.problems import Ackley, GramacyLee, Rastrigin, Rosenbrock
+from sklearn_proxyopt.problems import (
+    Ackley,
+    Ellipsoid,
+    GaussianPits,
+    GramacyLee,
+    Griewank,
+    Levy,
+    Rastrigin,
+    Rosenbrock,
+    StyblinskiTang,
+)
 
 PROBLEMS = [
     problem
@@ -18,6 +28,13 @@ PROBLEMS = [
         Rastrigin(4),
         Ackley(3),
         GramacyLee(),
+        Ellipsoid(3),
+        GaussianPits(2),
+        GaussianPits(6, random_state=2),
+        Griewank(4),
+        Levy(1),
+        Levy(3),
+        StyblinskiTang(3),
     ]
     for problem in (original, original.rotated_and_shifted(3))
 ]
@@ -108,6 +125,32 @@ def test_rastrigin_is_the_formula_of_the_paper():
     x = np.array([1.3, -2.2, 0.1])
     expected = 30 + sum(v**2 - 10 * np.cos(2 * np.pi * v) for v in x)
     np.testing.assert_allclose(Rastrigin(3)(x[None]), [expected])
+
+
+def test_levy_is_the_formula_of_the_paper():
+    x = np.array([1.3, -2.2, 0.1])
+    w = 1 + (x - 1) / 4
+    middle = sum((v - 1) ** 2 * (1 + 10 * np.sin(np.pi * v + 1) ** 2) for v in w[:-1])
+    last = (w[-1] - 1) ** 2 * (1 + np.sin(2 * np.pi * w[-1]) ** 2)
+    np.testing.assert_allclose(Levy(3)(x[None]), [np.sin(np.pi * w[0]) ** 2 + middle + last])
+
+
+def test_griewank_is_the_formula_of_the_paper():
+    x = np.array([1.3, -2.2, 0.1])
+    waves = np.cos(x[0]) * np.cos(x[1] / np.sqrt(2)) * np.cos(x[2] / np.sqrt(3))
+    np.testing.assert_allclose(Griewank(3)(x[None]), [(x**2).sum() / 4000 - waves + 1])
+
+
+def test_styblinski_and_tang_is_the_formula_of_the_paper_above_its_minimum():
+    x = np.array([1.3, -2.2])
+    quartic = 0.5 * sum(v**4 - 16 * v**2 + 5 * v for v in x)
+    np.testing.assert_allclose(StyblinskiTang(2)(x[None]), [quartic + 2 * 39.16616570377142])
+
+
+def test_each_pit_is_as_deep_as_it_is_said_to_be_or_lies_within_a_deeper_one():
+    problem = GaussianPits(3, n_pits=8, random_state=4)
+    assert (problem(problem.places) <= 10.0 - problem.depths + 1e-12).all()
+    assert problem(problem.places).argmin() == 0
 
 
 def test_the_rotation_keeps_distances():
