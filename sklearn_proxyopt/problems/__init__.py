@@ -8,6 +8,7 @@ from sklearn_proxyopt.problems._gramacy_lee import GramacyLee
 from sklearn_proxyopt.problems._griewank import Griewank
 from sklearn_proxyopt.problems._levy import Levy
 from sklearn_proxyopt.problems._rastrigin import Rastrigin
+from sklearn_proxyopt.problems._rippled_bowl import RippledBowl
 from sklearn_proxyopt.problems._rosenbrock import Rosenbrock
 from sklearn_proxyopt.problems._styblinski_tang import StyblinskiTang
 
@@ -20,6 +21,7 @@ __all__ = [
     "Levy",
     "Problem",
     "Rastrigin",
+    "RippledBowl",
     "Rosenbrock",
     "RotatedProblem",
     "StyblinskiTang",

@@ -15,6 +15,7 @@ from sklearn_proxyopt.problems import (
     Griewank,
     Levy,
     Rastrigin,
+    RippledBowl,
     Rosenbrock,
     StyblinskiTang,
 )
@@ -151,6 +152,23 @@ def test_each_pit_is_as_deep_as_it_is_said_to_be_or_lies_within_a_deeper_one():
     problem = GaussianPits(3, n_pits=8, random_state=4)
     assert (problem(problem.places) <= 10.0 - problem.depths + 1e-12).all()
     assert problem(problem.places).argmin() == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_lowest_trough_of_a_rippled_bowl_is_found(seed):
+    problem = RippledBowl(1, height=3.0**seed / 10, n_ripples=2.0 + 3 * seed, random_state=seed)
+    grid = np.linspace(*problem.bounds[0], 100_001)[:, None]
+    assert problem.f_opt <= problem(grid).min() <= problem.f_opt + 1e-4
+    x = torch.tensor(problem.x_opt, requires_grad=True)
+    (gradient,) = torch.autograd.grad(problem(x).sum(), x)
+    np.testing.assert_allclose(gradient.numpy(), 0.0, atol=1e-8)
+
+
+def test_a_rippled_bowl_keeps_its_optimum_where_it_is_turned_and_pickled():
+    problem = RippledBowl(3, random_state=2)
+    turned = problem.rotated_and_shifted(1)
+    np.testing.assert_allclose(turned(turned.x_opt), problem.f_opt)
+    assert pickle.loads(pickle.dumps(problem)) == problem != RippledBowl(3, random_state=3)
 
 
 def test_the_rotation_keeps_distances():
