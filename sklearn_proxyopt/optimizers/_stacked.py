@@ -153,6 +153,9 @@ class MemberStack(Stack):
 
         u = u.detach().requires_grad_()
         values = self._evaluate(u)
+        if not values.requires_grad:
+            # A proxy of values that are all equal does not depend on its rows.
+            return values, torch.zeros_like(u)
         (gradients,) = torch.autograd.grad(values.sum(), u)
         return values.detach(), gradients
 
