@@ -94,6 +94,8 @@ class BuyingMixin:
         # The record of a function that is no parameter would drag that function along.
         state: dict[str, Any] = dict(BaseEstimator.__getstate__(self))
         state.pop("_records", None)
+        # Second opinions on the proxy are asked anew where they are needed again.
+        state.pop("_inquiry", None)
         if self.objective is not None and hasattr(self, "_records"):
             state["_records"] = self._records.only(self.objective)
         return state

@@ -13,7 +13,7 @@ from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt.proxies._function import ProxyFunction
 
-__all__ = ["LearnedProxy", "best_rows", "function_of"]
+__all__ = ["LearnedProxy", "best_rows", "function_of", "named_rows"]
 
 # Best rows handed to the search as starting points.
 _N_STARTING_ROWS = 10
@@ -49,7 +49,7 @@ class LearnedProxy:
         **fit_params: Any,
     ) -> None:
         """Let the proxy learn; rows with names reach it as a DataFrame."""
-        self.proxy.fit(X if names is None else _frame(X, names), y, **fit_params)
+        self.proxy.fit(named_rows(X, names), y, **fit_params)
 
     def search(
         self,
@@ -105,14 +105,16 @@ class _NamedProxy:
 
     def predict(self, X: NDArray[np.float64]) -> Any:
         """Predict the values of rows."""
-        return self._proxy.predict(_frame(X, self._names))
+        return self._proxy.predict(named_rows(X, self._names))
 
     def _value_and_grad(self, X: NDArray[np.float64]) -> Any:
-        return self._proxy.value_and_grad(_frame(X, self._names))
+        return self._proxy.value_and_grad(named_rows(X, self._names))
 
 
-def _frame(X: NDArray[np.float64], names: NDArray[np.object_]) -> Any:
-    """Return rows under their names; plain rows where pandas is not installed."""
+def named_rows(X: NDArray[np.float64], names: NDArray[np.object_] | None) -> Any:
+    """Return rows under their names; plain rows where there are none, or no pandas."""
+    if names is None:
+        return X
     try:
         import pandas as pd
     except ImportError:

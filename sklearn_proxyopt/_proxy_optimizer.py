@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._buying import BuyingMixin
+from sklearn_proxyopt._diagnosing import DiagnosingMixin
 from sklearn_proxyopt._failure_risk import learn_failure_risk
 from sklearn_proxyopt._learned_proxy import LearnedProxy, best_rows, function_of
 from sklearn_proxyopt._parts import check_parts
@@ -41,6 +42,7 @@ _DEFAULT_N_SAMPLES = 1024
 class ProxyOptimizer(
     AskTellMixin,
     BuyingMixin,
+    DiagnosingMixin,
     CallbackSupportMixin,
     MetaEstimatorMixin,
     RegressorMixin,
@@ -86,6 +88,9 @@ class ProxyOptimizer(
     journal : str or path-like, default=None
         A file where each evaluation is written before it is used. The same program started again
         goes on from it, however it ended. See `sklearn_proxyopt.evaluation.Journal`.
+    verdict : bool, default=True
+        Whether `minimize` ends with a verdict on its answer, which takes about as long as the
+        training and the search, and warns where it does not believe it. See `diagnose`.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own. No
         global generator is touched.
@@ -111,6 +116,8 @@ class ProxyOptimizer(
         The evaluated rows. After an evaluation that failed, those paid for until then.
     y_ : ndarray of shape (n_rows,)
         Their values.
+    n_learned_ : int
+        How many of them, from the first on, the proxy learned from.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
         The rows whose evaluation failed.
     X_pending_ : ndarray of shape (n_pending, n_features_in_)
@@ -175,6 +182,7 @@ class ProxyOptimizer(
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
+        verdict: bool = True,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -190,6 +198,7 @@ class ProxyOptimizer(
         self.time_limit = time_limit
         self.n_retries = n_retries
         self.journal = journal
+        self.verdict = verdict
         self.random_state = random_state
         self.verbose = verbose
 
@@ -273,7 +282,8 @@ class ProxyOptimizer(
             `fun_proxy`, where the proxy alone would have sent you and what it promised;
             `true_at_proxy`, the true value there (NaN if it failed); `nfev`, the rows the
             function was really called on; `nfev_design` of them for the design; `n_failed`;
-            `nit`, the descents of the refinement; `success` and `message`.
+            `nit`, the descents of the refinement; `success` and `message`; `verdict` and
+            `probability`, whether `x` can be believed (see `diagnose`).
 
         Raises
         ------
@@ -311,6 +321,8 @@ class ProxyOptimizer(
             n_design = purchases.evaluator.n_calls
             search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
             self._refine(purchases, search, n_design, stages)
+        if self.verdict:
+            self._doubt_the_answer()
         return self.result_
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -340,6 +352,7 @@ class ProxyOptimizer(
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
         check_parts(self)
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
+        check_option(self.verdict, "verdict", (True, False))
         self._evaluator(None).check_parameters()
         if self.journal is not None:
             Journal(self.journal)
@@ -349,7 +362,7 @@ class ProxyOptimizer(
         rng = as_generator(self.random_state)
         if self.random_state is None and purchases is not None:
             rng = purchases.generator()
-        names = ("sampler", "proxy", "optimizer")
+        names = ("sampler", "proxy", "optimizer", "diagnosis")
         return {name: int(rng.integers(2**31 - 1)) for name in names}
 
     def _design_sampler(self, seed: int) -> Any:
@@ -388,6 +401,7 @@ class ProxyOptimizer(
 
         self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
         self.failure_risk_ = risk
+        self.n_learned_, self._diagnosis_seed, self._inquiry = len(X), seeds["diagnosis"], None
         self.x_best_row_, self.fun_best_row_ = starts[0].copy(), lowest
         self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
         self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)

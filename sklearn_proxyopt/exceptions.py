@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["EvaluationError", "FailedEvaluationWarning", "JournalError"]
+__all__ = [
+    "EvaluationError",
+    "FailedEvaluationWarning",
+    "FalseOptimumWarning",
+    "JournalError",
+]
 
 
 class EvaluationError(ValueError):
@@ -43,3 +48,7 @@ class JournalError(ValueError):
 
 class FailedEvaluationWarning(UserWarning):
     """Evaluations failed and were left out, as `on_error="drop"` asks for."""
+
+
+class FalseOptimumWarning(UserWarning):
+    """`minimize` returns an optimum that its own verdict does not believe."""

@@ -36,7 +36,10 @@ FLOORS = {
     "refine": 5,
     "model_selection": 6,
     "_failure_risk": 4,
-    "_learned_proxy": 6,
+    "_learned_proxy": 5,
+    "diagnosis": 6,
+    "_diagnosing": 7,
+    "displays": 8,
     "_questions": 5,
     "_saved_state": 5,
     "_stages": 5,
@@ -44,7 +47,7 @@ FLOORS = {
     "_buying": 6,
     "callbacks": 6,
     "_purchases": 5,
-    "_proxy_optimizer": 7,
+    "_proxy_optimizer": 8,
     "inverse": 7,
 }
 ROOMS_OF_FLOOR_0 = {room for room, floor in FLOORS.items() if floor == 0}

@@ -54,6 +54,7 @@ def quick(**params):
     params = {
         "proxy": NeuralProxyRegressor(max_epochs=10),
         "optimizer": MultiStartBFGS(16, n_rounds=2),
+        "verdict": False,
         "random_state": 0,
         **params,
     }

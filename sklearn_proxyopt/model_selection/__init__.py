@@ -1,5 +1,9 @@
 """Model selection by the quality of the optimum."""
 
-from sklearn_proxyopt.model_selection._scorers import optimum_error_scorer, regret_scorer
+from sklearn_proxyopt.model_selection._scorers import (
+    credibility_scorer,
+    optimum_error_scorer,
+    regret_scorer,
+)
 
-__all__ = ["optimum_error_scorer", "regret_scorer"]
+__all__ = ["credibility_scorer", "optimum_error_scorer", "regret_scorer"]

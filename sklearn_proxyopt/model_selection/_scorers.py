@@ -10,9 +10,9 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._validation import check_integer, check_option
+from sklearn_proxyopt._validation import check_integer, check_option, check_real
 
-__all__ = ["optimum_error_scorer", "regret_scorer"]
+__all__ = ["credibility_scorer", "optimum_error_scorer", "regret_scorer"]
 
 
 def optimum_error_scorer(problem: Any, of: str = "x") -> _OptimumErrorScorer:
@@ -82,6 +82,77 @@ def regret_scorer(n_picks: int = 1) -> _RegretScorer:
     """
     check_integer(n_picks, "n_picks")
     return _RegretScorer(n_picks)
+
+
+def credibility_scorer(
+    objective: Any = None, *, n_checks: int = 5, regret: float | None = None
+) -> _CredibilityScorer:
+    """Make a scorer from the probability that a proxy's optimum can be believed.
+
+    Parameters
+    ----------
+    objective : callable, default=None
+        The true function, called to check each optimum; None spends no evaluation.
+    n_checks : int, default=5
+        How many times it is called for each, at most.
+    regret : float, default=None
+        How far the true value may lie above the lowest, in units of `y`. Probabilities compare
+        only for the same regret: None tolerates a share of what each estimator's own rows span.
+
+    Returns
+    -------
+    callable
+        ``scorer(estimator, X, y)`` for `scoring=`; it returns the probability of the diagnosis. X
+        and y are not looked at.
+
+    See Also
+    --------
+    sklearn_proxyopt.ProxyOptimizer.diagnose : Makes the diagnosis.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.model_selection import credibility_scorer
+    >>> from sklearn_proxyopt.problems import Rosenbrock
+    >>> from sklearn_proxyopt.samplers import SobolSampler
+    >>> problem = Rosenbrock(n_dims=2)
+    >>> X = SobolSampler(128, random_state=0).sample(problem.bounds)
+    >>> optimizer = ProxyOptimizer(random_state=0).fit(X, problem(X))
+    >>> bool(credibility_scorer(problem)(optimizer, X, problem(X)) > 0.8)
+    True
+    """
+    if objective is not None and not callable(objective):
+        raise ValueError(f"objective must be callable or None; got {objective!r}.")
+    check_integer(n_checks, "n_checks")
+    if regret is not None:
+        check_real(regret, "regret", minimum=0.0, include_minimum=False)
+    return _CredibilityScorer(objective, n_checks, regret)
+
+
+class _CredibilityScorer:
+    """See `credibility_scorer`."""
+
+    def __init__(self, objective: Any, n_checks: int, regret: float | None) -> None:
+        self.objective = objective
+        self.n_checks = n_checks
+        self.regret = regret
+
+    def __call__(self, estimator: Any, X: Any = None, y: Any = None) -> float:
+        if hasattr(estimator, "best_estimator_"):
+            return self(estimator.best_estimator_)
+        if not hasattr(estimator, "diagnose"):
+            raise ValueError(
+                "estimator must be a ProxyOptimizer, which can diagnose itself; got "
+                f"{type(estimator).__name__}."
+            )
+        diagnosis = estimator.diagnose(self.objective, n_checks=self.n_checks, regret=self.regret)
+        return float(diagnosis.probability)
+
+    def __repr__(self) -> str:
+        return (
+            f"credibility_scorer({self.objective!r}, n_checks={self.n_checks}, "
+            f"regret={self.regret!r})"
+        )
 
 
 class _OptimumErrorScorer:

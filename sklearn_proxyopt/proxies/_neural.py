@@ -71,9 +71,10 @@ default="auto"
         Number of networks, each with its own starting weights and its own batches. Their mean is
         the prediction, their spread a sign of how far it may be believed. Dense networks are
         trained as stacked matrices; modules of the user one after another.
-    bootstrap : bool, default=False
+    bootstrap : bool or "halves", default=False
         Whether each member learns, trend included, from rows drawn with replacement instead of
-        from all.
+        from all. With "halves" two members share out the rows, half for each, two more share them
+        out anew, and so on.
     max_epochs : int or "auto", default="auto"
         Passes over the training rows. "auto" aims at 2,000 steps within 20 to 500 epochs.
     batch_size : int or "auto", default="auto"
@@ -115,6 +116,8 @@ default="auto"
         variance that the trend leaves, as means over the members.
     n_iter_ : int
         Epochs trained in the last call of `fit`.
+    member_rows_ : ndarray of shape (n_members, n_rows)
+        With `bootstrap`, the rows that each member learned from, by their place in `X`.
     trend_ : str
         The trend in use.
     features_ : {"random", "axes"} or None
@@ -172,7 +175,7 @@ default="auto"
         learn_frequencies: bool = True,
         module: Callable[[int, int], Any] | None = None,
         n_members: int = 1,
-        bootstrap: bool = False,
+        bootstrap: bool | str = False,
         max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         learning_rate: float = 5e-3,
@@ -260,9 +263,9 @@ default="auto"
             lower, upper = X[kept].min(axis=0), X[kept].max(axis=0)
             self._center = (lower + upper) / 2
             self._half_width = np.where(upper > lower, (upper - lower) / 2, 1.0)
-        drawn = kept[None]
+        drawn = self._draw_rows(kept, rng)
         if self.bootstrap:
-            drawn = np.sort(rng.choice(kept, size=(self.n_members, len(kept))), axis=1)
+            self.member_rows_ = np.flatnonzero(used)[drawn]
         rows = X - self._center
         rows /= self._half_width
         data = TrainingData(
@@ -272,7 +275,7 @@ default="auto"
             torch.from_numpy(drawn),
             torch.from_numpy(held_out),
         )
-        n_epochs, batch_size = self._plan(len(kept))
+        n_epochs, batch_size = self._plan(drawn.shape[1])
         cuda_devices = list(range(torch.cuda.device_count()))
         with torch.random.fork_rng(devices=cuda_devices):
             torch.manual_seed(seed)
@@ -468,8 +471,8 @@ default="auto"
         if self.module is not None and not callable(self.module):
             raise ValueError(f"module must be callable or None; got {self.module!r}.")
         check_integer(self.n_members, "n_members")
-        for name in ("learn_frequencies", "bootstrap"):
-            check_option(getattr(self, name), name, (True, False))
+        check_option(self.learn_frequencies, "learn_frequencies", (True, False))
+        check_option(self.bootstrap, "bootstrap", (True, False, "halves"))
         for name in ("max_epochs", "batch_size"):
             if getattr(self, name) != "auto":
                 check_integer(getattr(self, name), name)
@@ -495,6 +498,17 @@ default="auto"
         if n_rows < _MIN_ROWS_TO_HOLD_OUT:
             n_held_out = 0
         return order[:n_held_out], np.sort(order[n_held_out:])
+
+    def _draw_rows(self, kept: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
+        """Draw the rows of each member, or of all, of shape (1 or n_members, n_drawn)."""
+        if self.bootstrap == "halves":
+            n_half = max(len(kept) // 2, 1)
+            orders = [rng.permutation(kept) for _ in range(-(-self.n_members // 2))]
+            halves = [half for one in orders for half in (one[:n_half], one[-n_half:])]
+            return np.sort(np.array(halves[: self.n_members]), axis=1)
+        if self.bootstrap:
+            return np.sort(rng.choice(kept, size=(self.n_members, len(kept))), axis=1)
+        return kept[None]
 
     def _plan(self, n_rows: int) -> tuple[int, int]:
         """Settle the number of epochs and the batch size."""

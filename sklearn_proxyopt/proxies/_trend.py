@@ -8,7 +8,7 @@ remainder. Leave-one-out errors tell which trends may help.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import combinations_with_replacement
 from math import comb
@@ -16,7 +16,14 @@ from math import comb
 import torch
 from torch import Tensor, nn
 
-__all__ = ["TREND_NAMES", "AdditiveBasis", "PolynomialBasis", "Trend", "candidate_trends"]
+__all__ = [
+    "TREND_NAMES",
+    "AdditiveBasis",
+    "PolynomialBasis",
+    "Trend",
+    "candidate_trends",
+    "trends_for",
+]
 
 TREND_NAMES = ("constant", "linear", "quadratic", "cubic", "quartic", "additive")
 
@@ -155,6 +162,11 @@ def _candidates(n_features: int, n_rows: int) -> list[tuple[str, Callable[[], nn
     return bases
 
 
+def trends_for(n_features: int, n_rows: int) -> list[str]:
+    """Name the trends that so many rows can carry."""
+    return [name for name, _ in _candidates(n_features, n_rows)]
+
+
 def _gram(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Add up the normal equations over blocks of rows."""
     gram, moment = x.new_zeros(()), x.new_zeros(())
@@ -183,13 +195,15 @@ def _leave_one_out_error(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor)
     return float((weight[:, None] * error.square()).mean().sqrt())
 
 
-def _promising(x: Tensor, y: Tensor, weight: Tensor, generator: torch.Generator) -> list[str]:
+def _promising(
+    x: Tensor, y: Tensor, weight: Tensor, names: Iterable[str], generator: torch.Generator
+) -> list[str]:
     """Name the basis that leave-one-out errors favour, after a simpler one if in question."""
     rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE]
     scale = y.std(dim=0, correction=0).clamp_min(torch.finfo(y.dtype).tiny)
     y = ((y[rows] - y.mean(dim=0)) / scale).float()
     x, weight = x[rows].float(), weight[rows].float()
-    bases = [(name, make()) for name, make in _candidates(x.shape[1], len(x))]
+    bases = [(name, make()) for name, make in _candidates(x.shape[1], len(x)) if name in names]
     sizes = {name: basis(x[:1]).shape[1] for name, basis in bases}
 
     def error_of(name: str, basis: nn.Module) -> float:
@@ -245,14 +259,18 @@ def candidate_trends(
     ValueError
         If the named basis has more functions than the rows can carry.
     """
-    available = dict(_candidates(x.shape[1], len(x)))
+    # A member knows only the rows that were drawn for it.
+    n_rows = int((weight > 0).sum(dim=1).min())
+    available = dict(_candidates(x.shape[1], n_rows))
     if name != "auto" and name not in available:
         listed = ", ".join(repr(known) for known in available)
         raise ValueError(
-            f"trend must be one that the {len(x)} training rows of {x.shape[1]} variables can "
+            f"trend must be one that {n_rows} training rows of {x.shape[1]} variables can "
             f"carry ({listed}); got {name!r}."
         )
-    names = _promising(x, y, weight.mean(dim=0), generator) if name == "auto" else [name]
+    names = [name]
+    if name == "auto":
+        names = _promising(x, y, weight.mean(dim=0), available, generator)
     trends = []
     for chosen in names:
         basis = available[chosen]()

@@ -129,6 +129,22 @@ def test_each_member_of_a_bootstrap_has_rows_and_a_trend_of_its_own():
     np.testing.assert_allclose(lone, proxy.predict_members(X)[2], rtol=1e-12)
 
 
+def test_two_members_share_out_the_rows_in_halves_and_the_next_two_do_so_anew():
+    X, y = wave()
+    proxy = quick(n_members=5, bootstrap="halves", max_epochs=1, validation_fraction=0.0).fit(X, y)
+    first, second, third, fourth, fifth = map(set, proxy.member_rows_)
+    assert first | second == third | fourth == set(range(300))
+    assert len(first) == len(second) == len(fifth) == 150
+    assert first not in (third, fourth)
+
+
+def test_rows_without_weight_are_in_no_half():
+    X, y = wave()
+    weight = np.arange(300) % 3
+    proxy = quick(n_members=2, bootstrap="halves", max_epochs=1).fit(X, y, weight)
+    assert (weight[proxy.member_rows_] > 0).all()
+
+
 def test_several_targets_have_members_too():
     X, y = wave()
     proxy = quick().fit(X, np.column_stack([y, -y]))

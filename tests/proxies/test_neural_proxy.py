@@ -395,7 +395,7 @@ def test_every_schedule_trains(schedule):
         ({"spread": -1.0}, "spread must be a finite number"),
         ({"features": "many"}, "features must be one of"),
         ({"n_members": 0}, "n_members must be an integer"),
-        ({"bootstrap": "rows"}, "bootstrap must be one of True, False; got 'rows'"),
+        ({"bootstrap": "rows"}, "bootstrap must be one of True, False, 'halves'; got"),
         ({"learn_frequencies": None}, "learn_frequencies must be one of True, False"),
         ({"n_lbfgs_iterations": -1}, "n_lbfgs_iterations must be an integer of at least 0"),
         ({"n_frequencies": 0}, "n_frequencies must be an integer"),

@@ -1,0 +1,67 @@
+"""From the numbers of the evidence to a probability."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+__all__ = ["MODES", "Credibility", "credibility_model", "scaled"]
+
+# What is known of the truth: nothing but the rows; the value at the optimum and perhaps at further
+# places; the value at an optimum that was already refined on the function.
+MODES = ("rows", "checks", "refined")
+_FILE = "credibility.json"
+# Beyond this a number says no more.
+_LARGEST = 50.0
+
+
+def scaled(number: float) -> float:
+    """Return a number on the scale where the model is linear: like a logarithm, with its sign."""
+    if np.isnan(number):
+        return np.nan
+    return float(np.arcsinh(np.clip(number, -_LARGEST, _LARGEST)))
+
+
+@dataclass(frozen=True)
+class Credibility:
+    """A logistic model of the probability that an optimum lies within the regret.
+
+    Parameters
+    ----------
+    weights : dict of str to tuple of three floats
+        For each number of the evidence the mean and the spread of its scaled values among the
+        cases that the model was learned from, and its weight.
+    intercept : float
+        The log-odds where every number has its mean.
+    """
+
+    weights: dict[str, tuple[float, float, float]]
+    intercept: float
+
+    def contributions(self, numbers: dict[str, float]) -> dict[str, float]:
+        """Return what each number adds to the log-odds; one that is not known adds nothing."""
+        added = {}
+        for name, (mean, spread, weight) in self.weights.items():
+            value = scaled(numbers[name])
+            added[name] = 0.0 if np.isnan(value) else weight * (value - mean) / spread
+        return added
+
+    def probability(self, numbers: dict[str, float]) -> float:
+        """Return the probability; zero where a lower value is known than the regret allows."""
+        if numbers["known_regret"] > 1.0:
+            return 0.0
+        odds = self.intercept + sum(self.contributions(numbers).values())
+        return float(1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0))))
+
+
+@cache
+def credibility_model(mode: str) -> Credibility:
+    """Return the model of one of the modes, as learned by ``benchmarks/verdicts.py``."""
+    text = resources.files(__package__).joinpath(_FILE).read_text(encoding="utf-8")
+    stored = json.loads(text)[mode]
+    weights = {name: (mean, spread, w) for name, (mean, spread, w) in stored["weights"].items()}
+    return Credibility(weights, stored["intercept"])

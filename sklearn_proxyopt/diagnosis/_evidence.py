@@ -1,0 +1,345 @@
+"""What is known about an optimum: measured once, then read as numbers against a stated regret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.stats import qmc, spearmanr
+
+from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._learned_proxy import function_of
+from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
+from sklearn_proxyopt.diagnosis._opinions import SecondOpinions
+from sklearn_proxyopt.optimizers import MultiStartBFGS
+
+__all__ = ["Evidence", "Inquiry"]
+
+# Points of the box at which all proxies are compared, and of them those kept as rivals.
+_N_ELSEWHERE = 1024
+_N_RIVALS = 10
+# The best rows are a tenth of all, and at least so many.
+_SHARE_OF_BEST = 0.1
+_MIN_BEST = 10
+# Points that lie closer than this, in root mean square over the width of the box, are taken to be
+# of one basin, or the same.
+_SAME_BASIN = 0.05
+_SAME_POINT = 0.005
+_EDGE = 1e-6
+_BAND = 0.9
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is known about an optimum.
+
+    Attributes
+    ----------
+    place : ndarray of shape (n_features,)
+        The optimum, in the unit cube.
+    promise : float
+        What the proxy says there.
+    truth : float
+        What the function says there; NaN if unknown.
+    lowest_promise : float
+        The lowest value of the proxy that any search has found.
+    lowest_known : float
+        The lowest true value known.
+    rows : ndarray of shape (n_rows, n_features)
+        What the proxy learned from, in the unit cube.
+    values : ndarray of shape (n_rows,)
+        Their values.
+    unseen : ndarray of shape (n_rows,)
+        What half-sample proxies that had not seen them say of the rows; NaN if all had.
+    opinions : ndarray of shape (n_opinions,)
+        What each half-sample proxy says at the optimum.
+    lows : ndarray of shape (n_opinions,)
+        The lowest value of each.
+    low_places : ndarray of shape (n_opinions, n_features)
+        Where that is, in the unit cube.
+    opinions_at_lows : ndarray of shape (n_opinions, n_opinions)
+        What each (row) says at the minimum of each (column).
+    rivals : ndarray of shape (n_rivals, n_features)
+        Other places, in the unit cube, that may be as good, the most likely first.
+    rival_promises : ndarray of shape (n_rivals,)
+        What the proxy says there.
+    check_promises : ndarray of shape (n_checks,)
+        What the proxy says at other places where it was checked.
+    check_truths : ndarray of shape (n_checks,)
+        What the function says there.
+    """
+
+    place: NDArray[np.float64]
+    promise: float
+    truth: float
+    lowest_promise: float
+    lowest_known: float
+    rows: NDArray[np.float64]
+    values: NDArray[np.float64]
+    unseen: NDArray[np.float64]
+    opinions: NDArray[np.float64]
+    lows: NDArray[np.float64]
+    low_places: NDArray[np.float64]
+    opinions_at_lows: NDArray[np.float64]
+    rivals: NDArray[np.float64]
+    rival_promises: NDArray[np.float64]
+    check_promises: NDArray[np.float64]
+    check_truths: NDArray[np.float64]
+
+    @property
+    def spread_of_values(self) -> float:
+        """How far the middle row lies above the lowest value known."""
+        return float(np.median(self.values) - min(self.lowest_known, self.values.min()))
+
+    def checked(
+        self, truth: float, promises: NDArray[np.float64], truths: NDArray[np.float64]
+    ) -> Evidence:
+        """Return the evidence with the truth at the optimum, and promises and truths elsewhere.
+
+        Truths that are not finite, because their evaluation failed, are left out.
+        """
+        known = np.isfinite(truths)
+        lowest = np.nanmin([self.lowest_known, truth, *truths[known]])
+        return replace(
+            self,
+            truth=truth,
+            check_promises=promises[known],
+            check_truths=truths[known],
+            lowest_known=float(lowest),
+        )
+
+    def band(self) -> tuple[float, float]:
+        """Return where the truth at the optimum may lie, with a probability of 90 percent."""
+        known = np.isfinite(self.unseen)
+        errors, weights = errors_of_the_chosen(self.unseen[known], self.values[known])
+        tail = (1.0 - _BAND) / 2.0
+        return (
+            self.promise + weighted_quantile(errors, weights, tail),
+            self.promise + weighted_quantile(errors, weights, 1.0 - tail),
+        )
+
+    def numbers(self, regret: float) -> dict[str, float]:
+        """Return the numbers of the evidence, those of values in units of the regret.
+
+        Parameters
+        ----------
+        regret : float
+            What is tolerated, in units of the values.
+
+        Returns
+        -------
+        dict of str to float
+            See the user guide for what each means. Those that take a true value which is not
+            known are NaN.
+        """
+        return {
+            **self._fidelity(regret),
+            **self._agreement(regret),
+            **self._support(regret),
+            **self._checks(regret),
+        }
+
+    def _fidelity(self, regret: float) -> dict[str, float]:
+        known = np.isfinite(self.unseen)
+        unseen, values = self.unseen[known], self.values[known]
+        errors, weights = errors_of_the_chosen(unseen, values)
+        best = np.argsort(values)[: max(int(_SHARE_OF_BEST * len(values)), _MIN_BEST)]
+        order = spearmanr(unseen[best], values[best]).statistic if np.ptp(unseen[best]) else 0.0
+        variance = max(float(values.var()), np.finfo(float).tiny)
+        return {
+            "r2_unseen": 1.0 - float(np.square(values - unseen).mean()) / variance,
+            "order_of_best": float(np.nan_to_num(order)),
+            "error_of_best": float(np.sqrt(np.square(values - unseen)[best].mean())) / regret,
+            "error_of_chosen": float(np.sqrt(weights @ errors**2)) / regret,
+            "bias_of_chosen": float(weights @ errors) / regret,
+            "share_misjudged": float(weights @ (np.abs(errors) > regret)),
+        }
+
+    def _agreement(self, regret: float) -> dict[str, float]:
+        own_regret = np.maximum(self.opinions - self.lows, 0.0)
+        n = len(self.lows)
+        # What the other half says of a minimum, above what the half that found it promised.
+        partner = np.minimum(np.arange(n) ^ 1, n - 1)
+        crossed = self.opinions_at_lows[partner, np.arange(n)] - self.lows
+        distance = _distance(self.low_places, self.place)
+        spread = np.ptp if n == 2 else _standard_deviation
+        return {
+            "regret_in_opinions": float(own_regret.mean()) / regret,
+            "share_agreeing": float((own_regret <= regret).mean()),
+            "spread_at_optimum": float(spread(self.opinions)) / regret,
+            "spread_of_lows": float(spread(self.lows)) / regret,
+            "optimism": float(self.opinions.mean() - self.promise) / regret,
+            "optimism_of_halves": float(crossed.mean()) / regret,
+            "distance_of_lows": float(distance.mean()),
+            "share_elsewhere": float((distance > _SAME_BASIN).mean()),
+            "search_error": max(self.promise - self.lowest_promise, 0.0) / regret,
+        }
+
+    def _support(self, regret: float) -> dict[str, float]:
+        tree = cKDTree(self.rows)
+        nearest = float(tree.query(self.place)[0])
+        sample = self.rows[:: max(len(self.rows) // 500, 1)]
+        typical = float(np.median(tree.query(sample, k=2)[0][:, 1]))
+        gain = self.values.min() - self.promise
+        return {
+            "distance_to_rows": nearest / max(typical, np.finfo(float).tiny),
+            "n_on_edge": float(((self.place < _EDGE) | (self.place > 1.0 - _EDGE)).sum()),
+            "gain_over_rows": max(float(gain), 0.0) / regret,
+            "shortfall": max(-float(gain), 0.0) / regret,
+            "rows_per_variable": len(self.rows) / self.rows.shape[1],
+        }
+
+    def _checks(self, regret: float) -> dict[str, float]:
+        gaps, truth = self.check_truths - self.check_promises, self.truth
+        has_checks = len(gaps) > 0
+        error = float(np.sqrt(np.square(gaps).mean())) if has_checks else np.nan
+        lead = float(self.check_truths.min() - truth) if has_checks else np.nan
+        left = truth - np.array([self.lows.mean(), self.lowest_promise])
+        left_in_opinions, left_in_proxy = np.maximum(left, 0.0) / regret
+        return {
+            "known_regret": (truth - self.lowest_known) / regret,
+            "error_at_optimum": abs(truth - self.promise) / regret,
+            "left_in_opinions": float(left_in_opinions),
+            "left_in_proxy": float(left_in_proxy),
+            "error_at_checks": error / regret,
+            "lead_over_checks": lead / regret,
+        }
+
+
+class Inquiry:
+    """Second opinions on a fitted proxy, and the low points that it and they know of.
+
+    Parameters
+    ----------
+    proxy : regressor
+        The fitted proxy.
+    X : ndarray of shape (n_rows, n_features)
+        The rows it learned from.
+    y : ndarray of shape (n_rows,)
+        Their values.
+    bounds : ndarray of shape (n_features, 2)
+        The box.
+    minima : ndarray of shape (n_minima, n_features)
+        Low points of the proxy.
+    seed : int
+        Seeds the half-sample proxies and the searches.
+
+    Attributes
+    ----------
+    function : ProxyFunction
+        The proxy, on plain rows.
+    opinions : SecondOpinions
+        Proxies of half of the rows.
+    minima : ndarray of shape (n_minima, n_features)
+        The low points of the proxy, in the unit cube.
+    """
+
+    def __init__(
+        self,
+        proxy: Any,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        bounds: NDArray[np.float64],
+        minima: NDArray[np.float64],
+        seed: int,
+    ) -> None:
+        self.function = function_of(proxy)
+        self._X, self._y, self.bounds = X, y, bounds
+        self.minima = to_unit_cube(minima, bounds)
+        self.opinions = SecondOpinions(proxy, X, y, seed)
+        sobol = qmc.Sobol(len(bounds), rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
+        best_rows = X[np.argsort(y, kind="stable")[:_N_RIVALS]]
+        points = np.vstack([minima, best_rows, from_unit_cube(sobol, bounds)])
+        self._low_places, self._lows = self.opinions.minima(bounds, points, seed)
+        self._unseen = self.opinions.predict_unseen(X)
+        self._pool = np.vstack([self._low_places, self._search_again(minima, seed), points])
+        self._promises = self.function(self._pool)
+        self._said = self.opinions.predict(self._pool)
+
+    def _search_again(self, minima: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+        """Search the proxy from what its halves found, to see whether the search was stuck."""
+        if not hasattr(self.function, "torch_module"):
+            return minima
+        search = MultiStartBFGS(n_starts=64, n_rounds=4, n_candidates=1024, random_state=seed)
+        starts = np.vstack([self._low_places, minima])
+        found = search.minimize(self.function, self.bounds, x0=starts)
+        return np.asarray(found.x_candidates, dtype=np.float64)
+
+    def about(self, x: NDArray[np.float64]) -> Evidence:
+        """Return what is known about an optimum, without its true value.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_features,)
+            The optimum, in the user's units.
+
+        Returns
+        -------
+        Evidence
+            The evidence.
+        """
+        place, own = to_unit_cube(x, self.bounds), self.opinions.predict(x[None])[:, 0]
+        promise = float(self.function(x[None])[0])
+        places = to_unit_cube(self._pool, self.bounds)
+        rivals = _rivals(places, np.vstack([self._promises[None], self._said]), place)
+        n_opinions = self.opinions.n_opinions
+        return Evidence(
+            place=place,
+            promise=promise,
+            truth=np.nan,
+            lowest_promise=min(promise, float(self._promises.min())),
+            lowest_known=float(self._y.min()),
+            rows=to_unit_cube(self._X, self.bounds),
+            values=self._y,
+            unseen=self._unseen,
+            opinions=own,
+            lows=np.minimum(self._lows, own),
+            low_places=to_unit_cube(self._low_places, self.bounds),
+            opinions_at_lows=self._said[:, :n_opinions],
+            rivals=places[rivals],
+            rival_promises=self._promises[rivals],
+            check_promises=np.empty(0),
+            check_truths=np.empty(0),
+        )
+
+
+def _rivals(
+    places: NDArray[np.float64], opinions: NDArray[np.float64], place: NDArray[np.float64]
+) -> list[int]:
+    """Choose places that may be lower than the optimum: in other basins and in its own, in turn.
+
+    They are taken in the order of the mean less one standard deviation over all proxies, whose
+    scatter says where a lower value could hide.
+    """
+    bound = opinions.mean(axis=0) - opinions.std(axis=0)
+    order = np.argsort(bound, kind="stable")
+    distance = _distance(places, place)
+    near = order[(distance[order] > _SAME_POINT) & (distance[order] <= _SAME_BASIN)]
+    far = order[distance[order] > _SAME_BASIN]
+    chosen = [_apart(places, far, _SAME_BASIN), _apart(places, near, _SAME_POINT)]
+    in_turn = [index for pair in zip_longest(*chosen) for index in pair if index is not None]
+    return in_turn[:_N_RIVALS]
+
+
+def _apart(places: NDArray[np.float64], order: NDArray[np.intp], reach: float) -> list[int]:
+    """Take places in order, leaving out those too close to one taken before."""
+    taken: list[int] = []
+    for index in order:
+        if len(taken) == _N_RIVALS:
+            break
+        if not taken or _distance(places[taken], places[index]).min() > reach:
+            taken.append(int(index))
+    return taken
+
+
+def _distance(places: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return distances in root mean square over the variables."""
+    return np.sqrt(np.square(places - place).mean(axis=-1))
+
+
+def _standard_deviation(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1))

@@ -1,0 +1,136 @@
+"""Second opinions: proxies of the same kind, each of which learned from half of the rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from sklearn_proxyopt._learned_proxy import function_of, named_rows
+from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt.optimizers import MultiStartBFGS
+from sklearn_proxyopt.proxies import NeuralProxyRegressor
+
+__all__ = ["SecondOpinions"]
+
+# Members of a stack, and copies of any other regressor, whose fits cost as much as the first did.
+_N_STACKED = 6
+_N_COPIES = 2
+# A stack trains for this share of the epochs of the proxy in question: six members on half of the
+# rows then take about as long as it did.
+_SHARE_OF_EPOCHS = 1 / 3
+_MIN_EPOCHS = 20
+
+
+class SecondOpinions:
+    """Proxies of the same kind as one in question, each of which learned from half of the rows.
+
+    Two share out the rows, two more share them out anew, and so on. Their spread is that of
+    half-samples, which estimates the same variance as the bootstrap [1]_, and every row can be
+    predicted by some that have not seen it.
+
+    Parameters
+    ----------
+    proxy : regressor
+        The fitted proxy in question.
+    X : ndarray of shape (n_rows, n_features)
+        The rows it learned from.
+    y : ndarray of shape (n_rows,)
+        Their values.
+    seed : int
+        Draws the halves, and seeds the proxies.
+
+    Attributes
+    ----------
+    n_opinions : int
+        How many there are.
+    has_seen : ndarray of bool of shape (n_opinions, n_rows)
+        Which rows each learned from.
+
+    References
+    ----------
+    .. [1] Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", SIAM, 1982.
+    """
+
+    def __init__(
+        self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+    ) -> None:
+        self._stack: Any = None
+        if isinstance(proxy, NeuralProxyRegressor):
+            halves = self._learn_as_stack(proxy, X, y, seed)
+        else:
+            halves = self._learn_as_copies(proxy, X, y, seed)
+        self.n_opinions = len(halves)
+        self.has_seen = np.zeros((self.n_opinions, len(X)), dtype=bool)
+        np.put_along_axis(self.has_seen, halves, True, axis=1)
+
+    def _learn_as_stack(
+        self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+    ) -> NDArray[np.intp]:
+        from sklearn_proxyopt.proxies._trend import trends_for
+
+        n_epochs = max(round(_SHARE_OF_EPOCHS * proxy.n_iter_), _MIN_EPOCHS)
+        # Half of the rows may not carry the trend that all of them do.
+        n_kept = int((1.0 - proxy.validation_fraction) * len(X)) // 2
+        trend = proxy.trend_ if proxy.trend_ in trends_for(X.shape[1], n_kept) else "auto"
+        stack = clone(proxy).set_params(
+            n_members=_N_STACKED,
+            bootstrap="halves",
+            trend=trend,
+            features=proxy.features_,
+            spread=proxy.spread_ if proxy.features_ else "auto",
+            max_epochs=n_epochs,
+            warm_start=False,
+            callbacks=None,
+            verbose=0,
+            random_state=seed,
+        )
+        self._stack = stack.fit(X, y)
+        return stack.member_rows_
+
+    def _learn_as_copies(
+        self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+    ) -> NDArray[np.intp]:
+        rng, names = np.random.default_rng(seed), getattr(proxy, "feature_names_in_", None)
+        order, n_half = rng.permutation(len(X)), len(X) // 2
+        halves = np.array([np.sort(order[:n_half]), np.sort(order[-n_half:])])
+        self._functions = []
+        for half in halves:
+            copy = seeded(proxy, int(rng.integers(2**31 - 1)))
+            copy.fit(named_rows(X[half], names), y[half])
+            self._functions.append(function_of(copy))
+        return halves[:_N_COPIES]
+
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what each predicts for rows, of shape (n_opinions, n)."""
+        if self._stack is not None:
+            members: NDArray[np.float64] = self._stack.predict_members(X)
+            return members
+        return np.array([function(X) for function in self._functions])
+
+    def predict_unseen(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return, for the rows they learned from, the mean of those that have not seen each."""
+        opinions = np.where(self.has_seen, np.nan, self.predict(X))
+        counts = (~self.has_seen).sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            return np.where(counts > 0, np.nansum(opinions, axis=0) / np.maximum(counts, 1), np.nan)
+
+    def minima(
+        self, bounds: NDArray[np.float64], points: NDArray[np.float64], seed: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where each has its minimum, and the value it gives itself there.
+
+        Members of a stack are searched from the points; of other regressors, the lowest of the
+        points is taken.
+        """
+        if self._stack is not None:
+            values = self.predict(points)
+            starts = np.unique(np.argsort(values, axis=1)[:, :3])
+            search = MultiStartBFGS(n_starts=32, n_rounds=4, n_candidates=1024, random_state=seed)
+            found = search.minimize_members(self._stack, bounds, x0=points[starts])
+            return np.array([one.x for one in found]), np.array([one.fun for one in found])
+        values = self.predict(points)
+        lowest = values.argmin(axis=1)
+        return points[lowest], values.min(axis=1)

@@ -1,0 +1,113 @@
+"""The evidence in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from sklearn_proxyopt.diagnosis._evidence import Evidence
+
+__all__ = ["reasons_for"]
+
+_N_REASONS = 4
+# What adds less than this to the log-odds is not worth a sentence.
+_LEAST = 0.25
+
+# What each number says: "{v}" is the number in units of values, "{a}" its size without the sign,
+# "{p}" in percent, "{n}" the number itself.
+_SENTENCES: dict[str, str] = {
+    "r2_unseen": "proxies of half of the rows predict the other half with an R2 of {n:.3g}",
+    "order_of_best": "among the best rows, predictions and values have a rank correlation of "
+    "{n:.2f}",
+    "error_of_best": "the best rows are predicted with an error of {v:.3g}",
+    "error_of_chosen": "where an optimizer would go, rows are predicted with an error of {v:.3g}",
+    "bias_of_chosen": "rows that look best lie {a:.3g} {above} what they promised",
+    "share_misjudged": "where an optimizer would go, {p:.0f} % of the rows are predicted worse "
+    "than the regret allows",
+    "regret_in_opinions": "proxies of half of the rows think that {v:.3g} is left to gain",
+    "share_agreeing": "{p:.0f} % of the proxies of half of the rows agree with this optimum",
+    "spread_at_optimum": "proxies of half of the rows differ by {v:.3g} on the value here",
+    "spread_of_lows": "proxies of half of the rows differ by {v:.3g} on the lowest value",
+    "optimism": "proxies of half of the rows put the value here {a:.3g} {above} the promise",
+    "optimism_of_halves": "what one half of the rows promises is {a:.3g} too {low} by the other",
+    "distance_of_lows": "proxies of half of the rows have their minima {p:.3g} % of the box away",
+    "share_elsewhere": "{p:.0f} % of the proxies of half of the rows have their minimum in another "
+    "basin",
+    "search_error": "the search was stuck: the proxy has a value {v:.3g} lower elsewhere",
+    "distance_to_rows": "the nearest row is {n:.2g} times as far as rows are from each other",
+    "n_on_edge": "the optimum lies on the edge of the box in {n:.0f} variables",
+    "gain_over_rows": "the promise is {v:.3g} lower than the best row",
+    "shortfall": "the promise is {v:.3g} higher than the best row",
+    "rows_per_variable": "there are {n:.3g} rows for each variable",
+    "known_regret": "a value {v:.3g} lower is known",
+    "error_at_optimum": "the truth here differs from the promise by {v:.3g}",
+    "left_in_opinions": "proxies of half of the rows promise values {v:.3g} below the truth here",
+    "left_in_proxy": "the proxy promises values {v:.3g} below the truth here",
+    "error_at_checks": "elsewhere the checks found errors of {v:.3g}",
+    "lead_over_checks": "the best of the other checks lies {a:.3g} {above} this optimum",
+}
+# And what it says at zero, where the sentence would read badly.
+_SENTENCES_AT_ZERO = {
+    "share_elsewhere": "all proxies of half of the rows have their minimum in this basin",
+    "search_error": "no search found the proxy lower elsewhere",
+    "n_on_edge": "the optimum lies off the edges of the box",
+    "gain_over_rows": "the promise is not lower than the best row",
+    "shortfall": "the promise is not higher than the best row",
+    "known_regret": "no lower value is known",
+    "left_in_opinions": "proxies of half of the rows promise nothing below the truth here",
+    "left_in_proxy": "the proxy promises nothing below the truth here",
+}
+
+
+def reasons_for(
+    numbers: dict[str, float],
+    contributions: dict[str, float],
+    evidence: Evidence,
+    regret: float,
+) -> list[str]:
+    """Put the evidence that decides into words.
+
+    Parameters
+    ----------
+    numbers : dict of str to float
+        The numbers, in units of the regret where they are values.
+    contributions : dict of str to float
+        What each adds to the log-odds.
+    evidence : Evidence
+        Where they come from.
+    regret : float
+        What is tolerated.
+
+    Returns
+    -------
+    list of str
+        Sentences, what decides most first.
+    """
+    if numbers["known_regret"] > 1.0:
+        lower = evidence.lowest_known
+        return [f"Against it: a true value of {lower:.6g} is known, against {evidence.truth:.6g}."]
+    order = sorted(contributions, key=lambda name: -abs(contributions[name]))
+    said = []
+    for name in order[:_N_REASONS]:
+        if abs(contributions[name]) < _LEAST:
+            break
+        side = "For it" if contributions[name] > 0 else "Against it"
+        said.append(f"{side}: {_sentence(name, numbers[name], regret)}.")
+    if np.isfinite(evidence.truth):
+        low, high = evidence.band()
+        where = "inside" if low <= evidence.truth <= high else "outside"
+        said.append(
+            f"The truth here is {evidence.truth:.6g}, promised was {evidence.promise:.6g}: {where} "
+            f"the band from {low:.4g} to {high:.4g}."
+        )
+    return said
+
+
+def _sentence(name: str, number: float, regret: float) -> str:
+    if number == 0.0 and name in _SENTENCES_AT_ZERO:
+        return _SENTENCES_AT_ZERO[name]
+    form: Callable[..., str] = _SENTENCES[name].format
+    above, low = ("above", "low") if number >= 0 else ("below", "high")
+    value = number * regret
+    return form(n=number, v=value, a=abs(value), p=100 * number, above=above, low=low)

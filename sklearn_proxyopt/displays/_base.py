@@ -1,0 +1,50 @@
+"""What all displays share: the drawing library, the axes, and a fitted optimizer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["axes_for", "check_optimizer", "despine", "names_of", "pyplot"]
+
+
+def pyplot() -> Any:
+    """Return matplotlib.pyplot, or say how to install it."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError:
+        raise ImportError(
+            'Displays need matplotlib: pip install "sklearn_proxyopt[plot]".'
+        ) from None
+    return plt
+
+
+def axes_for(ax: Any, figsize: tuple[float, float] = (5.0, 4.0)) -> Any:
+    """Return the axes passed in, or new ones."""
+    if ax is None:
+        return pyplot().subplots(figsize=figsize, layout="constrained")[1]
+    if not hasattr(ax, "plot"):
+        raise ValueError(f"ax must be matplotlib axes or None; got {ax!r}.")
+    return ax
+
+
+def check_optimizer(estimator: Any) -> Any:
+    """Return a fitted optimizer, or say what is wrong with it."""
+    if not hasattr(estimator, "diagnose"):
+        raise ValueError(f"estimator must be a ProxyOptimizer; got {estimator!r}.")
+    check_is_fitted(estimator, "proxy_")
+    return estimator
+
+
+def names_of(estimator: Any) -> list[str]:
+    """Return the names of the variables."""
+    names = getattr(estimator, "feature_names_in_", None)
+    if names is not None:
+        return [str(name) for name in names]
+    return [f"x{index}" for index in range(len(estimator.bounds_))]
+
+
+def despine(ax: Any) -> None:
+    """Take away the sides of the frame that carry no scale."""
+    ax.spines[["top", "right"]].set_visible(False)

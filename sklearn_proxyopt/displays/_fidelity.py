@@ -1,0 +1,158 @@
+"""Predictions of unseen rows against their values."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
+
+__all__ = ["FidelityDisplay"]
+
+_SHARE_OF_BEST = 0.1
+_MIN_BEST = 10
+
+
+class FidelityDisplay:
+    """What proxies of half of the rows say of the rows that they have not seen.
+
+    The best tenth of the rows is marked, for that is where a search goes; so is the optimum with
+    the band of its promise.
+
+    Parameters
+    ----------
+    truth : array-like of shape (n_rows,)
+        Values of the rows.
+    predicted : array-like of shape (n_rows,)
+        Predictions by proxies that had not seen them.
+    promise : float, default=None
+        What the proxy says at its optimum.
+    band : tuple of two floats, default=None
+        Where the truth lies there with a probability of 90 %.
+    truth_at_optimum : float, default=None
+        What the function says there.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+        Where it was drawn.
+    figure_ : matplotlib.figure.Figure
+        The figure it is part of.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.displays import FidelityDisplay
+    >>> display = FidelityDisplay([1.0, 2.0, 3.0], [1.1, 2.2, 2.9])
+    >>> display.is_best.sum()
+    np.int64(3)
+    """
+
+    ax_: Any
+    figure_: Any
+
+    def __init__(
+        self,
+        truth: Any,
+        predicted: Any,
+        *,
+        promise: float | None = None,
+        band: tuple[float, float] | None = None,
+        truth_at_optimum: float | None = None,
+    ) -> None:
+        self.truth = np.asarray(truth, dtype=np.float64)
+        self.predicted = np.asarray(predicted, dtype=np.float64)
+        if self.truth.shape != self.predicted.shape:
+            raise ValueError(
+                f"predicted must have the shape of truth, {self.truth.shape}; got "
+                f"{self.predicted.shape}."
+            )
+        self.promise = promise
+        self.band = band
+        self.truth_at_optimum = truth_at_optimum
+        n_best = max(int(_SHARE_OF_BEST * len(self.truth)), _MIN_BEST)
+        self.is_best = np.zeros(len(self.truth), dtype=bool)
+        self.is_best[np.argsort(self.truth, kind="stable")[:n_best]] = True
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
+        """Draw the fidelity of a fitted optimizer's proxy.
+
+        Parameters
+        ----------
+        estimator : ProxyOptimizer
+            Fitted.
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        FidelityDisplay
+            The display, drawn.
+        """
+        estimator = check_optimizer(estimator)
+        evidence = inquiry_of(estimator).about(estimator.x_proxy_)
+        known = np.isfinite(evidence.unseen)
+        return cls(
+            evidence.values[known],
+            evidence.unseen[known],
+            promise=evidence.promise,
+            band=evidence.band(),
+            truth_at_optimum=estimator.result_.get("true_at_proxy"),
+        ).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        FidelityDisplay
+            The display itself.
+        """
+        ax = axes_for(ax)
+        both = np.concatenate([self.truth, self.predicted])
+        ends = [float(both.min()), float(both.max())]
+        ax.plot(ends, ends, color="0.6", linewidth=0.8)
+        rest = ~self.is_best
+        ax.plot(self.predicted[rest], self.truth[rest], ".", color="0.7", markersize=4, label="row")
+        ax.plot(
+            self.predicted[self.is_best],
+            self.truth[self.is_best],
+            "^",
+            color="black",
+            markersize=4,
+            label="one of the best rows",
+        )
+        if self.promise is not None and self.band is not None:
+            low, high = self.band
+            middle = (low + high) / 2.0
+            ax.errorbar(
+                self.promise,
+                middle,
+                yerr=(high - low) / 2.0,
+                color="tab:blue",
+                capsize=4,
+                linewidth=1.5,
+                label="band of the promise, 90 %",
+            )
+        if self.promise is not None and self.truth_at_optimum is not None:
+            ax.plot(
+                self.promise,
+                self.truth_at_optimum,
+                "*",
+                markersize=14,
+                markerfacecolor="white",
+                markeredgecolor="black",
+                label="truth at the optimum",
+            )
+        ax.set(xlabel="predicted, unseen", ylabel="true value")
+        ax.legend(frameon=False, fontsize="small")
+        despine(ax)
+        self.ax_, self.figure_ = ax, ax.figure
+        return self

@@ -1,0 +1,327 @@
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt.diagnosis import Diagnosis
+from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
+from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model
+from sklearn_proxyopt.diagnosis._evidence import Evidence
+from sklearn_proxyopt.diagnosis._reasons import _SENTENCES
+from sklearn_proxyopt.exceptions import FalseOptimumWarning
+from sklearn_proxyopt.model_selection import credibility_scorer
+from sklearn_proxyopt.problems import Ackley, Rastrigin, Rosenbrock, StyblinskiTang
+from sklearn_proxyopt.samplers import SobolSampler
+
+
+def fitted(problem, n_rows=200, **params):
+    X = SobolSampler(n_rows, random_state=0).sample(problem.bounds)
+    params = {"bounds": problem.bounds, "random_state": 0, **params}
+    return ProxyOptimizer(**params).fit(X, problem(X))
+
+
+@pytest.fixture(scope="module")
+def smooth():
+    return StyblinskiTang(3).rotated_and_shifted(2)
+
+
+@pytest.fixture(scope="module")
+def of_smooth(smooth):
+    return fitted(smooth)
+
+
+@pytest.fixture(scope="module")
+def wiggly():
+    return Rastrigin(3).rotated_and_shifted(3)
+
+
+@pytest.fixture(scope="module")
+def of_wiggly(wiggly):
+    return fitted(wiggly)
+
+
+class Counting:
+    def __init__(self, fun):
+        self.fun, self.n_rows = fun, 0
+
+    def __call__(self, X):
+        self.n_rows += len(X)
+        return self.fun(X)
+
+
+def test_an_optimum_of_a_function_that_is_learned_well_is_credible(smooth, of_smooth):
+    assert smooth(of_smooth.x_proxy_[None])[0] < 1e-6
+    assert of_smooth.diagnose().verdict == "credible"
+    assert of_smooth.diagnose(smooth).probability > 0.9
+
+
+def test_an_optimum_of_a_function_that_is_not_learned_is_not_credible(wiggly, of_wiggly):
+    diagnosis = of_wiggly.diagnose()
+    assert wiggly(of_wiggly.x_proxy_[None])[0] > diagnosis.regret
+    assert diagnosis.verdict != "credible"
+    assert of_wiggly.diagnose(wiggly).verdict == "false"
+
+
+def test_a_lower_value_that_is_known_proves_an_optimum_false(wiggly):
+    X = SobolSampler(200, random_state=0).sample(wiggly.bounds)
+    opt = ProxyOptimizer(bounds=wiggly.bounds, random_state=0).fit(
+        np.vstack([X, wiggly.x_opt]), np.append(wiggly(X), wiggly.f_opt)
+    )
+    opt.x_proxy_ = X[0]
+    diagnosis = opt.diagnose(wiggly, n_checks=1)
+    assert diagnosis.probability == 0.0
+    assert "is known" in diagnosis.reasons[0]
+
+
+@pytest.mark.parametrize("n_checks", [1, 4])
+def test_no_more_is_paid_for_than_was_asked(smooth, of_smooth, n_checks):
+    objective = Counting(smooth)
+    diagnosis = of_smooth.diagnose(objective, n_checks=n_checks)
+    assert objective.n_rows == n_checks == len(diagnosis.X_checks)
+    np.testing.assert_array_equal(diagnosis.X_checks[0], of_smooth.x_proxy_)
+    np.testing.assert_allclose(diagnosis.y_checks, smooth(diagnosis.X_checks))
+
+
+def test_checks_stay_inside_the_box_and_apart(smooth, of_smooth):
+    checks = of_smooth.diagnose(smooth, n_checks=5).X_checks
+    assert (checks >= smooth.bounds[:, 0]).all()
+    assert (checks <= smooth.bounds[:, 1]).all()
+    assert len(np.unique(checks, axis=0)) == 5
+
+
+def test_what_a_check_paid_for_is_not_paid_for_again(smooth, of_smooth):
+    objective = Counting(smooth)
+    of_smooth.diagnose(objective, n_checks=3)
+    of_smooth.diagnose(objective, n_checks=3)
+    assert objective.n_rows == 3
+
+
+def test_a_diagnosis_changes_nothing_about_the_optimizer(smooth):
+    opt = fitted(smooth, 60, proxy=NeuralProxyRegressor(max_epochs=5))
+    before = {name: vars(opt)[name] for name in vars(opt) if name.endswith("_")}
+    opt.diagnose(smooth)
+    for name, value in before.items():
+        assert vars(opt)[name] is value, name
+
+
+def test_the_same_seed_gives_the_same_verdict(smooth, of_smooth):
+    again = fitted(smooth)
+    assert again.diagnose().evidence == pytest.approx(of_smooth.diagnose().evidence, nan_ok=True)
+
+
+def test_a_larger_regret_is_tolerated_with_a_higher_probability(of_wiggly):
+    chances = [of_wiggly.diagnose(regret=regret).probability for regret in (0.1, 3.0, 100.0)]
+    assert chances == sorted(chances)
+    assert chances[0] < chances[-1]
+
+
+def test_values_in_other_units_lead_to_the_same_verdict(smooth):
+    X = SobolSampler(100, random_state=0).sample(smooth.bounds)
+    verdicts = []
+    for scale, shift in ((1.0, 0.0), (1e6, -3e7)):
+        proxy = NeuralProxyRegressor(trend="quadratic", max_epochs=5)
+        opt = ProxyOptimizer(bounds=smooth.bounds, proxy=proxy, random_state=0)
+        verdicts.append(opt.fit(X, scale * smooth(X) + shift).diagnose().probability)
+    assert verdicts[0] == pytest.approx(verdicts[1], rel=1e-3)
+
+
+def test_any_regressor_can_be_diagnosed(wiggly):
+    opt = fitted(wiggly, proxy=RandomForestRegressor(20))
+    assert inquiry_of(opt).opinions.n_opinions == 2
+    assert opt.diagnose(wiggly).verdict in ("doubtful", "false")
+
+
+def test_names_reach_the_second_opinions(smooth):
+    pd = pytest.importorskip("pandas")
+    X = SobolSampler(60, random_state=0).sample(smooth.bounds)
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        opt = ProxyOptimizer(proxy=RandomForestRegressor(5), random_state=0).fit(frame, smooth(X))
+        assert 0.0 <= opt.diagnose().probability <= 1.0
+
+
+def test_rows_are_judged_by_opinions_that_have_not_seen_them(of_smooth):
+    opinions = inquiry_of(of_smooth).opinions
+    unseen = opinions.predict_unseen(of_smooth.X_)
+    row = int(np.flatnonzero(opinions.has_seen.any(axis=0))[0])
+    others = ~opinions.has_seen[:, row]
+    said = opinions.predict(of_smooth.X_)[others, row]
+    assert unseen[row] == pytest.approx(said.mean())
+
+
+def test_minimize_ends_with_a_verdict(smooth):
+    opt = ProxyOptimizer(sampler=SobolSampler(128), random_state=0)
+    result = opt.minimize(smooth, smooth.bounds)
+    assert result.verdict == "credible"
+    assert f"Verdict: {result.verdict}" in result.message
+    assert result.probability == opt.diagnose(of="answer").probability
+
+
+def test_minimize_warns_of_an_answer_that_it_does_not_believe():
+    problem = Ackley(8).rotated_and_shifted(1)
+    opt = ProxyOptimizer(
+        sampler=SobolSampler(64),
+        proxy=NeuralProxyRegressor((4,), max_epochs=2, trend="constant"),
+        refiner=None,
+        random_state=0,
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = opt.minimize(problem, problem.bounds)
+    warned = [one for one in caught if issubclass(one.category, FalseOptimumWarning)]
+    assert bool(warned) == (result.verdict == "false")
+    assert result.verdict != "credible"
+
+
+def test_minimize_is_silent_about_verdicts_where_none_is_asked_for(smooth):
+    opt = ProxyOptimizer(sampler=SobolSampler(32), verdict=False, random_state=0)
+    assert "verdict" not in opt.minimize(smooth, smooth.bounds)
+
+
+def test_after_minimize_what_it_evaluated_is_used_without_paying(wiggly):
+    objective = Counting(wiggly)
+    opt = ProxyOptimizer(sampler=SobolSampler(128), random_state=0)
+    result = opt.minimize(objective, wiggly.bounds)
+    n_rows = objective.n_rows
+    diagnosis = opt.diagnose()
+    assert diagnosis.truth == result.true_at_proxy
+    assert diagnosis.mode == "checks"
+    assert objective.n_rows == n_rows
+
+
+def test_a_failed_check_leaves_the_verdict_to_the_others(smooth):
+    def fails_at_first(X):
+        return np.where(np.arange(len(X)) == 0, np.nan, smooth(X))
+
+    opt = fitted(smooth, 60, on_error="drop")
+    with pytest.warns(UserWarning, match="failed"):
+        diagnosis = opt.diagnose(fails_at_first, n_checks=3)
+    assert diagnosis.mode == "rows"
+    assert np.isnan(diagnosis.y_checks[0])
+
+
+def test_a_pickled_optimizer_gives_the_same_verdict(of_smooth):
+    copy = pickle.loads(pickle.dumps(of_smooth))
+    assert copy.diagnose().probability == of_smooth.diagnose().probability
+
+
+def test_a_diagnosis_can_be_read_printed_and_tabulated(smooth, of_smooth):
+    diagnosis = of_smooth.diagnose(smooth)
+    assert str(diagnosis).startswith("credible: ")
+    assert diagnosis.headline in diagnosis._repr_html_()
+    frame = diagnosis.to_frame()
+    assert list(frame.columns) == ["value", "contribution"]
+    assert set(frame.index) == set(diagnosis.evidence)
+    assert isinstance(diagnosis, Diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"objective": 3}, "objective must be callable or None; got 3"),
+        ({"n_checks": 0}, "n_checks must be an integer of at least 1; got 0"),
+        ({"regret": -1.0}, "regret must be a finite number"),
+        ({"of": "best"}, "of must be one of 'proxy', 'answer'; got 'best'"),
+    ],
+)
+def test_wrong_arguments_are_named(of_smooth, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        of_smooth.diagnose(**arguments)
+
+
+def test_too_few_rows_cannot_be_judged(smooth):
+    opt = fitted(smooth, 8, proxy=NeuralProxyRegressor(max_epochs=2))
+    with pytest.raises(ValueError, match="X must have at least 10 rows for a diagnosis; got 8"):
+        opt.diagnose()
+
+
+def test_an_optimizer_that_is_not_fitted_has_nothing_to_diagnose():
+    with pytest.raises(ValueError, match="not fitted"):
+        ProxyOptimizer().diagnose()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_number_that_counts_has_a_sentence(mode):
+    weights = credibility_model(mode).weights
+    assert weights
+    assert set(weights) <= set(_SENTENCES)
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(5, 60))
+@settings(max_examples=30, deadline=None)
+def test_the_weights_are_the_chances_of_being_chosen_among_rows_at_random(seed, n):
+    rng = np.random.default_rng(seed)
+    predicted, truth = rng.random(n), rng.random(n)
+    _, weights = errors_of_the_chosen(predicted, truth)
+    m = min(max(n // 20, 5), n)
+    picks = rng.random((4000, n)).argsort(axis=1)[:, :m]
+    rank = predicted.argsort().argsort()
+    chosen = np.bincount(rank[picks].min(axis=1), minlength=n) / 4000
+    assert weights.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(chosen, weights, atol=0.05)
+
+
+def test_the_band_covers_what_the_chosen_rows_turn_out_to_be():
+    rng = np.random.default_rng(0)
+    truth = rng.standard_normal(4000)
+    predicted = truth + 0.5 * rng.standard_normal(4000)
+    errors, weights = errors_of_the_chosen(predicted[:2000], truth[:2000])
+    low, high = (weighted_quantile(errors, weights, share) for share in (0.05, 0.95))
+    chosen = [
+        part[predicted[part].argmin()]
+        for part in (rng.choice(np.arange(2000, 4000), 100, replace=False) for _ in range(300))
+    ]
+    error = truth[chosen] - predicted[chosen]
+    assert 0.8 <= np.mean((low <= error) & (error <= high)) <= 0.99
+    assert np.mean(error) > 0.3
+
+
+def test_equal_values_are_no_obstacle():
+    X = SobolSampler(40, random_state=0).sample([[0, 1], [0, 1]])
+    proxy = NeuralProxyRegressor(max_epochs=2)
+    opt = ProxyOptimizer(bounds=[[0, 1], [0, 1]], proxy=proxy, random_state=0).fit(X, 0 * X[:, 0])
+    assert np.isfinite(opt.diagnose().probability)
+
+
+def test_evidence_in_units_of_the_regret_scales_with_it(of_wiggly):
+    evidence = inquiry_of(of_wiggly).about(of_wiggly.x_proxy_)
+    assert isinstance(evidence, Evidence)
+    once, twice = evidence.numbers(1.0), evidence.numbers(2.0)
+    for name in ("error_of_chosen", "spread_at_optimum", "gain_over_rows"):
+        assert once[name] == pytest.approx(2.0 * twice[name])
+
+
+def test_a_grid_is_searched_by_credibility(smooth):
+    X = SobolSampler(320, random_state=1).sample(smooth.bounds)
+    search = GridSearchCV(
+        ProxyOptimizer(bounds=smooth.bounds, random_state=0),
+        {"proxy": [NeuralProxyRegressor(max_epochs=20), RandomForestRegressor(10)]},
+        scoring=credibility_scorer(regret=1.0),
+        cv=2,
+    ).fit(X, smooth(X))
+    assert isinstance(search.best_params_["proxy"], NeuralProxyRegressor)
+    assert 0.0 <= search.best_score_ <= 1.0
+    assert credibility_scorer()(search) == search.best_estimator_.diagnose().probability
+
+
+def test_credibility_is_asked_of_optimizers_alone(smooth):
+    with pytest.raises(ValueError, match="estimator must be a ProxyOptimizer"):
+        credibility_scorer()(RandomForestRegressor(), None, None)
+    with pytest.raises(ValueError, match="n_checks must be"):
+        credibility_scorer(n_checks=0)
+
+
+def test_a_stuck_search_is_told_from_a_false_proxy():
+    problem = Rosenbrock(2)
+    opt = fitted(problem)
+    opt.x_proxy_ = problem.bounds[:, 0].copy()
+    evidence = opt.diagnose().evidence
+    assert evidence["search_error"] > 1.0

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer  # noqa: E402
+from sklearn_proxyopt.displays import (  # noqa: E402
+    ConvergenceDisplay,
+    DiagnosisDisplay,
+    FidelityDisplay,
+    LandscapeDisplay,
+    OptimumSpreadDisplay,
+)
+from sklearn_proxyopt.problems import Ackley, GramacyLee  # noqa: E402
+from sklearn_proxyopt.samplers import SobolSampler  # noqa: E402
+
+DISPLAYS = [
+    ConvergenceDisplay,
+    DiagnosisDisplay,
+    FidelityDisplay,
+    LandscapeDisplay,
+    OptimumSpreadDisplay,
+]
+
+
+def run(problem):
+    opt = ProxyOptimizer(
+        sampler=SobolSampler(60),
+        proxy=NeuralProxyRegressor(max_epochs=10),
+        verdict=False,
+        random_state=0,
+    )
+    opt.minimize(problem, problem.bounds)
+    return opt
+
+
+@pytest.fixture(scope="module")
+def planar():
+    return run(Ackley(2))
+
+
+@pytest.fixture(scope="module")
+def spatial():
+    return run(Ackley(3))
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+@pytest.mark.parametrize("which", ["planar", "spatial"])
+def test_every_display_is_drawn_from_a_fitted_optimizer(display, which, request):
+    drawn = display.from_estimator(request.getfixturevalue(which))
+    drawn.figure_.canvas.draw()
+    again = drawn.plot()
+    assert again is drawn
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_another_estimator_is_refused_by_name(display):
+    with pytest.raises(ValueError, match="estimator must be a ProxyOptimizer"):
+        display.from_estimator(LinearRegression())
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_an_optimizer_that_is_not_fitted_is_refused(display):
+    with pytest.raises(ValueError, match="not fitted"):
+        display.from_estimator(ProxyOptimizer())
+
+
+@pytest.mark.parametrize("display", DISPLAYS)
+def test_what_is_no_axes_is_refused_by_name(display, planar):
+    with pytest.raises(ValueError, match="ax must be"):
+        display.from_estimator(planar, ax="here")
+
+
+def test_the_best_value_never_rises(planar):
+    display = ConvergenceDisplay.from_estimator(planar, f_opt=0.0)
+    assert (np.diff(display.best) <= 0).all()
+    assert display.best[-1] == planar.fun_
+    assert display.ax_.get_yscale() == "log"
+    assert display.stages == {"rows learned from": 0, "refinement": planar.n_learned_}
+
+
+def test_axes_passed_in_are_drawn_on(planar):
+    ax = plt.figure().add_subplot()
+    assert FidelityDisplay.from_estimator(planar, ax=ax).ax_ is ax
+    axes = plt.figure().subplots(2, 2)
+    assert DiagnosisDisplay.from_estimator(planar, ax=axes).axes_[0] is axes[0, 0]
+
+
+def test_two_variables_are_drawn_as_levels_beside_the_function(planar):
+    problem = Ackley(2)
+    display = LandscapeDisplay.from_estimator(planar, objective=problem, n_points=7)
+    grid = np.linspace(*problem.bounds[0], 7)
+    corner = problem(np.array([[grid[0], grid[-1]]]))[0]
+    assert display.truth[0, -1] == pytest.approx(corner)
+    assert display.proxy[0, -1] == pytest.approx(planar.predict([[grid[0], grid[-1]]])[0])
+    assert len(display.axes_) == 2
+
+
+def test_slices_run_through_the_optimum_and_lie_in_their_band(spatial):
+    display = LandscapeDisplay.from_estimator(spatial, features=[2, 0, 1], n_points=11)
+    point = spatial.x_proxy_.copy()
+    point[2] = display.grids[0][4]
+    assert display.proxy[0, 4] == pytest.approx(spatial.predict(point[None])[0])
+    assert (display.band[0] <= display.band[1]).all()
+    assert display.names == ["x2", "x0", "x1"]
+
+
+def test_one_variable_is_drawn_as_a_line():
+    display = LandscapeDisplay.from_estimator(run(GramacyLee()), objective=GramacyLee())
+    assert display.proxy.shape == (1, 60)
+
+
+@pytest.mark.parametrize("features", [["x9"], [3], [], [-1]])
+def test_unknown_variables_are_refused(spatial, features):
+    with pytest.raises(ValueError, match="features must"):
+        LandscapeDisplay.from_estimator(spatial, features=features)
+
+
+def test_the_best_rows_are_marked():
+    truth = np.arange(200.0)
+    display = FidelityDisplay(truth, truth)
+    assert display.is_best[:20].all()
+    assert not display.is_best[20:].any()
+
+
+def test_predictions_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match="predicted must have the shape of truth"):
+        FidelityDisplay([1.0, 2.0], [1.0])
