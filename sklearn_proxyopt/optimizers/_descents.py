@@ -26,7 +26,9 @@ _FIRST_STEP = 0.1
 # A step that gains less than this share of the tolerance is the last.
 _SMALLEST_GAIN = 1e-6
 _MAX_CANDIDATES = 10
+# So many rounds in a row without a gain end a search; fewer, where no bred start ever gained.
 _MAX_FRUITLESS_ROUNDS = 4
+_MAX_ROUNDS_IN_VAIN = 2
 # Descents that are not halved further.
 _MIN_DESCENTS = 16
 
@@ -63,6 +65,7 @@ class Search:
             self.tolerance = tolerance
         self.minima, self.lows = np.empty((0, pool.shape[1])), np.empty(0)
         self.n_converged = self._n_fruitless = 0
+        self._has_gained = False
         self._n_kept = n_starts
         self._anywhere = pool[0]
         self.starts = pool
@@ -89,7 +92,9 @@ class Search:
         )
         gained = self.lows[0] < lowest_before - self.tolerance
         self._n_fruitless = 0 if gained else self._n_fruitless + 1
-        self.is_open = self._n_fruitless < _MAX_FRUITLESS_ROUNDS
+        self._has_gained |= gained and np.isfinite(lowest_before)
+        limit = _MAX_FRUITLESS_ROUNDS if self._has_gained else _MAX_ROUNDS_IN_VAIN
+        self.is_open = self._n_fruitless < limit
 
     def result(self, nit: int, stopped: bool, nfev: int) -> OptimizeResult:
         """Say what was found."""
