@@ -264,7 +264,7 @@ class Inquiry:
         """Search the proxy from what its halves found, to see whether the search was stuck."""
         if not hasattr(self.function, "torch_module"):
             return minima
-        search = MultiStartBFGS(n_starts=64, n_rounds=4, n_candidates=1024, random_state=seed)
+        search = MultiStartBFGS(64, 60, n_rounds=1, n_candidates=1024, random_state=seed)
         starts = np.vstack([self._low_places, minima])
         found = search.minimize(self.function, self.bounds, x0=starts)
         return np.asarray(found.x_candidates, dtype=np.float64)

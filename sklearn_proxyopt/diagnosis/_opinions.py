@@ -128,7 +128,7 @@ class SecondOpinions:
         if self._stack is not None:
             values = self.predict(points)
             starts = np.unique(np.argsort(values, axis=1)[:, :3])
-            search = MultiStartBFGS(n_starts=32, n_rounds=4, n_candidates=1024, random_state=seed)
+            search = MultiStartBFGS(32, 60, n_rounds=2, n_candidates=1024, random_state=seed)
             found = search.minimize_members(self._stack, bounds, x0=points[starts])
             return np.array([one.x for one in found]), np.array([one.fun for one in found])
         values = self.predict(points)
