@@ -27,9 +27,9 @@ from sklearn_proxyopt.samplers import SobolSampler
 
 
 def rippled_valley(X):
-    """A bowl of depth 50 with ripples of height 1.5, finer than the rows lie apart."""
+    """A bowl of depth 100 with ripples of height 1.5, finer than the rows lie apart."""
     ripples = 1.5 * np.sin(9.0 * X[:, 0] + 4.0 * X[:, 1]) * np.sin(7.0 * X[:, 1] - 3.0 * X[:, 0])
-    return 2.0 * ((X[:, 0] - 0.7) ** 2 + (X[:, 1] + 0.4) ** 2) + ripples
+    return 2.0 * ((X[:, 0] - 0.2) ** 2 + (X[:, 1] - 0.9) ** 2) + ripples
 
 
 bounds = [[-5.0, 5.0], [-5.0, 5.0]]

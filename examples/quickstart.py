@@ -80,6 +80,7 @@ def main() -> None:
             refiner=LocalRefinement(max_evaluations=options.refine),
             vectorized=False,
             on_error="drop",
+            verdict=False,
             random_state=options.seed,
         )
         with warnings.catch_warnings():
@@ -96,6 +97,9 @@ def main() -> None:
         f"{seconds:10.1f}"
     )
     print("\nThe last line is the control: the same refinement, from the best row alone.")
+
+    print("\n4. Whether the proxy's optimum could have been believed.\n")
+    print(search.diagnose())
 
     best = min(results.values(), key=lambda result: result.fun)
     cycle = simulate(best.x)

@@ -48,12 +48,14 @@ class Diagnosis:
         What the verdict rests on: the rows alone, also the true value at the optimum, or that
         of an optimum that was refined on the function.
     reasons : list of str
-        The weightiest evidence in words, that which decides most first.
+        The weightiest evidence in words, that which decides most first. What is usual is the mean
+        of the cases that the model was learned from.
     evidence : dict of str to float
         Every number behind the verdict, those of values in units of the regret; NaN for those that
         take true values which are not known.
     contributions : dict of str to float
-        What each of them adds to the log-odds of the probability.
+        What each of them adds to the log-odds of the probability, compared with the mean of those
+        cases.
     X_checks : ndarray of shape (n_checks, n_features)
         The points where the truth was called to judge, the optimum first.
     y_checks : ndarray of shape (n_checks,)

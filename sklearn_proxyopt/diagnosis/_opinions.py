@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from sklearn_proxyopt._learned_proxy import function_of, named_rows
 from sklearn_proxyopt._seeding import seeded
@@ -58,6 +59,9 @@ class SecondOpinions:
         self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
     ) -> None:
         self._stack: Any = None
+        while isinstance(proxy, FrozenEstimator):
+            # A copy of a frozen estimator would not learn from its half.
+            proxy = proxy.estimator
         if isinstance(proxy, NeuralProxyRegressor):
             halves = self._learn_as_stack(proxy, X, y, seed)
         else:

@@ -68,6 +68,8 @@ def reasons_for(
 ) -> list[str]:
     """Put the evidence that decides into words.
 
+    What is usual is the mean of the cases that the model was learned from.
+
     Parameters
     ----------
     numbers : dict of str to float
@@ -86,13 +88,15 @@ def reasons_for(
     """
     if numbers["known_regret"] > 1.0:
         lower = evidence.lowest_known
-        return [f"Against it: a true value of {lower:.6g} is known, against {evidence.truth:.6g}."]
+        return [
+            f"Proof against it: a true value of {lower:.6g} is known, against {evidence.truth:.6g}."
+        ]
     order = sorted(contributions, key=lambda name: -abs(contributions[name]))
     said = []
     for name in order[:_N_REASONS]:
         if abs(contributions[name]) < _LEAST:
             break
-        side = "For it" if contributions[name] > 0 else "Against it"
+        side = "Better than usual" if contributions[name] > 0 else "Worse than usual"
         said.append(f"{side}: {_sentence(name, numbers[name], regret)}.")
     if np.isfinite(evidence.truth):
         low, high = evidence.band()

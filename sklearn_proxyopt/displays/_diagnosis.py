@@ -135,7 +135,7 @@ class DiagnosisDisplay:
         for bar, hatch in zip(bars, hatches, strict=True):
             bar.set_hatch(hatch)
         ax.axvline(0.0, color="black", linewidth=0.8)
-        ax.set_xlabel("against it (hatched)   |   for it   (log-odds)")
+        ax.set_xlabel("worse than usual (hatched)  |  better   (log-odds)")
         ax.tick_params("y", labelsize="small")
         despine(ax)
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import RandomForestRegressor
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
@@ -136,6 +137,13 @@ def test_any_regressor_can_be_diagnosed(wiggly):
     opt = fitted(wiggly, proxy=RandomForestRegressor(20))
     assert inquiry_of(opt).opinions.n_opinions == 2
     assert opt.diagnose(wiggly).verdict in ("doubtful", "false")
+
+
+def test_second_opinions_on_a_frozen_proxy_learn_anew(wiggly):
+    X = SobolSampler(100, random_state=0).sample(wiggly.bounds)
+    frozen = FrozenEstimator(RandomForestRegressor(20, random_state=0).fit(X, wiggly(X)))
+    opinions = inquiry_of(fitted(wiggly, 100, proxy=frozen)).opinions
+    assert np.ptp(opinions.predict(X), axis=0).max() > 0
 
 
 def test_names_reach_the_second_opinions(smooth):
