@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import qmc, spearmanr
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._learned_proxy import function_of
+from sklearn_proxyopt._learned_proxy import best_rows, function_of
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
 from sklearn_proxyopt.diagnosis._opinions import SecondOpinions
 from sklearn_proxyopt.optimizers import MultiStartBFGS
@@ -166,12 +166,11 @@ class Evidence:
         partner = np.minimum(np.arange(n) ^ 1, n - 1)
         crossed = self.opinions_at_lows[partner, np.arange(n)] - self.lows
         distance = _distance(self.low_places, self.place)
-        spread = np.ptp if n == 2 else _standard_deviation
         return {
             "regret_in_opinions": float(own_regret.mean()) / regret,
             "share_agreeing": float((own_regret <= regret).mean()),
-            "spread_at_optimum": float(spread(self.opinions)) / regret,
-            "spread_of_lows": float(spread(self.lows)) / regret,
+            "spread_at_optimum": float(self.opinions.std(ddof=1)) / regret,
+            "spread_of_lows": float(self.lows.std(ddof=1)) / regret,
             "optimism": float(self.opinions.mean() - self.promise) / regret,
             "optimism_of_halves": float(crossed.mean()) / regret,
             "distance_of_lows": float(distance.mean()),
@@ -252,8 +251,8 @@ class Inquiry:
         self.minima = to_unit_cube(minima, bounds)
         self.opinions = SecondOpinions(proxy, X, y, seed)
         sobol = qmc.Sobol(len(bounds), rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
-        best_rows = X[np.argsort(y, kind="stable")[:_N_RIVALS]]
-        points = np.vstack([minima, best_rows, from_unit_cube(sobol, bounds)])
+        lowest_rows, _ = best_rows(X, y, bounds)
+        points = np.vstack([minima, lowest_rows, from_unit_cube(sobol, bounds)])
         self._low_places, self._lows = self.opinions.minima(bounds, points, seed)
         self._unseen = self.opinions.predict_unseen(X)
         self._pool = np.vstack([self._low_places, self._search_again(minima, seed), points])
@@ -339,7 +338,3 @@ def _apart(places: NDArray[np.float64], order: NDArray[np.intp], reach: float) -
 def _distance(places: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return distances in root mean square over the variables."""
     return np.sqrt(np.square(places - place).mean(axis=-1))
-
-
-def _standard_deviation(values: NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1))

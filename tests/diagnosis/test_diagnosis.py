@@ -97,6 +97,14 @@ def test_checks_stay_inside_the_box_and_apart(smooth, of_smooth):
     assert len(np.unique(checks, axis=0)) == 5
 
 
+def test_rows_outside_the_box_are_no_rivals(smooth):
+    X = SobolSampler(200, random_state=0).sample(smooth.bounds)
+    opt = ProxyOptimizer(bounds=0.5 * smooth.bounds, random_state=0).fit(X, smooth(X))
+    evidence = inquiry_of(opt).about(opt.x_proxy_)
+    assert (evidence.rivals >= 0).all()
+    assert (evidence.rivals <= 1).all()
+
+
 def test_what_a_check_paid_for_is_not_paid_for_again(smooth, of_smooth):
     objective = Counting(smooth)
     of_smooth.diagnose(objective, n_checks=3)
