@@ -184,7 +184,9 @@ def candidate_recipes(
         size = (squares.sum(dim=1) / weights.sum(dim=1)[:, None]).sqrt()[:, None, :]
         scale = torch.where(size > _ROUNDING * data.target_scale, size, 0.0)
         remainder = _scaled(remainder, scale)
-        features = _choose_features(rows, remainder[0, used], kind, spread, generator)
+        # What is exact already leaves nothing to choose by.
+        own_kind = kind if scale.any() or kind != "auto" else None
+        features = _choose_features(rows, remainder[0, used], own_kind, spread, generator)
         recipes.append(Recipe(fitted, scale, features, remainder))
     return recipes
 
