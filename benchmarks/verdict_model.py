@@ -252,7 +252,7 @@ def draw(
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9.0, 4.0), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11.0, 4.0), layout="constrained")
     curves = {
         "verdict, 5 true calls": ("checks", probabilities["checks"], "black", "-"),
         "verdict, rows alone": ("rows", probabilities["rows"], "tab:blue", "-"),
@@ -267,7 +267,13 @@ def draw(
         label = f"{name}: {_auc(one, score, which):.2f}"
         left.plot(false_rate, true_rate, line, color=color, label=label)
     left.set(xlabel="false optima believed", ylabel="good optima believed", title="ROC")
-    left.legend(frameon=False, fontsize="small", title="area under the curve", loc="lower right")
+    left.legend(
+        frameon=False,
+        fontsize="small",
+        title="area under the curve",
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1.0),
+    )
     right.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
     for mode, marker, color in (("checks", "o", "black"), ("rows", "s", "tab:blue")):
         one = cases[mode]

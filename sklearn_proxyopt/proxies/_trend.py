@@ -265,7 +265,7 @@ def candidate_trends(
     if name != "auto" and name not in available:
         listed = ", ".join(repr(known) for known in available)
         raise ValueError(
-            f"trend must be one that {n_rows} training rows of {x.shape[1]} variables can "
+            f"trend must be one that the {n_rows} training rows of {x.shape[1]} variables can "
             f"carry ({listed}); got {name!r}."
         )
     names = [name]
