@@ -37,6 +37,7 @@ FLOORS = {
     "model_selection": 6,
     "_failure_risk": 4,
     "_learned_proxy": 6,
+    "_smoothed_search": 5,
     "_questions": 5,
     "_saved_state": 5,
     "_stages": 5,
