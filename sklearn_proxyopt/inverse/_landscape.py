@@ -49,8 +49,10 @@ class LandscapeInverse(BaseInverse):
         The simulator and its unknowns. None fits a straight line to each row.
     input_noise : "auto", float or sequence of float, default="auto"
         Standard deviations of the noise, in widths of the box, from smooth to sharp. One is the
-        two-step method of [1]_. "auto" learns eight, from 0.28 to none, and walks down that part
-        of them that ends nearest to the true parameters of synthetic problems held out.
+        two-step method of [1]_. "auto" learns eight, from 0.28 to none, and measures on synthetic
+        problems held out how far from the true parameters walks down any part of them end. It
+        takes the part that ends nearest, and begins on a smoother level, with fewer basins, where
+        that ends no farther away than chance may have it.
     over_prediction_penalty : float, default=30.0
         How many times an error counts where the prediction is too high. Above 1, the landscape
         keeps to the low losses under the noise, so that its minimum drifts less.

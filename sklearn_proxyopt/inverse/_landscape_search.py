@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -102,6 +103,7 @@ def walk_down(
     return np.array(ends), np.array(heights)
 
 
+@dataclass
 class Survey:
     """What each level of a ladder does to problems whose true parameters are known.
 
@@ -112,21 +114,29 @@ class Survey:
     drift : ndarray of shape (n_levels,)
         Median distance of the lowest of them from the true parameters, as the root mean square
         over the parameters in widths of the box.
-    error : ndarray of shape (n_levels, n_levels)
-        Mean logarithm of the distance of all starts from the true parameters after a walk from
-        one level (row) down to another (column); infinite where that would be up.
+    error : ndarray of shape (n_levels, n_levels, n_problems)
+        Mean logarithm of the distance of a problem's starts from its true parameters after a walk
+        from one level (first axis) down to another; infinite where that would be up.
     """
 
-    def __init__(
-        self, basins: NDArray[np.float64], drift: NDArray[np.float64], error: NDArray[np.float64]
-    ) -> None:
-        self.basins, self.drift, self.error = basins, drift, error
+    basins: NDArray[np.float64]
+    drift: NDArray[np.float64]
+    error: NDArray[np.float64]
 
     @property
     def best_walk(self) -> tuple[int, int]:
-        """The first and the last level of the walk that ends nearest to the true parameters."""
-        first, last = np.unravel_index(np.argmin(self.error), self.error.shape)
-        return int(first), int(last)
+        """The first and the last level of the walk to take.
+
+        It ends where the walk does that ends nearest to the true parameters, and begins as high
+        up as it may without ending farther away by more than the standard error of the difference.
+        """
+        mean = self.error.mean(axis=2)
+        best, last = np.unravel_index(np.argmin(mean), mean.shape)
+        for first in range(int(best)):
+            loss = self.error[first, last] - self.error[best, last]
+            if loss.mean() <= loss.std(ddof=1) / np.sqrt(len(loss)):
+                return first, int(last)
+        return int(best), int(last)
 
 
 def survey(
@@ -158,11 +168,11 @@ def survey(
     """
     n_levels = len(noise)
     basins, drift = np.empty(n_levels), np.empty(n_levels)
-    error = np.full((n_levels, n_levels), np.inf)
+    error = np.full((n_levels, n_levels, len(rows)), np.inf)
     for first in range(n_levels):
         ends, heights = walk_down(network, rows, starts, noise[first:])
         distance = np.sqrt(np.square((ends - truth[:, None]) / 2.0).mean(axis=-1))
-        error[first, first:] = np.log(distance + _NEAR).mean(axis=(1, 2))
+        error[first, first:] = np.log(distance + _NEAR).mean(axis=2)
         lowest = heights[0].argmin(axis=1)
         drift[first] = np.median(np.take_along_axis(distance[0], lowest[:, None], axis=1))
         counts = [
