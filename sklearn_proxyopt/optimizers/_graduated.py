@@ -23,6 +23,11 @@ from sklearn_proxyopt.optimizers._stacked import stack_of
 __all__ = ["GraduatedSearch", "Ladder", "descend"]
 
 
+# First steps of descents that follow a minimum from one level to the next are at most this share of
+# the box's width, or they would leave the basin that the level before has found.
+_FOLLOWING_STEP = 0.01
+
+
 class Ladder:
     """Functions of one box, from the smoothest to the sharpest, seen as the sharpest.
 
@@ -181,31 +186,39 @@ class GraduatedSearch(BaseOptimizer):
             points, lows = result.x_candidates, result.fun_candidates
         walk = [points[0]]
         for level in levels[1:]:
-            ends, values, n_evaluated = _descend(level, points, self.n_iterations, self.tolerance)
+            ends, values, n_evaluated = self._descend(level, points, _FOLLOWING_STEP)
             points, lows = distinct_minima(ends, values)
             walk.append(points[0])
             nfev += n_evaluated
+        basins, n_evaluated = self._count_basins(levels, rng)
         result.x, result.fun = points[0], float(lows[0])
         result.x_candidates, result.fun_candidates = points, lows
-        pool = qmc.Sobol(len(fun.bounds), rng=rng).random_base2(
-            int(np.ceil(np.log2(self.n_starts)))
-        )[: self.n_starts]
-        basins = []
-        for level in levels:
-            counted = hasattr(level.fun, "torch_module") and len(levels) > 1
-            if counted:
-                ends, values, n_evaluated = _descend(level, pool, self.n_iterations, self.tolerance)
-                nfev += n_evaluated
-            basins.append(
-                len(distinct_minima(ends, values, max_candidates=self.n_starts)[0])
-                if counted
-                else np.nan
-            )
-        result.nfev = nfev
+        result.nfev = nfev + n_evaluated
         result.x_levels = from_unit_cube(np.array(walk), fun.bounds)
         result.drift = np.sqrt(np.square(np.array(walk) - walk[-1]).mean(axis=1))
-        result.basins = np.array(basins, dtype=np.float64)
+        result.basins = basins
         return result
+
+    def _count_basins(
+        self, levels: list[UnitCubeFunction], rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], int]:
+        """Return the number of distinct minima of each level, and the rows evaluated for that."""
+        basins, nfev = np.full(len(levels), np.nan), 0
+        if len(levels) == 1:
+            return basins, nfev
+        sampler = qmc.Sobol(len(levels[0].bounds), rng=rng)
+        sample = sampler.random_base2(int(np.ceil(np.log2(self.n_starts))))[: self.n_starts]
+        for index, level in enumerate(levels):
+            if hasattr(level.fun, "torch_module"):
+                ends, values, n_evaluated = self._descend(level, sample)
+                basins[index] = len(distinct_minima(ends, values, max_candidates=len(ends))[0])
+                nfev += n_evaluated
+        return basins, nfev
+
+    def _descend(
+        self, level: UnitCubeFunction, points: NDArray[np.float64], *first_step: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
+        return _descend(level, points, self.n_iterations, self.tolerance, *first_step)
 
 
 def descend(
@@ -260,9 +273,10 @@ def descend(
     check_real(tolerance, "tolerance", minimum=0.0)
     points, values = np.clip(to_unit_cube(starts, box), 0.0, 1.0), np.empty(0)
     ends, nfev = [], 0
-    for function in functions:
+    for index, function in enumerate(functions):
         level = UnitCubeFunction(function, box)
-        points, values, n_evaluated = _descend(level, points, n_iterations, tolerance)
+        first_step = (_FOLLOWING_STEP,) if index else ()
+        points, values, n_evaluated = _descend(level, points, n_iterations, tolerance, *first_step)
         ends.append(from_unit_cube(points, box))
         nfev += n_evaluated
     return OptimizeResult(x=ends[-1], fun=values, x_levels=np.array(ends), nfev=nfev)
@@ -273,7 +287,11 @@ def _levels_of(fun: Any) -> tuple[Any, ...]:
 
 
 def _descend(
-    fun: UnitCubeFunction, starts: NDArray[np.float64], n_iterations: int, tolerance: float
+    fun: UnitCubeFunction,
+    starts: NDArray[np.float64],
+    n_iterations: int,
+    tolerance: float,
+    *first_step: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
     """Return where descents from points of the cube end, the values there and their cost."""
     import torch
@@ -283,7 +301,7 @@ def _descend(
     values = stack.values(rows[None])[0].cpu().double().numpy()
     search = Search(starts, values, None, len(starts), tolerance)
     search.starts = starts
-    batch, nit = DescentBatch(stack, [0], [search]), 0
+    batch, nit = DescentBatch(stack, [0], [search], *first_step), 0
     with stack.threads(len(starts)) as threads:
         while nit < n_iterations and batch.n_running:
             threads.choose()
