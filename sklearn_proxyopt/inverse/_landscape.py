@@ -359,13 +359,12 @@ class LandscapeInverse(BaseInverse):
         """Measure the ladder on synthetic problems not learned from, and choose what to walk."""
         rows, unknowns = problems.draw_pairs(_N_JUDGED, rng)
         truth = problems.problem.to_box(unknowns).cpu().numpy()
-        usable = torch.isfinite(rows).all(dim=1).cpu().numpy()
-        shape = (int(usable.sum()), _N_JUDGED_STARTS, truth.shape[1])
-        starts = rng.uniform(-1.0, 1.0, shape)
-        found = survey(self.network_, rows[usable], truth[usable], starts, list(ladder))
-        first, last = 0, len(ladder) - 1
-        if isinstance(self.input_noise, str):
-            first, last = found.best_walk
+        usable = torch.isfinite(rows).all(dim=1)
+        rows, truth = rows[usable], truth[usable.cpu().numpy()]
+        starts = rng.uniform(-1.0, 1.0, (len(rows), _N_JUDGED_STARTS, truth.shape[1]))
+        is_auto = isinstance(self.input_noise, str)
+        found = survey(self.network_, rows, truth, starts, list(ladder), with_walks=is_auto)
+        first, last = found.best_walk if is_auto else (0, len(ladder) - 1)
         index = np.arange(len(ladder))
         self.levels_ = ladder[first : last + 1] / 2.0
         self.smoothing_report_ = {

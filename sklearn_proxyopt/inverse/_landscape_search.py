@@ -145,6 +145,7 @@ def survey(
     truth: NDArray[np.float64],
     starts: NDArray[np.float64],
     noise: Sequence[float],
+    with_walks: bool,
 ) -> Survey:
     """Measure basins and drift of each level, and the walks between any two.
 
@@ -160,6 +161,8 @@ def survey(
         Where descents begin.
     noise : sequence of float
         The levels, in half-widths of the box, from smooth to sharp.
+    with_walks : bool
+        Whether walks are measured too, not only each level by itself.
 
     Returns
     -------
@@ -170,9 +173,10 @@ def survey(
     basins, drift = np.empty(n_levels), np.empty(n_levels)
     error = np.full((n_levels, n_levels, len(rows)), np.inf)
     for first in range(n_levels):
-        ends, heights = walk_down(network, rows, starts, noise[first:])
+        last = n_levels if with_walks else first + 1
+        ends, heights = walk_down(network, rows, starts, noise[first:last])
         distance = np.sqrt(np.square((ends - truth[:, None]) / 2.0).mean(axis=-1))
-        error[first, first:] = np.log(distance + _NEAR).mean(axis=2)
+        error[first, first:last] = np.log(distance + _NEAR).mean(axis=2)
         lowest = heights[0].argmin(axis=1)
         drift[first] = np.median(np.take_along_axis(distance[0], lowest[:, None], axis=1))
         counts = [

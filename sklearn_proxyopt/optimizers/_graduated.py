@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from sklearn.base import clone
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import check_bounds, check_integer, check_real
+from sklearn_proxyopt._validation import as_generator, check_bounds, check_integer, check_real
 from sklearn_proxyopt.optimizers._base import BaseOptimizer, SearchCallback, UnitCubeFunction
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
 from sklearn_proxyopt.optimizers._descents import DescentBatch, Search
@@ -74,6 +74,8 @@ class Ladder:
         Ladder
             The ladder.
         """
+        if getattr(proxy, "n_outputs_", 1) != 1:
+            raise ValueError(f"proxy must have one target; got {proxy.n_outputs_}.")
         n_members = proxy.torch_module().n_members
         return cls([*(MemberFunction(proxy, index) for index in range(n_members)), *further])
 
@@ -104,7 +106,8 @@ class GraduatedSearch(BaseOptimizer):
         A descent has converged when no free component of its gradient, over the width of the box,
         exceeds this share of the spread of the values at the starts.
     random_state : None, int, RandomState or Generator, default=None
-        Seeds the search of the first level and scrambles the sample.
+        Seeds the search of the first level, where `optimizer` has no seed of its own, and
+        scrambles the sample.
 
     Attributes
     ----------
@@ -179,7 +182,9 @@ class GraduatedSearch(BaseOptimizer):
     ) -> OptimizeResult:
         levels = [UnitCubeFunction(level, fun.bounds) for level in _levels_of(fun.fun)]
         optimizer = MultiStartBFGS() if self.optimizer is None else clone(self.optimizer)
-        result = optimizer._search(levels[0], x0, rng, callback)
+        own_seed = optimizer.random_state
+        first_rng = rng if own_seed is None else as_generator(own_seed)
+        result = optimizer._search(levels[0], x0, first_rng, callback)
         nfev, points = int(result.get("nfev", levels[0].nfev)), result.x[None]
         lows = np.atleast_1d(result.fun)
         if "x_candidates" in result:

@@ -45,7 +45,7 @@ def test_a_minimum_is_followed_from_the_smooth_function_to_the_rough_one(optimiz
 def test_a_function_that_is_no_ladder_is_searched_by_the_optimizer():
     problem = Rosenbrock(2)
     optimizer = MultiStartBFGS(8, random_state=3)
-    alone = optimizer.minimize(problem, problem.bounds, random_state=0)
+    alone = optimizer.minimize(problem, problem.bounds)
     through = GraduatedSearch(optimizer, random_state=0).minimize(problem, problem.bounds)
     np.testing.assert_array_equal(through.x, alone.x)
 
