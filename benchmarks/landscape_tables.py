@@ -92,42 +92,64 @@ def best_level(rows: Rows, method: str) -> float:
 
 
 def _write_comparison(path: Path, groups: dict[str, Rows]) -> None:
-    header = (
-        "problem",
-        "seeds",
-        "BFGS %",
-        "two-step % (noise)",
-        "times BFGS",
-        "graduated % (noise)",
-        "auto %",
-        "auto / best fixed",
-        "error: BFGS",
-        "two-step",
-        "auto",
-        "best of starts: BFGS",
-        "auto ",
-    )
-    lines: list[tuple[Any, ...]] = [header]
+    """Write the success of each method at its best level, and the errors beside it."""
+    success: list[tuple[Any, ...]] = [
+        (
+            "problem",
+            "seeds",
+            "gradient descent",
+            "BFGS",
+            "plain proxy, then BFGS",
+            "two-step (noise)",
+            "times BFGS",
+            "graduated (noise)",
+            "auto",
+            "auto / best fixed",
+        )
+    ]
+    errors: list[tuple[Any, ...]] = [
+        (
+            "problem",
+            "BFGS",
+            "two-step",
+            "graduated",
+            "auto",
+            "best start: BFGS",
+            "best start: two-step",
+            "best start: graduated",
+            "best start: auto",
+        )
+    ]
     for name, rows in groups.items():
         two_step, graduated = (best_level(rows, method) for method in ("two_step", "graduated"))
         bfgs, auto = rows["bfgs", None], rows["auto", None]
         steps, walks = rows["two_step", two_step], rows["graduated", graduated]
         fixed = max(_mean(steps, "success"), _mean(walks, "success"))
-        lines.append(
+        title = name.replace("_", " ")
+        success.append(
             (
-                name.replace("_", " "),
+                title,
                 len(bfgs),
+                _with_spread(rows["gradient_descent", None]),
                 _with_spread(bfgs),
+                _with_spread(rows["two_step", 0.0]),
                 f"{_with_spread(steps)} ({two_step:g})",
                 f"{_mean(steps, 'success') / max(_mean(bfgs, 'success'), 1e-9):.2f}",
                 f"{_with_spread(walks)} ({graduated:g})",
                 _with_spread(auto),
                 f"{_mean(auto, 'success') / max(fixed, 1e-9):.2f}",
-                *(f"{_mean(part, 'error'):.2g}" for part in (bfgs, steps, auto)),
-                *(f"{_mean(part, 'best_error'):.1g}" for part in (bfgs, auto)),
             )
         )
-    _write(path, lines)
+        parts = (bfgs, steps, walks, auto)
+        errors.append(
+            (
+                title,
+                *(f"{_mean(part, 'error'):.1g}" for part in parts),
+                *(f"{_mean(part, 'best_error'):.1g}" for part in parts),
+            )
+        )
+    _write(path, success)
+    _write(path.with_name("errors.csv"), errors)
 
 
 def _with_spread(entries: list[dict[str, Any]]) -> str:
@@ -208,12 +230,11 @@ def _draw_sweep(path: Path, groups: dict[str, Rows]) -> None:
         noises = sorted({noise for method, noise in rows if method == "two_step"})
         ticks = np.arange(len(noises))
         top.axhline(_mean(rows["bfgs", None], "success"), color="0.45", ls=":", label="BFGS")
-        top.axhline(_mean(rows["auto", None], "success"), color="0.2", ls="--", lw=1, label="auto")
-        for method, style in (("two_step", "o-C0"), ("graduated", "s-C1")):
+        top.axhline(_mean(rows["auto", None], "success"), color="0.2", ls="-", lw=0.8, label="auto")
+        for method, style in (("two_step", "o-C0"), ("graduated", "s--C1")):
             known = [index for index, noise in enumerate(noises) if (method, noise) in rows]
-            for key, width in (("success", 1.6),):
-                values = [_mean(rows[method, noises[index]], key) for index in known]
-                top.plot(known, values, style, lw=width, ms=4, label=method.replace("_", "-"))
+            values = [_mean(rows[method, noises[index]], "success") for index in known]
+            top.plot(known, values, style, ms=4, label=method.replace("_", "-"))
             low, high = (
                 [fold([e["success"] for e in rows[method, noises[index]]]) for index in known]
                 for fold in (min, max)

@@ -135,7 +135,7 @@ class GraduatedSearch(BaseOptimizer):
     --------
     >>> import numpy as np
     >>> from sklearn_proxyopt import NeuralProxyRegressor
-    >>> from sklearn_proxyopt.optimizers import GraduatedSearch, Ladder
+    >>> from sklearn_proxyopt.optimizers import GraduatedSearch, Ladder, MultiStartBFGS
     >>> from sklearn_proxyopt.problems import GramacyLee
     >>> problem = GramacyLee()
     >>> X = np.linspace(0.5, 2.5, 200)[:, None]
@@ -143,7 +143,8 @@ class GraduatedSearch(BaseOptimizer):
     ...     n_members=2, input_noise=(0.1, 0.0), max_epochs=20, random_state=0
     ... ).fit(X, problem(X))
     >>> ladder = Ladder.of_members(proxy, problem)
-    >>> result = GraduatedSearch(random_state=0).minimize(ladder, problem.bounds)
+    >>> search = GraduatedSearch(MultiStartBFGS(8), n_starts=8, random_state=0)
+    >>> result = search.minimize(ladder, problem.bounds)
     >>> result.x_levels.shape
     (3, 1)
     """
