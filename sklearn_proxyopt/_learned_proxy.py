@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
 from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._smoothed_search import SmoothedSearch
 from sklearn_proxyopt.proxies._function import ProxyFunction
 
 __all__ = ["LearnedProxy", "best_rows", "function_of", "named_rows"]
@@ -31,15 +32,21 @@ class LearnedProxy:
         Searches it; a clone does.
     seeds : dict
         A seed for "proxy" and one for "optimizer", used where they have none of their own.
+    smoothing : "auto", float, sequence of float or None, default=None
+        The noise of smoother proxies, by way of which the search goes.
     """
 
     proxy: Any
     optimizer: Any
     seeds: dict[str, int]
+    smoothing: Any = None
 
     def __post_init__(self) -> None:
         self.proxy = seeded(self.proxy, self.seeds["proxy"])
         self.optimizer = seeded(self.optimizer, self.seeds["optimizer"])
+        self.smoothed = None
+        if self.smoothing is not None:
+            self.smoothed = SmoothedSearch(self.proxy, self.smoothing)
 
     def fit(
         self,
@@ -49,7 +56,10 @@ class LearnedProxy:
         **fit_params: Any,
     ) -> None:
         """Let the proxy learn; rows with names reach it as a DataFrame."""
-        self.proxy.fit(named_rows(X, names), y, **fit_params)
+        rows = named_rows(X, names)
+        self.proxy.fit(rows, y, **fit_params)
+        if self.smoothed is not None:
+            self.smoothed.fit(rows, y, **fit_params)
 
     def search(
         self,
@@ -65,6 +75,10 @@ class LearnedProxy:
         has_seed = "random_state" in self.optimizer.get_params(deep=False)
         seed = {} if has_seed else {"random_state": self.seeds["optimizer"]}
         search = self.optimizer.minimize(function, bounds, x0=starts, **seed)
+        if self.smoothed is not None:
+            search = self.smoothed.search(
+                function, search, self.optimizer, bounds, starts, self.seeds["optimizer"]
+            )
         if not np.isfinite(search.fun):
             raise ValueError(
                 f"proxy must predict finite values inside the box; got none from "

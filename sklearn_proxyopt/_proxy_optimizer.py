@@ -22,6 +22,7 @@ from sklearn_proxyopt._learned_proxy import LearnedProxy, best_rows, function_of
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._smoothed_search import check_smoothing
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import (
     as_generator,
@@ -69,6 +70,12 @@ class ProxyOptimizer(
         Learns the function; None for a `NeuralProxyRegressor`.
     optimizer : optimizer, default=None
         Searches the proxy; None for a `MultiStartBFGS`.
+    smoothing : None, "auto", float or sequence of float, default=None
+        Noise levels of smoother proxies, in widths of the box, from smooth to sharp: one more fit
+        learns them all, the search begins on the smoothest, follows its minima down to the proxy,
+        and what it finds there joins what a search of the proxy alone finds. "auto" learns
+        seven and begins with the one that has the fewest basins among those whose minimum leads
+        to the proxy's lowest. See `smoothing_report_`. Needs a `NeuralProxyRegressor`.
     refiner : "auto", refiner or None, default="auto"
         Spends true evaluations on the proxy's best points in `minimize`: "auto" for a
         `LocalRefinement`, None to spend none but that of the proxy's optimum.
@@ -127,6 +134,14 @@ class ProxyOptimizer(
         that the evaluation of each fails.
     proxy_ : regressor
         The fitted proxy.
+    ladder_ : NeuralProxyRegressor
+        With `smoothing`: the smoother proxies, a member each.
+    smoothing_report_ : dict
+        With `smoothing`: what the dial does, with an entry for each level, the proxy's last:
+        `noise`; `basins`, the number of distinct minima; `drift`, how far the lowest of them lies
+        from where the walk from it ends on the proxy, as the root mean square over the variables
+        in widths of the box; `promise`, the proxy's value there; `used`, whether the search went
+        by it.
     bounds_ : ndarray of shape (n_features_in_, 2)
         The box.
     result_ : scipy.optimize.OptimizeResult
@@ -175,6 +190,7 @@ class ProxyOptimizer(
         sampler: Any = None,
         proxy: Any = None,
         optimizer: Any = None,
+        smoothing: Any = None,
         refiner: Any = "auto",
         vectorized: bool = True,
         on_error: str = "raise",
@@ -191,6 +207,7 @@ class ProxyOptimizer(
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
+        self.smoothing = smoothing
         self.refiner = refiner
         self.vectorized = vectorized
         self.on_error = on_error
@@ -351,6 +368,9 @@ class ProxyOptimizer(
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
         check_parts(self)
+        check_smoothing(
+            self.smoothing, NeuralProxyRegressor() if self.proxy is None else self.proxy
+        )
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
         check_option(self.verdict, "verdict", (True, False))
         self._evaluator(None).check_parameters()
@@ -386,6 +406,7 @@ class ProxyOptimizer(
             NeuralProxyRegressor() if self.proxy is None else self.proxy,
             MultiStartBFGS() if self.optimizer is None else self.optimizer,
             seeds,
+            self.smoothing,
         )
         text = f"Training {type(learned.proxy).__name__} on {len(X)} rows."
         with (
@@ -404,6 +425,8 @@ class ProxyOptimizer(
         self.n_learned_, self._diagnosis_seed, self._inquiry = len(X), seeds["diagnosis"], None
         self.x_best_row_, self.fun_best_row_ = starts[0].copy(), lowest
         self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
+        if learned.smoothed is not None:
+            self.ladder_, self.smoothing_report_ = learned.smoothed.ladder, learned.smoothed.report
         self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)
         self._candidates = np.atleast_2d(search.get("x_candidates", search.x))
         stages.say(f"The proxy promises {self.fun_proxy_:.6g}; best row {self.fun_best_row_:.6g}.")

@@ -82,6 +82,8 @@ class SecondOpinions:
         stack = clone(proxy).set_params(
             n_members=_N_STACKED,
             bootstrap="halves",
+            input_noise=float(np.mean(proxy.input_noise)),
+            over_prediction_penalty=float(np.mean(proxy.over_prediction_penalty)),
             trend=trend,
             features=proxy.features_,
             spread=proxy.spread_ if proxy.features_ else "auto",

@@ -3,6 +3,7 @@
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._best_of import BestOfInverse
 from sklearn_proxyopt.inverse._direct import DirectInverse
+from sklearn_proxyopt.inverse._landscape import LandscapeInverse
 from sklearn_proxyopt.inverse._networks import ConvNet, DenseNet
 from sklearn_proxyopt.inverse._neural_adjoint import NeuralAdjointInverse
 from sklearn_proxyopt.inverse._problem import InverseProblem
@@ -16,6 +17,7 @@ __all__ = [
     "DenseNet",
     "DirectInverse",
     "InverseProblem",
+    "LandscapeInverse",
     "NeuralAdjointInverse",
     "ReparameterizedInverse",
     "SupervisedInverse",

@@ -292,6 +292,38 @@ class InverseProblem:
             return scaled
         return torch.atanh(scaled.clamp(_MARGIN - 1.0, 1.0 - _MARGIN))
 
+    def from_box(self, places: Tensor) -> Tensor:
+        """Map places in the box to unknowns.
+
+        Parameters
+        ----------
+        places : torch.Tensor of shape (n, n_unknowns)
+            Distances from the middle of the box, in its half-widths.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, n_unknowns)
+            Unknowns in their units.
+        """
+        middle, half_width = self._box(places)
+        return middle + half_width * places
+
+    def to_box(self, unknowns: Tensor) -> Tensor:
+        """Map unknowns to places in the box.
+
+        Parameters
+        ----------
+        unknowns : torch.Tensor of shape (n, n_unknowns)
+            Unknowns in their units.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, n_unknowns)
+            The places that `from_box` maps there.
+        """
+        middle, half_width = self._box(unknowns)
+        return (unknowns - middle) / half_width
+
     def start_for(self, rows: Tensor) -> Tensor:
         """Return the unbounded variables of the best guess.
 

@@ -21,7 +21,7 @@ __all__ = ["DescentBatch", "Search"]
 _ARMIJO = 1e-4
 _SHORTEST_CUT, _LONGEST_CUT = 0.1, 0.5
 _SHORTEST_STEP = 1e-8
-# The first step of a start is at most this share of the box's width.
+# The first step of a start is at most this share of the box's width, unless told otherwise.
 _FIRST_STEP = 0.1
 # A step that gains less than this share of the tolerance is the last.
 _SMALLEST_GAIN = 1e-6
@@ -132,14 +132,23 @@ class DescentBatch:
         The functions that are searched, in ascending order.
     searches : list of Search
         Their searches.
+    first_step : float, default=0.1
+        Longest first step of a start, as a share of the box's width.
     """
 
-    def __init__(self, stack: Stack, which: list[int], searches: list[Search]) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        which: list[int],
+        searches: list[Search],
+        first_step: float = _FIRST_STEP,
+    ) -> None:
         import torch
 
         self._torch = torch
         self._stack = stack
         self._searches = searches
+        self._first_step = first_step
         self._sizes = [len(search.starts) for search in searches]
         sizes = torch.tensor(self._sizes)
         self._which = torch.tensor(which).repeat_interleave(sizes).to(stack.device)
@@ -264,7 +273,7 @@ class DescentBatch:
         direction = torch.where(uphill[:, None], -free_gradient, direction)
         self._fresh[rows] |= uphill
         reach = direction.abs().amax(dim=1).clamp_min(torch.finfo(direction.dtype).tiny)
-        limit = torch.where(self._fresh[rows], _FIRST_STEP, 1.0)
+        limit = torch.where(self._fresh[rows], self._first_step, 1.0)
         self._direction[rows] = direction * (limit / reach).clamp_max(1.0)[:, None]
 
     def _has_converged(self, x: Tensor, g: Tensor, tolerance: Tensor) -> Tensor:

@@ -64,8 +64,17 @@ class Builder:
     dtype: torch.dtype
     device: torch.device
 
-    def ensemble(self, data: TrainingData, features: Features, n_members: int) -> Ensemble:
-        """Build untrained members, in as many groups as train fastest."""
+    def ensemble(
+        self,
+        data: TrainingData,
+        features: Features,
+        n_members: int,
+        spreads: Tensor | None = None,
+    ) -> Ensemble:
+        """Build untrained members, in as many groups as train fastest.
+
+        Their starting frequencies have the spreads given, of shape (n_members,), or the features'.
+        """
         n_inputs, n_outputs = data.rows.shape[1], data.targets.shape[1]
         if self.module is not None:
             networks = [self.module(n_inputs, n_outputs) for _ in range(n_members)]
@@ -74,8 +83,10 @@ class Builder:
             return Ensemble([OwnNetwork(network) for network in networks])
         n_groups = n_groups_for(n_members, self.batch_size, self.device.type)
         sizes = [len(part) for part in torch.arange(n_members).tensor_split(n_groups)]
-        spread = torch.tensor([features.spread])
-        return Ensemble([self._networks(data, features, spread.expand(size)) for size in sizes])
+        if spreads is None:
+            spreads = torch.tensor([features.spread]).expand(n_members)
+        shares = spreads.split(sizes)
+        return Ensemble([self._networks(data, features, share) for share in shares])
 
     def _networks(self, data: TrainingData, features: Features, spreads: Tensor) -> DenseNetworks:
         n_inputs, n_outputs = data.rows.shape[1], data.targets.shape[1]

@@ -135,6 +135,8 @@ class ProxyNet(NeuralNet):
     """
 
     _threads: PayingThreads | None = None
+    # How many times an error counts where the prediction is too high, (n_members, 1, 1).
+    penalty: Tensor | None = None
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
@@ -148,8 +150,10 @@ class ProxyNet(NeuralNet):
         n_epochs: int,
         batch_size: int,
         callbacks: list[Callback],
+        penalty: Tensor | None = None,
     ) -> None:
         """Train on tensors that lie on the device, going on from the weights there are."""
+        self.penalty = penalty
         self.set_params(
             lr=learning_rate,
             batch_size=batch_size,
@@ -163,7 +167,7 @@ class ProxyNet(NeuralNet):
             X, (y, weight) = training[training.index[:, :batch_size]]
 
             def step() -> None:
-                losses = member_losses(self.module_(X), y, weight)
+                losses = member_losses(self.module_(X), y, weight, penalty)
                 torch.autograd.grad(losses.sum(), list(self.module_.parameters()))
 
             with paying_threads(step) as self._threads:
@@ -180,17 +184,20 @@ class ProxyNet(NeuralNet):
         X, (y, weight) = batch
         self._set_training(True)
         X = X if X.dim() == 3 else X[None]
-        shares = (self.module_.shares(tensor) for tensor in (X, y, weight))
+        penalty = X.new_ones(1) if self.penalty is None else self.penalty
+        shares = (self.module_.shares(tensor) for tensor in (X, y, weight, penalty))
         losses = []
-        for (group, rows), (_, target), (_, own_weight) in zip(*shares, strict=True):
-            loss = member_losses(group(rows), target, own_weight)
+        for (group, rows), (_, target), (_, own_weight), (_, own) in zip(*shares, strict=True):
+            own_penalty = None if self.penalty is None else own
+            loss = member_losses(group(rows), target, own_weight, own_penalty)
             loss.sum().backward()
             losses.append(loss.detach())
         return {"loss": losses[0] if len(losses) == 1 else torch.cat(losses)}
 
     def get_loss(self, y_pred: Tensor, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
         """Return the weighted mean squared error of each member on a batch."""
-        return member_losses(y_pred, *y_true)
+        y, weight = y_true
+        return member_losses(y_pred, y, weight, self.penalty)
 
     def run_single_epoch(
         self,
@@ -235,10 +242,19 @@ class ProxyNet(NeuralNet):
         return self
 
 
-def member_losses(outputs: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return the weighted mean squared error of each member, of shape (n_members,)."""
-    error = (outputs - target).square() * weight[..., None]
-    return error.mean(dim=(1, 2))
+def member_losses(
+    outputs: Tensor, target: Tensor, weight: Tensor, penalty: Tensor | None = None
+) -> Tensor:
+    """Return the weighted mean squared error of each member, of shape (n_members,).
+
+    With a penalty of shape (n_members, 1, 1), errors of predictions that are too high count so
+    many times.
+    """
+    error = outputs - target
+    squares = error.square() * weight[..., None]
+    if penalty is not None:
+        squares = torch.where(error > 0, penalty * squares, squares)
+    return squares.mean(dim=(1, 2))
 
 
 def n_groups_for(n_members: int, batch_size: int, device: str) -> int:
@@ -278,10 +294,14 @@ class KeepBestWeights(Callback):
     patience : int or None
         Stop after this many epochs in which no member had a lower loss; None trains to the end.
         Losses of zero, which the trend alone may reach, stop at once.
+    keep_last : Tensor of shape (n_members,) or None, default=None
+        Members that are trained to the end and keep their last weights. Those that learn under
+        noise do: their losses differ by less than chance.
     """
 
-    def __init__(self, patience: int | None) -> None:
+    def __init__(self, patience: int | None, keep_last: Tensor | None = None) -> None:
         self.patience = patience
+        self.keep_last = keep_last
 
     def on_train_begin(self, net: ProxyNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
         """Take the losses of the untrained networks as those to beat."""
@@ -296,6 +316,8 @@ class KeepBestWeights(Callback):
         """Keep the weights of members that are better, and stop where patience is over."""
         losses = net.member_losses_
         better = losses < self.lowest_losses_
+        if self.keep_last is not None:
+            better = better | self.keep_last
         if better.any():
             self.lowest_losses_ = torch.where(better, losses, self.lowest_losses_)
             self._best.copy_members(net.module_, better)

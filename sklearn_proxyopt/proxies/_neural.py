@@ -16,6 +16,8 @@ from sklearn_proxyopt._threads import threads_for
 from sklearn_proxyopt._validation import as_generator, check_integer, check_option, check_real
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sklearn_proxyopt.proxies._net import MemberRows, ProxyNet
     from sklearn_proxyopt.proxies._network import ProxyModule
 
@@ -67,6 +69,17 @@ default="auto"
         A `torch.nn.Module` class, or any callable, that returns the network when called as
         ``module(n_features, n_outputs)``; it maps (n, n_features) to (n, n_outputs). None builds
         a dense network from the parameters above.
+    input_noise : float or sequence of float, default=0.0
+        Standard deviation of Gaussian noise that is put on each variable in training, anew at
+        every step, as a share of the width of the box of the rows; values stay those of the rows
+        without noise. The proxy then learns the mean of the function under the noise, its
+        convolution with the Gaussian, in which narrow valleys are filled and wide basins stay.
+        A sequence holds one number for each member: one fit learns a ladder from smooth to
+        sharp.
+    over_prediction_penalty : float or sequence of float, default=1.0
+        How many times an error of the network counts where the prediction is too high. Above 1
+        a smoothed proxy keeps to the low values under the noise, so that its minimum drifts less.
+        A sequence holds one number for each member.
     n_members : int, default=1
         Number of networks, each with its own starting weights and its own batches. Their mean is
         the prediction, their spread a sign of how far it may be believed. Dense networks are
@@ -136,6 +149,20 @@ default="auto"
     See Also
     --------
     sklearn_proxyopt.ProxyOptimizer : Finds the minimum of a proxy.
+    sklearn_proxyopt.optimizers.GraduatedSearch : Walks down a ladder of smooth proxies.
+
+    Notes
+    -----
+    With `input_noise`, trend="auto" is the constant, and the networks learn all the rest, to the
+    last epoch: rows held out under noise cannot tell which weights are best. Near a side of the
+    box there are rows on one side only, so a network averages over the part of the Gaussian
+    inside the box. Its starting frequencies are as low as the noise leaves those of the function.
+
+    A trend that is asked for by name is fitted to the rows as they are and then replaced by its
+    mean under the noise in closed form: Legendre polynomials turn into lower ones, and a cosine of
+    frequency w is left with exp(-(w s)^2 / 2) of its amplitude, with s the noise in the same
+    units. That mean sees how the trend goes on beyond the box, and it stays a mean whatever the
+    penalty asks for.
 
     References
     ----------
@@ -143,6 +170,9 @@ default="auto"
        Optimization Problems", 2023.
     .. [2] Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions in Low
        Dimensional Domains", 2020.
+    .. [3] "Optimization Landscapes Learned: Proxy Networks Boost Convergence in Physics-based
+       Inverse Problems", arXiv 2501.16573, 2025. The noise, and the penalty on predictions above
+       the truth.
 
     Examples
     --------
@@ -174,6 +204,8 @@ default="auto"
         n_frequencies: int = 128,
         learn_frequencies: bool = True,
         module: Callable[[int, int], Any] | None = None,
+        input_noise: float | Sequence[float] = 0.0,
+        over_prediction_penalty: float | Sequence[float] = 1.0,
         n_members: int = 1,
         bootstrap: bool | str = False,
         max_epochs: int | str = "auto",
@@ -198,6 +230,8 @@ default="auto"
         self.n_frequencies = n_frequencies
         self.learn_frequencies = learn_frequencies
         self.module = module
+        self.input_noise = input_noise
+        self.over_prediction_penalty = over_prediction_penalty
         self.n_members = n_members
         self.bootstrap = bootstrap
         self.max_epochs = max_epochs
@@ -238,11 +272,13 @@ default="auto"
         from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
         from sklearn_proxyopt.proxies._net import build_net
         from sklearn_proxyopt.proxies._recipe import TrainingData
+        from sklearn_proxyopt.proxies._smoothing import Smoothing
 
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         self.check_parameters()
         dtype = resolve_dtype(self.dtype)
         device = resolve_device(self.device, dtype)
+        smoothing = Smoothing.of(*self._dials())
         weight = _check_sample_weight(sample_weight, len(X))
         rng = as_generator(self.random_state)
         seed = int(rng.integers(2**63))
@@ -294,14 +330,18 @@ default="auto"
                 )
                 generator = torch.Generator().manual_seed(seed)
                 self._recipe = builder.choose_recipe(
-                    data, self.trend, self.features, self.spread, generator
+                    data, smoothing.trend_name(self.trend), self.features, self.spread, generator
                 )
                 self.device_, self.trend_ = str(device), self._recipe.trend.name
                 features = self._recipe.features
                 self.features_, self.spread_ = features.kind, features.spread
-                ensemble = builder.ensemble(data, features, self.n_members)
+                spreads = smoothing.spreads(features.spread)
+                ensemble = builder.ensemble(data, features, self.n_members, spreads)
                 self.net_ = build_net(ensemble, dtype, self.device_)
-            self._train(self._recipe.hand_out(data, dtype, device), n_epochs, batch_size)
+            self._trend = smoothing.on_trend(self._recipe.trend)
+            rows = smoothing.on_rows(*self._recipe.hand_out(data, dtype, device))
+            penalty = smoothing.error_weights(dtype, device)
+            self._train(rows, n_epochs, batch_size, penalty, smoothing.noise > 0)
         return self
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
@@ -431,12 +471,13 @@ default="auto"
             if member is not None:
                 raise ValueError(f"n_std must be 0 with member={member!r}; got {n_std!r}.")
         ensemble, recipe = self.net_.module_, self._recipe
-        trend, scale = copy.deepcopy(recipe.trend), recipe.scale
+        trend, scale = copy.deepcopy(self._trend), recipe.scale
         if member is not None:
             check_integer(member, "member", minimum=0, maximum=ensemble.n_members - 1)
             ensemble = ensemble.member(member)
             if len(scale) > 1:
                 scale = scale[member : member + 1]
+            if len(trend.coefficients) > 1:
                 trend.coefficients = trend.coefficients[member : member + 1]
         module = ProxyModule(
             torch.from_numpy(self._center),
@@ -482,12 +523,29 @@ default="auto"
         if self.patience is not None:
             check_integer(self.patience, "patience")
         check_integer(self.n_lbfgs_iterations, "n_lbfgs_iterations", minimum=0)
-        if self.n_lbfgs_iterations and self.module is not None:
+        noise, penalties = self._dials()
+        if self.n_lbfgs_iterations and (
+            self.module is not None or any(noise) or set(penalties) != {1.0}
+        ):
             raise ValueError(
-                "n_lbfgs_iterations must be 0 with a module of your own; got "
-                f"{self.n_lbfgs_iterations!r}."
+                "n_lbfgs_iterations must be 0 with a module of your own, input_noise or "
+                f"over_prediction_penalty; got {self.n_lbfgs_iterations!r}."
             )
         resolve_device(self.device, resolve_dtype(self.dtype))
+
+    def _dials(self) -> tuple[list[float], list[float]]:
+        """Return noise and penalty of each member."""
+        from sklearn_proxyopt.proxies._smoothing import check_dial
+
+        noise = check_dial(self.input_noise, "input_noise", self.n_members, minimum=0.0)
+        penalty = check_dial(
+            self.over_prediction_penalty,
+            "over_prediction_penalty",
+            self.n_members,
+            minimum=0.0,
+            include_minimum=False,
+        )
+        return noise, penalty
 
     def _split(
         self, n_rows: int, rng: np.random.Generator
@@ -541,7 +599,14 @@ default="auto"
         if self.net_.module_.n_members < 2:
             raise ValueError(f"n_members must be at least 2 for {asked_for}; got 1.")
 
-    def _train(self, rows: tuple[MemberRows, MemberRows], n_epochs: int, batch_size: int) -> None:
+    def _train(
+        self,
+        rows: tuple[MemberRows, MemberRows],
+        n_epochs: int,
+        batch_size: int,
+        penalty: Tensor | None,
+        keep_last: Tensor,
+    ) -> None:
         """Train the net, telling scikit-learn's callbacks of each epoch."""
         from skorch.callbacks import PrintLog
 
@@ -562,13 +627,14 @@ default="auto"
         n_batches = -(-len(training) // batch_size)
         callbacks: list[Any] = [RateSchedule(self.schedule, n_epochs * n_batches)]
         if len(held_out):
-            callbacks.append(KeepBestWeights(self.patience))
+            callbacks.append(KeepBestWeights(self.patience, keep_last if keep_last.any() else None))
         callbacks += self.callbacks or []
         if self.verbose:
             callbacks.append(PrintLog())
         callbacks.append(OnEpochEnd(tell))
         n_epochs_before = len(self.net_.history) if self.net_.initialized_ else 0
-        self.net_.train(training, held_out, self.learning_rate, n_epochs, batch_size, callbacks)
+        plan = self.learning_rate, n_epochs, batch_size
+        self.net_.train(training, held_out, *plan, callbacks, penalty)
         if self.n_lbfgs_iterations:
             with threads_for(len(training)):
                 polish(self.net_.module_, training, held_out, self.n_lbfgs_iterations)
@@ -586,7 +652,7 @@ default="auto"
     def _fitted_attributes(self) -> dict[str, Any]:
         """Return what a copy of this estimator needs in order to predict."""
         names = ("net_", "device_", "n_outputs_", "n_features_in_", "feature_names_in_")
-        private = ("_center", "_half_width", "_recipe", "_single_output")
+        private = ("_center", "_half_width", "_recipe", "_trend", "_single_output")
         return {name: vars(self)[name] for name in names + private if name in vars(self)}
 
     def __sklearn_tags__(self) -> Any:

@@ -13,7 +13,10 @@ from functools import partial
 from itertools import combinations_with_replacement
 from math import comb
 
+import numpy as np
 import torch
+from numpy.polynomial import legendre
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 __all__ = [
@@ -88,6 +91,60 @@ class PolynomialBasis(nn.Module):
             product = product * table[:, factor]
         return product
 
+    def smoothed(self, coefficients: Tensor, noise: float) -> Tensor:
+        """Return the coefficients of a combination's mean under Gaussian noise on each variable.
+
+        Parameters
+        ----------
+        coefficients : Tensor of shape (n_functions, n_outputs)
+            The combination.
+        noise : float
+            Standard deviation of the noise.
+
+        Returns
+        -------
+        Tensor of shape (n_functions, n_outputs)
+            The mean, which is again a combination of these functions.
+        """
+        means = _legendre_means(self.degree, noise)
+        factors = [tuple(sorted(f for f in row if f)) for row in self.columns.tolist()]
+        place = {key: index for index, key in enumerate(factors)}
+        smoothed = torch.zeros_like(coefficients)
+        for index, key in enumerate(factors):
+            terms: list[tuple[tuple[int, ...], float]] = [((), 1.0)]
+            for factor in key:
+                order, variable = divmod(factor - 1, self.n_features)
+                lower = [
+                    (1 + (k - 1) * self.n_features + variable if k else 0, means[order + 1, k])
+                    for k in range(order + 2)
+                ]
+                terms = [
+                    ((*known, new) if new else known, weight * share)
+                    for known, weight in terms
+                    for new, share in lower
+                    if share
+                ]
+            for known, weight in terms:
+                smoothed[place[tuple(sorted(known))]] += weight * coefficients[index]
+        return smoothed
+
+
+def _legendre_means(degree: int, noise: float) -> NDArray[np.float64]:
+    """Return how the mean of each Legendre polynomial under noise is made of them all.
+
+    Row k holds the coefficients of the mean of P_k(x + noise e), with e standard normal, from
+    E[(x + noise e)^n] = sum over even m of (n choose m) (m - 1)!! noise^m x^(n - m).
+    """
+    means = np.zeros((degree + 1, degree + 1))
+    for k in range(degree + 1):
+        powers = np.zeros(k + 1)
+        for n, weight in enumerate(legendre.leg2poly([0.0] * k + [1.0])):
+            for m in range(0, n + 1, 2):
+                moment = float(np.prod(np.arange(m - 1, 0, -2))) * noise**m
+                powers[n - m] += weight * comb(n, m) * moment
+        means[k, : k + 1] = legendre.poly2leg(powers)
+    return means
+
 
 class AdditiveBasis(nn.Module):
     """Cosines of each variable by itself, beside a low-degree polynomial of all of them.
@@ -117,6 +174,31 @@ class AdditiveBasis(nn.Module):
         """Return the functions at rows of `x`, of shape (n, n_functions)."""
         cosines = torch.cos((x[:, :, None] + 1) * self.frequencies.to(x.dtype))
         return torch.cat([self.polynomial(x), cosines.flatten(1)], dim=1)
+
+    def smoothed(self, coefficients: Tensor, noise: float) -> Tensor:
+        """Return the coefficients of a combination's mean under Gaussian noise on each variable.
+
+        Parameters
+        ----------
+        coefficients : Tensor of shape (n_functions, n_outputs)
+            The combination.
+        noise : float
+            Standard deviation of the noise.
+
+        Returns
+        -------
+        Tensor of shape (n_functions, n_outputs)
+            The mean, in which a cosine of frequency w is left with exp(-(noise w)^2 / 2).
+        """
+        n_polynomials = len(self.polynomial.columns)
+        left = torch.exp(-0.5 * (noise * self.frequencies).square())
+        n_features = self.polynomial.n_features
+        return torch.cat(
+            [
+                self.polynomial.smoothed(coefficients[:n_polynomials], noise),
+                left.repeat(n_features)[:, None] * coefficients[n_polynomials:],
+            ]
+        )
 
 
 class Trend(nn.Module):
