@@ -113,7 +113,8 @@ class DiagnosingMixin:
             evidence = evidence.checked(float(truths[0]), promises, truths[1:])
             mode = "refined" if of == "answer" and "true_at_proxy" in self.result_ else "checks"
         tolerated = stated_regret(evidence) if regret is None else float(regret)
-        return judge(evidence, tolerated, mode, x, rows, truths)
+        diagnosis = judge(evidence, tolerated, mode, x, rows, truths)
+        return replace(diagnosis, smoothing=getattr(self, "smoothing_report_", None))
 
     def _inquire(self) -> Inquiry:
         """Ask proxies of half of the rows, once for each fit."""

@@ -60,6 +60,9 @@ class Diagnosis:
         The points where the truth was called to judge, the optimum first.
     y_checks : ndarray of shape (n_checks,)
         The values there; NaN where the evaluation failed.
+    smoothing : dict, default=None
+        With the optimizer's `smoothing`, its `smoothing_report_`: noise, basins and drift of each
+        level.
 
     See Also
     --------
@@ -93,6 +96,7 @@ class Diagnosis:
     contributions: dict[str, float] = field(repr=False)
     X_checks: NDArray[np.float64] = field(repr=False)
     y_checks: NDArray[np.float64] = field(repr=False)
+    smoothing: dict[str, Any] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return "\n".join([self.headline, *(f"- {reason}" for reason in self.reasons)])

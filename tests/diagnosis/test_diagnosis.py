@@ -253,6 +253,12 @@ def test_wrong_arguments_are_named(of_smooth, arguments, message):
         of_smooth.diagnose(**arguments)
 
 
+def test_what_smoothing_measured_is_part_of_the_diagnosis(wiggly):
+    proxy = NeuralProxyRegressor((16,), max_epochs=5)
+    opt = fitted(wiggly, 60, proxy=proxy, smoothing=(0.1, 0.05))
+    assert opt.diagnose().smoothing is opt.smoothing_report_
+
+
 def test_too_few_rows_cannot_be_judged(smooth):
     opt = fitted(smooth, 8, proxy=NeuralProxyRegressor(max_epochs=2))
     with pytest.raises(ValueError, match="X must have at least 10 rows for a diagnosis; got 8"):
