@@ -1,0 +1,173 @@
+"""The searches of the published study, as its code runs them: some times each, from own seeds."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from deap import tools
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._global_random import BorrowedStream
+from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt.optimizers._base import BaseOptimizer, UnitCubeFunction
+from sklearn_proxyopt.optimizers._individual import Individual
+from sklearn_proxyopt.optimizers._stacked import stack_of
+from sklearn_proxyopt.optimizers._swarms import Swarms
+
+__all__ = ["PublishedGenetic", "PublishedSwarm"]
+
+
+class PublishedSwarm(BaseOptimizer):
+    """pyswarms' `GlobalBestPSO` as the published code calls it.
+
+    100 particles make 1,000 moves with c1 = 0.5, c2 = 0.3, w = 0.9; they start anywhere in the
+    box with velocities in [0, 1] of the user's units, and what leaves the box comes in again at
+    the opposite side. All runs are one batch of tensors, and starting points are not taken from
+    outside.
+
+    Parameters
+    ----------
+    n_restarts : int, default=10
+        Number of runs; the result has the end of each in `x_restarts`.
+    n_particles, n_iterations : int, default=100 and 1000
+        Particles and moves of each.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the swarms and their moves.
+    """
+
+    def __init__(
+        self,
+        n_restarts: int = 10,
+        *,
+        n_particles: int = 100,
+        n_iterations: int = 1000,
+        random_state: Any = None,
+    ) -> None:
+        self.n_restarts = n_restarts
+        self.n_particles = n_particles
+        self.n_iterations = n_iterations
+        self.random_state = random_state
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        for name in ("n_restarts", "n_particles", "n_iterations"):
+            check_integer(getattr(self, name), name)
+
+    def _search(
+        self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
+    ) -> OptimizeResult:
+        stack = stack_of(fun)
+        shape = (self.n_restarts, self.n_particles, len(fun.bounds))
+        width = fun.bounds[:, 1] - fun.bounds[:, 0]
+        swarms = Swarms(
+            stack,
+            torch.tensor(rng.random(shape)),
+            torch.tensor(rng.random(shape) / width),
+            inertia=0.9,
+            cognitive=0.5,
+            social=0.3,
+            boundary="periodic",
+        )
+        generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+        # pyswarms does not evaluate the places of its last move.
+        for _ in range(self.n_iterations - 1):
+            swarms.move(torch.rand((2, *shape), dtype=torch.float64, generator=generator))
+        values, leaders = swarms.lowest()
+        ends = swarms.best_position[torch.arange(self.n_restarts), leaders].numpy()
+        return _best_end(ends, values.numpy(), self.n_iterations)
+
+
+class PublishedGenetic(BaseOptimizer):
+    """pygad's genetic algorithm as the published code calls it, on deap.
+
+    Ten individuals, of which the two fittest stay and have eight children by one-point crossover,
+    one variable of each moved by up to one unit; 100 generations. The fitness 1 / (abs(f) + 1e-6)
+    rewards values near zero, not low ones, and nothing keeps the children inside the box.
+
+    Parameters
+    ----------
+    n_restarts : int, default=10
+        Number of runs; the result has the end of each in `x_restarts`.
+    n_generations : int, default=100
+        Generations of each.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the populations and their changes.
+    """
+
+    population_size = 10
+    n_parents = 2
+
+    def __init__(
+        self, n_restarts: int = 10, *, n_generations: int = 100, random_state: Any = None
+    ) -> None:
+        self.n_restarts = n_restarts
+        self.n_generations = n_generations
+        self.random_state = random_state
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        for name in ("n_restarts", "n_generations"):
+            check_integer(getattr(self, name), name)
+
+    def _search(
+        self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
+    ) -> OptimizeResult:
+        shape = (self.n_restarts, self.population_size, len(fun.bounds))
+        populations = [
+            [Individual(row) for row in rows] for rows in rng.random(shape).tolist()
+        ]
+        steps = 1.0 / (fun.bounds[:, 1] - fun.bounds[:, 0])
+        stream = BorrowedStream(rng)
+        _judge(fun, sum(populations, []))
+        for _ in range(self.n_generations):
+            # Selected by the lowest abs(f), which the fitness decreases with.
+            parents = [tools.selBest(population, self.n_parents) for population in populations]
+            with stream.borrowed():
+                children = [self._children(pair, steps) for pair in parents]
+            _judge(fun, sum(children, []))
+            populations = [
+                pair + own_children for pair, own_children in zip(parents, children, strict=True)
+            ]
+        ends = np.array([tools.selBest(population, 1)[0] for population in populations])
+        return _best_end(ends, fun(ends), self.n_generations)
+
+    def _children(
+        self, parents: list[Individual], steps: NDArray[np.float64]
+    ) -> list[Individual]:
+        """Cross two parents at one point and move one variable of each child."""
+        children = []
+        n_features = len(steps)
+        for index in range(self.population_size - self.n_parents):
+            first, second = parents[index % 2], parents[(index + 1) % 2]
+            point = random.randrange(n_features)
+            child = Individual([*first[:point], *second[point:]])
+            moved = random.randrange(n_features)
+            child[moved] += steps[moved] * random.uniform(-1.0, 1.0)
+            children.append(child)
+        return children
+
+
+def _judge(fun: UnitCubeFunction, individuals: list[Individual]) -> None:
+    """Evaluate individuals in one call."""
+    for individual, value in zip(individuals, fun(np.array(individuals)), strict=True):
+        individual.fitness.values = (abs(float(value)),)
+
+
+def _best_end(
+    ends: NDArray[np.float64], values: NDArray[np.float64], nit: int
+) -> OptimizeResult:
+    """Report the ends of all runs, and the lowest as the answer."""
+    best = int(np.argmin(values))
+    return OptimizeResult(
+        x=ends[best],
+        fun=float(values[best]),
+        nit=nit,
+        success=True,
+        message=f"Made all of its {nit} iterations.",
+        x_restarts=ends,
+        fun_restarts=values,
+    )
