@@ -134,7 +134,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.what in TABLES:
-        run(cells_for(TABLES[options.what], options.protocol, options.true_rastrigin), options.cache)
+        run(
+            cells_for(TABLES[options.what], options.protocol, options.true_rastrigin), options.cache
+        )
     elif options.what == "robustness":
         robustness.run(options.cache / "robustness", RESULTS)
         return

@@ -26,8 +26,7 @@ _N_GRID = 200
 def draw_landscapes(function: str, cache: Path, path: Path) -> None:
     """Draw a function of two variables and the published proxies of it, dense above sparse.
 
-    The first network of each cell is shown, with the ends of all runs on all networks of the
-    cell.
+    The first network of each cell is shown, with the ends of all runs on it.
     """
     import matplotlib
 
@@ -81,6 +80,15 @@ def _draw_panel(
     optimum: NDArray[np.float64],
 ) -> None:
     shape = (len(axis), len(axis))
+    ax.plot(
+        *optimum,
+        "*",
+        markersize=18,
+        markerfacecolor="white",
+        markeredgecolor="black",
+        linestyle="none",
+        label="true optimum",
+    )
     ax.contourf(axis, axis, values.reshape(shape), levels, cmap="gray", extend="both")
     for name, points in ends.items():
         ax.plot(
@@ -88,19 +96,10 @@ def _draw_panel(
             _MARKERS[name],
             markerfacecolor="#e69f00" if name == "pso" else "#56b4e9",
             markeredgecolor="black",
-            markersize=7,
+            markersize=6,
             linestyle="none",
             label=f"ends of {_NAMES[name]}",
         )
-    ax.plot(
-        *optimum,
-        "*",
-        markersize=16,
-        markerfacecolor="white",
-        markeredgecolor="black",
-        linestyle="none",
-        label="true optimum",
-    )
     ax.set(xlim=axis[[0, -1]], ylim=axis[[0, -1]], aspect="equal")
 
 
@@ -109,7 +108,8 @@ def _records(cell: Cell, cache: Path) -> list[dict[str, Any]]:
 
 
 def _ends(records: list[dict[str, Any]], optimizer: str) -> NDArray[np.float64]:
-    return np.vstack([r["ends"] for r in records if r["optimizer"] == optimizer])
+    """Return the ends of all runs on the first network."""
+    return np.array(next(r["ends"] for r in records if r["optimizer"] == optimizer))
 
 
 def side_by_side(compared: pd.DataFrame) -> pd.DataFrame:

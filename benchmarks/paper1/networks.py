@@ -58,8 +58,7 @@ class StackedReLU:
         self.weights = torch.empty(sum(sizes), dtype=dtype)
         self.gradients = torch.zeros_like(self.weights)
         self._matrices = [
-            part.view(shape)
-            for part, shape in zip(self.weights.split(sizes), shapes, strict=True)
+            part.view(shape) for part, shape in zip(self.weights.split(sizes), shapes, strict=True)
         ]
         self._matrix_gradients = [
             part.view(shape)
@@ -145,9 +144,7 @@ class ReLUNetwork(nn.Module):
         Whether the output passes a ReLU too.
     """
 
-    def __init__(
-        self, layers: list[NDArray[np.float64]], scale: float, relu_output: bool
-    ) -> None:
+    def __init__(self, layers: list[NDArray[np.float64]], scale: float, relu_output: bool) -> None:
         super().__init__()
         for index, layer in enumerate(layers):
             self.register_buffer(f"matrix_{index}", torch.from_numpy(layer[:-1].copy()))
@@ -159,9 +156,7 @@ class ReLUNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return values (n, 1) at rows (n, n_features)."""
         for index in range(self._n_layers):
-            x = torch.addmm(
-                getattr(self, f"bias_{index}"), x, getattr(self, f"matrix_{index}")
-            )
+            x = torch.addmm(getattr(self, f"bias_{index}"), x, getattr(self, f"matrix_{index}"))
             if index + 1 < self._n_layers or self._relu_output:
                 x = torch.relu(x)
         return self._scale * x
@@ -194,6 +189,8 @@ class PublishedProxy(RegressorMixin, BaseEstimator):
         Whether the output passes a ReLU too.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the training; afterwards all is double.
+    patience : int, default=None
+        End once the lowest held-out loss is so many epochs old. None goes to the last epoch.
     random_state : int, default=0
         Draws the split, the starting weights and the batches.
 
@@ -221,6 +218,7 @@ class PublishedProxy(RegressorMixin, BaseEstimator):
         loss_scale: float = 1.0,
         relu_output: bool = False,
         dtype: str = "float64",
+        patience: int | None = None,
         random_state: int = 0,
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -232,6 +230,7 @@ class PublishedProxy(RegressorMixin, BaseEstimator):
         self.loss_scale = loss_scale
         self.relu_output = relu_output
         self.dtype = dtype
+        self.patience = patience
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
@@ -332,6 +331,8 @@ def train_together(
             layers[member] = networks.layers_of(int(member))
         if on_epoch is not None:
             on_epoch(epoch)
+        if first.patience is not None and epoch - best_epoch.max() >= first.patience:
+            break
     seconds = (time.process_time() - start) / len(proxies)
     for member, proxy in enumerate(proxies):
         proxy.layers_ = layers[member]

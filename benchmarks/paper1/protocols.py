@@ -93,10 +93,10 @@ PROTOCOLS = {
     "corrected": Protocol(
         _corrected_proxy,
         {
-            "pso": PublishedSwarm(n_restarts=5, random_state=0),
-            "ga": PublishedGenetic(n_restarts=5, random_state=0),
+            "pso": PublishedSwarm(n_restarts=3, random_state=0),
+            "ga": PublishedGenetic(n_restarts=3, random_state=0),
             # Finds the proxy's own minimum, which errors are split at.
-            "bfgs": MultiStartBFGS(random_state=0),
+            "bfgs": MultiStartBFGS(64, 50, n_rounds=3, random_state=0),
         },
         n_designs=10,
         n_networks=2,
@@ -104,7 +104,7 @@ PROTOCOLS = {
     "proxyopt": Protocol(
         _default_proxy,
         {"pso": ParticleSwarm(random_state=0), "ga": GeneticAlgorithm(random_state=0)},
-        n_designs=5,
+        n_designs=3,
         refines=True,
     ),
 }
@@ -192,7 +192,9 @@ def run_cell(
                     "optimizer": name,
                     "fidelity": float(judged["test_fidelity"][0]),
                     "ends": ends.tolist(),
-                    "promises": np.atleast_1d(result.get("fun_restarts", fitted.fun_proxy_)).tolist(),
+                    "promises": np.atleast_1d(
+                        result.get("fun_restarts", fitted.fun_proxy_)
+                    ).tolist(),
                     "refined": result.x.tolist() if protocol.refines else None,
                     "n_calls": int(result.nfev - result.nfev_design) if protocol.refines else 0,
                     "seconds": fitted.proxy_.seconds_,

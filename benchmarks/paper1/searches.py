@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._global_random import BorrowedStream
-from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt._validation import as_generator, check_integer
 from sklearn_proxyopt.optimizers._base import BaseOptimizer, UnitCubeFunction
 from sklearn_proxyopt.optimizers._individual import Individual
 from sklearn_proxyopt.optimizers._stacked import stack_of
@@ -113,53 +113,60 @@ class PublishedGenetic(BaseOptimizer):
         for name in ("n_restarts", "n_generations"):
             check_integer(getattr(self, name), name)
 
-    def _search(
-        self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
+    def minimize(
+        self,
+        fun: Any,
+        bounds: Any = None,
+        *,
+        x0: Any = None,
+        random_state: Any = None,
+        callback: Any = None,
     ) -> OptimizeResult:
-        shape = (self.n_restarts, self.population_size, len(fun.bounds))
-        populations = [
-            [Individual(row) for row in rows] for rows in rng.random(shape).tolist()
-        ]
-        steps = 1.0 / (fun.bounds[:, 1] - fun.bounds[:, 0])
+        """Run all populations at once, in the user's units, as nothing keeps them in the box."""
+        self.check_parameters()
+        box = self._resolve_bounds(bounds)
+        rng = as_generator(self.random_state if random_state is None else random_state)
+        start = rng.uniform(*box.T, (self.n_restarts, self.population_size, len(box)))
+        populations = [[Individual(row) for row in rows] for rows in start.tolist()]
         stream = BorrowedStream(rng)
-        _judge(fun, sum(populations, []))
+        _judge(fun, populations)
         for _ in range(self.n_generations):
-            # Selected by the lowest abs(f), which the fitness decreases with.
             parents = [tools.selBest(population, self.n_parents) for population in populations]
             with stream.borrowed():
-                children = [self._children(pair, steps) for pair in parents]
-            _judge(fun, sum(children, []))
+                children = [self._children(pair) for pair in parents]
+            _judge(fun, children)
             populations = [
                 pair + own_children for pair, own_children in zip(parents, children, strict=True)
             ]
         ends = np.array([tools.selBest(population, 1)[0] for population in populations])
-        return _best_end(ends, fun(ends), self.n_generations)
+        return _best_end(ends, np.asarray(fun(ends)), self.n_generations)
 
-    def _children(
-        self, parents: list[Individual], steps: NDArray[np.float64]
-    ) -> list[Individual]:
+    def _search(
+        self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
+    ) -> OptimizeResult:
+        raise NotImplementedError("The unit cube is a box, which this search leaves.")
+
+    def _children(self, parents: list[Individual]) -> list[Individual]:
         """Cross two parents at one point and move one variable of each child."""
         children = []
-        n_features = len(steps)
+        n_features = len(parents[0])
         for index in range(self.population_size - self.n_parents):
             first, second = parents[index % 2], parents[(index + 1) % 2]
             point = random.randrange(n_features)
             child = Individual([*first[:point], *second[point:]])
-            moved = random.randrange(n_features)
-            child[moved] += steps[moved] * random.uniform(-1.0, 1.0)
+            child[random.randrange(n_features)] += random.uniform(-1.0, 1.0)
             children.append(child)
         return children
 
 
-def _judge(fun: UnitCubeFunction, individuals: list[Individual]) -> None:
-    """Evaluate individuals in one call."""
+def _judge(fun: Any, populations: list[list[Individual]]) -> None:
+    """Evaluate individuals in one call; the lowest abs(f) is the fittest."""
+    individuals = [one for population in populations for one in population]
     for individual, value in zip(individuals, fun(np.array(individuals)), strict=True):
         individual.fitness.values = (abs(float(value)),)
 
 
-def _best_end(
-    ends: NDArray[np.float64], values: NDArray[np.float64], nit: int
-) -> OptimizeResult:
+def _best_end(ends: NDArray[np.float64], values: NDArray[np.float64], nit: int) -> OptimizeResult:
     """Report the ends of all runs, and the lowest as the answer."""
     best = int(np.argmin(values))
     return OptimizeResult(
