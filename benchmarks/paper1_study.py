@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +24,22 @@ from paper1.cells import FUNCTIONS, Cell, cells_of
 from paper1.networks import PublishedProxy
 from paper1.protocols import PROTOCOLS, run_cell, run_ground_truth
 from paper1.shelf import Shelf
-from paper1.tables import comparison, decomposition, load_cells, table
+from paper1.tables import comparison, decomposition, load_cells, searches_alone, table
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 RESULTS = Path("docs/results/paper1")
 TABLES = {"table1": 2, "table2": 4, "table3": 10}
 
 
-def work_of(cell: Cell) -> float:
-    """Return about how long a cell takes, in any unit."""
+def work_of(cell: Cell) -> tuple[float, int]:
+    """Return about how long a cell takes, in any unit, and the epochs of its networks."""
     protocol = PROTOCOLS[cell.protocol]
     proxies = [proxy for _, _, proxy in protocol.replicates(cell)]
-    n_rows = cell.sampler(0).n_samples
     if not isinstance(proxies[0], PublishedProxy):
-        return len(proxies)
-    steps = proxies[0].max_epochs * n_rows / proxies[0].batch_size
-    return len(proxies) + 1e-5 * steps * len(proxies)
+        return len(proxies), 1
+    n_epochs = proxies[0].max_epochs
+    steps = n_epochs * cell.sampler(0).n_samples / proxies[0].batch_size
+    return len(proxies) * (1 + 1e-5 * steps), n_epochs
 
 
 def run(cells: list[Cell], cache: Path) -> None:
@@ -54,15 +55,16 @@ def run(cells: list[Cell], cache: Path) -> None:
     )
     with Progress(*columns, speed_estimate_period=1800) as progress:
         done = progress.add_task("cells", total=len(cells), completed=len(cells) - len(missing))
-        work = progress.add_task("work", total=sum(map(work_of, missing)))
+        work = progress.add_task("work", total=sum(work_of(cell)[0] for cell in missing))
         finished = 0.0
         for cell in missing:
             progress.update(done, description=cell.name)
-            share = work_of(cell)
+            share, n_epochs = work_of(cell)
 
-            def on_epoch(epoch: int, start: float = finished, share: float = share) -> None:
-                n_epochs = PROTOCOLS[cell.protocol].make_proxy(cell, 0).max_epochs
-                progress.update(work, completed=start + share * epoch / n_epochs)
+            def on_epoch(
+                epoch: int, start: float = finished, step: float = share / n_epochs
+            ) -> None:
+                progress.update(work, completed=start + step * epoch)
 
             protocol = PROTOCOLS[cell.protocol]
             if cell.sampling == "ground_truth":
@@ -110,9 +112,19 @@ def write_tables(cache: Path, true_rastrigin: bool) -> None:
     _write(decomposition(cells), "decomposition.csv")
     published = pd.read_csv(RESULTS / "published.csv")
     compared = comparison(pd.concat(tables.values()), published)
+    compared = compared.merge(searches_alone(cells), how="left")
     _write(compared, "comparison.csv")
     for name, dim in TABLES.items():
         _write(figures.side_by_side(compared[compared["dim"] == dim]), f"{name}_side_by_side.csv")
+
+
+def print_cost(name: str) -> None:
+    """Print what this run cost, and a network of each protocol."""
+    print(f"{time.process_time():.0f} seconds of the processor; a network of {name} took")
+    frame = pd.read_csv(RESULTS / f"{name}.csv")
+    frame = frame[frame["sampling"] != "ground_truth"]
+    seconds = frame.pivot_table("seconds_per_network", ["function", "sampling"], "protocol")
+    print(seconds.round(1).to_string())
 
 
 def _write(frame: Any, name: str) -> None:
@@ -147,6 +159,8 @@ def main() -> None:
         figures.draw_landscapes(function, options.cache, RESULTS / f"{options.what}.png")
         return
     write_tables(options.cache, options.true_rastrigin)
+    if options.what in TABLES:
+        print_cost(options.what)
 
 
 if __name__ == "__main__":

@@ -63,9 +63,9 @@ X = UniformSampler(300, random_state=1).sample(BOX)
 search.fit(X, cost(X))
 
 # %%
-# A table with a row for each combination, over seeds. Fidelity and optimum need not agree: R² speaks
-# of the whole box, the optimum of one place in it. The forest, made of steps, has no better minimum
-# than the rows that it learned.
+# A table with a row for each combination, over seeds. Fidelity and optimum need not agree: R²
+# speaks of the whole box, the optimum of one place in it. The forest, made of steps, has no better
+# minimum than the rows that it learned.
 
 results = pd.DataFrame(search.cv_results_)
 for part in ("sampler", "proxy", "optimizer"):

@@ -12,7 +12,7 @@ from sklearn.model_selection import cross_validate
 
 from paper1.cells import Cell
 from paper1.networks import PublishedProxy, train_together
-from paper1.searches import PublishedGenetic, PublishedSwarm
+from paper1.searches import PublishedGenetic, PublishedSwarm, ThenDescent
 from paper1.shelf import Shelf, ShelvedProxy
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.model_selection import optimum_error_scorer
@@ -71,7 +71,7 @@ def _corrected_proxy(cell: Cell, seed: int) -> PublishedProxy:
     return PublishedProxy(
         hidden_layer_sizes=cell.network()["hidden_layer_sizes"],
         target_scale={"rosenbrock": 1000.0, "rastrigin": 20.0, "ackley": 2.0}[cell.function],
-        max_epochs=200 if cell.dim == 2 else 60,
+        max_epochs=200 if cell.dim == 2 else 50,
         batch_size=16,
         learning_rate=3e-3,
         schedule="one-cycle",
@@ -98,12 +98,15 @@ PROTOCOLS = {
             # Finds the proxy's own minimum, which errors are split at.
             "bfgs": MultiStartBFGS(64, 50, n_rounds=3, random_state=0),
         },
-        n_designs=10,
+        n_designs=5,
         n_networks=2,
     ),
     "proxyopt": Protocol(
         _default_proxy,
-        {"pso": ParticleSwarm(random_state=0), "ga": GeneticAlgorithm(random_state=0)},
+        {
+            "pso": ThenDescent(ParticleSwarm(random_state=0), random_state=0),
+            "ga": ThenDescent(GeneticAlgorithm(random_state=0), random_state=0),
+        },
         n_designs=3,
         refines=True,
     ),
@@ -150,8 +153,8 @@ def run_cell(
     list of dict
         For each combination `design`, `network`, `optimizer`, `fidelity` (R^2 on uniform rows of
         the box), `ends` and `promises`, where each run of the search ended and what the proxy says
-        there, `refined`, where refinement ended, or None, `n_calls` of it, and the CPU `seconds`
-        of the training.
+        there, `before_descent`, where the search was before a descent, or None, `refined`, where
+        refinement ended, or None, `n_calls` of it, and the CPU `seconds` of the training.
     """
     problem = cell.problem()
     if isinstance(protocol.make_proxy(cell, 0), PublishedProxy):
@@ -185,6 +188,7 @@ def run_cell(
             fitted = judged["estimator"][0]
             result = fitted.result_
             ends = result.get("x_restarts", np.atleast_2d(fitted.x_proxy_))
+            before_descent = getattr(fitted.optimizer_, "x_first_", None)
             records.append(
                 {
                     "design": design,
@@ -195,6 +199,7 @@ def run_cell(
                     "promises": np.atleast_1d(
                         result.get("fun_restarts", fitted.fun_proxy_)
                     ).tolist(),
+                    "before_descent": None if before_descent is None else before_descent.tolist(),
                     "refined": result.x.tolist() if protocol.refines else None,
                     "n_calls": int(result.nfev - result.nfev_design) if protocol.refines else 0,
                     "seconds": fitted.proxy_.seconds_,
@@ -219,6 +224,7 @@ def run_ground_truth(cell: Cell, protocol: Protocol) -> list[dict[str, Any]]:
                     "fidelity": 1.0,
                     "ends": result.get("x_restarts", result.x[None]).tolist(),
                     "promises": np.atleast_1d(result.get("fun_restarts", result.fun)).tolist(),
+                    "before_descent": None,
                     "refined": None,
                     "n_calls": 0,
                     "seconds": time.process_time() - start,

@@ -122,9 +122,8 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     import matplotlib.pyplot as plt
 
     frame = frame.assign(logarithm=np.log10(frame["relative_error"].clip(lower=1e-7)))
-    styles = dict(
-        zip(SCHEMES, zip(("o", "s", "^", "D", "v", "*"), plt.cm.viridis(np.linspace(0, 0.9, 6))))
-    )
+    colors = plt.cm.viridis(np.linspace(0, 0.9, len(SCHEMES)))
+    styles = dict(zip(SCHEMES, zip("os^Dv*", colors, strict=True), strict=True))
     figure, axes = plt.subplots(
         2, len(DIMS), figsize=(10, 6.2), sharex=True, sharey=True, layout="constrained"
     )

@@ -13,12 +13,13 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._global_random import BorrowedStream
 from sklearn_proxyopt._validation import as_generator, check_integer
+from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._base import BaseOptimizer, UnitCubeFunction
 from sklearn_proxyopt.optimizers._individual import Individual
 from sklearn_proxyopt.optimizers._stacked import stack_of
 from sklearn_proxyopt.optimizers._swarms import Swarms
 
-__all__ = ["PublishedGenetic", "PublishedSwarm"]
+__all__ = ["PublishedGenetic", "PublishedSwarm", "ThenDescent"]
 
 
 class PublishedSwarm(BaseOptimizer):
@@ -157,6 +158,55 @@ class PublishedGenetic(BaseOptimizer):
             child[random.randrange(n_features)] += random.uniform(-1.0, 1.0)
             children.append(child)
         return children
+
+
+class ThenDescent(BaseOptimizer):
+    """A search whose best points `MultiStartBFGS`, this package's default, starts from too.
+
+    A swarm needs no gradient, which is why it ends early in a long curved valley; a neural proxy
+    has one.
+
+    Parameters
+    ----------
+    first : optimizer
+        The search that goes before.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the other starts of the descents.
+
+    Attributes
+    ----------
+    x_first_ : ndarray of shape (n_features,)
+        Where the search that goes before ended.
+    """
+
+    def __init__(self, first: Any, *, random_state: Any = None) -> None:
+        self.first = first
+        self.random_state = random_state
+
+    def check_parameters(self) -> None:
+        """Let the first search check its own."""
+        self.first.check_parameters()
+
+    def minimize(
+        self,
+        fun: Any,
+        bounds: Any = None,
+        *,
+        x0: Any = None,
+        random_state: Any = None,
+        callback: Any = None,
+    ) -> OptimizeResult:
+        """Search, then descend from what was found."""
+        seed = self.random_state if random_state is None else random_state
+        box = self._resolve_bounds(bounds)
+        found = self.first.minimize(fun, box, x0=x0)
+        self.x_first_ = found.x
+        return MultiStartBFGS(random_state=seed).minimize(fun, box, x0=found.x_candidates)
+
+    def _search(
+        self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
+    ) -> OptimizeResult:
+        raise NotImplementedError("Both searches bring their own.")
 
 
 def _judge(fun: Any, populations: list[list[Individual]]) -> None:

@@ -143,7 +143,8 @@ def test_the_schedule_rises_and_falls():
     assert len(rates) == 100
     assert max(rates) == pytest.approx(0.01, rel=1e-2)
     assert np.argmax(rates) == pytest.approx(30, abs=1)
-    assert rates[0] < 0.001 and rates[-1] < 0.0001
+    assert rates[0] < 0.001
+    assert rates[-1] < 0.0001
 
 
 def bowl(X):
@@ -306,7 +307,8 @@ def test_a_table_has_a_row_for_each_search_and_the_columns_that_were_promised(sm
     assert list(frame.columns) == COLUMNS
     # Two searches each; those of this package before and after refinement.
     assert frame["protocol"].value_counts().to_dict() == {"paper": 4, "corrected": 2, "proxyopt": 4}
-    assert (frame["ci_low"] <= frame["mean"]).all() and (frame["mean"] <= frame["ci_high"]).all()
+    assert (frame["ci_low"] <= frame["mean"]).all()
+    assert (frame["mean"] <= frame["ci_high"]).all()
     assert frame.loc[frame["protocol"] == "corrected", "n_replicates"].eq(4).all()
 
 
