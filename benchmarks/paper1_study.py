@@ -24,7 +24,7 @@ from paper1.cells import FUNCTIONS, Cell, cells_of
 from paper1.networks import PublishedProxy
 from paper1.protocols import PROTOCOLS, run_cell, run_ground_truth
 from paper1.shelf import Shelf
-from paper1.tables import comparison, decomposition, load_cells, searches_alone, table
+from paper1.tables import comparison, decomposition, load_cells, other_searches, table
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 RESULTS = Path("docs/results/paper1")
@@ -112,7 +112,7 @@ def write_tables(cache: Path, true_rastrigin: bool) -> None:
     _write(decomposition(cells), "decomposition.csv")
     published = pd.read_csv(RESULTS / "published.csv")
     compared = comparison(pd.concat(tables.values()), published)
-    compared = compared.merge(searches_alone(cells), how="left")
+    compared = compared.merge(other_searches(cells), how="left")
     _write(compared, "comparison.csv")
     for name, dim in TABLES.items():
         _write(figures.side_by_side(compared[compared["dim"] == dim]), f"{name}_side_by_side.csv")

@@ -21,12 +21,14 @@ _ROWS = ("dense", "sparse")
 _MARKERS = {"pso": "^", "ga": "o"}
 _NAMES = {"pso": "PSO", "ga": "GA"}
 _N_GRID = 200
+# One for each band between quantiles of the true values, and one below and above.
+_GREYS = [str(grey) for grey in np.linspace(0.2, 1.0, 16)]
 
 
 def draw_landscapes(function: str, cache: Path, path: Path) -> None:
     """Draw a function of two variables and the published proxies of it, dense above sparse.
 
-    The first network of each cell is shown, with the ends of all runs on it.
+    The network of each cell that fits best is shown, with the ends of all runs on it.
     """
     import matplotlib
 
@@ -45,14 +47,15 @@ def draw_landscapes(function: str, cache: Path, path: Path) -> None:
         axis = np.linspace(-half_width, half_width, _N_GRID)
         grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
         true_values = problem(grid)
-        design, _, proxy = next(iter(PROTOCOLS["paper"].replicates(cell)))
+        design = max(records, key=lambda record: record["fidelity"])["design"]
+        proxy = PROTOCOLS["paper"].make_proxy(cell, design)
         X = cell.sampler(design).sample(problem.bounds)
         fitted = Shelf(cache / "shelf").find(proxy, X, problem(X))
         values = fitted.predict(grid)
         levels = np.quantile(true_values, np.linspace(0.0, 0.98, 15))
-        own = {name: _ends(records, name) for name in _MARKERS}
+        own = {name: _ends(records, name, design) for name in _MARKERS}
         panels = [
-            (true_values, "true function", {name: _ends(truth, name) for name in _MARKERS}),
+            (true_values, "true function", {name: _ends(truth, name, 0) for name in _MARKERS}),
             (values, f"proxy, {sampling}: PSO", {"pso": own["pso"]}),
             (values, f"proxy, {sampling}: GA", {"ga": own["ga"]}),
         ]
@@ -89,7 +92,7 @@ def _draw_panel(
         linestyle="none",
         label="true optimum",
     )
-    ax.contourf(axis, axis, values.reshape(shape), levels, cmap="gray", extend="both")
+    ax.contourf(axis, axis, values.reshape(shape), levels, colors=_GREYS, extend="both")
     for name, points in ends.items():
         ax.plot(
             *points.T,
@@ -107,9 +110,10 @@ def _records(cell: Cell, cache: Path) -> list[dict[str, Any]]:
     return json.loads((cache / "cells" / f"{cell.name}.json").read_text())
 
 
-def _ends(records: list[dict[str, Any]], optimizer: str) -> NDArray[np.float64]:
-    """Return the ends of all runs on the first network."""
-    return np.array(next(r["ends"] for r in records if r["optimizer"] == optimizer))
+def _ends(records: list[dict[str, Any]], optimizer: str, design: int) -> NDArray[np.float64]:
+    """Return the ends of all runs on the network of a design."""
+    mine = [r for r in records if (r["optimizer"], r["design"]) == (optimizer, design)]
+    return np.array(mine[0]["ends"])
 
 
 def side_by_side(compared: pd.DataFrame) -> pd.DataFrame:

@@ -104,8 +104,9 @@ PROTOCOLS = {
     "proxyopt": Protocol(
         _default_proxy,
         {
-            "pso": ThenDescent(ParticleSwarm(random_state=0), random_state=0),
-            "ga": ThenDescent(GeneticAlgorithm(random_state=0), random_state=0),
+            "pso": ThenDescent(ParticleSwarm(random_state=0)),
+            "ga": ThenDescent(GeneticAlgorithm(random_state=0)),
+            "bfgs": MultiStartBFGS(random_state=0),
         },
         n_designs=3,
         refines=True,
@@ -188,7 +189,7 @@ def run_cell(
             fitted = judged["estimator"][0]
             result = fitted.result_
             ends = result.get("x_restarts", np.atleast_2d(fitted.x_proxy_))
-            before_descent = getattr(fitted.optimizer_, "x_first_", None)
+            before_descent = getattr(fitted.optimizer_, "x_search_", None)
             records.append(
                 {
                     "design": design,

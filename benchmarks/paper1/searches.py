@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from deap import tools
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult
+from scipy.optimize import OptimizeResult, minimize
 
 from sklearn_proxyopt._global_random import BorrowedStream
 from sklearn_proxyopt._validation import as_generator, check_integer
-from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._base import BaseOptimizer, UnitCubeFunction
 from sklearn_proxyopt.optimizers._individual import Individual
 from sklearn_proxyopt.optimizers._stacked import stack_of
@@ -161,31 +160,31 @@ class PublishedGenetic(BaseOptimizer):
 
 
 class ThenDescent(BaseOptimizer):
-    """A search whose best points `MultiStartBFGS`, this package's default, starts from too.
+    """A search whose end a descent along the proxy's gradient takes to the bottom of its basin.
 
     A swarm needs no gradient, which is why it ends early in a long curved valley; a neural proxy
-    has one.
+    has one. The descent is SciPy's L-BFGS-B and stays in the box.
 
     Parameters
     ----------
-    first : optimizer
+    search : optimizer
         The search that goes before.
     random_state : None, int, RandomState or Generator, default=None
-        Draws the other starts of the descents.
+        Not used: the search brings its own.
 
     Attributes
     ----------
-    x_first_ : ndarray of shape (n_features,)
-        Where the search that goes before ended.
+    x_search_ : ndarray of shape (n_features,)
+        Where the search ended.
     """
 
-    def __init__(self, first: Any, *, random_state: Any = None) -> None:
-        self.first = first
+    def __init__(self, search: Any, *, random_state: Any = None) -> None:
+        self.search = search
         self.random_state = random_state
 
     def check_parameters(self) -> None:
-        """Let the first search check its own."""
-        self.first.check_parameters()
+        """Let the search check its own."""
+        self.search.check_parameters()
 
     def minimize(
         self,
@@ -196,17 +195,33 @@ class ThenDescent(BaseOptimizer):
         random_state: Any = None,
         callback: Any = None,
     ) -> OptimizeResult:
-        """Search, then descend from what was found."""
-        seed = self.random_state if random_state is None else random_state
+        """Search, then descend from the end."""
+
+        def value_and_slope(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            values, gradients = fun.value_and_grad(x[None])
+            return float(values[0]), gradients[0]
+
         box = self._resolve_bounds(bounds)
-        found = self.first.minimize(fun, box, x0=x0)
-        self.x_first_ = found.x
-        return MultiStartBFGS(random_state=seed).minimize(fun, box, x0=found.x_candidates)
+        result = self.search.minimize(fun, box, x0=x0)
+        self.x_search_ = result.x
+        descent = minimize(
+            value_and_slope,
+            result.x,
+            jac=True,
+            bounds=box,
+            method="L-BFGS-B",
+            options={"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-10},
+        )
+        if descent.fun < result.fun:
+            result.x, result.fun = descent.x, float(descent.fun)
+            result.x_candidates = np.vstack([descent.x, result.x_candidates])
+            result.fun_candidates = np.append(descent.fun, result.fun_candidates)
+        return result
 
     def _search(
         self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
     ) -> OptimizeResult:
-        raise NotImplementedError("Both searches bring their own.")
+        raise NotImplementedError("The search brings its own.")
 
 
 def _judge(fun: Any, populations: list[list[Individual]]) -> None:

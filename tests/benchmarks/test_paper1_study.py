@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from paper1.cells import Cell, FirstFourRastrigin, cells_of
 from paper1.networks import PublishedProxy, StackedReLU, train_together
 from paper1.protocols import PROTOCOLS, run_cell, run_ground_truth
-from paper1.searches import PublishedGenetic, PublishedSwarm
+from paper1.searches import PublishedGenetic, PublishedSwarm, ThenDescent
 from paper1.shelf import Shelf, ShelvedProxy
 from paper1.tables import (
     comparison,
@@ -24,6 +24,8 @@ from paper1.tables import (
     shares_of_variance,
     table,
 )
+
+from sklearn_proxyopt.optimizers import GeneticAlgorithm
 
 COLUMNS = [
     "protocol",
@@ -188,6 +190,29 @@ def test_the_published_swarm_stays_in_the_box_and_the_genetic_algorithm_does_not
     genetic = PublishedGenetic(2, random_state=0).minimize(slope, BOX)
     assert (swarm.x_restarts >= np.array(BOX)[:, 0]).all()
     assert (genetic.x_restarts < np.array(BOX)[:, 0]).any()
+
+
+class Valley:
+    """Rosenbrock's function of two variables with its gradient."""
+
+    def __call__(self, X):
+        return self.value_and_grad(X)[0]
+
+    def value_and_grad(self, X):
+        x, y = X.T
+        slope = np.stack([2 * (x - 1) - 400 * x * (y - x**2), 200 * (y - x**2)], axis=1)
+        return (x - 1) ** 2 + 100 * (y - x**2) ** 2, slope
+
+
+def test_a_descent_takes_the_end_of_a_search_to_the_bottom_of_the_valley():
+    short = GeneticAlgorithm(20, 5, random_state=0)
+    search = ThenDescent(short)
+    result = search.minimize(Valley(), [[-2.0, 2.0], [-2.0, 2.0]])
+    np.testing.assert_allclose(result.x, 1.0, atol=1e-4)
+    np.testing.assert_allclose(result.x_candidates[0], result.x)
+    before = short.minimize(Valley(), [[-2.0, 2.0], [-2.0, 2.0]])
+    np.testing.assert_array_equal(search.x_search_, before.x)
+    assert Valley()(before.x[None]) > 1e-3
 
 
 def test_the_published_function_of_ten_variables_looks_at_four():
