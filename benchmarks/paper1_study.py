@@ -109,7 +109,10 @@ def write_tables(cache: Path, true_rastrigin: bool) -> None:
     tables = {name: table(cells, dim) for name, dim in TABLES.items()}
     for name, frame in tables.items():
         _write(frame, f"{name}.csv")
-    _write(decomposition(cells), "decomposition.csv")
+    parts = decomposition(cells)
+    if not parts.empty:
+        _write(parts, "decomposition.csv")
+        figures.draw_decomposition(parts, RESULTS / "decomposition.png")
     published = pd.read_csv(RESULTS / "published.csv")
     compared = comparison(pd.concat(tables.values()), published)
     compared = compared.merge(other_searches(cells), how="left")

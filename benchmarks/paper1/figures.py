@@ -15,7 +15,7 @@ from paper1.cells import Cell
 from paper1.protocols import PROTOCOLS
 from paper1.shelf import Shelf
 
-__all__ = ["draw_landscapes", "side_by_side"]
+__all__ = ["draw_decomposition", "draw_landscapes", "side_by_side"]
 
 _ROWS = ("dense", "sparse")
 _MARKERS = {"pso": "^", "ga": "o"}
@@ -71,6 +71,50 @@ def draw_landscapes(function: str, cache: Path, path: Path) -> None:
         handles.update(dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True)))
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_decomposition(frame: pd.DataFrame, path: Path) -> None:
+    """Draw, for each corrected cell, where the error and its spread come from."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(
+        1, 4, figsize=(12, 7.5), sharey=True, layout="constrained", width_ratios=[1, 1, 0.8, 0.8]
+    )
+    parts = {
+        "error": {"proxy_error": ("o", "black"), "search_error": ("^", "#e69f00")},
+        "spread": {
+            "design_percent": ("design", "#0072b2", "//"),
+            "training_percent": ("training", "#bbbbbb", ""),
+            "search_percent": ("search", "#e69f00", ".."),
+        },
+    }
+    for index, (optimizer, name) in enumerate(_NAMES.items()):
+        mine = frame[frame["optimizer"] == optimizer]
+        places = np.arange(len(mine))[::-1]
+        ax, bars = axes[index], axes[2 + index]
+        for column, (marker, color) in parts["error"].items():
+            label = column.replace("_", " ")
+            ax.plot(mine[column].clip(lower=1e-3), places, marker, color=color, label=label)
+        ax.set(xscale="log", xlim=(7e-4, 30), title=f"{name}: error", xlabel="distance")
+        ax.grid(alpha=0.3)
+        left = np.zeros(len(mine))
+        for column, (label, color, hatch) in parts["spread"].items():
+            share = mine[column].to_numpy()
+            bars.barh(
+                places, share, left=left, color=color, hatch=hatch, edgecolor="black", label=label
+            )
+            left += share
+        bars.set(title=f"{name}: variance", xlabel="percent", xlim=(0, 100))
+        names = mine["dim"].astype(str) + "D " + mine["function"] + ", " + mine["sampling"]
+        axes[0].set_yticks(places, names)
+    axes[0].legend(loc="lower left", fontsize="small")
+    handles, labels = axes[2].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
