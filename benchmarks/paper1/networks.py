@@ -271,31 +271,21 @@ def train_together(
     first = proxies[0]
     # Generators of its own make a network the same whatever others it is trained with.
     generators = [torch.Generator().manual_seed(proxy.random_state) for proxy in proxies]
-    checked = [
-        validate_data(proxy, X, y, dtype=np.float64, y_numeric=True)
-        for proxy, (X, y) in zip(proxies, data, strict=True)
-    ]
-    n_rows = len(checked[0][0])
-    every = torch.arange(len(proxies))[:, None]
-    split = torch.stack([torch.randperm(n_rows, generator=own) for own in generators])
-    dtype = getattr(torch, first.dtype)
-    X = torch.tensor(np.stack([rows for rows, _ in checked]), dtype=dtype)[every, split]
-    y = torch.tensor(np.stack([values for _, values in checked]), dtype=dtype)[every, split]
-    y = y[:, :, None] / first.target_scale
+    X, y = _stacked_rows(proxies, data, generators)
+    n_rows, size = X.shape[1], first.batch_size
     n_training = int(0.8 * n_rows)
-    size = first.batch_size
     X_held_out, y_held_out = (
         part[:, n_training : n_rows - (n_rows - n_training) % size] for part in (X, y)
     )
+    every = torch.arange(len(proxies))[:, None]
 
     networks = StackedReLU(
-        [X.shape[2], *first.hidden_layer_sizes, 1], first.relu_output, generators, dtype
+        [X.shape[2], *first.hidden_layer_sizes, 1], first.relu_output, generators, X.dtype
     )
     networks.prepare(size)
     n_batches = n_training // size
     rates = _rates(first, n_batches)
-    first_moment, second_moment = (torch.zeros_like(networks.weights) for _ in range(2))
-    step = torch.tensor(1.0)
+    adam = _Adam(networks)
     lowest = np.full(len(proxies), np.inf)
     best_epoch = np.zeros(len(proxies), dtype=int)
     layers: list[list[NDArray[np.float64]]] = [[] for _ in proxies]
@@ -309,22 +299,7 @@ def train_together(
         for rows, values in zip(batches, targets, strict=True):
             networks.forward(rows)
             networks.backward(values, first.loss_scale)
-            torch._fused_adam_(
-                [networks.weights],
-                [networks.gradients],
-                [first_moment],
-                [second_moment],
-                [],
-                [step],
-                lr=next(rates),
-                beta1=0.9,
-                beta2=0.999,
-                weight_decay=0.0,
-                eps=1e-8,
-                amsgrad=False,
-                maximize=False,
-            )
-            step += 1
+            adam.move(next(rates))
         losses = ((networks.predict(X_held_out) - y_held_out[:, :, 0]) ** 2).mean(dim=1).numpy()
         for member in np.flatnonzero(losses < lowest):
             lowest[member], best_epoch[member] = losses[member], epoch
@@ -339,6 +314,58 @@ def train_together(
         proxy.best_epoch_ = int(best_epoch[member])
         proxy.held_out_loss_ = float(lowest[member])
         proxy.seconds_ = seconds
+
+
+def _stacked_rows(
+    proxies: Sequence[PublishedProxy],
+    data: Sequence[tuple[ArrayLike, ArrayLike]],
+    generators: Sequence[torch.Generator],
+) -> tuple[Tensor, Tensor]:
+    """Return rows (n_members, n, d) and scaled targets (n_members, n, 1), each in random order."""
+    checked = [
+        validate_data(proxy, X, y, dtype=np.float64, y_numeric=True)
+        for proxy, (X, y) in zip(proxies, data, strict=True)
+    ]
+    dtype = getattr(torch, proxies[0].dtype)
+    X = torch.tensor(np.stack([rows for rows, _ in checked]), dtype=dtype)
+    y = torch.tensor(np.stack([values for _, values in checked]), dtype=dtype)
+    order = torch.stack([torch.randperm(X.shape[1], generator=own) for own in generators])
+    every = torch.arange(len(proxies))[:, None]
+    return X[every, order], y[every, order][:, :, None] / proxies[0].target_scale
+
+
+class _Adam:
+    """Adam for all numbers of a stack, as one call of torch.
+
+    Parameters
+    ----------
+    networks : StackedReLU
+        The stack.
+    """
+
+    def __init__(self, networks: StackedReLU) -> None:
+        self._networks = networks
+        self._moments = [torch.zeros_like(networks.weights) for _ in range(2)]
+        self._step = torch.tensor(1.0)
+
+    def move(self, rate: float) -> None:
+        """Make one step along the gradients that the stack holds."""
+        torch._fused_adam_(
+            [self._networks.weights],
+            [self._networks.gradients],
+            self._moments[:1],
+            self._moments[1:],
+            [],
+            [self._step],
+            lr=rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
+        self._step += 1
 
 
 def _rates(proxy: PublishedProxy, n_batches: int) -> Any:

@@ -71,7 +71,7 @@ def _corrected_proxy(cell: Cell, seed: int) -> PublishedProxy:
     return PublishedProxy(
         hidden_layer_sizes=cell.network()["hidden_layer_sizes"],
         target_scale={"rosenbrock": 1000.0, "rastrigin": 20.0, "ackley": 2.0}[cell.function],
-        max_epochs=200 if cell.dim == 2 else 50,
+        max_epochs=200 if cell.dim == 2 else 30,
         batch_size=16,
         learning_rate=3e-3,
         schedule="one-cycle",
@@ -186,27 +186,31 @@ def run_cell(
                 return_estimator=True,
                 error_score="raise",
             )
-            fitted = judged["estimator"][0]
-            result = fitted.result_
-            ends = result.get("x_restarts", np.atleast_2d(fitted.x_proxy_))
-            before_descent = getattr(fitted.optimizer_, "x_search_", None)
             records.append(
                 {
                     "design": design,
                     "network": network,
                     "optimizer": name,
                     "fidelity": float(judged["test_fidelity"][0]),
-                    "ends": ends.tolist(),
-                    "promises": np.atleast_1d(
-                        result.get("fun_restarts", fitted.fun_proxy_)
-                    ).tolist(),
-                    "before_descent": None if before_descent is None else before_descent.tolist(),
-                    "refined": result.x.tolist() if protocol.refines else None,
-                    "n_calls": int(result.nfev - result.nfev_design) if protocol.refines else 0,
-                    "seconds": fitted.proxy_.seconds_,
+                    **_answers(judged["estimator"][0], protocol.refines),
                 }
             )
     return records
+
+
+def _answers(fitted: ProxyOptimizer, refined: bool) -> dict[str, Any]:
+    """Return where the search ended, before and after what followed it."""
+    result = fitted.result_
+    before_descent = getattr(fitted.optimizer_, "x_search_", None)
+    promises = np.atleast_1d(result.get("fun_restarts", fitted.fun_proxy_))
+    return {
+        "ends": result.get("x_restarts", np.atleast_2d(fitted.x_proxy_)).tolist(),
+        "promises": promises.tolist(),
+        "before_descent": None if before_descent is None else before_descent.tolist(),
+        "refined": result.x.tolist() if refined else None,
+        "n_calls": int(result.nfev - result.nfev_design) if refined else 0,
+        "seconds": fitted.proxy_.seconds_,
+    }
 
 
 def run_ground_truth(cell: Cell, protocol: Protocol) -> list[dict[str, Any]]:
