@@ -5,8 +5,8 @@
     python benchmarks/paper1_study.py figure2                      # figure3, robustness
 
 Networks and cells are kept in `--cache` and never computed twice: a run that is stopped goes on
-where it was. The results are written to `docs/results/paper1/`. On one core the protocols cost
-about an hour (paper), half an hour (corrected) and ten minutes (proxyopt).
+where it was. The results are written to `docs/results/paper1/`. On one idle core the
+protocols cost about 40 minutes (paper), 15 (corrected) and 20 (proxyopt).
 """
 
 from __future__ import annotations
