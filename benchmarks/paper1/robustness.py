@@ -1,0 +1,152 @@
+"""Beyond the paper: the optimum error against the number of rows, for many designs and functions.
+
+Each function is taken as it is, and turned with its optimum elsewhere. Every number of rows is a
+`GridSearchCV` over designs; the proxy and the search are the package's defaults, nothing is
+refined.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.progress import Progress
+from sklearn.model_selection import GridSearchCV
+
+from paper1.cells import PROBLEMS
+from sklearn_proxyopt import ProxyOptimizer
+from sklearn_proxyopt.model_selection import optimum_error_scorer
+from sklearn_proxyopt.problems import Problem
+from sklearn_proxyopt.samplers import (
+    GaussianSampler,
+    GridSampler,
+    HaltonSampler,
+    LatinHypercubeSampler,
+    SobolSampler,
+    UniformSampler,
+)
+
+__all__ = ["run"]
+
+SCHEMES = ("uniform", "grid", "gaussian", "latin hypercube", "halton", "sobol")
+DIMS = (2, 6, 20)
+COUNTS = (100, 1_000, 10_000, 100_000)
+_N_HELD_OUT = 1000
+
+
+def sampler_of(scheme: str, n_samples: int, problem: Problem) -> Any:
+    """Return a design; the Gaussian one lies around the optimum, as in the paper."""
+    kinds = {
+        "uniform": UniformSampler,
+        "grid": GridSampler,
+        "latin hypercube": LatinHypercubeSampler,
+        "halton": HaltonSampler,
+        "sobol": SobolSampler,
+    }
+    if scheme == "gaussian":
+        return GaussianSampler(n_samples, center=problem.x_opt[0])
+    return kinds[scheme](n_samples)
+
+
+def study_designs(problem: Problem, n_samples: int, seed: int) -> pd.DataFrame:
+    """Compare all designs of a size on a function; return a row for each."""
+    X = UniformSampler(_N_HELD_OUT, random_state=seed).sample(problem.bounds)
+    every = np.arange(len(X))
+    samplers = [sampler_of(scheme, n_samples, problem) for scheme in SCHEMES]
+    search = GridSearchCV(
+        ProxyOptimizer(problem, problem.bounds, random_state=seed),
+        {"sampler": samplers},
+        scoring={"fidelity": "r2", "optimum": optimum_error_scorer(problem)},
+        # Designs are bought, so no row is needed for training.
+        cv=[(every[:2], every)],
+        refit=False,
+        error_score="raise",
+    ).fit(X, problem(X))
+    results = search.cv_results_
+    half_diagonal = np.linalg.norm(problem.bounds[:, 1] - problem.bounds[:, 0]) / 2
+    return pd.DataFrame(
+        {
+            "scheme": SCHEMES,
+            "error": -results["mean_test_optimum"],
+            "relative_error": -results["mean_test_optimum"] / half_diagonal,
+            "r2": results["mean_test_fidelity"],
+            "seconds": results["mean_fit_time"],
+        }
+    )
+
+
+def run(cache: Path, results: Path, n_replicates: int = 1) -> None:
+    """Run what the cache lacks, write the table and draw the figure."""
+    studies = [
+        (count, function, dim, turned, seed)
+        for seed in range(n_replicates)
+        for function in ("rastrigin", "rosenbrock", "ackley")
+        for count in COUNTS
+        for dim in DIMS
+        for turned in (False, True)
+    ]
+    cache.mkdir(parents=True, exist_ok=True)
+    with Progress() as progress:
+        for count, function, dim, turned, seed in progress.track(studies, description="designs"):
+            path = cache / f"{count}-{function}-{dim}-{'turned' if turned else 'plain'}-{seed}.csv"
+            if path.exists():
+                continue
+            problem = PROBLEMS[function](dim)
+            if turned:
+                problem = problem.rotated_and_shifted(random_state=seed)
+            frame = study_designs(problem, count, seed)
+            about = {"n_samples": count, "function": function, "dim": dim, "turned": turned}
+            unfinished = path.with_suffix(".part")
+            frame.assign(**about, seed=seed).to_csv(unfinished, index=False)
+            unfinished.rename(path)
+            write(cache, results)
+
+
+def write(cache: Path, results: Path) -> None:
+    """Write the table from all that the cache holds, and draw it."""
+    frame = pd.concat([pd.read_csv(path) for path in sorted(cache.glob("*.csv"))])
+    names = ["function", "dim", "turned", "scheme", "n_samples", "seed"]
+    frame = frame.sort_values(names)[[*names, "error", "relative_error", "r2", "seconds"]]
+    path = results / "robustness.csv"
+    frame.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
+    draw(frame, path.with_suffix(".png"))
+
+
+def draw(frame: pd.DataFrame, path: Path) -> None:
+    """Draw the optimum error against the number of rows, a line for each design."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    frame = frame.assign(logarithm=np.log10(frame["relative_error"].clip(lower=1e-7)))
+    colors = plt.cm.viridis(np.linspace(0, 0.9, len(SCHEMES)))
+    styles = dict(zip(SCHEMES, zip("os^Dv*", colors, strict=True), strict=True))
+    figure, axes = plt.subplots(
+        2, len(DIMS), figsize=(10, 6.2), sharex=True, sharey=True, layout="constrained"
+    )
+    for row, turned in zip(axes, (False, True), strict=True):
+        for ax, dim in zip(row, DIMS, strict=True):
+            mine = frame[(frame["dim"] == dim) & (frame["turned"] == turned)]
+            for scheme, (marker, color) in styles.items():
+                means = mine[mine["scheme"] == scheme].groupby("n_samples")["logarithm"].mean()
+                ax.plot(
+                    means.index,
+                    10**means,
+                    marker=marker,
+                    color=color,
+                    linestyle="--" if scheme == "gaussian" else "-",
+                    label=scheme,
+                )
+            ax.set(xscale="log", yscale="log")
+            ax.set_title(f"{dim} variables, {'rotated and shifted' if turned else 'plain'}")
+            ax.grid(alpha=0.3)
+        row[0].set_ylabel("optimum error / half diagonal")
+    for ax in axes[-1]:
+        ax.set_xlabel("rows")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(SCHEMES))
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
