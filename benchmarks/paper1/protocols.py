@@ -119,7 +119,7 @@ class RefiningOptimizer(ProxyOptimizer):
 
     def fit(self, X: Any, y: Any) -> Self:
         """Buy the design, learn it, search and refine; rows given are not looked at."""
-        self.minimize()
+        self.set_params(verdict=False).minimize()
         return self
 
 
