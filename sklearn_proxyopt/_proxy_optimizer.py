@@ -75,7 +75,8 @@ class ProxyOptimizer(
         learns them all, the search begins on the smoothest, follows its minima down to the proxy,
         and what it finds there joins what a search of the proxy alone finds. "auto" learns
         seven and begins with the one that has the fewest basins among those whose minimum leads
-        to the proxy's lowest. See `smoothing_report_`. Needs a `NeuralProxyRegressor`.
+        to the proxy's lowest. See `smoothing_report_`. Needs a `NeuralProxyRegressor`, whose
+        `over_prediction_penalty` the levels share, or have 10 where it is 1.
     refiner : "auto", refiner or None, default="auto"
         Spends true evaluations on the proxy's best points in `minimize`: "auto" for a
         `LocalRefinement`, None to spend none but that of the proxy's optimum.

@@ -76,10 +76,11 @@ class SmoothedSearch:
         self.is_auto = isinstance(smoothing, str)
         self.levels = [float(s) for s in np.atleast_1d(_AUTO_LEVELS if self.is_auto else smoothing)]
         penalty = proxy.over_prediction_penalty
+        has_penalty = np.ndim(penalty) == 0 and penalty != 1.0
         self.ladder = clone(proxy).set_params(
             n_members=len(self.levels),
             input_noise=self.levels,
-            over_prediction_penalty=_PENALTY if np.all(penalty == 1.0) else penalty,
+            over_prediction_penalty=penalty if has_penalty else _PENALTY,
             n_lbfgs_iterations=0,
             warm_start=False,
             callbacks=None,
@@ -121,9 +122,8 @@ class SmoothedSearch:
             The lowest point of both searches; the candidates begin with it and the walk's end.
         """
         levels = [*Ladder.of_members(self.ladder).levels, function]
-        first = self._survey(levels, bounds, seed) if len(levels) > 1 else 0
-        if not self.is_auto:
-            first = 0
+        suggested = self._survey(levels, bounds, seed)
+        first = suggested if self.is_auto else 0
         self.report["used"] = np.arange(len(levels)) >= first
         if first == len(self.levels):
             return plain

@@ -135,6 +135,9 @@ class LandscapeInverse(BaseInverse):
     the box: near its sides the Gaussian is cut off and its rest weighed up, which draws minima
     inwards. With a penalty it is an expectile below the mean.
 
+    The features of the parameters have up to 16 waves across the box. Finer valleys are not
+    learned, and need not be: the refinement on the simulator sees them.
+
     References
     ----------
     .. [1] "Optimization Landscapes Learned: Proxy Networks Boost Convergence in Physics-based

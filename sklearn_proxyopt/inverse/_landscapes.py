@@ -49,7 +49,8 @@ def draw_landscapes(
     """Simulate synthetic problems at parameters drawn uniformly from the box.
 
     Without conditions one pool of simulations serves all problems. With them each problem needs
-    its own, at parameters that a group of problems shares.
+    its own, at parameters that a group of problems shares; problems that fill no group are left
+    out.
 
     Parameters
     ----------
