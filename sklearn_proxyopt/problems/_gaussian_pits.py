@@ -15,10 +15,10 @@ __all__ = ["GaussianPits"]
 class GaussianPits(Problem):
     """Pits at random places, of which one is the deepest, with nothing to lead from one to another.
 
-    10 less the greatest of h_i exp(-|x - c_i|^2 / (2 s_i^2)) on [-5, 5]^d, in the manner of
-    Gallagher's peaks [1]_. The deepest pit has h = 10 and the value 0 at its bottom; the depths of
-    the others are spread evenly from 1.1 to 9.1. Widths s_i are drawn from 0.7 sqrt(d) to
-    1.4 sqrt(d), so that the pits fill the box alike in any number of variables.
+    10 less the greatest of h_i exp(-r_i^2 / (2 s_i^2)) on [-5, 5]^d, where r_i is the distance from
+    c_i, in the manner of Gallagher's peaks [1]_. The deepest pit has h = 10 and the value 0 at its
+    bottom; the depths of the others are spread evenly from 1.1 to 9.1. Widths s_i are drawn from
+    0.7 sqrt(d) to 1.4 sqrt(d), so that the pits fill the box alike in any number of variables.
 
     Parameters
     ----------
