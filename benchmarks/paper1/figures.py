@@ -111,7 +111,7 @@ def draw_decomposition(frame: pd.DataFrame, path: Path) -> None:
         bars.set(title=f"{name}: variance", xlabel="percent", xlim=(0, 100))
         names = mine["dim"].astype(str) + "D " + mine["function"] + ", " + mine["sampling"]
         axes[0].set_yticks(places, names)
-    axes[0].legend(loc="lower left", fontsize="small")
+    axes[0].legend(loc="upper left", fontsize="small", ncols=2, borderpad=0.2)
     handles, labels = axes[2].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=100)
