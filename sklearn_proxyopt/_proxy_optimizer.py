@@ -426,6 +426,8 @@ class ProxyOptimizer(
         self.n_learned_, self._diagnosis_seed, self._inquiry = len(X), seeds["diagnosis"], None
         self.x_best_row_, self.fun_best_row_ = starts[0].copy(), lowest
         self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
+        for name in ("ladder_", "smoothing_report_"):
+            self.__dict__.pop(name, None)
         if learned.smoothed is not None:
             self.ladder_, self.smoothing_report_ = learned.smoothed.ladder, learned.smoothed.report
         self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)

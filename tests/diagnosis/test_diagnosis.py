@@ -257,6 +257,8 @@ def test_what_smoothing_measured_is_part_of_the_diagnosis(wiggly):
     proxy = NeuralProxyRegressor((16,), max_epochs=5)
     opt = fitted(wiggly, 60, proxy=proxy, smoothing=(0.1, 0.05))
     assert opt.diagnose().smoothing is opt.smoothing_report_
+    opt.set_params(smoothing=None).fit(opt.X_, opt.y_)
+    assert opt.diagnose().smoothing is None
 
 
 def test_too_few_rows_cannot_be_judged(smooth):
