@@ -98,7 +98,7 @@ def main() -> None:
     )
     print("\nThe last line is the control: the same refinement, from the best row alone.")
 
-    print("\n4. Whether the proxy's optimum could have been believed.\n")
+    print("\n4. Whether the proxy's optimum could have been believed. Values are minus the COP.\n")
     print(search.diagnose())
 
     best = min(results.values(), key=lambda result: result.fun)
