@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._learned_proxy import function_of
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
@@ -98,7 +97,8 @@ class DiagnosingMixin:
             check_real(regret, "regret", minimum=0.0, include_minimum=False)
         check_option(of, "of", ("proxy", "answer"))
         x = self.x_proxy_ if of == "proxy" else self.x_
-        evidence = self._inquire().about(x)
+        inquiry = self._inquire()
+        evidence = inquiry.about(x)
         if objective is None:
             rows, truths = self._known_checks(x)
         else:
@@ -107,7 +107,7 @@ class DiagnosingMixin:
             truths = self._buy_checks(objective, rows)
         mode = "rows"
         if len(rows) and np.isfinite(truths[0]):
-            promises = function_of(self.proxy_)(rows[1:]) if len(rows) > 1 else np.empty(0)
+            promises = inquiry.function(rows[1:]) if len(rows) > 1 else np.empty(0)
             lowest = min(evidence.lowest_known, float(self.y_.min()))
             evidence = replace(evidence, lowest_known=lowest)
             evidence = evidence.checked(float(truths[0]), promises, truths[1:])
@@ -135,13 +135,11 @@ class DiagnosingMixin:
 
         The first is the optimum; without its own value the others are of no use.
         """
-        known, cube = cKDTree(to_unit_cube(self.X_, self.bounds_)), self.bounds_
+        known = cKDTree(to_unit_cube(self.X_, self.bounds_))
         points = np.vstack([x[None], self._candidates])
-        distance, row = known.query(to_unit_cube(points, cube))
-        found = distance <= _SAME_ROW
-        apart = np.ones(len(points), dtype=bool)
-        apart[1:] = row[1:] != row[0]
-        used = found & apart
+        distance, row = known.query(to_unit_cube(points, self.bounds_))
+        used = distance <= _SAME_ROW
+        used[1:] &= row[1:] != row[0]
         return (points[used], self.y_[row[used]]) if used[0] else (points[:0], self.y_[:0])
 
     def _buy_checks(

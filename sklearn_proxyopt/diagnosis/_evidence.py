@@ -16,8 +16,9 @@ from sklearn_proxyopt._learned_proxy import best_rows, function_of
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
 from sklearn_proxyopt.diagnosis._opinions import SecondOpinions
 from sklearn_proxyopt.optimizers import MultiStartBFGS
+from sklearn_proxyopt.optimizers._candidates import lowest_apart
 
-__all__ = ["Evidence", "Inquiry"]
+__all__ = ["Evidence", "Inquiry", "best_of"]
 
 # Points of the box at which all proxies are compared, and of them those kept as rivals.
 _N_ELSEWHERE = 1024
@@ -147,7 +148,7 @@ class Evidence:
         known = np.isfinite(self.unseen)
         unseen, values = self.unseen[known], self.values[known]
         errors, weights = errors_of_the_chosen(unseen, values)
-        best = np.argsort(values)[: max(int(_SHARE_OF_BEST * len(values)), _MIN_BEST)]
+        best = best_of(values)
         order = spearmanr(unseen[best], values[best]).statistic if np.ptp(unseen[best]) else 0.0
         variance = max(float(values.var()), np.finfo(float).tiny)
         return {
@@ -207,6 +208,12 @@ class Evidence:
             "error_at_checks": error / regret,
             "lead_over_checks": lead / regret,
         }
+
+
+def best_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the places of the best rows, the lowest first."""
+    n_best = max(int(_SHARE_OF_BEST * len(values)), _MIN_BEST)
+    return np.argsort(values, kind="stable")[:n_best]
 
 
 class Inquiry:
@@ -315,24 +322,15 @@ def _rivals(
     scatter says where a lower value could hide.
     """
     bound = opinions.mean(axis=0) - opinions.std(axis=0)
-    order = np.argsort(bound, kind="stable")
     distance = _distance(places, place)
-    near = order[(distance[order] > _SAME_POINT) & (distance[order] <= _SAME_BASIN)]
-    far = order[distance[order] > _SAME_BASIN]
-    chosen = [_apart(places, far, _SAME_BASIN), _apart(places, near, _SAME_POINT)]
-    in_turn = [index for pair in zip_longest(*chosen) for index in pair if index is not None]
+    far = np.flatnonzero(distance > _SAME_BASIN)
+    near = np.flatnonzero((distance > _SAME_POINT) & (distance <= _SAME_BASIN))
+    chosen = [
+        group[lowest_apart(places[group], bound[group], reach, _N_RIVALS)]
+        for group, reach in ((far, _SAME_BASIN), (near, _SAME_POINT))
+    ]
+    in_turn = [int(i) for pair in zip_longest(*chosen) for i in pair if i is not None]
     return in_turn[:_N_RIVALS]
-
-
-def _apart(places: NDArray[np.float64], order: NDArray[np.intp], reach: float) -> list[int]:
-    """Take places in order, leaving out those too close to one taken before."""
-    taken: list[int] = []
-    for index in order:
-        if len(taken) == _N_RIVALS:
-            break
-        if not taken or _distance(places[taken], places[index]).min() > reach:
-            taken.append(int(index))
-    return taken
 
 
 def _distance(places: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:

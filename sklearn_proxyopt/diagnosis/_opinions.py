@@ -16,9 +16,9 @@ from sklearn_proxyopt.proxies import NeuralProxyRegressor
 
 __all__ = ["SecondOpinions"]
 
-# Members of a stack, and copies of any other regressor, whose fits cost as much as the first did.
+# Members of a stack. Of any other regressor there is one copy for each half, which together cost as
+# much as the first fit did.
 _N_STACKED = 6
-_N_COPIES = 2
 # A stack trains for this share of the epochs of the proxy in question: six members on half of the
 # rows then take about as long as it did.
 _SHARE_OF_EPOCHS = 1 / 3
@@ -107,7 +107,7 @@ class SecondOpinions:
             copy = seeded(proxy, int(rng.integers(2**31 - 1)))
             copy.fit(named_rows(X[half], names), y[half])
             self._functions.append(function_of(copy))
-        return halves[:_N_COPIES]
+        return halves
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what each predicts for rows, of shape (n_opinions, n)."""
@@ -131,12 +131,11 @@ class SecondOpinions:
         Members of a stack are searched from the points; of other regressors, the lowest of the
         points is taken.
         """
+        values = self.predict(points)
         if self._stack is not None:
-            values = self.predict(points)
             starts = np.unique(np.argsort(values, axis=1)[:, :3])
             search = MultiStartBFGS(32, 60, n_rounds=2, n_candidates=1024, random_state=seed)
             found = search.minimize_members(self._stack, bounds, x0=points[starts])
             return np.array([one.x for one in found]), np.array([one.fun for one in found])
-        values = self.predict(points)
         lowest = values.argmin(axis=1)
         return points[lowest], values.min(axis=1)

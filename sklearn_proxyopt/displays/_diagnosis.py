@@ -81,13 +81,10 @@ class DiagnosisDisplay:
         estimator = check_optimizer(estimator)
         panels = _panels(ax)
         diagnosis = estimator.diagnose(objective, n_checks=n_checks, regret=regret)
-        fidelity = FidelityDisplay.from_estimator(estimator, ax=panels[2])
+        fidelity = FidelityDisplay.of(estimator)
         if np.isfinite(diagnosis.truth) and fidelity.truth_at_optimum is None:
             fidelity.truth_at_optimum = diagnosis.truth
-        spread = OptimumSpreadDisplay.from_estimator(estimator, ax=panels[3])
-        for one in panels[2:]:
-            one.clear()
-        return cls(diagnosis, fidelity, spread).plot(ax=panels)
+        return cls(diagnosis, fidelity, OptimumSpreadDisplay.of(estimator)).plot(ax=panels)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.

@@ -7,12 +7,10 @@ from typing import Any, Self
 import numpy as np
 
 from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt.diagnosis._evidence import best_of
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
 
 __all__ = ["FidelityDisplay"]
-
-_SHARE_OF_BEST = 0.1
-_MIN_BEST = 10
 
 
 class FidelityDisplay:
@@ -71,9 +69,8 @@ class FidelityDisplay:
         self.promise = promise
         self.band = band
         self.truth_at_optimum = truth_at_optimum
-        n_best = max(int(_SHARE_OF_BEST * len(self.truth)), _MIN_BEST)
         self.is_best = np.zeros(len(self.truth), dtype=bool)
-        self.is_best[np.argsort(self.truth, kind="stable")[:n_best]] = True
+        self.is_best[best_of(self.truth)] = True
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
@@ -91,6 +88,22 @@ class FidelityDisplay:
         FidelityDisplay
             The display, drawn.
         """
+        return cls.of(estimator).plot(ax=ax)
+
+    @classmethod
+    def of(cls, estimator: Any) -> Self:
+        """Compute what is shown of a fitted optimizer, without drawing it.
+
+        Parameters
+        ----------
+        estimator : ProxyOptimizer
+            Fitted.
+
+        Returns
+        -------
+        FidelityDisplay
+            The display, not drawn.
+        """
         estimator = check_optimizer(estimator)
         evidence = inquiry_of(estimator).about(estimator.x_proxy_)
         known = np.isfinite(evidence.unseen)
@@ -100,7 +113,7 @@ class FidelityDisplay:
             promise=evidence.promise,
             band=evidence.band(),
             truth_at_optimum=estimator.result_.get("true_at_proxy"),
-        ).plot(ax=ax)
+        )
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.

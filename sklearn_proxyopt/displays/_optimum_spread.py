@@ -81,6 +81,22 @@ class OptimumSpreadDisplay:
         OptimumSpreadDisplay
             The display, drawn.
         """
+        return cls.of(estimator).plot(ax=ax)
+
+    @classmethod
+    def of(cls, estimator: Any) -> Self:
+        """Compute what is shown of a fitted optimizer, without drawing it.
+
+        Parameters
+        ----------
+        estimator : ProxyOptimizer
+            Fitted.
+
+        Returns
+        -------
+        OptimumSpreadDisplay
+            The display, not drawn.
+        """
         estimator = check_optimizer(estimator)
         inquiry = inquiry_of(estimator)
         evidence = inquiry.about(estimator.x_proxy_)
@@ -91,7 +107,7 @@ class OptimumSpreadDisplay:
             inquiry.minima,
             best=to_unit_cube(best, estimator.bounds_),
             names=names_of(estimator),
-        ).plot(ax=ax)
+        )
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.

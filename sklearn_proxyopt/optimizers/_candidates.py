@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SAME_MINIMUM", "distinct_minima"]
+__all__ = ["SAME_MINIMUM", "distinct_minima", "lowest_apart"]
 
 # Points of the unit cube closer than this, in root mean square over the variables, are the same.
 SAME_MINIMUM = 0.01
@@ -38,15 +38,23 @@ def distinct_minima(
     values : ndarray of shape (n_candidates,)
         Their values.
     """
+    kept = lowest_apart(points, values, radius, max_candidates)
+    return points[kept], values[kept]
+
+
+def lowest_apart(
+    points: NDArray[np.float64], values: NDArray[np.float64], radius: float, max_points: int
+) -> NDArray[np.intp]:
+    """Return the places, among the points, of those that `distinct_minima` keeps."""
     order = np.argsort(values, kind="stable")
-    points, values = points[order], values[order]
+    points = points[order]
     reach = radius**2 * points.shape[1]
     open_points = np.ones(len(points), dtype=bool)
     kept: list[int] = []
-    while open_points.any() and len(kept) < max_candidates:
+    while open_points.any() and len(kept) < max_points:
         lowest = int(np.argmax(open_points))
         kept.append(lowest)
         distance = np.square(points - points[lowest]).sum(axis=1)
         open_points &= distance > reach
         open_points[lowest] = False
-    return points[kept], values[kept]
+    return order[kept]
