@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
+from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
@@ -60,6 +61,7 @@ class BuyingMixin:
         bounds: NDArray[np.float64],
         given: Any,
         patience: float,
+        limits: Limits | None = None,
     ) -> Iterator[Purchases]:
         """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
         evaluator = self._evaluator(objective)
@@ -70,7 +72,7 @@ class BuyingMixin:
         if self.journal is not None:
             writing = Journal(self.journal).writing(len(bounds), box, names, patience=patience)
         with writing as evaluator.journal:
-            purchases = Purchases(evaluator, X, y)
+            purchases = Purchases(evaluator, X, y, limits)
             try:
                 yield purchases
             except BaseException:
@@ -85,7 +87,14 @@ class BuyingMixin:
         seeds: dict[str, int],
         stages: Stages,
     ) -> None:
-        design = self._design_sampler(seeds["sampler"]).sample(bounds)
+        limits = purchases.limits
+        sampler = self._design_sampler(seeds["sampler"], limits, len(bounds))
+        design = sampler.sample(bounds)
+        if len(design) >= limits.n_left:
+            raise ValueError(
+                f"budget must exceed the {len(design)} rows of the sampler's design; "
+                f"got {limits.budget}."
+            )
         text = f"Evaluating a design of {len(design)} rows."
         with stages.evaluations("design", text, purchases.evaluator, len(design)):
             purchases.buy_design(design)

@@ -14,10 +14,7 @@ from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._smoothed_search import SmoothedSearch
 from sklearn_proxyopt.proxies._function import ProxyFunction
 
-__all__ = ["LearnedProxy", "best_rows", "function_of", "named_rows"]
-
-# Best rows handed to the search as starting points.
-_N_STARTING_ROWS = 10
+__all__ = ["LearnedProxy", "function_of", "named_rows"]
 
 
 @dataclass
@@ -87,17 +84,6 @@ class LearnedProxy:
         # What the proxy says there to the last bit, and without the risk added for the search.
         search.fun = float(promise(search.x[None])[0])
         return search
-
-
-def best_rows(
-    X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """Return the rows inside the box that have the lowest values, the best first, and its value."""
-    inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
-    if not inside.size:
-        raise ValueError("bounds must hold at least one of the rows; got none inside.")
-    order = inside[np.argsort(y[inside], kind="stable")][:_N_STARTING_ROWS]
-    return X[order], float(y[order[0]])
 
 
 def function_of(proxy: Any) -> ProxyFunction:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["is_among", "row_keys"]
+__all__ = ["best_rows", "is_among", "row_keys"]
+
+# Best rows handed to a search as starting points.
+_N_STARTING_ROWS = 10
 
 
 def row_keys(X: NDArray[np.float64]) -> list[bytes]:
@@ -25,3 +28,14 @@ def _seen_before(key: bytes, seen: set[bytes]) -> bool:
         return True
     seen.add(key)
     return False
+
+
+def best_rows(
+    X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the rows inside the box that have the lowest values, the best first, and its value."""
+    inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
+    if not inside.size:
+        raise ValueError("bounds must hold at least one of the rows; got none inside.")
+    order = inside[np.argsort(y[inside], kind="stable")][:_N_STARTING_ROWS]
+    return X[order], float(y[order[0]])

@@ -141,9 +141,7 @@ class SurrogateCMAES(BoxEstimator):
             row = np.asarray(incumbent[0], dtype=np.float64)[None]
             search.note(row, np.array([float(incumbent[1])]))
         search.allow(self.max_evaluations)
-        search.consider(np.atleast_2d(np.asarray(candidates, dtype=np.float64)))
-        search.run()
-        return search.result()
+        return search.go_on(np.atleast_2d(np.asarray(candidates, dtype=np.float64)))
 
     def begin(
         self,
@@ -224,6 +222,12 @@ class SurrogateSearch:
             pass
         finally:
             self._ledger.limit = self._end
+
+    def go_on(self, candidates: NDArray[np.float64]) -> OptimizeResult:
+        """Evaluate candidates, then search; return what was found, as `refine` does."""
+        self.consider(candidates)
+        self.run()
+        return self.result()
 
     def result(self) -> OptimizeResult:
         """Return what was found."""
