@@ -238,10 +238,7 @@ class ProxyOptimizer(
         self
             The fitted optimizer.
         """
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2, order="C"
-        )
-        y = y.astype(np.float64)
+        X, y = self._validate_rows(X, y, n_least=2)
         self.check_parameters()
         bounds = bounds_of_rows(X) if self.bounds is None else check_bounds(self.bounds, X.shape[1])
         self._begin_anew(keeps_box=False)
@@ -315,11 +312,9 @@ class ProxyOptimizer(
         self.check_parameters()
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together; got only one of them.")
-        rows, values = np.empty((0, 0)), np.empty(0)
+        rows, values = np.empty((0, 0)), self._no_values()
         if X is not None:
-            rows, values = validate_data(
-                self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2, order="C"
-            )
+            rows, values = self._validate_rows(X, y, n_least=2)
         given = self.bounds if bounds is None else bounds
         if given is None and X is None:
             raise ValueError("bounds must be given where no rows X tell the box; got None.")

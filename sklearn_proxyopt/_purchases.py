@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._rows import is_among
+from sklearn_proxyopt._rows import is_among, succeeded
 from sklearn_proxyopt.evaluation import Evaluator
 
 __all__ = ["Purchases"]
@@ -23,14 +23,14 @@ class Purchases:
         Calls the true function.
     X : ndarray of shape (n_rows, n_features)
         Rows that were already paid for; they enter the evaluator's record.
-    y : ndarray of shape (n_rows,)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Their values.
 
     Attributes
     ----------
     X : ndarray of shape (n_rows, n_features)
         The rows given, as they were given, and the rows bought that succeeded.
-    y : ndarray of shape (n_rows,)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Their values.
     X_failed : ndarray of shape (n_failed, n_features)
         The rows asked for whose evaluation failed.
@@ -45,7 +45,7 @@ class Purchases:
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
         for x, value in zip(X, y, strict=True):
-            evaluator.record.add(x, float(value))
+            evaluator.record.add(x, float(value) if value.ndim == 0 else value.copy())
 
     def buy(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Evaluate rows and keep those that succeed; return the value of each, NaN if it failed."""
@@ -55,7 +55,7 @@ class Purchases:
 
     def buy_design(self, design: NDArray[np.float64]) -> None:
         """Evaluate a design, of which at least two rows must succeed."""
-        n_good = int(np.isfinite(self.buy(design)).sum())
+        n_good = int(succeeded(self.buy(design)).sum())
         if n_good < 2:
             raise ValueError(
                 f"objective must succeed on at least two rows of the design; got {n_good} of "
@@ -87,9 +87,10 @@ class Purchases:
         self._keep(*self.evaluator.record.rows(self.X.shape[1]))
 
     def _keep(self, rows: NDArray[np.float64], values: NDArray[np.float64]) -> None:
-        failed = rows[np.isnan(values)]
+        is_good = succeeded(values)
+        failed = rows[~is_good]
         self.X_failed = np.vstack([self.X_failed, failed[~is_among(failed, self.X_failed)]])
-        rows, values = rows[np.isfinite(values)], values[np.isfinite(values)]
+        rows, values = rows[is_good], values[is_good]
         new = ~is_among(rows, self.X)
         self.X = np.vstack([self.X, rows[new]])
         self.y = np.concatenate([self.y, values[new]])

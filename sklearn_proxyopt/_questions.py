@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from sklearn_proxyopt._box import to_unit_cube
 from sklearn_proxyopt._failure_risk import FailureRisk
 
-__all__ = ["OpenQuestions"]
+__all__ = ["OpenQuestions", "new_points"]
 
 # Points nearer to one another than this, in the unit cube, are the same experiment.
 _SAME_POINT = 1e-9
@@ -62,9 +62,16 @@ class OpenQuestions:
         self.pending = np.vstack([self.pending, chosen])
         return chosen
 
+    def recall(
+        self, points: NDArray[np.float64], known: NDArray[np.float64], bounds: NDArray[np.float64]
+    ) -> None:
+        """Take points that were handed out earlier as pending, except those that are known."""
+        self.pending = points
+        self.answer(known, bounds)
+
     def answer(self, X: NDArray[np.float64], bounds: NDArray[np.float64]) -> None:
         """Close the questions that the rows of `X` answer."""
-        self.pending = _new_points(self.pending, to_unit_cube(X, bounds), bounds)
+        self.pending = new_points(self.pending, X, bounds)
 
     def _design_points(
         self, taken: NDArray[np.float64], bounds: NDArray[np.float64], n_points: int
@@ -80,6 +87,13 @@ class OpenQuestions:
                 f"left; got {n_points}."
             )
         return points
+
+
+def new_points(
+    points: NDArray[np.float64], known: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the points that are none of the known rows, all in the user's units."""
+    return _new_points(points, to_unit_cube(known, bounds), bounds)
 
 
 def _new_points(
