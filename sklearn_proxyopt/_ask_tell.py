@@ -46,7 +46,6 @@ class AskTellMixin:
     _draw_seeds: Any
     _design_sampler: Any
     _writing_journal: Any
-    _n_outputs: int | None
     _no_values: Any
     _validate_rows: Any
     _learn: Any
@@ -187,10 +186,11 @@ class AskTellMixin:
         self.n_features_in_ = facts["n_features"]
         if "bounds" in arrays:
             self.bounds_ = check_bounds(arrays["bounds"])
-        if arrays["y"].shape[1:] != self._no_values().shape[1:]:
+        width, known = self._no_values().shape[1:], arrays["y"].shape[1:]
+        if known != width:
             raise ValueError(
-                f"path must be a file of {self._n_outputs or 1} outputs; got {path} of "
-                f"{arrays['y'].shape[1] if arrays['y'].ndim > 1 else 1}."
+                f"path must be a file of {int(np.prod(width))} outputs; got {path} of "
+                f"{int(np.prod(known))}."
             )
         if len(arrays["X"]) + len(arrays["X_failed"]):
             self._take_in(*_with_failures(arrays["X"], arrays["y"], arrays["X_failed"]))
@@ -250,7 +250,7 @@ class AskTellMixin:
         journal = Journal(self.journal)
         if not journal.path.exists():
             return
-        n_outputs = self._n_outputs or 1
+        n_outputs = int(np.prod(self._no_values().shape[1:]))
         if journal.n_outputs() != n_outputs:
             raise JournalError(
                 f"journal must be of the same problem; the number of outputs is "

@@ -13,6 +13,8 @@ from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._constraints import values_of
+from sklearn_proxyopt._merit import Merit, merit_of_rows
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
@@ -47,6 +49,7 @@ class DiagnosingMixin:
     _diagnosis_seed: int
     _buying: Any
     _inquiry: Inquiry | None = None
+    _merit: Merit | None = None
 
     def diagnose(
         self,
@@ -108,11 +111,13 @@ class DiagnosingMixin:
         mode = "rows"
         if len(rows) and np.isfinite(truths[0]):
             promises = inquiry.function(rows[1:]) if len(rows) > 1 else np.empty(0)
-            lowest = min(evidence.lowest_known, float(self.y_.min()))
+            lowest = min(evidence.lowest_known, float(self._merit_of(self.y_).min()))
             evidence = replace(evidence, lowest_known=lowest)
             evidence = evidence.checked(float(truths[0]), promises, truths[1:])
             mode = "refined" if of == "answer" and "true_at_proxy" in self.result_ else "checks"
-        tolerated = stated_regret(evidence) if regret is None else float(regret)
+        # A penalty for what is violated says nothing about how values are spread.
+        spread = replace(evidence, values=values_of(self.y_[: self.n_learned_]))
+        tolerated = stated_regret(spread) if regret is None else float(regret)
         diagnosis = judge(evidence, tolerated, mode, x, rows, truths)
         return replace(diagnosis, smoothing=getattr(self, "smoothing_report_", None))
 
@@ -125,8 +130,17 @@ class DiagnosingMixin:
                     f"X must have at least {_MIN_ROWS} rows for a diagnosis; got {len(X)}."
                 )
             seed = self._diagnosis_seed
-            self._inquiry = Inquiry(self.proxy_, X, y, self.bounds_, self._candidates, seed)
+            self._inquiry = Inquiry(
+                self.proxy_, X, y, self.bounds_, self._candidates, seed, self._judged_merit()
+            )
         return self._inquiry
+
+    def _judged_merit(self) -> Merit | None:
+        return None if self._merit is None else self._merit.of_truths()
+
+    def _merit_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what is judged of true outputs: values, with a penalty for what is violated."""
+        return merit_of_rows(outputs, self._merit)
 
     def _known_checks(
         self, x: NDArray[np.float64]
@@ -140,7 +154,9 @@ class DiagnosingMixin:
         distance, row = known.query(to_unit_cube(points, self.bounds_))
         used = distance <= _SAME_ROW
         used[1:] &= row[1:] != row[0]
-        return (points[used], self.y_[row[used]]) if used[0] else (points[:0], self.y_[:0])
+        if not used[0]:
+            return points[:0], np.empty(0)
+        return points[used], self._merit_of(self.y_[row[used]])
 
     def _buy_checks(
         self, objective: Callable[..., Any], rows: NDArray[np.float64]
@@ -148,8 +164,7 @@ class DiagnosingMixin:
         with self._buying(
             objective, self.X_, self.y_, self.bounds_, self.bounds_, 0.0
         ) as purchases:
-            values: NDArray[np.float64] = purchases.buy(rows)
-        return values
+            return self._merit_of(purchases.buy(rows))
 
     def _doubt_the_answer(self) -> None:
         """Add the verdict on the answer to the result; warn where it is not believed."""

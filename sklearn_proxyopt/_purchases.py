@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
+from sklearn_proxyopt._constraints import best_first
 from sklearn_proxyopt._rows import is_among, succeeded
 from sklearn_proxyopt.evaluation import Evaluator
 
@@ -67,12 +68,16 @@ class Purchases:
         refiner: Any,
         candidates: NDArray[np.float64],
         bounds: NDArray[np.float64],
-        incumbent: tuple[NDArray[np.float64], float],
+        incumbent: tuple[NDArray[np.float64], Any],
     ) -> OptimizeResult:
         """Let a refiner buy rows; return its result, never worse than the incumbent."""
         refined = refiner.refine(self.buy, candidates, bounds, incumbent=incumbent)
-        if incumbent[1] <= refined.fun:
-            refined.x, refined.fun = incumbent
+        x, known = incumbent
+        found = np.append(refined.fun, refined.get("constraints", [])).reshape(np.shape(known))
+        if best_first(np.array([known, found]))[0] == 0:
+            refined.x, refined.fun = x, float(np.ravel(known)[0])
+            if np.ndim(known):
+                refined.constraints = known[1:]
         return refined
 
     def generator(self) -> np.random.Generator:

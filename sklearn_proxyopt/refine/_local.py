@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import NonlinearConstraint, OptimizeResult, minimize
 
 from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._constraints import best_first, values_of
+from sklearn_proxyopt._rows import row_keys, succeeded
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 
 __all__ = ["LocalRefinement"]
@@ -24,7 +26,9 @@ class LocalRefinement(BoxEstimator):
     """Descend on the true function within a number of evaluations.
 
     The candidates are evaluated first. The first descent starts from the lowest point known, the
-    others from the next ones, until the evaluations or the descents are used up.
+    others from the next ones, until the evaluations or the descents are used up. Where the
+    function returns constraints beside its value, feasible points come before others, and COBYQA
+    gets both from one evaluation.
 
     Parameters
     ----------
@@ -103,20 +107,21 @@ class LocalRefinement(BoxEstimator):
         candidates: ArrayLike,
         bounds: ArrayLike | None = None,
         *,
-        incumbent: tuple[ArrayLike, float] | None = None,
+        incumbent: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> OptimizeResult:
         """Descend from the candidates.
 
         Parameters
         ----------
         fun : callable
-            The true function, (n, n_features) to (n,); NaN where an evaluation fails.
+            The true function, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
+            constraints that hold where they are at most 0; NaN where an evaluation fails.
         candidates : array-like of shape (n, n_features)
             Points to evaluate first, the most promising first.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
-            The best row known so far and its value.
+            The best row known so far and its value, or value and constraints.
 
         Returns
         -------
@@ -124,7 +129,8 @@ class LocalRefinement(BoxEstimator):
             `x`, `fun` (the lowest seen, the incumbent included), `nfev` (rows asked for), `nit`
             (descents), `success` (whether any value is known), `status` (0 if every descent
             converged, 1 if one ended for lack of evaluations, 2 if one ended otherwise, 3 if no
-            value is known), `message`, and `candidate_values` of shape (n_evaluated,).
+            value is known), `message`, and `candidate_values`, what the function returned for the
+            candidates evaluated. With constraints also `constraints`, those at `x`.
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
@@ -133,11 +139,13 @@ class LocalRefinement(BoxEstimator):
         rows = np.clip(to_unit_cube(np.atleast_2d(candidates), box), 0.0, 1.0)[:n_evaluated]
         candidate_values = truth(rows)
         starts = list(zip(candidate_values, rows, strict=True))
+        self._check_method(candidate_values)
         if incumbent is not None:
             row = np.clip(to_unit_cube(np.asarray(incumbent[0], dtype=np.float64), box), 0.0, 1.0)
-            starts.append((float(incumbent[1]), row))
-            truth.note(row, float(incumbent[1]))
-        starts = sorted((start for start in starts if np.isfinite(start[0])), key=lambda s: s[0])
+            known = np.asarray(incumbent[1], dtype=np.float64)
+            starts.append((known, row))
+            truth.note(row, known)
+        starts = _good_first(starts)
 
         n_descents = 0
         ends: list[NDArray[np.float64]] = []
@@ -152,9 +160,11 @@ class LocalRefinement(BoxEstimator):
             reasons.append(self._descend(truth, start))
             ends += [start, truth.local_x]
         status, message = self._outcome(truth, [reason for reason in reasons if reason])
+        extra = {} if truth.constraints is None else {"constraints": truth.constraints}
         return OptimizeResult(
             x=None if truth.x is None else from_unit_cube(truth.x, box),
             fun=truth.lowest,
+            **extra,
             nfev=truth.n_evaluations,
             nit=n_descents,
             success=truth.x is not None,
@@ -162,6 +172,13 @@ class LocalRefinement(BoxEstimator):
             message=message,
             candidate_values=candidate_values,
         )
+
+    def _check_method(self, values: NDArray[np.float64]) -> None:
+        if values.ndim == 2 and self.method != "COBYQA":
+            raise ValueError(
+                f"method must be 'COBYQA' for a function that returns constraints; got "
+                f"{self.method!r}."
+            )
 
     def _outcome(self, truth: _LimitedFunction, reasons: list[str]) -> tuple[int, str]:
         """Say how the refinement ended, from what ended the descents that did not converge."""
@@ -232,10 +249,14 @@ class LocalRefinement(BoxEstimator):
         )
 
     def _cobyqa(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+        constraints = []
+        if truth.constraints is not None:
+            constraints = [NonlinearConstraint(truth.scaled_constraints(), -np.inf, 0.0)]
         return minimize(
             truth.value,
             start,
             method="COBYQA",
+            constraints=constraints,
             bounds=[(0.0, 1.0)] * len(start),
             options={
                 "maxfev": truth.n_left,
@@ -249,8 +270,19 @@ class _DescentEndedError(Exception):
     """A descent cannot go on; the message says for what reason."""
 
 
+def _good_first(
+    starts: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the starts, outputs and rows, whose evaluation succeeded, the best first."""
+    if not starts:
+        return []
+    outputs = np.array([output for output, _ in starts])
+    good = succeeded(outputs)
+    return [starts[i] for i in best_first(outputs) if good[i]]
+
+
 class _LimitedFunction:
-    """The true function in the unit cube, with a limit, that remembers its lowest points."""
+    """The true function in the unit cube, with a limit, that remembers its best points."""
 
     def __init__(self, fun: Callable[..., Any], box: NDArray[np.float64], limit: int) -> None:
         self._fun = fun
@@ -258,9 +290,21 @@ class _LimitedFunction:
         self._limit = limit
         self.n_evaluations = 0
         self.x: NDArray[np.float64] | None = None
-        self.lowest = np.inf
         self.local_x = np.empty(0)
-        self._local_lowest = np.inf
+        self._best: NDArray[np.float64] | None = None
+        self._local_best: NDArray[np.float64] | None = None
+        self._known: dict[bytes, NDArray[np.float64]] = {}
+        self._largest: NDArray[np.float64] = np.zeros(0)
+
+    @property
+    def lowest(self) -> float:
+        """The value of the best point; +inf where none is known."""
+        return np.inf if self._best is None else float(np.ravel(self._best)[0])
+
+    @property
+    def constraints(self) -> NDArray[np.float64] | None:
+        """The constraints of the best point, None where the function has none."""
+        return self._best[1:] if self._best is not None and self._best.ndim else None
 
     @property
     def n_left(self) -> int:
@@ -268,14 +312,20 @@ class _LimitedFunction:
 
     def begin(self, start: NDArray[np.float64]) -> None:
         """Begin a descent, whose own lowest point is kept apart."""
-        self.local_x, self._local_lowest = start, np.inf
+        self.local_x, self._local_best = start, None
 
-    def note(self, u: NDArray[np.float64], value: float) -> None:
-        """Take a point into account that was evaluated elsewhere."""
-        if value < self.lowest:
-            self.x, self.lowest = u.copy(), float(value)
-        if self.local_x.size and value < self._local_lowest:
-            self.local_x, self._local_lowest = u.copy(), float(value)
+    def note(self, u: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
+        """Take a point into account, also one that was evaluated elsewhere."""
+        if not np.isfinite(outputs).all():
+            return
+        self._known[row_keys(u[None])[0]] = outputs
+        if outputs.ndim:
+            size = np.abs(outputs[1:])
+            self._largest = np.maximum(self._largest, size) if self._largest.size else size
+        if _is_better(outputs, self._best):
+            self.x, self._best = u.copy(), outputs
+        if self.local_x.size and _is_better(outputs, self._local_best):
+            self.local_x, self._local_best = u.copy(), outputs
 
     def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.n_left < len(rows):
@@ -284,10 +334,32 @@ class _LimitedFunction:
         self.n_evaluations += len(rows)
         values = self._fun(from_unit_cube(rows, self._box))
         for u, value in zip(rows, values, strict=True):
-            self.note(u, value)
+            self.note(u, np.asarray(value))
         return values
 
     def value(self, u: NDArray[np.float64]) -> float:
         """Return the value of one point; +inf where the evaluation failed."""
-        value = float(self(u[None])[0])
+        value = float(values_of(self._outputs(u))[0])
         return value if np.isfinite(value) else np.inf
+
+    def scaled_constraints(self) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+        """Return the constraints of one point as a function, in units of the largest known now."""
+        scale = np.where(self._largest > 0.0, self._largest, 1.0)
+
+        def constraints(u: NDArray[np.float64]) -> NDArray[np.float64]:
+            outputs = self._outputs(u)[0, 1:] / scale
+            return np.where(np.isfinite(outputs), outputs, np.inf)
+
+        return constraints
+
+    def _outputs(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the outputs of one point, which is asked for value and constraints in turn."""
+        key = row_keys(np.clip(u, 0.0, 1.0)[None])[0]
+        if key in self._known and self.constraints is not None:
+            return self._known[key][None]
+        return self(u[None])
+
+
+def _is_better(outputs: NDArray[np.float64], than: NDArray[np.float64] | None) -> bool:
+    """Tell whether outputs are better than others, and not only as good."""
+    return than is None or best_first(np.array([than, outputs]))[0] == 1
