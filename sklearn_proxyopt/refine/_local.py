@@ -19,6 +19,10 @@ __all__ = ["LocalRefinement"]
 METHODS = ("COBYQA", "L-BFGS-B", "Nelder-Mead")
 # Points nearer to one another than this, in the unit cube, start the same descent.
 _SAME_START = 1e-3
+# COBYQA takes constraints for kept that are violated by less; it is told to keep below it.
+_FEASIBILITY_TOLERANCE = 2e-8
+# No shorter first step is taken in the last descents under constraints.
+_SHARPEST = 1e-4
 _TOO_FEW_LEFT = "too few evaluations were left for the next step"
 
 
@@ -157,8 +161,10 @@ class LocalRefinement(BoxEstimator):
             if any(near):
                 continue
             n_descents += 1
-            reasons.append(self._descend(truth, start))
+            reasons.append(self._descend(truth, start, self.initial_step))
             ends += [start, truth.local_x]
+        if truth.constraints is not None:
+            n_descents += self._sharpen(truth)
         status, message = self._outcome(truth, [reason for reason in reasons if reason])
         extra = {} if truth.constraints is None else {"constraints": truth.constraints}
         return OptimizeResult(
@@ -192,7 +198,23 @@ class LocalRefinement(BoxEstimator):
             return status, f"Refinement ended after {truth.n_evaluations} evaluations: {listed}."
         return 0, f"Refinement converged after {truth.n_evaluations} evaluations."
 
-    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> str:
+    def _sharpen(self, truth: _LimitedFunction) -> int:
+        """Go on from the best point with smaller steps, as long as that helps.
+
+        Where constraints meet at a sharp angle, steps of the usual length lead out of what is
+        feasible in most directions. Return how many descents that took.
+        """
+        step, n_descents = self.initial_step, 0
+        while truth.x is not None and truth.n_left > len(truth.x) and step > _SHARPEST:
+            step /= 10.0
+            before = truth.x
+            self._descend(truth, truth.x, max(step, self.tolerance))
+            n_descents += 1
+            if truth.x is before:
+                break
+        return n_descents
+
+    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64], step: float) -> str:
         """Run the method from one start; return what ended it if it did not converge."""
         truth.begin(start)
         descents = {
@@ -201,7 +223,7 @@ class LocalRefinement(BoxEstimator):
             "Nelder-Mead": self._nelder_mead,
         }
         try:
-            result = descents[self.method](truth, start)
+            result = descents[self.method](truth, start, step)
         except _DescentEndedError as end:
             return str(end)
         if result.success:
@@ -210,7 +232,9 @@ class LocalRefinement(BoxEstimator):
             return "the line search found no lower value"
         return str(result.message).rstrip(".")
 
-    def _lbfgsb(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+    def _lbfgsb(
+        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+    ) -> OptimizeResult:
         offsets = np.eye(len(start)) * self.difference
 
         def value_and_gradient(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -230,8 +254,9 @@ class LocalRefinement(BoxEstimator):
             options={"maxfun": truth.n_left, "ftol": 1e-15, "gtol": 0.0},
         )
 
-    def _nelder_mead(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
-        step = self.initial_step
+    def _nelder_mead(
+        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+    ) -> OptimizeResult:
         signs = np.where(start + step > 1.0, -1.0, 1.0)
         return minimize(
             truth.value,
@@ -248,10 +273,13 @@ class LocalRefinement(BoxEstimator):
             },
         )
 
-    def _cobyqa(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+    def _cobyqa(
+        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+    ) -> OptimizeResult:
         constraints = []
         if truth.constraints is not None:
-            constraints = [NonlinearConstraint(truth.scaled_constraints(), -np.inf, 0.0)]
+            held = truth.scaled_constraints(step / self.initial_step)
+            constraints = [NonlinearConstraint(held, -np.inf, -_FEASIBILITY_TOLERANCE)]
         return minimize(
             truth.value,
             start,
@@ -260,7 +288,7 @@ class LocalRefinement(BoxEstimator):
             bounds=[(0.0, 1.0)] * len(start),
             options={
                 "maxfev": truth.n_left,
-                "initial_tr_radius": self.initial_step,
+                "initial_tr_radius": step,
                 "final_tr_radius": self.tolerance,
             },
         )
@@ -342,9 +370,11 @@ class _LimitedFunction:
         value = float(values_of(self._outputs(u))[0])
         return value if np.isfinite(value) else np.inf
 
-    def scaled_constraints(self) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-        """Return the constraints of one point as a function, in units of the largest known now."""
-        scale = np.where(self._largest > 0.0, self._largest, 1.0)
+    def scaled_constraints(
+        self, share: float
+    ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+        """Return the constraints of one point as a function, as shares of the largest known now."""
+        scale = share * np.where(self._largest > 0.0, self._largest, 1.0)
 
         def constraints(u: NDArray[np.float64]) -> NDArray[np.float64]:
             outputs = self._outputs(u)[0, 1:] / scale
