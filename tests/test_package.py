@@ -24,6 +24,8 @@ FLOORS = {
     "_box": 0,
     "_parts": 0,
     "_rows": 0,
+    "_constraints": 0,
+    "_merit": 1,
     "_seeding": 0,
     "_global_random": 0,
     "_threads": 0,
