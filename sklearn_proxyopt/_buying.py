@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
+from sklearn_proxyopt._constraints import feasible_values
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
@@ -47,6 +48,10 @@ class BuyingMixin:
     def _no_values(self) -> NDArray[np.float64]:
         """Return the values of no rows."""
         return np.empty(0 if self._n_outputs is None else (0, self._n_outputs))
+
+    def _shown(self, outputs: NDArray[np.float64]) -> float:
+        """Return the value of a row of several outputs as callbacks show it; NaN for none."""
+        return float(feasible_values(outputs[None])[0])
 
     def _validate_rows(
         self, X: ArrayLike, y: ArrayLike, *, reset: bool = True, n_least: int = 1

@@ -13,7 +13,7 @@ from sklearn_proxyopt._constraints import values_of
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Merit", "MeritFunction"]
+__all__ = ["Merit", "MeritFunction", "margin_of", "merit_of_rows"]
 
 # How many spreads of the value a violation by one spread of its constraint costs, at first.
 _WEIGHT = 10.0
@@ -64,10 +64,7 @@ class Merit:
             The merit.
         """
         spread = _spread(outputs)
-        constraints, error = outputs[:, 1:], (predicted - outputs)[:, 1:]
-        n_near = max(int(_SHARE_NEAR * len(outputs)), 2)
-        near = np.argsort(np.abs(constraints), axis=0)[:n_near]
-        margin = np.sqrt(np.square(np.take_along_axis(error, near, axis=0)).mean(axis=0))
+        margin = margin_of(outputs[:, 1:], predicted[:, 1:])
         return cls(_WEIGHT * spread[0] / spread[1:], margin, _SOFTNESS * spread[1:])
 
     def sharper(self) -> Merit:
@@ -193,6 +190,16 @@ class MeritFunction:
                 return merit(self.proxy.members(X))
 
         return ProxyOfMerit()
+
+
+def margin_of(
+    constraints: NDArray[np.float64], predicted: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the error of learned constraints near to where they turn, (n_constraints,)."""
+    n_near = max(int(_SHARE_NEAR * len(constraints)), 2)
+    near = np.argsort(np.abs(constraints), axis=0)[:n_near]
+    error = np.take_along_axis(predicted - constraints, near, axis=0)
+    return np.asarray(np.sqrt(np.square(error).mean(axis=0)))
 
 
 def _spread(outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -50,6 +50,8 @@ FLOORS = {
     "_buying": 6,
     "callbacks": 6,
     "_purchases": 5,
+    "_promised_front": 7,
+    "_pareto_optimizer": 9,
     "_proxy_optimizer": 9,
     "inverse": 7,
 }

@@ -66,7 +66,7 @@ class Evaluator:
     n_rounds : int
         How many batches were asked for.
     on_row : callable or None
-        Called with the value of each row as it is known, the first number of several.
+        Called with the value of each row as it is known.
 
     Examples
     --------
@@ -101,7 +101,7 @@ class Evaluator:
         self.n_outputs = n_outputs
         self.record = EvaluationRecord(n_outputs) if record is None else record
         self.journal = journal
-        self.on_row: Callable[[float], None] | None = None
+        self.on_row: Callable[[float | NDArray[np.float64]], None] | None = None
         self.n_calls = 0
         self.n_rounds = 0
         self._failed: set[bytes] = set()
@@ -155,7 +155,7 @@ class Evaluator:
             new = [index for index, is_known in enumerate(known) if not is_known]
             if self.on_row is not None:
                 for value in self.record.values(X[np.array(known, dtype=bool)]):
-                    self.on_row(_first_number(value))
+                    self.on_row(value)
             if new:
                 self._evaluate(X, [new[i] for i in _first_of_each(X[new])])
             self.n_rounds += 1
@@ -182,7 +182,7 @@ class Evaluator:
                 else:
                     self.record.add(X[index], outcome.value)
                 if self.on_row is not None:
-                    self.on_row(_first_number(outcome.value))
+                    self.on_row(outcome.value)
         if raising:
             index = min(raising)
             self._fail(X, index, raising[index].error, raising[index].cause)
@@ -206,10 +206,6 @@ class Evaluator:
             row=index,
             x=X[index],
         ) from error
-
-
-def _first_number(value: float | NDArray[np.float64]) -> float:
-    return float(np.ravel(value)[0])
 
 
 def _first_of_each(X: NDArray[np.float64]) -> list[int]:
