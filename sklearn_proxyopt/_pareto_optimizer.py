@@ -293,13 +293,16 @@ class ParetoOptimizer(
             raise ValueError("X and y must be given together; got only one of them.")
         self.check_parameters()
         rows, values, box, given = self._validate_problem(X, y, bounds)
+        self._check_reference()
         self._begin_anew(keeps_box=bounds is not None)
         with self._buying(objective, rows, values, box, given, 0.0) as purchases:
             stages, seeds = Stages(self, 1 + 3 * self.n_rounds), self._draw_seeds(purchases)
             if X is None or self.sampler is not None:
                 self._buy_design(purchases, box, seeds, stages)
             n_design = purchases.evaluator.n_calls
-            reference = self._resolve_reference(purchases.y)
+            reference = purchases.y[:, : self.n_objectives_].max(axis=0)
+            if self.reference is not None:
+                reference = np.array(self.reference, dtype=np.float64)
             verified = self._verify_in_rounds(purchases, box, seeds, stages)
             self._answer(purchases, verified, n_design, reference)
         stages.end(self.result_.message)
@@ -487,16 +490,15 @@ class ParetoOptimizer(
             message=message,
         )
 
-    def _resolve_reference(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _check_reference(self) -> None:
         if self.reference is None:
-            return np.asarray(y[:, : self.n_objectives_].max(axis=0))
+            return
         reference = np.asarray(self.reference, dtype=np.float64)
         if reference.shape != (self.n_objectives_,) or not np.isfinite(reference).all():
             raise ValueError(
                 f"reference must be {self.n_objectives_} finite numbers, one for each objective; "
                 f"got {self.reference!r}."
             )
-        return reference
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -224,7 +224,7 @@ def test_a_second_run_goes_on_from_the_journal_to_the_same_answer(tmp_path):
     assert second.nfev == 0
     np.testing.assert_array_equal(first.x, second.x)
     np.testing.assert_array_equal(Journal(path).rows()[1].shape, (first.nfev, 2))
-    with pytest.raises(JournalError, match="there are 2 outputs in .*, got 3"):
+    with pytest.raises(JournalError, match=r"there are 2 outputs in .*, got 3"):
         quick(journal=path, n_constraints=2).minimize(disk, BOX)
 
 
