@@ -184,17 +184,21 @@ class Counted:
 
 
 def by_cobyqa(fun: Counted, bounds: Array, seed: int) -> None:
-    """COBYQA from random starts until the calls are spent."""
+    """COBYQA in the unit cube from random starts, until the calls are spent."""
     rng = np.random.default_rng(seed)
-    constraint = NonlinearConstraint(lambda x: fun(x)[1:], -np.inf, 0.0)
+    lower, width = bounds[:, 0], np.ptp(bounds, axis=1)
+
+    def outputs(u: Array) -> Array:
+        return fun(lower + width * u)
+
     while True:
         minimize(
-            lambda x: fun(x)[0],
-            rng.uniform(*bounds.T),
+            lambda u: outputs(u)[0],
+            rng.random(len(bounds)),
             method="COBYQA",
-            bounds=bounds,
-            constraints=constraint,
-            options={"maxfev": fun.limit, "scale": True},
+            bounds=[(0.0, 1.0)] * len(bounds),
+            constraints=NonlinearConstraint(lambda u: outputs(u)[1:], -np.inf, 0.0),
+            options={"maxfev": fun.limit, "initial_tr_radius": 0.2},
         )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
 
-__all__ = ["best_first", "feasible_values", "values_of", "violations"]
+__all__ = ["best_first", "feasible_values", "say_whether_feasible", "values_of", "violations"]
 
 
 def values_of(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -37,3 +38,22 @@ def best_first(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
 def feasible_values(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the value of each row, NaN where it is not feasible."""
     return np.where(violations(outputs) > 0.0, np.nan, values_of(outputs))
+
+
+def say_whether_feasible(
+    result: OptimizeResult,
+    constraints: NDArray[np.float64],
+    promised: NDArray[np.float64],
+    at_proxy: NDArray[np.float64],
+) -> None:
+    """Add the constraints of the answer, and of the proxy's optimum, to a result."""
+    result.constraints = np.asarray(constraints, dtype=np.float64)
+    result.maxcv = float(np.maximum(result.constraints, 0.0).max())
+    result.feasible = result.maxcv == 0.0
+    result.constraints_proxy, result.constraints_at_proxy = promised, at_proxy
+    if not result.feasible:
+        result.success = False
+        result.message = (
+            f"No feasible point was found: x has the least violation, with constraints up to "
+            f"{result.maxcv:.3g} above 0. {result.message}"
+        )

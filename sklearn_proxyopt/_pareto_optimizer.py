@@ -20,12 +20,12 @@ from sklearn_proxyopt._failure_risk import learn_failure_risk
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
 from sklearn_proxyopt._purchases import Purchases
-from sklearn_proxyopt._rows import is_among
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import as_generator, check_bounds, check_integer, check_option
+from sklearn_proxyopt._verifying import VerifyingMixin
 from sklearn_proxyopt.evaluation import Journal
-from sklearn_proxyopt.optimizers import NSGA2, hypervolume
+from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.optimizers._pareto import spread_out
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.samplers import SobolSampler
@@ -39,6 +39,7 @@ _DEFAULT_N_OBJECTIVES = 2
 class ParetoOptimizer(
     AskTellMixin,
     BuyingMixin,
+    VerifyingMixin,
     CallbackSupportMixin,
     MetaEstimatorMixin,
     RegressorMixin,
@@ -304,7 +305,7 @@ class ParetoOptimizer(
             if self.reference is not None:
                 reference = np.array(self.reference, dtype=np.float64)
             verified = self._verify_in_rounds(purchases, box, seeds, stages)
-            self._answer(purchases, verified, n_design, reference)
+            self._answer_by_rows(purchases, verified, n_design, reference)
         stages.end(self.result_.message)
         return self.result_
 
@@ -433,62 +434,6 @@ class ParetoOptimizer(
         self.X_front_, self.F_front_ = self.X_front_proxy_, self.F_front_proxy_
         search.X_proxy, search.F_proxy = search.X, search.F
         self.result_ = search
-
-    def _verify_in_rounds(
-        self,
-        purchases: Purchases,
-        box: NDArray[np.float64],
-        seeds: dict[str, int],
-        stages: Stages,
-    ) -> OptimizeResult:
-        """Learn, find the front and verify points of it, again and again."""
-        evaluator = purchases.evaluator
-        points, promises, truths = purchases.X[:0], [self._no_values()], [self._no_values()]
-        for n_done in range(self.n_rounds):
-            self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
-            n_left = self.max_evaluations - len(points)
-            known = np.vstack([purchases.X, purchases.X_failed])
-            new = self._candidates[~is_among(self._candidates, known)]
-            chosen = new[: -(-n_left // (self.n_rounds - n_done))]
-            if not len(chosen):
-                break
-            promises.append(self._promised.outputs(chosen))
-            with stages.evaluations("verify", "Verifying the front.", evaluator, len(chosen)):
-                truths.append(purchases.buy(chosen))
-            points = np.vstack([points, chosen])
-        return OptimizeResult(
-            X_verified=points,
-            F_promised=np.vstack(promises)[:, : self.n_objectives_],
-            F_verified=np.vstack(truths)[:, : self.n_objectives_],
-            nit=len(truths) - 1,
-        )
-
-    def _answer(
-        self,
-        purchases: Purchases,
-        verified: OptimizeResult,
-        n_design: int,
-        reference: NDArray[np.float64],
-    ) -> None:
-        """Let the front of all true rows be the answer."""
-        self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
-        front = front_of_rows(self.X_, self.y_, self.bounds_, self.n_constraints)
-        self.X_front_, self.F_front_ = front.X, front.F
-        message = f"A front of {len(front.F)} points after {verified.nit} rounds of verification."
-        if not front.success:
-            message = "No feasible point was found: X has the one with the least violation."
-        self.result_ = OptimizeResult(
-            **front,
-            X_proxy=self.X_front_proxy_,
-            F_proxy=self.F_front_proxy_,
-            **verified,
-            hypervolume=hypervolume(front.F, reference) if front.success else 0.0,
-            reference=reference,
-            nfev=purchases.evaluator.n_calls,
-            nfev_design=n_design,
-            n_failed=purchases.evaluator.n_failed,
-            message=message,
-        )
 
     def _check_reference(self) -> None:
         if self.reference is None:

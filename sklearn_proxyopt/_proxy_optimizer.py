@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._buying import BuyingMixin
+from sklearn_proxyopt._constraints import say_whether_feasible
 from sklearn_proxyopt._diagnosing import DiagnosingMixin
 from sklearn_proxyopt._failure_risk import learn_failure_risk
 from sklearn_proxyopt._learned_proxy import (
@@ -512,27 +513,10 @@ class ProxyOptimizer(
             n_failed=evaluator.n_failed,
         )
         if self.n_constraints:
-            self._say_whether_feasible(refined.constraints, search.constraints, at_proxy[1:])
-        stages.end(f"Best true value {self.fun_:.6g} after {evaluator.n_calls} evaluations.")
-
-    def _say_whether_feasible(
-        self,
-        constraints: NDArray[np.float64],
-        promised: NDArray[np.float64],
-        at_proxy: NDArray[np.float64],
-    ) -> None:
-        """Add the constraints to the result."""
-        result = self.result_
-        result.constraints = np.asarray(constraints, dtype=np.float64)
-        result.maxcv = float(np.maximum(result.constraints, 0.0).max())
-        result.feasible = result.maxcv == 0.0
-        result.constraints_proxy, result.constraints_at_proxy = promised, at_proxy
-        if not result.feasible:
-            result.success = False
-            result.message = (
-                f"No feasible point was found: x has the least violation, with constraints up to "
-                f"{result.maxcv:.3g} above 0. {result.message}"
+            say_whether_feasible(
+                self.result_, refined.constraints, search.constraints, at_proxy[1:]
             )
+        stages.end(f"Best true value {self.fun_:.6g} after {evaluator.n_calls} evaluations.")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

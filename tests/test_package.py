@@ -51,6 +51,7 @@ FLOORS = {
     "callbacks": 6,
     "_purchases": 5,
     "_promised_front": 7,
+    "_verifying": 8,
     "_pareto_optimizer": 9,
     "_proxy_optimizer": 9,
     "inverse": 7,
