@@ -31,7 +31,8 @@ TOLERANCE = 1e-6
 
 
 # Constrained problems: G4, G6, G7, G8 and G9 of the collection of Michalewicz and Schoenauer
-# (1996), and the weight of a spring under tension (Belegundu, 1982).
+# (1996), the weight of a spring under tension (Belegundu, 1982), and two of many local minima: the
+# modified function of Gomez and Levy (1982), and that of Styblinski and Tang in a corner.
 def g4(X: Array) -> Array:
     a, b, c, d, e = X.T
     value = 5.3578547 * c**2 + 0.8356891 * a * e + 37.293239 * a - 40792.141
@@ -105,6 +106,17 @@ def spring(X: Array) -> Array:
     )
 
 
+def gomez_levy(X: Array) -> Array:
+    x, y = X.T
+    value = 4 * x**2 - 2.1 * x**4 + x**6 / 3 + x * y - 4 * y**2 + 4 * y**4
+    return np.column_stack([value, -np.sin(4 * np.pi * x) + 2 * np.sin(2 * np.pi * y) ** 2 - 1.5])
+
+
+def corner(X: Array) -> Array:
+    value = (X**4 - 16 * X**2 + 5 * X).sum(axis=1) / 2
+    return np.column_stack([value, -16.0 - X.sum(axis=1), (X**2).sum(axis=1) - 50.0])
+
+
 CONSTRAINED: dict[str, tuple[Callable[[Array], Array], list[list[float]], float]] = {
     "G4": (g4, [[78, 102], [33, 45], [27, 45], [27, 45], [27, 45]], -30665.53867),
     "G6": (g6, [[13, 100], [0, 100]], -6961.81388),
@@ -112,6 +124,8 @@ CONSTRAINED: dict[str, tuple[Callable[[Array], Array], list[list[float]], float]
     "G8": (g8, [[0.1, 10], [0.1, 10]], -0.09582504),
     "G9": (g9, [[-10, 10]] * 7, 680.6300574),
     "spring": (spring, [[0.05, 2.0], [0.25, 1.3], [2.0, 15.0]], 0.012665233),
+    "Gomez-Levy": (gomez_levy, [[-1.0, 0.75], [-1.0, 1.0]], -1.031628453),
+    "corner": (corner, [[-5.0, 5.0]] * 6, -229.6296296),
 }
 
 
@@ -251,8 +265,14 @@ def run_constraints(seeds: range) -> list[str]:
     return lines
 
 
-class Fitness(base.Fitness):
-    """Two or three objectives, all minimised."""
+class TwoGoals(base.Fitness):
+    """Two objectives, both minimised."""
+
+    weights = (-1.0, -1.0)
+
+
+class ThreeGoals(base.Fitness):
+    """Three objectives, all minimised."""
 
     weights = (-1.0, -1.0, -1.0)
 
@@ -260,12 +280,14 @@ class Fitness(base.Fitness):
 class Individual(list):
     """A point of the unit cube."""
 
-    def __init__(self, values: list[float]) -> None:
+    def __init__(self, values: list[float], n_objectives: int) -> None:
         super().__init__(values)
-        self.fitness = Fitness()
+        self.fitness = TwoGoals() if n_objectives == 2 else ThreeGoals()
 
 
-def by_deap(fun: Callable[[Array], Array], n_features: int, n_calls: int, size: int) -> Array:
+def by_deap(
+    fun: Callable[[Array], Array], n_features: int, n_objectives: int, n_calls: int, size: int
+) -> Array:
     """NSGA-II as deap's own example has it; return the objectives of all rows evaluated."""
 
     def evaluate(population: list[Individual]) -> None:
@@ -275,12 +297,14 @@ def by_deap(fun: Callable[[Array], Array], n_features: int, n_calls: int, size: 
             one.fitness.values = tuple(values)
 
     seen: list[Array] = []
-    population = [Individual([random.random() for _ in range(n_features)]) for _ in range(size)]
+    population = [
+        Individual([random.random() for _ in range(n_features)], n_objectives) for _ in range(size)
+    ]
     evaluate(population)
     population = tools.selNSGA2(population, size)
     while sum(map(len, seen)) + size <= n_calls:
         parents = tools.selTournamentDCD(population, size)
-        children = [Individual(list(parent)) for parent in parents]
+        children = [Individual(list(parent), n_objectives) for parent in parents]
         for first, second in zip(children[::2], children[1::2], strict=True):
             if random.random() <= 0.9:
                 tools.cxSimulatedBinaryBounded(first, second, 20.0, 0.0, 1.0)
@@ -313,7 +337,7 @@ def run_fronts(seeds: range) -> list[str]:
                 for size in (20, 40):
                     random.seed(seed)
                     start = time.perf_counter()
-                    F = by_deap(fun, n_features, n_calls, size)
+                    F = by_deap(fun, n_features, n_objectives, n_calls, size)
                     reached = hypervolume(F[nondominated(F)], reference)
                     seconds = time.perf_counter() - start
                     rows.append((f"NSGA-II of {size}", len(F), reached, seconds))

@@ -1,3 +1,9 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -77,7 +83,7 @@ def quick(**params):
     return ParetoOptimizer(**params)
 
 
-@parametrize_with_checks([ParetoOptimizer(), quick(sampler=None)])
+@parametrize_with_checks([quick(sampler=None, optimizer=NSGA2(12, 10))])
 def test_the_optimizer_follows_the_conventions_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -238,6 +244,57 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path):
     assert len(Journal(tmp_path / "runs.sqlite")) == whole.nfev
     with pytest.raises(JournalError, match=r"there are 2 outputs in .*, got 3"):
         quick(journal=tmp_path / "runs.sqlite", n_objectives=3).minimize(dtlz2, BOX)
+
+
+KILLED_PROGRAM = """
+import os, signal, sys
+import numpy as np
+from sklearn.ensemble import RandomForestRegressor
+from sklearn_proxyopt import ParetoOptimizer
+from sklearn_proxyopt.optimizers import NSGA2
+from sklearn_proxyopt.samplers import SobolSampler
+
+journal, calls, most = sys.argv[1], sys.argv[2], int(sys.argv[3])
+n_calls = 0
+
+def schaffer(x):
+    global n_calls
+    if n_calls == most:
+        os.kill(os.getpid(), signal.SIGKILL)
+    n_calls += 1
+    with open(calls, "a") as file:
+        file.write(f"{float(x[0])!r}\\n")
+    return [x[0] ** 2, (x[0] - 2.0) ** 2]
+
+optimizer = ParetoOptimizer(
+    sampler=SobolSampler(8), proxy=RandomForestRegressor(5), optimizer=NSGA2(8, 5),
+    max_evaluations=8, n_rounds=2, vectorized=False, journal=journal, random_state=0,
+)
+print(optimizer.minimize(schaffer, [[-10.0, 10.0]]).X.tolist())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_program_that_is_killed_again_and_again_pays_nothing_twice(tmp_path):
+    def run(name, most):
+        files = [str(tmp_path / f"{name}.{kind}") for kind in ("sqlite", "calls")]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+        command = [sys.executable, "-c", KILLED_PROGRAM, *files, str(most)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    whole = run("whole", 99)
+    assert whole.returncode == 0, whole.stderr
+    for _ in range(10):
+        done = run("killed", 4)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stdout == whole.stdout
+    whole_calls, calls = [
+        (tmp_path / f"{name}.calls").read_text().split() for name in ("whole", "killed")
+    ]
+    assert calls == whole_calls
+    assert len(calls) == 16
 
 
 def test_experiments_run_elsewhere_are_asked_for_and_told(tmp_path):
