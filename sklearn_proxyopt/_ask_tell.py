@@ -81,7 +81,9 @@ class AskTellMixin:
         with self._writing_journal(len(self.bounds_), self._journal_box(), _PATIENCE) as writer:
             questions, known = self._open_questions(), self._rows_paid_for()
             if writer is not None:
-                questions.recall(writer.pending_points(), known, self.bounds_)
+                others = writer.pending_points()
+                own = questions.pending[~is_among(questions.pending, others)]
+                questions.recall(np.vstack([others, own]), known, self.bounds_)
             points = questions.ask(n_points, known, minima, self.bounds_, risk)
             if writer is not None:
                 writer.set_pending_points(questions.pending)

@@ -73,7 +73,8 @@ class ParetoOptimizer(
     optimizer : NSGA2, default=None
         Finds the front of the proxy; None for an `NSGA2`.
     max_evaluations : int, default=200
-        True evaluations in `minimize` at most, beside those of the design.
+        True evaluations in `minimize` at most, beside those of the design. A round verifies no
+        more points than the optimizer's front has.
     n_rounds : int, default=5
         Rounds that share them: each learns the proxy anew.
     reference : array-like of shape (n_objectives,), default=None

@@ -73,7 +73,13 @@ class Purchases:
         """Let a refiner buy rows; return its result, never worse than the incumbent."""
         refined = refiner.refine(self.buy, candidates, bounds, incumbent=incumbent)
         x, known = incumbent
-        found = np.append(refined.fun, refined.get("constraints", [])).reshape(np.shape(known))
+        found = np.append(refined.fun, refined.get("constraints", []))
+        if found.size != np.size(known):
+            raise ValueError(
+                f"refiner must return fun and {np.size(known) - 1} constraints; got "
+                f"{found.size - 1} of them."
+            )
+        found = found.reshape(np.shape(known))
         if best_first(np.array([known, found]))[0] == 0:
             refined.x, refined.fun = x, float(np.ravel(known)[0])
             if np.ndim(known):

@@ -332,3 +332,27 @@ def test_the_refinement_evaluates_value_and_constraints_once():
     assert len(np.unique(fun.rows, axis=0)) > 0.9 * len(fun.rows)
     assert result.constraints <= 0.0
     assert result.fun < -2.0 + 1e-5
+
+
+def test_a_failed_row_is_asked_for_once_by_the_refinement():
+    def fails_below(X):
+        Y = disk(X)
+        Y[X[:, 0] < -0.5] = np.nan
+        return Y
+
+    fun = Counting(fails_below)
+    result = LocalRefinement(max_evaluations=60).refine(fun, [[0.5, -0.5]], BOX)
+    assert len(np.unique(fun.rows, axis=0)) > 0.9 * len(fun.rows)
+    assert np.isnan(fails_below(np.array(fun.rows))[:, 0]).any()
+    assert result.x[0] >= -0.5
+
+
+def test_a_refiner_that_forgets_the_constraints_is_refused():
+    class Forgetful(LocalRefinement):
+        def refine(self, *args, **params):
+            result = super().refine(*args, **params)
+            del result["constraints"]
+            return result
+
+    with pytest.raises(ValueError, match="refiner must return fun and 1 constraints; got 0"):
+        quick(refiner=Forgetful()).minimize(disk, BOX)

@@ -344,9 +344,9 @@ class _LimitedFunction:
 
     def note(self, u: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
         """Take a point into account, also one that was evaluated elsewhere."""
+        self._known[row_keys(u[None])[0]] = outputs
         if not np.isfinite(outputs).all():
             return
-        self._known[row_keys(u[None])[0]] = outputs
         if outputs.ndim:
             size = np.abs(outputs[1:])
             self._largest = np.maximum(self._largest, size) if self._largest.size else size
