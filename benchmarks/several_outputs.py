@@ -350,15 +350,28 @@ def run_fronts(seeds: range) -> list[str]:
     return lines
 
 
-def summarize(lines: list[str]) -> None:
-    """Print the medians over seeds."""
-    groups: dict[tuple[str, ...], list[float]] = {}
-    for line in lines[1:]:
-        problem, _, solver, _, n_calls, figure, _ = line.split(",")
-        calls = n_calls if "hypervolume" in lines[0] else ""
-        groups.setdefault((problem, solver, calls), []).append(float(figure))
-    for group, figures in groups.items():
-        print(*group, f"{median(figures):.4g}")
+def summarize(name: str) -> None:
+    """Write the medians over seeds, a row a problem and a column a solver."""
+    lines = (RESULTS / f"{name}.csv").read_text(encoding="utf-8").split("\n")[1:-1]
+    table: dict[tuple[str, ...], dict[str, list[float]]] = {}
+    solvers: list[str] = []
+    for line in lines:
+        problem, n_features, solver, _, n_calls, figure, _ = line.split(",")
+        # The calls of a front are given, those of a refinement are counted.
+        calls = str(round(int(n_calls) / 100) * 100) if name == "fronts" else ""
+        row = table.setdefault((problem, n_features, calls), {})
+        row.setdefault(solver, []).append(float(figure))
+        solvers += [solver] if solver not in solvers else []
+    head = ["problem", "variables", "calls", *solvers]
+    rows = [
+        [*group, *(f"{median(figures[solver]):.3g}" for solver in solvers)]
+        for group, figures in table.items()
+    ]
+    if name == "constraints":
+        head, rows = [head[0], head[1], *head[3:]], [[row[0], row[1], *row[3:]] for row in rows]
+    text = "\n".join(",".join(row) for row in [head, *rows]) + "\n"
+    (RESULTS / f"{name}_summary.csv").write_text(text, encoding="utf-8")
+    print(text)
 
 
 def main() -> None:
@@ -373,7 +386,7 @@ def main() -> None:
         if arguments.only in (None, name):
             lines = run(range(arguments.seeds))
             (RESULTS / f"{name}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-            summarize(lines)
+            summarize(name)
 
 
 if __name__ == "__main__":

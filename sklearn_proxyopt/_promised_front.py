@@ -13,8 +13,12 @@ from sklearn_proxyopt._learned_proxy import named_rows, without_names
 from sklearn_proxyopt._merit import margin_of
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt.optimizers import nondominated
+from sklearn_proxyopt.optimizers._pareto import spread_out
 
 __all__ = ["PromisedFront", "front_of_rows"]
+
+# Points of the known front that the search begins with.
+_N_STARTS = 30
 
 
 class PromisedFront:
@@ -85,8 +89,9 @@ class PromisedFront:
             return outputs
 
         known = front_of_rows(X, y, bounds, self.n_constraints)
+        starts = known.X[spread_out(known.F, known.F[:0], _N_STARTS)]
         search = self.optimizer.minimize(
-            function, bounds, n_constraints=self.n_constraints, x0=known.X
+            function, bounds, n_constraints=self.n_constraints, x0=starts
         )
         outputs = self.outputs(search.X)
         if not np.isfinite(outputs).all():
