@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_array
 
-from sklearn_proxyopt._box import bounds_of_rows
-from sklearn_proxyopt._questions import OpenQuestions, new_points
+from sklearn_proxyopt._apart import new_points
+from sklearn_proxyopt._box import bounds_of_rows, to_unit_cube
+from sklearn_proxyopt._questions import OpenQuestions
 from sklearn_proxyopt._rows import is_among, succeeded
 from sklearn_proxyopt._saved_state import read_state, write_state
 from sklearn_proxyopt._stages import Stages
@@ -121,7 +122,8 @@ class AskTellMixin:
             if writer is not None:
                 writer.tell(X, y)
                 if hasattr(self, "bounds_"):
-                    left = new_points(writer.pending_points(), X, self.bounds_)
+                    told = to_unit_cube(X, self.bounds_)
+                    left = new_points(writer.pending_points(), told, self.bounds_)
                     writer.set_pending_points(left)
         self._take_in(X, y)
         return self

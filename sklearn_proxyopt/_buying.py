@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from sklearn_proxyopt._constraints import feasible_values
+from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
@@ -102,13 +103,14 @@ class BuyingMixin:
         bounds: NDArray[np.float64],
         given: Any,
         patience: float,
+        limits: Limits | None = None,
     ) -> Iterator[Purchases]:
         """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
         evaluator = self._evaluator(objective)
         evaluator.record = self._record_book().record_of(objective, self._n_outputs)
         box = None if given is None else bounds
         with self._writing_journal(len(bounds), box, patience) as evaluator.journal:
-            purchases = Purchases(evaluator, X, y)
+            purchases = Purchases(evaluator, X, y, limits)
             try:
                 yield purchases
             except BaseException:
@@ -135,7 +137,14 @@ class BuyingMixin:
         seeds: dict[str, int],
         stages: Stages,
     ) -> None:
-        design = self._design_sampler(seeds["sampler"]).sample(bounds)
+        limits = purchases.limits
+        sampler = self._design_sampler(seeds["sampler"], limits, len(bounds))
+        design = sampler.sample(bounds)
+        if len(design) >= limits.n_left:
+            raise ValueError(
+                f"budget must exceed the {len(design)} rows of the sampler's design; "
+                f"got {limits.budget}."
+            )
         text = f"Evaluating a design of {len(design)} rows."
         with stages.evaluations("design", text, purchases.evaluator, len(design)):
             purchases.buy_design(design)

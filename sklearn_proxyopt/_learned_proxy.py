@@ -9,17 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._constraints import best_first
 from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
 from sklearn_proxyopt._merit import Merit, MeritFunction
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._smoothed_search import SmoothedSearch
 from sklearn_proxyopt.proxies._function import ProxyFunction
 
-__all__ = ["LearnedProxy", "best_rows", "function_of", "named_rows", "without_names"]
+__all__ = ["LearnedProxy", "function_of", "named_rows", "without_names"]
 
-# Best rows handed to the search as starting points.
-_N_STARTING_ROWS = 10
 # So often the penalty for what is violated is raised tenfold, until the search keeps out of it.
 _N_PENALTIES = 4
 
@@ -137,20 +134,6 @@ class LearnedProxy:
                 f"{type(self.proxy).__name__}."
             )
         return search
-
-
-def best_rows(
-    X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], Any]:
-    """Return the rows inside the box that have the lowest values, the best first, and its value.
-
-    With constraints, feasible rows come first, and the value comes with its constraints.
-    """
-    inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
-    if not inside.size:
-        raise ValueError("bounds must hold at least one of the rows; got none inside.")
-    order = inside[best_first(y[inside])][:_N_STARTING_ROWS]
-    return X[order], y[order[0]]
 
 
 def function_of(proxy: Any) -> ProxyFunction:

@@ -17,6 +17,7 @@ from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._buying import BuyingMixin
 from sklearn_proxyopt._failure_risk import learn_failure_risk
+from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
 from sklearn_proxyopt._purchases import Purchases
@@ -388,7 +389,7 @@ class ParetoOptimizer(
             rng = purchases.generator()
         return {name: int(rng.integers(2**31 - 1)) for name in ("sampler", "proxy", "optimizer")}
 
-    def _design_sampler(self, seed: int) -> Any:
+    def _design_sampler(self, seed: int, limits: Limits | None = None, n_features: int = 0) -> Any:
         return seeded(
             SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler, seed
         )

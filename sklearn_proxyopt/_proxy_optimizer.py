@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -19,17 +20,15 @@ from sklearn_proxyopt._buying import BuyingMixin
 from sklearn_proxyopt._constraints import say_whether_feasible
 from sklearn_proxyopt._diagnosing import DiagnosingMixin
 from sklearn_proxyopt._failure_risk import learn_failure_risk
-from sklearn_proxyopt._learned_proxy import (
-    LearnedProxy,
-    best_rows,
-    function_of,
-    without_names,
-)
+from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
+from sklearn_proxyopt._limits import Limits, RunEndedError
 from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._purchases import Purchases
+from sklearn_proxyopt._rows import best_rows
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._smoothed_search import check_smoothing
+from sklearn_proxyopt._spending import SpendingMixin
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import (
     as_generator,
@@ -38,20 +37,16 @@ from sklearn_proxyopt._validation import (
     check_option,
 )
 from sklearn_proxyopt.evaluation import Journal
-from sklearn_proxyopt.optimizers import MultiStartBFGS
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
-from sklearn_proxyopt.refine import LocalRefinement
-from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.refine._surrogate_cmaes import SurrogateSearch
 
 __all__ = ["ProxyOptimizer"]
-
-_DEFAULT_N_SAMPLES = 1024
 
 
 class ProxyOptimizer(
     AskTellMixin,
     BuyingMixin,
     DiagnosingMixin,
+    SpendingMixin,
     CallbackSupportMixin,
     MetaEstimatorMixin,
     RegressorMixin,
@@ -92,7 +87,15 @@ class ProxyOptimizer(
         `over_prediction_penalty` the levels share, or have 10 where it is 1.
     refiner : "auto", refiner or None, default="auto"
         Spends true evaluations on the proxy's best points in `minimize`: "auto" for a
-        `LocalRefinement`, None to spend none but that of the proxy's optimum.
+        `LocalRefinement`, or with a budget for a `SurrogateCMAES`, which begins before the proxy
+        learns; None to spend none but that of the proxy's optimum.
+    infill : infill strategy, default=None
+        Chooses the points of further rounds of evaluations in `minimize`, between the first design
+        and the refinement, from a proxy that learns anew each round; see
+        `sklearn_proxyopt.infill`. None has no such rounds.
+    n_rounds : int, default=None
+        How many rounds of infill at most. None takes 10, or with a budget as many as half of what
+        it leaves after the design pays for.
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
@@ -209,6 +212,8 @@ class ProxyOptimizer(
         n_constraints: int = 0,
         smoothing: Any = None,
         refiner: Any = "auto",
+        infill: Any = None,
+        n_rounds: int | None = None,
         vectorized: bool = True,
         on_error: str = "raise",
         n_jobs: int | None = None,
@@ -227,6 +232,8 @@ class ProxyOptimizer(
         self.n_constraints = n_constraints
         self.smoothing = smoothing
         self.refiner = refiner
+        self.infill = infill
+        self.n_rounds = n_rounds
         self.vectorized = vectorized
         self.on_error = on_error
         self.n_jobs = n_jobs
@@ -292,8 +299,16 @@ class ProxyOptimizer(
         *,
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,
+        budget: int | None = None,
+        target: float | None = None,
+        max_seconds: float | None = None,
+        patience: int | None = None,
     ) -> OptimizeResult:
         """Find the minimum of a function, refined on the function itself.
+
+        With a budget and the defaults, a small design is followed by a search of the function
+        itself that a local proxy guides (`SurrogateCMAES`); after half of the budget the proxy
+        learns all rows, its minima are evaluated, and the search goes on from the best.
 
         Parameters
         ----------
@@ -307,6 +322,16 @@ class ProxyOptimizer(
             again.
         y : array-like of shape (n_samples,) or (n_samples, 1 + n_constraints), default=None
             Their values, with constraints if there are any.
+        budget : int, default=None
+            Rows that the function may be asked for, at least 4; rows given do not count, those
+            that an earlier run paid for do. None leaves it to the sampler, the infill and the
+            refiner.
+        target : float, default=None
+            The run ends at a value as low as this.
+        max_seconds : float, default=None
+            No evaluation begins after this many seconds; the proxy still learns.
+        patience : int, default=None
+            The run ends after this many evaluations in a row without a lower value.
 
         Returns
         -------
@@ -314,12 +339,12 @@ class ProxyOptimizer(
             `x` and `fun`, the best true point, never worse than the best row; `x_proxy` and
             `fun_proxy`, where the proxy alone would have sent you and what it promised;
             `true_at_proxy`, the true value there (NaN if it failed); `nfev`, the rows the
-            function was really called on; `nfev_design` of them for the design; `n_failed`;
-            `nit`, the descents of the refinement; `success` and `message`; `verdict` and
-            `probability`, whether `x` can be believed (see `diagnose`). With constraints also
-            `constraints`, those of `x`; `feasible`, whether all of them hold, without which
-            `success` is False; `maxcv`, the largest violation; `constraints_proxy` and
-            `constraints_at_proxy`, those promised and true at `x_proxy`.
+            function was really called on; `nfev_design` of them before the proxy learned;
+            `n_failed`; `nit`, the descents of the refinement; `success` and `message`, which says
+            what ended the run; `verdict` and `probability`, whether `x` can be believed (see
+            `diagnose`). With constraints also `constraints`, those of `x`; `feasible`, whether
+            all of them hold, without which `success` is False; `maxcv`, the largest violation;
+            `constraints_proxy` and `constraints_at_proxy`, those promised and true at `x_proxy`.
 
         Raises
         ------
@@ -330,34 +355,46 @@ class ProxyOptimizer(
         objective = self.objective if fun is None else fun
         if not callable(objective):
             raise ValueError(f"fun must be callable; got {objective!r}.")
+        limits = Limits(budget, target, max_seconds, patience)
+        limits.check_parameters()
         self.check_parameters()
-        if (X is None) != (y is None):
-            raise ValueError("X and y must be given together; got only one of them.")
-        rows, values = np.empty((0, 0)), self._no_values()
-        if X is not None:
-            rows, values = self._validate_rows(X, y, n_least=2)
         given = self.bounds if bounds is None else bounds
-        if given is None and X is None:
-            raise ValueError("bounds must be given where no rows X tell the box; got None.")
-        box = bounds_of_rows(rows) if given is None else check_bounds(given)
-        if X is not None:
-            check_bounds(box, rows.shape[1])
-        else:
-            self.__dict__.pop("feature_names_in_", None)
-            self.n_features_in_ = len(box)
-            rows = np.empty((0, len(box)))
-
+        rows, values, box = self._rows_given(X, y, given)
         self._begin_anew(keeps_box=bounds is not None)
-        with self._buying(objective, rows, values, box, given, 0.0) as purchases:
-            stages, seeds = Stages(self, 4), self._draw_seeds(purchases)
-            if X is None or self.sampler is not None:
-                self._buy_design(purchases, box, seeds, stages)
-            n_design = purchases.evaluator.n_calls
+        with self._buying(objective, rows, values, box, given, 0.0, limits) as purchases:
+            stages, seeds = Stages(self, 5), self._draw_seeds(purchases)
+            search_on_truth, end = None, None
+            try:
+                if X is None or self.sampler is not None:
+                    self._buy_design(purchases, box, seeds, stages)
+                self._fill_in(purchases, box, seeds, stages)
+                search_on_truth = self._explore(purchases, box, seeds, stages)
+            except RunEndedError as reached:
+                end = reached
+            n_before = purchases.evaluator.n_calls
             search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
-            self._refine(purchases, search, n_design, stages)
+            refined = self._refine(purchases, search_on_truth, end, stages)
+            self._answer_by_truth(purchases, search, refined, n_before, stages)
         if self.verdict:
             self._doubt_the_answer()
         return self.result_
+
+    def _rows_given(
+        self, X: ArrayLike | None, y: ArrayLike | None, given: Any
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the rows that `minimize` was given, if any, their values and the box."""
+        if (X is None) != (y is None):
+            raise ValueError("X and y must be given together; got only one of them.")
+        if X is None:
+            if given is None:
+                raise ValueError("bounds must be given where no rows X tell the box; got None.")
+            box = check_bounds(given)
+            self.__dict__.pop("feature_names_in_", None)
+            self.n_features_in_ = len(box)
+            return np.empty((0, len(box))), self._no_values(), box
+        rows, values = self._validate_rows(X, y, n_least=2)
+        box = bounds_of_rows(rows) if given is None else check_bounds(given, rows.shape[1])
+        return rows, values, box
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict values of the function by the proxy.
@@ -388,9 +425,8 @@ class ProxyOptimizer(
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
         check_parts(self)
         self._check_n_constraints()
-        check_smoothing(
-            self.smoothing, NeuralProxyRegressor() if self.proxy is None else self.proxy
-        )
+        check_smoothing(self.smoothing, self._new_proxy())
+        self._check_spending()
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
         check_option(self.verdict, "verdict", (True, False))
         self._evaluator(None).check_parameters()
@@ -405,11 +441,6 @@ class ProxyOptimizer(
                 f"smoothing must be None with n_constraints={self.n_constraints}; "
                 f"got {self.smoothing!r}."
             )
-        if isinstance(self.refiner, LocalRefinement) and self.refiner.method != "COBYQA":
-            raise ValueError(
-                f"refiner must have method='COBYQA' with n_constraints={self.n_constraints}; "
-                f"got {self.refiner!r}."
-            )
 
     @property
     def _n_outputs(self) -> int | None:
@@ -420,13 +451,8 @@ class ProxyOptimizer(
         rng = as_generator(self.random_state)
         if self.random_state is None and purchases is not None:
             rng = purchases.generator()
-        names = ("sampler", "proxy", "optimizer", "diagnosis")
+        names = ("sampler", "proxy", "optimizer", "diagnosis", "refiner", "infill")
         return {name: int(rng.integers(2**31 - 1)) for name in names}
-
-    def _design_sampler(self, seed: int) -> Any:
-        return seeded(
-            SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler, seed
-        )
 
     def _learn(
         self,
@@ -441,8 +467,8 @@ class ProxyOptimizer(
         """Fit the proxy and search it; keep both once they have succeeded."""
         starts, best = best_rows(X, y, bounds)
         learned = LearnedProxy(
-            NeuralProxyRegressor() if self.proxy is None else self.proxy,
-            MultiStartBFGS() if self.optimizer is None else self.optimizer,
+            self._new_proxy(),
+            self._new_optimizer(),
             seeds,
             self.smoothing,
         )
@@ -484,21 +510,48 @@ class ProxyOptimizer(
         self.result_ = search
 
     def _refine(
-        self, purchases: Purchases, search: OptimizeResult, n_design: int, stages: Stages
-    ) -> None:
-        """Spend true evaluations on the proxy's best points."""
-        if self.refiner is None:
-            refiner = LocalRefinement(max_evaluations=1, n_candidates=1)
-        else:
-            refiner = LocalRefinement() if isinstance(self.refiner, str) else clone(self.refiner)
+        self,
+        purchases: Purchases,
+        search_on_truth: SurrogateSearch | None,
+        end: RunEndedError | None,
+        stages: Stages,
+    ) -> OptimizeResult:
+        """Spend true evaluations on the proxy's best points, unless the run has ended."""
         incumbent = self.x_best_row_, self._best_outputs
-        evaluator, n_rows = purchases.evaluator, getattr(refiner, "max_evaluations", None)
-        with stages.evaluations("refine", "Refining on the function.", evaluator, n_rows):
-            refined = purchases.refine(refiner, self._candidates, self.bounds_, incumbent)
+        if end is not None:
+            return purchases.outcome(self.bounds_, end)
+        if search_on_truth is not None:
+            n_rows: float = purchases.limits.n_left
+            refinement = partial(search_on_truth.go_on, self._candidates)
+        else:
+            refiner = self._make_refiner(purchases.limits)
+            n_rows = min(getattr(refiner, "max_evaluations", np.inf), purchases.limits.n_left)
+            refinement = partial(
+                refiner.refine,
+                purchases.buy,
+                self._candidates,
+                self.bounds_,
+                incumbent=incumbent,
+            )
+        n_steps = int(n_rows) if np.isfinite(n_rows) else None
+        with stages.evaluations(
+            "refine", "Refining on the function.", purchases.evaluator, n_steps
+        ):
+            return purchases.refine(refinement, self.bounds_, incumbent)
+
+    def _answer_by_truth(
+        self,
+        purchases: Purchases,
+        search: OptimizeResult,
+        refined: OptimizeResult,
+        n_before: int,
+        stages: Stages,
+    ) -> None:
+        """Let the best true point be the answer."""
+        evaluator = purchases.evaluator
         self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
         self.x_, self.fun_ = refined.x, float(refined.fun)
-        unknown = np.full((1, 1 + self.n_constraints), np.nan)
-        at_proxy = np.ravel(refined.get("candidate_values", unknown)[0])
+        at_proxy = np.ravel(purchases.value_at(self.x_proxy_, self.bounds_))
         self.result_ = OptimizeResult(
             x=self.x_,
             fun=self.fun_,
@@ -509,7 +562,7 @@ class ProxyOptimizer(
             x_proxy=self.x_proxy_,
             fun_proxy=self.fun_proxy_,
             true_at_proxy=float(at_proxy[0]),
-            nfev_design=n_design,
+            nfev_design=n_before,
             n_failed=evaluator.n_failed,
         )
         if self.n_constraints:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._constraints import best_first
-from sklearn_proxyopt._rows import is_among, succeeded
+from sklearn_proxyopt._box import to_unit_cube
+from sklearn_proxyopt._constraints import best_first, feasible_values
+from sklearn_proxyopt._limits import Limits, RunEndedError
+from sklearn_proxyopt._rows import best_rows, is_among, succeeded
 from sklearn_proxyopt.evaluation import Evaluator
 
 __all__ = ["Purchases"]
+
+# Points of the unit cube nearer than this along every axis differ by rounding alone.
+_ROUNDING = 1e-12
 
 
 class Purchases:
@@ -26,6 +32,8 @@ class Purchases:
         Rows that were already paid for; they enter the evaluator's record.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Their values.
+    limits : Limits, default=None
+        What ends the run.
 
     Attributes
     ----------
@@ -38,9 +46,15 @@ class Purchases:
     """
 
     def __init__(
-        self, evaluator: Evaluator, X: NDArray[np.float64], y: NDArray[np.float64]
+        self,
+        evaluator: Evaluator,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        limits: Limits | None = None,
     ) -> None:
         self.evaluator = evaluator
+        self.limits = Limits() if limits is None else limits
+        self.limits.begin()
         self.X, self.y = X, y
         self.X_failed = X[:0]
         if evaluator.journal is not None:
@@ -49,9 +63,20 @@ class Purchases:
             evaluator.record.add(x, float(value) if value.ndim == 0 else value.copy())
 
     def buy(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Evaluate rows and keep those that succeed; return the value of each, NaN if it failed."""
-        values = self.evaluator(rows)
-        self._keep(rows, values)
+        """Evaluate rows and keep those that succeed; return the value of each, NaN if it failed.
+
+        Raises
+        ------
+        RunEndedError
+            If the run has reached one of its limits; what was bought until then is kept.
+        """
+        is_new = ~is_among(rows, np.vstack([self.X, self.X_failed]))
+        affordable = rows[np.cumsum(is_new) <= self.limits.n_left]
+        values = self.evaluator(affordable) if len(affordable) else self.y[:0]
+        self._keep(affordable, values)
+        n_asked = int(is_new[: len(affordable)].sum())
+        lowest = np.fmin.reduce(feasible_values(self.y), initial=np.inf)
+        self.limits.count(n_asked, float(lowest), was_cut=len(affordable) < len(rows))
         return values
 
     def buy_design(self, design: NDArray[np.float64]) -> None:
@@ -65,13 +90,17 @@ class Purchases:
 
     def refine(
         self,
-        refiner: Any,
-        candidates: NDArray[np.float64],
+        refinement: Callable[[], OptimizeResult],
         bounds: NDArray[np.float64],
         incumbent: tuple[NDArray[np.float64], Any],
     ) -> OptimizeResult:
-        """Let a refiner buy rows; return its result, never worse than the incumbent."""
-        refined = refiner.refine(self.buy, candidates, bounds, incumbent=incumbent)
+        """Let a refinement buy rows; return its result, never worse than the incumbent."""
+        try:
+            refined = refinement()
+            if self.limits.n_left <= 0:
+                refined.message = self.limits.budget_is_spent
+        except RunEndedError as end:
+            refined = self.outcome(bounds, end)
         x, known = incumbent
         found = np.append(refined.fun, refined.get("constraints", []))
         if found.size != np.size(known):
@@ -85,6 +114,22 @@ class Purchases:
             if np.ndim(known):
                 refined.constraints = known[1:]
         return refined
+
+    def value_at(self, x: NDArray[np.float64], bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the true value of a point up to rounding, NaN if it is not known."""
+        distances = np.abs(to_unit_cube(self.X, bounds) - to_unit_cube(x, bounds)).max(axis=1)
+        nearest = int(np.argmin(distances))
+        known = distances[nearest] < _ROUNDING
+        return np.asarray(self.y[nearest] if known else self.y[nearest] * np.nan)
+
+    def outcome(self, bounds: NDArray[np.float64], end: RunEndedError) -> OptimizeResult:
+        """Return the best row inside the box as the result of what a limit has ended."""
+        starts, best = best_rows(self.X, self.y, bounds)
+        value = float(np.ravel(best)[0])
+        result = OptimizeResult(x=starts[0], fun=value, nit=0, success=True, message=str(end))
+        if np.ndim(best):
+            result.constraints = best[1:]
+        return result
 
     def generator(self) -> np.random.Generator:
         """Return fresh randomness, the same in every run that goes on from one journal."""

@@ -6,15 +6,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from sklearn_proxyopt._apart import farthest_points, new_points
 from sklearn_proxyopt._box import to_unit_cube
 from sklearn_proxyopt._failure_risk import FailureRisk
 
-__all__ = ["OpenQuestions", "new_points"]
-
-# Points nearer to one another than this, in the unit cube, are the same experiment.
-_SAME_POINT = 1e-9
+__all__ = ["OpenQuestions"]
 
 
 class OpenQuestions:
@@ -48,7 +45,7 @@ class OpenQuestions:
         taken = to_unit_cube(np.vstack([known, self.pending]), bounds)
         chosen = np.empty((0, len(bounds)))
         if minima is not None:
-            chosen = _new_points(minima, taken, bounds)[: -(-n_points // 2)]
+            chosen = new_points(minima, taken, bounds)[: -(-n_points // 2)]
         n_missing = n_points - len(chosen)
         if n_missing:
             taken = np.vstack([taken, to_unit_cube(chosen, bounds)])
@@ -57,7 +54,7 @@ class OpenQuestions:
                 safe = risk.caution(pool) < 1.0
                 pool = pool[safe] if safe.sum() >= n_missing else pool
             if minima is not None:
-                pool = _farthest_points(pool, taken, bounds, n_missing)
+                pool = farthest_points(pool, taken, bounds, n_missing)
             chosen = np.vstack([chosen, pool[:n_missing]])
         self.pending = np.vstack([self.pending, chosen])
         return chosen
@@ -71,52 +68,19 @@ class OpenQuestions:
 
     def answer(self, X: NDArray[np.float64], bounds: NDArray[np.float64]) -> None:
         """Close the questions that the rows of `X` answer."""
-        self.pending = new_points(self.pending, X, bounds)
+        self.pending = new_points(self.pending, to_unit_cube(X, bounds), bounds)
 
     def _design_points(
         self, taken: NDArray[np.float64], bounds: NDArray[np.float64], n_points: int
     ) -> NDArray[np.float64]:
         """Return the points of the design that are not taken, at least `n_points`."""
-        points = _new_points(self._sampler.sample(bounds), taken, bounds)
+        points = new_points(self._sampler.sample(bounds), taken, bounds)
         while len(points) < n_points and "n_samples" in self._sampler.get_params():
             self._sampler.set_params(n_samples=2 * self._sampler.n_samples)
-            points = _new_points(self._sampler.sample(bounds), taken, bounds)
+            points = new_points(self._sampler.sample(bounds), taken, bounds)
         if len(points) < n_points:
             raise ValueError(
                 f"n_points must not exceed the {len(points)} points that the sampler's design has "
                 f"left; got {n_points}."
             )
         return points
-
-
-def new_points(
-    points: NDArray[np.float64], known: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the points that are none of the known rows, all in the user's units."""
-    return _new_points(points, to_unit_cube(known, bounds), bounds)
-
-
-def _new_points(
-    points: NDArray[np.float64], taken: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the points that are not taken."""
-    if not len(taken) or not len(points):
-        return points
-    distance = cKDTree(taken).query(to_unit_cube(points, bounds))[0]
-    return points[distance >= _SAME_POINT]
-
-
-def _farthest_points(
-    pool: NDArray[np.float64],
-    taken: NDArray[np.float64],
-    bounds: NDArray[np.float64],
-    n_points: int,
-) -> NDArray[np.float64]:
-    """Pick from a pool, one after another, the point farthest from all that are taken."""
-    units = to_unit_cube(pool, bounds)
-    distance = cKDTree(taken).query(units)[0]
-    chosen = np.empty(n_points, dtype=np.intp)
-    for i in range(n_points):
-        chosen[i] = np.argmax(distance)
-        distance = np.minimum(distance, np.linalg.norm(units - units[chosen[i]], axis=1))
-    return pool[chosen]

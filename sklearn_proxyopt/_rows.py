@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["is_among", "row_keys", "succeeded"]
+from sklearn_proxyopt._constraints import best_first
+
+__all__ = ["best_rows", "is_among", "row_keys", "succeeded"]
+
+# Best rows handed to a search as starting points.
+_N_STARTING_ROWS = 10
 
 
 def row_keys(X: NDArray[np.float64]) -> list[bytes]:
@@ -30,3 +37,17 @@ def _seen_before(key: bytes, seen: set[bytes]) -> bool:
         return True
     seen.add(key)
     return False
+
+
+def best_rows(
+    X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], Any]:
+    """Return the rows inside the box that have the lowest values, the best first, and its value.
+
+    With constraints, feasible rows come first, and the value comes with its constraints.
+    """
+    inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
+    if not inside.size:
+        raise ValueError("bounds must hold at least one of the rows; got none inside.")
+    order = inside[best_first(y[inside])][:_N_STARTING_ROWS]
+    return X[order], y[order[0]]

@@ -13,8 +13,9 @@ from sklearn_proxyopt._constraints import best_first, feasible_values, violation
 from sklearn_proxyopt._merit import Merit, MeritFunction
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning, JournalError
+from sklearn_proxyopt.infill import ProxyMinima
 from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS, ParticleSwarm
-from sklearn_proxyopt.refine import LocalRefinement
+from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
 from sklearn_proxyopt.samplers import SobolSampler
 
 BOX = np.array([[-2.0, 2.0], [-2.0, 2.0]])
@@ -289,9 +290,11 @@ def test_the_verdict_sees_a_promise_that_breaks_its_constraint():
     [
         ({"n_constraints": -1}, "n_constraints must be an integer of at least 0; got -1"),
         ({"smoothing": 0.1}, "smoothing must be None with n_constraints=1; got 0.1"),
+        ({"infill": ProxyMinima()}, "infill must be None with n_constraints=1; got ProxyMinima"),
+        ({"refiner": SurrogateCMAES()}, "refiner must be a LocalRefinement with method='COBYQA'"),
         (
             {"refiner": LocalRefinement("Nelder-Mead")},
-            "refiner must have method='COBYQA' with n_constraints=1",
+            "refiner must be a LocalRefinement with method='COBYQA' with n_constraints=1",
         ),
     ],
 )
@@ -356,3 +359,16 @@ def test_a_refiner_that_forgets_the_constraints_is_refused():
 
     with pytest.raises(ValueError, match="refiner must return fun and 1 constraints; got 0"):
         quick(refiner=Forgetful()).minimize(disk, BOX)
+
+
+def test_a_budget_is_kept_and_a_target_ends_the_run_at_a_feasible_value():
+    fun = Counting(disk)
+    result = quick(sampler=None).minimize(fun, BOX, budget=60)
+    assert result.nfev == len(fun.rows) <= 60
+    assert result.feasible
+    assert result.fun < -2.0 + 1e-4
+    early = quick(sampler=None).minimize(disk, BOX, budget=60, target=-1.5)
+    assert early.feasible
+    assert early.fun <= -1.5
+    assert early.nfev < 60
+    assert early.message.startswith("The target of -1.5 was reached")

@@ -21,7 +21,9 @@ ROOT = PACKAGE.parent
 
 FLOORS = {
     "_validation": 0,
+    "_apart": 1,
     "_box": 0,
+    "_limits": 1,
     "_parts": 0,
     "_rows": 0,
     "_constraints": 0,
@@ -36,6 +38,8 @@ FLOORS = {
     "proxies": 4,
     "optimizers": 4,
     "refine": 5,
+    "infill": 5,
+    "_spending": 8,
     "model_selection": 6,
     "_failure_risk": 4,
     "_smoothed_search": 5,

@@ -12,8 +12,8 @@ from scipy.spatial import cKDTree
 from scipy.stats import qmc, spearmanr
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._learned_proxy import best_rows
 from sklearn_proxyopt._merit import Merit, merit_of_rows
+from sklearn_proxyopt._rows import best_rows
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
 from sklearn_proxyopt.diagnosis._opinions import SecondOpinions, judged_function
 from sklearn_proxyopt.optimizers import MultiStartBFGS

@@ -1,5 +1,6 @@
-"""Refinement: a few true evaluations that make the proxy's optimum real."""
+"""Refinement: true evaluations that make the proxy's optimum real."""
 
 from sklearn_proxyopt.refine._local import LocalRefinement
+from sklearn_proxyopt.refine._surrogate_cmaes import SurrogateCMAES
 
-__all__ = ["LocalRefinement"]
+__all__ = ["LocalRefinement", "SurrogateCMAES"]

@@ -1,0 +1,104 @@
+"""What ends a run: its budget, a target, the time, or evaluations without a gain."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from sklearn_proxyopt._validation import check_integer, check_real
+
+__all__ = ["Limits", "RunEndedError"]
+
+# A lower value is a gain if it is lower by more than this share of its size.
+_LEAST_GAIN = 1e-12
+
+
+class RunEndedError(Exception):
+    """A run has reached one of its limits; the message says which."""
+
+
+@dataclass
+class Limits:
+    """What ends a run; None for no limit of that kind.
+
+    Parameters
+    ----------
+    budget : int, default=None
+        Rows that may be asked for.
+    target : float, default=None
+        A value low enough.
+    max_seconds : float, default=None
+        Seconds since `begin`, looked at after each batch of evaluations.
+    patience : int, default=None
+        Rows asked for in a row without a lower value.
+    """
+
+    budget: int | None = None
+    target: float | None = None
+    max_seconds: float | None = None
+    patience: int | None = None
+    n_asked: int = field(default=0, init=False)
+    _lowest: float = field(default=float("inf"), init=False)
+    _n_in_vain: int = field(default=0, init=False)
+    _start: float = field(default=0.0, init=False)
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first limit that is out of its limits."""
+        if self.budget is not None:
+            check_integer(self.budget, "budget", minimum=4)
+        if self.target is not None:
+            check_real(self.target, "target")
+        if self.max_seconds is not None:
+            check_real(self.max_seconds, "max_seconds", minimum=0.0, include_minimum=False)
+        if self.patience is not None:
+            check_integer(self.patience, "patience")
+
+    def begin(self) -> None:
+        """Begin to count the time."""
+        self._start = time.monotonic()
+
+    @property
+    def n_left(self) -> float:
+        """Rows that may still be asked for."""
+        return float("inf") if self.budget is None else self.budget - self.n_asked
+
+    @property
+    def budget_is_spent(self) -> str:
+        """What is said when nothing is left of the budget."""
+        return f"The budget of {self.budget} evaluations is spent."
+
+    def count(self, n_asked: int, lowest: float, was_cut: bool = False) -> None:
+        """Count rows that were asked for, with the lowest value known now.
+
+        Parameters
+        ----------
+        n_asked : int
+            How many.
+        lowest : float
+            The lowest value of all rows known, infinity if there is none.
+        was_cut : bool, default=False
+            Whether there were more of them than the budget allowed.
+
+        Raises
+        ------
+        RunEndedError
+            If a limit has been reached. A budget ends the run when more is asked for than it has.
+        """
+        self.n_asked += n_asked
+        if lowest < self._lowest - _LEAST_GAIN * abs(lowest):
+            self._lowest, self._n_in_vain = lowest, 0
+        else:
+            self._n_in_vain += n_asked
+        if self.target is not None and lowest <= self.target:
+            raise RunEndedError(
+                f"The target of {self.target:.6g} was reached after {self.n_asked} evaluations."
+            )
+        if was_cut:
+            raise RunEndedError(self.budget_is_spent)
+        if self.patience is not None and self._n_in_vain >= self.patience:
+            raise RunEndedError(f"There was no gain within {self._n_in_vain} evaluations.")
+        if self.max_seconds is not None and time.monotonic() - self._start >= self.max_seconds:
+            raise RunEndedError(
+                f"The time of {self.max_seconds:g} seconds is over, after {self.n_asked} "
+                "evaluations."
+            )

@@ -1,0 +1,88 @@
+"""Infill by what a proxy predicts and how sure it is of it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+
+from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt.infill._base import BaseInfill, Knowledge, members_of
+
+__all__ = ["AcquisitionInfill"]
+
+_N_ANYWHERE, _N_NEAR = 2048, 512
+# The pool is drawn anew around its best points this often, nearer each time.
+_WIDTHS = (0.1, 0.03, 0.01)
+_N_CENTERS = 16
+# A point chosen lowers the gain of others within about this distance in the unit cube, in root
+# mean square over the variables.
+_CROWD = 0.1
+
+
+class AcquisitionInfill(BaseInfill):
+    """Base of the strategies that weigh the prediction against its standard deviation.
+
+    A subclass owes `_gain(mean, deviation, lowest)`, larger where an evaluation is worth more and
+    never negative.
+    """
+
+    def check_proxy(self, proxy: Any) -> None:
+        """Raise an error unless the proxy tells its standard deviation.
+
+        Parameters
+        ----------
+        proxy : regressor
+            Not fitted yet.
+        """
+        n_members = members_of(proxy)
+        tells = "return_std" in signature(proxy.predict).parameters
+        if not tells or (n_members is not None and n_members < 2):
+            raise ValueError(
+                f"proxy must predict a standard deviation for {type(self).__name__}, as "
+                f"NeuralProxyRegressor(n_members=5) and GaussianProcessRegressor do; got {proxy!r}."
+            )
+
+    @abstractmethod
+    def _gain(
+        self, mean: NDArray[np.float64], deviation: NDArray[np.float64], lowest: float
+    ) -> NDArray[np.float64]:
+        """Return what an evaluation of each point is worth."""
+
+    def _propose(self, known: Knowledge) -> NDArray[np.float64]:
+        lowest, n_features = float(known.y.min()), len(known.bounds)
+
+        def gain(units: NDArray[np.float64]) -> NDArray[np.float64]:
+            mean, deviation = known.proxy.predict(
+                from_unit_cube(units, known.bounds), return_std=True
+            )
+            return self._gain(np.asarray(mean), np.asarray(deviation), lowest)
+
+        near = to_unit_cube(np.vstack([known.best[None], known.minima]), known.bounds)
+        sobol = qmc.Sobol(n_features, rng=known.rng)
+        pool = np.vstack([near, sobol.random(_N_ANYWHERE)])
+        gains = gain(pool)
+        for width in _WIDTHS:
+            centers = pool[np.argsort(-gains, kind="stable")[:_N_CENTERS]]
+            centers = np.vstack([centers, near[:1]])
+            picked = centers[known.rng.integers(len(centers), size=_N_NEAR)]
+            moved = picked + width * known.rng.standard_normal(picked.shape)
+            moved = np.clip(moved, 0.0, 1.0)
+            pool, gains = np.vstack([pool, moved]), np.concatenate([gains, gain(moved)])
+        return from_unit_cube(pool[_spread(pool, gains, self.n_points)], known.bounds)
+
+
+def _spread(
+    pool: NDArray[np.float64], gains: NDArray[np.float64], n_points: int
+) -> NDArray[np.intp]:
+    """Pick points one after another, each lowering the gain of those around it."""
+    chosen = np.empty(min(n_points, len(pool)), dtype=np.intp)
+    for i in range(len(chosen)):
+        chosen[i] = np.argmax(gains)
+        squared = np.square(pool - pool[chosen[i]]).mean(axis=1)
+        gains = gains * -np.expm1(-squared / (2.0 * _CROWD**2))
+    return chosen

@@ -1,0 +1,144 @@
+"""What an infill strategy owes: the points to evaluate next, from all that is known."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import qmc
+from sklearn.base import BaseEstimator
+
+from sklearn_proxyopt._apart import farthest_points, new_points
+from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._validation import check_integer
+
+__all__ = ["BaseInfill", "Knowledge", "members_of"]
+
+# Points of a round lie at least this far apart in the unit cube, in root mean square over the
+# variables.
+_APART = 0.01
+_N_IN_POOL = 1024
+
+
+@dataclass
+class Knowledge:
+    """What is known when points are proposed.
+
+    Parameters
+    ----------
+    proxy : regressor
+        Fitted on the rows.
+    optimizer : optimizer
+        Searches it, seeded.
+    X : ndarray of shape (n_rows, n_features)
+        The rows, in the user's units.
+    y : ndarray of shape (n_rows,)
+        Their values.
+    bounds : ndarray of shape (n_features, 2)
+        The box.
+    minima : ndarray of shape (n_minima, n_features)
+        The proxy's distinct minima, the lowest first.
+    taken : ndarray of shape (n_taken, n_features)
+        Rows that need not be evaluated: those known, those that failed, those pending.
+    rng : numpy.random.Generator
+        Randomness of this round.
+    learn : callable
+        `learn(X, y, bounds)` fits a copy of the proxy on some rows and returns it with its
+        distinct minima in a box, the lowest first.
+    doubts : callable
+        Returns where proxies of half of the rows have their minima, of shape (n, n_features).
+    """
+
+    proxy: Any
+    optimizer: Any
+    X: NDArray[np.float64]
+    y: NDArray[np.float64]
+    bounds: NDArray[np.float64]
+    minima: NDArray[np.float64]
+    taken: NDArray[np.float64]
+    rng: np.random.Generator
+    learn: Callable[..., tuple[Any, NDArray[np.float64]]]
+    doubts: Callable[[], NDArray[np.float64]]
+
+    @property
+    def best(self) -> NDArray[np.float64]:
+        """The row with the lowest value, of shape (n_features,)."""
+        best: NDArray[np.float64] = self.X[np.argmin(self.y)]
+        return best
+
+
+class BaseInfill(BaseEstimator):
+    """Base of all infill strategies.
+
+    A subclass has the parameter `n_points` and owes `_propose`, which returns points in the order
+    of their promise. They need be neither new nor apart, nor as many as asked for: what is missing
+    is filled up with points far from all that is known.
+    """
+
+    n_points: int
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        check_integer(self.n_points, "n_points")
+
+    def check_proxy(self, proxy: Any) -> None:
+        """Raise an error if the strategy cannot work with a proxy, before anything is paid for.
+
+        Parameters
+        ----------
+        proxy : regressor
+            Not fitted yet.
+        """
+
+    @abstractmethod
+    def _propose(self, known: Knowledge) -> NDArray[np.float64]:
+        """Return points of shape (n, n_features), the most promising first."""
+
+    def propose(self, known: Knowledge) -> NDArray[np.float64]:
+        """Propose the points of a round.
+
+        Parameters
+        ----------
+        known : Knowledge
+            The proxy and the rows it learned from.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_features)
+            Points inside the box, new and apart from one another.
+        """
+        box = self._region(known)
+        chosen = _apart(self._propose(known), known)[: self.n_points]
+        n_missing = self.n_points - len(chosen)
+        if n_missing:
+            taken = to_unit_cube(np.vstack([known.taken, chosen]), known.bounds)
+            pool = from_unit_cube(qmc.Sobol(len(box), rng=known.rng).random(_N_IN_POOL), box)
+            chosen = np.vstack([chosen, farthest_points(pool, taken, known.bounds, n_missing)])
+        return chosen
+
+    def _region(self, known: Knowledge) -> NDArray[np.float64]:
+        """Return the box that is filled up; a strategy that looks at a part of it says which."""
+        return known.bounds
+
+
+def members_of(proxy: Any) -> int | None:
+    """Return how many members a proxy says it has, None if it does not say."""
+    params = proxy.get_params(deep=False) if hasattr(proxy, "get_params") else {}
+    return params.get("n_members")
+
+
+def _apart(points: NDArray[np.float64], known: Knowledge) -> NDArray[np.float64]:
+    """Return the points that are new and not close to an earlier one."""
+    taken = to_unit_cube(known.taken, known.bounds)
+    points = new_points(points, taken, known.bounds)
+    kept: list[int] = []
+    units = to_unit_cube(points, known.bounds)
+    for place, unit in enumerate(units):
+        near = np.square(units[kept] - unit).mean(axis=1) < _APART**2
+        if not near.any():
+            kept.append(place)
+    return points[kept]

@@ -1,0 +1,41 @@
+"""Infill by expected improvement."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from sklearn_proxyopt.infill._acquisition import AcquisitionInfill
+
+__all__ = ["ExpectedImprovement"]
+
+
+class ExpectedImprovement(AcquisitionInfill):
+    """Evaluate where the lowest value is expected to fall the most [1]_.
+
+    Needs a proxy with `predict(X, return_std=True)`. The points of a round are chosen one after
+    another, each lowering the gain around it.
+
+    Parameters
+    ----------
+    n_points : int, default=5
+        Points a round.
+
+    References
+    ----------
+    .. [1] Jones, Schonlau and Welch, "Efficient Global Optimization of Expensive Black-Box
+       Functions", Journal of Global Optimization 13, 1998, equation 15.
+    """
+
+    def __init__(self, n_points: int = 5) -> None:
+        self.n_points = n_points
+
+    def _gain(
+        self, mean: NDArray[np.float64], deviation: NDArray[np.float64], lowest: float
+    ) -> NDArray[np.float64]:
+        deviation = np.maximum(deviation, 1e-300)
+        improvement = lowest - mean
+        score = improvement / deviation
+        gain: NDArray[np.float64] = improvement * norm.cdf(score) + deviation * norm.pdf(score)
+        return np.maximum(gain, 0.0)

@@ -1,0 +1,52 @@
+"""Infill at the minima of an ensemble's members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt.infill._base import BaseInfill, Knowledge, members_of
+
+__all__ = ["ThompsonSampling"]
+
+
+class ThompsonSampling(BaseInfill):
+    """Evaluate the minimum of each member of an ensemble.
+
+    Each member stands for a function that the rows allow; where they agree, points gather, where
+    not, they spread. Needs a `NeuralProxyRegressor` of several members.
+
+    Parameters
+    ----------
+    n_points : int, default=5
+        Points a round.
+    """
+
+    def __init__(self, n_points: int = 5) -> None:
+        self.n_points = n_points
+
+    def check_proxy(self, proxy: Any) -> None:
+        """Raise an error unless the proxy has members.
+
+        Parameters
+        ----------
+        proxy : regressor
+            Not fitted yet.
+        """
+        if not hasattr(proxy, "torch_module") or (members_of(proxy) or 1) < 2:
+            raise ValueError(
+                "proxy must have members for ThompsonSampling, as NeuralProxyRegressor("
+                f"n_members=5) has; got {proxy!r}."
+            )
+
+    def _propose(self, known: Knowledge) -> NDArray[np.float64]:
+        seed = int(known.rng.integers(2**31 - 1))
+        has_seed = "random_state" in known.optimizer.get_params(deep=False)
+        found = known.optimizer.minimize_members(
+            known.proxy, known.bounds, x0=known.best, **({} if has_seed else {"random_state": seed})
+        )
+        minima = np.array([one.x for one in found])
+        others = [one.x_candidates[1:] for one in found]
+        return np.vstack([known.rng.permutation(minima), *others])

@@ -1,0 +1,103 @@
+"""Infill in a region around the best row, which grows and shrinks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._box import to_unit_cube
+from sklearn_proxyopt._validation import check_real
+from sklearn_proxyopt.infill._base import BaseInfill, Knowledge
+
+__all__ = ["TrustRegion"]
+
+_GROWS, _SHRINKS = 1.5, 0.6
+# The proxy of a region learns from at least this many rows for each variable.
+_ROWS_PER_VARIABLE = 10
+# Rows up to this many half widths from the best one matter.
+_REACH = 1.5
+
+
+class TrustRegion(BaseInfill):
+    """Evaluate the minima that a proxy of the best row's surroundings has there.
+
+    The proxy is learned anew from the rows in and near the region, and at least from the nearest
+    10 for each variable. After a round that found a lower value the region grows, otherwise it
+    shrinks.
+
+    Parameters
+    ----------
+    n_points : int, default=5
+        Points a round.
+    initial_width : float, default=0.4
+        Width of the first region as a share of the box's.
+    min_width : float, default=1e-4
+        Below this width the region begins anew with its first one.
+
+    Attributes
+    ----------
+    width_ : float
+        Width of the region of the last round.
+    """
+
+    width_: float
+    _lowest: float
+
+    def __init__(
+        self, n_points: int = 5, *, initial_width: float = 0.4, min_width: float = 1e-4
+    ) -> None:
+        self.n_points = n_points
+        self.initial_width = initial_width
+        self.min_width = min_width
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        super().check_parameters()
+        for name in ("initial_width", "min_width"):
+            check_real(getattr(self, name), name, minimum=0.0, maximum=1.0, include_minimum=False)
+        if self.min_width > self.initial_width:
+            raise ValueError(
+                f"min_width must not exceed initial_width={self.initial_width!r}; "
+                f"got {self.min_width!r}."
+            )
+
+    def propose(self, known: Knowledge) -> NDArray[np.float64]:
+        """Propose the points of a round.
+
+        Parameters
+        ----------
+        known : Knowledge
+            The proxy and the rows it learned from.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_features)
+            Points inside the region, new and apart from one another.
+        """
+        lowest = float(known.y.min())
+        if not hasattr(self, "width_"):
+            self.width_ = self.initial_width
+        else:
+            self.width_ *= _GROWS if lowest < self._lowest else _SHRINKS
+            if self.width_ < self.min_width:
+                self.width_ = self.initial_width
+            self.width_ = min(self.width_, 1.0)
+        self._lowest = lowest
+        return super().propose(known)
+
+    def _region(self, known: Knowledge) -> NDArray[np.float64]:
+        lower, upper = known.bounds.T
+        half = self.width_ * (upper - lower) / 2
+        center = np.clip(known.best, lower + half, upper - half)
+        return np.clip(
+            np.column_stack([center - half, center + half]), lower[:, None], upper[:, None]
+        )
+
+    def _propose(self, known: Knowledge) -> NDArray[np.float64]:
+        units = to_unit_cube(known.X, known.bounds)
+        distance = np.abs(units - to_unit_cube(known.best, known.bounds)).max(axis=1)
+        n_least = _ROWS_PER_VARIABLE * units.shape[1]
+        n_near = max(int((distance <= _REACH * self.width_ / 2).sum()), n_least)
+        near = np.sort(np.argsort(distance, kind="stable")[:n_near])
+        _, minima = known.learn(known.X[near], known.y[near], self._region(known))
+        return minima

@@ -1,0 +1,231 @@
+"""One descent of CMA-ES, whose generations are judged by a local proxy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.stats import kendalltau
+
+from sklearn_proxyopt.refine._ledger import Ledger
+from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
+from sklearn_proxyopt.refine._search_distribution import SearchDistribution
+
+__all__ = ["Descent"]
+
+# The proxy learns at most this many rows beyond 1.4 for each coefficient of a quadratic, and none
+# farther out than this many standard deviations, but always a few.
+_N_ROWS_BEYOND, _ROWS_PER_COEFFICIENT = 20, 1.4
+_REACH = 6.0
+# The proxy's minimum is bought if it lies within this many standard deviations of the mean, and
+# again, up to a number of times in a generation, while this share of what it promised comes true.
+_RADIUS = 0.75
+_N_LEAPS = 3
+_SHARE_KEPT = 0.5
+# The proxy may order a generation if it orders the latest rows as the truth does: Kendall's tau.
+_AGREEMENT = 0.85
+_FEWEST_COMPARED = 15
+# Points nearer than this in the unit cube are the same.
+_SAME_POINT = 1e-10
+# A descent has ended when its distribution is smaller or more elongated than this, or when within
+# this many evaluations for each variable the gain was below this share of the spread of values.
+_SMALLEST_SIZE, _LARGEST_ELONGATION = 1e-9, 1e8
+_PATIENCE, _LEAST_GAIN = 10, 1e-10
+_N_IDLE = 20
+
+
+class Descent:
+    """A search distribution and the rows bought by its leave.
+
+    A generation is drawn; the local proxy's minimum takes the place of the point that it thinks
+    worst of; the best ones by its judgement are bought until it orders the latest rows as the
+    truth does; then the distribution moves, by true values where they are known and by the
+    proxy's where not.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        Where rows are bought; what it knows is learned from.
+    mean : ndarray of shape (n_features,)
+        Where the descent begins.
+    step_size : float
+        How wide its distribution is at the beginning.
+    population : int
+        Points a generation.
+    batch_size : int
+        Fewest rows to buy at once.
+
+    Attributes
+    ----------
+    lowest : float
+        The lowest value it bought.
+    n_bought : int
+        How many rows it bought.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        mean: NDArray[np.float64],
+        step_size: float,
+        population: int,
+        batch_size: int,
+    ) -> None:
+        self._ledger, self._batch_size = ledger, batch_size
+        self._distribution = SearchDistribution(mean, step_size, population)
+        self._settings = Settings()
+        self._n_last = 1
+        self.lowest, self.n_bought = np.inf, 0
+        self._history: list[tuple[int, float]] = []
+
+    @property
+    def size(self) -> float:
+        """The largest standard deviation of its distribution."""
+        return self._distribution.size
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more is to be expected."""
+        distribution = self._distribution
+        if distribution.size < _SMALLEST_SIZE or distribution.elongation > _LARGEST_ELONGATION:
+            return True
+        if len(self._history) > _N_IDLE and self._history[-_N_IDLE][0] == self.n_bought:
+            return True
+        patience = _PATIENCE * self._ledger.points.shape[1]
+        earlier = [low for count, low in self._history if count <= self.n_bought - patience]
+        least = _LEAST_GAIN * self._ledger.spread
+        return bool(earlier) and earlier[-1] - self.lowest <= least
+
+    def step(self, rng: np.random.Generator) -> None:
+        """Live one generation."""
+        points = self._distribution.sample(rng)
+        values = np.full(len(points), np.nan)
+        if len(self._ledger.points) < points.shape[1] + 2:
+            values = self._buy(points)
+        else:
+            self._leap(points, values, self._learn(chooses=True))
+            self._buy_the_promising(points, values)
+        self._distribution.update(points[self._order(points, values)])
+        self._history.append((self.n_bought, self.lowest))
+
+    def _buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        before = self._ledger.n_evaluations
+        try:
+            values = self._ledger.buy(points)
+        finally:
+            n_new = self._ledger.n_evaluations - before
+            self.n_bought += n_new
+            if n_new and len(self._ledger.values):
+                self.lowest = min(self.lowest, float(self._ledger.values[-n_new:].min()))
+        self.lowest = min(self.lowest, float(values.min()))
+        return values
+
+    def _learn(self, chooses: bool = False) -> LocalProcess:
+        """Learn the rows nearest to the distribution."""
+        n_features = self._ledger.points.shape[1]
+        white = self._distribution.whiten(self._ledger.points)
+        distances = np.square(white).sum(axis=1)
+        n_coefficients = (n_features + 1) * (n_features + 2) / 2
+        most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
+        near = np.argsort(distances, kind="stable")[:most]
+        within = distances[near] <= _REACH**2 * n_features
+        within[: 2 * n_features + 1] = True
+        self._rows = near[within]
+        process = LocalProcess(
+            white[self._rows], self._ledger.values[self._rows], self._settings, chooses
+        )
+        self._settings = process.settings
+        return process
+
+    def _predict(self, process: LocalProcess, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the proxy predicts, infinity where the nearest row failed."""
+        distribution = self._distribution
+        predicted = process.predict(distribution.whiten(points))
+        fails = self._ledger.is_near_failure(points, distribution.whitening())
+        return np.where(fails, np.inf, predicted)
+
+    def _leap(
+        self, points: NDArray[np.float64], values: NDArray[np.float64], process: LocalProcess
+    ) -> None:
+        """Buy the proxy's minimum, again while its promises hold, in place of the worst points."""
+        order = np.argsort(self._predict(process, points), kind="stable")
+        for worst in order[::-1][:_N_LEAPS]:
+            best = self._rows[np.argmin(self._ledger.values[self._rows])]
+            before = self._ledger.values[best]
+            point = self._minimum(process, self._ledger.points[best])
+            promise = before - self._predict(process, point[None])[0]
+            if self._ledger.is_known(point, _SAME_POINT):
+                break
+            points[worst] = point
+            # What is bought beside it is bought for the sake of a full batch.
+            others = order[: self._batch_size - 1]
+            others = others[np.isnan(values[others])]
+            bought = np.append(others, worst)
+            values[bought] = self._buy(points[bought])
+            process = self._learn()
+            if not promise > 0.0 or before - values[worst] < _SHARE_KEPT * promise:
+                break
+        self._process = process
+
+    def _minimum(self, process: LocalProcess, start: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the proxy's minimum near the mean, inside the cube."""
+        distribution = self._distribution
+        # One standard deviation of a variable is one unit of the search.
+        unit = np.maximum(distribution.deviations, 1e-300)
+        half = _RADIUS * unit
+        lower = np.minimum(np.maximum(0.0, distribution.mean - half), start)
+        upper = np.maximum(np.minimum(1.0, distribution.mean + half), start)
+        whitening = unit[:, None] * distribution.whitening()
+        origin = distribution.whiten(start[None])[0]
+
+        def value_and_gradient(step: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            value, gradient = process.warped_and_gradient(origin + step @ whitening)
+            return value, whitening @ gradient
+
+        found = minimize(
+            value_and_gradient,
+            np.zeros(len(start)),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=np.column_stack([(lower - start) / unit, (upper - start) / unit]),
+            options={"maxiter": 60, "ftol": 1e-12, "gtol": 1e-9},
+        )
+        return np.asarray(np.clip(start + found.x * unit, 0.0, 1.0))
+
+    def _buy_the_promising(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+        """Buy points, the best by the proxy's judgement first, until that can be trusted."""
+        n_known = int((~np.isnan(values)).sum())
+        n_next = max(1, -(-self._n_last // 2) - 1)
+        while True:
+            order = np.argsort(self._predict(self._process, points), kind="stable")
+            bought = order[np.isnan(values[order])][: max(n_next, self._batch_size)]
+            if not len(bought):
+                break
+            values[bought] = self._buy(points[bought])
+            n_known += len(bought)
+            self._process = self._learn()
+            if n_known == len(points) or self._agrees(n_known):
+                break
+            n_next = -(-n_known // 2)
+        self._n_last = n_known
+
+    def _agrees(self, n_known: int) -> bool:
+        """Tell whether the proxy orders the latest rows as the truth does."""
+        n_compared = max(
+            _FEWEST_COMPARED, min(int(1.2 * n_known), int(0.75 * self._distribution.population))
+        )
+        latest, values = self._ledger.points[-n_compared:], self._ledger.values[-n_compared:]
+        predicted = self._process.predict(self._distribution.whiten(latest))
+        return bool(kendalltau(predicted, values).statistic >= _AGREEMENT)
+
+    def _order(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the order of a generation, the best point first."""
+        unknown = np.isnan(values)
+        if unknown.any():
+            predicted = self._predict(self._process, points)
+            values = np.where(unknown, predicted, values)
+            # A promise below all that was bought counts as the best that was.
+            excess = np.nanmin(np.where(unknown, np.nan, values)) - values.min()
+            if excess > 0:
+                values = np.where(unknown, predicted + excess, values)
+        return np.argsort(values, kind="stable")

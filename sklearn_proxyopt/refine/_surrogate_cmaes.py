@@ -1,0 +1,313 @@
+"""CMA-ES on the true function, with a local proxy that says which points are worth buying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._validation import as_generator, check_integer, check_real
+from sklearn_proxyopt.refine._descent import Descent
+from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
+
+__all__ = ["SurrogateCMAES", "SurrogateSearch"]
+
+# A descent whose distribution is this small has found its basin. Others are looked for first, and
+# the lowest is sharpened at the end, for which this share of the evaluations is kept.
+_BASIN_FOUND = 2e-3
+_SHARE_FOR_THE_END = 0.15
+# A descent around the best point known, with twice the population, is this wide, and is taken to
+# need this many times the evaluations of the one before.
+_WIDE_STEP, _WIDE_COST = 0.15, 1.5
+# One that begins elsewhere begins this far from the borders, this wide.
+_MARGIN, _ELSEWHERE_STEP = 0.1, 0.2
+# Descents in a row that bought nothing end the search.
+_N_IDLE_DESCENTS = 5
+
+
+class SurrogateCMAES(BoxEstimator):
+    """Spend true evaluations by CMA-ES and a local proxy.
+
+    CMA-ES [1]_ draws generations of points; a Gaussian process with a quadratic part, learned from
+    the rows nearby, says which of them are worth a true evaluation, and where its own minimum
+    lies. How many are bought depends on how well it orders what was bought last, as in [2]_. A
+    descent that has found its basin makes room for others: around the best point with twice the
+    population, and elsewhere in turn. The last evaluations sharpen the lowest.
+
+    Parameters
+    ----------
+    max_evaluations : int, default=200
+        True evaluations at most, those of the candidates included.
+    n_candidates : int, default=5
+        How many of the candidates are evaluated at most.
+    population : int, default=None
+        Points a generation of the first descent; None for 4 + 3 ln(n_features). At least 4.
+    initial_step : float, default=0.25
+        Standard deviation of the first generation as a share of the box's width.
+    batch_size : int, default=1
+        Fewest rows to ask for at once, where they can be evaluated side by side.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the generations.
+
+    Attributes
+    ----------
+    bounds_ : ndarray of shape (n_features, 2)
+        The box read by `fit`, if it was called.
+
+    See Also
+    --------
+    LocalRefinement : One or two descents from where the proxy's minima lie.
+
+    References
+    ----------
+    .. [1] Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772, 2016.
+    .. [2] Hansen, "A Global Surrogate Assisted CMA-ES", GECCO, 2019.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.problems import Rosenbrock
+    >>> from sklearn_proxyopt.refine import SurrogateCMAES
+    >>> problem = Rosenbrock(n_dims=4)
+    >>> search = SurrogateCMAES(max_evaluations=250, random_state=0)
+    >>> result = search.refine(problem, [[0.0, 0.0, 0.0, 0.0]], problem.bounds)
+    >>> bool(result.fun < 1e-6), result.nfev <= 250
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        max_evaluations: int = 200,
+        *,
+        n_candidates: int = 5,
+        population: int | None = None,
+        initial_step: float = 0.25,
+        batch_size: int = 1,
+        random_state: Any = None,
+    ) -> None:
+        self.max_evaluations = max_evaluations
+        self.n_candidates = n_candidates
+        self.population = population
+        self.initial_step = initial_step
+        self.batch_size = batch_size
+        self.random_state = random_state
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        check_integer(self.max_evaluations, "max_evaluations")
+        check_integer(self.n_candidates, "n_candidates")
+        check_integer(self.batch_size, "batch_size")
+        if self.population is not None:
+            check_integer(self.population, "population", minimum=4)
+        check_real(
+            self.initial_step, "initial_step", minimum=0.0, maximum=1.0, include_minimum=False
+        )
+        as_generator(self.random_state)
+
+    def refine(
+        self,
+        fun: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        candidates: ArrayLike,
+        bounds: ArrayLike | None = None,
+        *,
+        incumbent: tuple[ArrayLike, float] | None = None,
+    ) -> OptimizeResult:
+        """Search from the candidates.
+
+        Parameters
+        ----------
+        fun : callable
+            The true function, (n, n_features) to (n,); NaN where an evaluation fails.
+        candidates : array-like of shape (n, n_features)
+            Points to evaluate first, the most promising first.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box. None takes the one read by `fit`.
+        incumbent : tuple of array-like of shape (n_features,) and float, default=None
+            The best row known so far and its value.
+
+        Returns
+        -------
+        scipy.optimize.OptimizeResult
+            `x`, `fun` (the lowest seen, the incumbent included), `nfev` (rows asked for), `nit`
+            (descents), `success` (whether any value is known), `status` (1 if the evaluations were
+            used up, 2 if nothing new was left to evaluate, 3 if no value is known), `message`, and
+            `candidate_values` of shape (n_evaluated,).
+        """
+        search = self.begin(fun, bounds)
+        if incumbent is not None:
+            row = np.asarray(incumbent[0], dtype=np.float64)[None]
+            search.note(row, np.array([float(incumbent[1])]))
+        search.allow(self.max_evaluations)
+        return search.go_on(np.atleast_2d(np.asarray(candidates, dtype=np.float64)))
+
+    def begin(
+        self,
+        fun: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+        bounds: ArrayLike | None = None,
+    ) -> SurrogateSearch:
+        """Begin a search that can be told of rows, and goes on where it stopped.
+
+        Parameters
+        ----------
+        fun : callable
+            The true function, (n, n_features) to (n,); NaN where an evaluation fails.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box. None takes the one read by `fit`.
+
+        Returns
+        -------
+        SurrogateSearch
+            The search, which has bought nothing yet.
+        """
+        self.check_parameters()
+        return SurrogateSearch(self, Ledger(fun, self._resolve_bounds(bounds)))
+
+
+class SurrogateSearch:
+    """A search that `SurrogateCMAES.begin` has begun.
+
+    Parameters
+    ----------
+    settings : SurrogateCMAES
+        Its parameters.
+    ledger : Ledger
+        Where it buys.
+    """
+
+    def __init__(self, settings: SurrogateCMAES, ledger: Ledger) -> None:
+        self._settings, self._ledger = settings, ledger
+        self._rng = as_generator(settings.random_state)
+        self._descents: list[Descent] = []
+        self._sharpened: Descent | None = None
+        self._candidate_values = np.empty(0)
+        self._current: Descent | None = None
+        self._end = 0
+
+    def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Take evaluated rows into account, in the user's units."""
+        self._ledger.note(X, y)
+
+    def allow(self, n_evaluations: int) -> None:
+        """Allow this many more evaluations in all."""
+        self._end = self._ledger.limit = self._ledger.n_evaluations + n_evaluations
+
+    def consider(self, candidates: NDArray[np.float64]) -> None:
+        """Evaluate points, the most promising first; a new best one begins a descent."""
+        ledger = self._ledger
+        units = to_unit_cube(candidates, ledger.bounds)[: self._settings.n_candidates]
+        units = np.clip(units, 0.0, 1.0)[: self._n_left()]
+        before = ledger.lowest
+        values = ledger.buy(units)
+        self._candidate_values = np.where(np.isfinite(values), values, np.nan)
+        if self._descents and len(values) and values.min() < before:
+            self._begin_descent(units[np.argmin(values)], _WIDE_STEP, self._population())
+
+    def run(self, n_evaluations: int | None = None) -> None:
+        """Search until nothing new is found to evaluate, or no evaluation is left of those allowed.
+
+        With a number of evaluations, the search stops after that many, and may be run again.
+        """
+        if n_evaluations is not None:
+            self._ledger.limit = min(self._ledger.n_evaluations + n_evaluations, self._end)
+        try:
+            n_idle = 0
+            while n_idle < _N_IDLE_DESCENTS:
+                before = self._ledger.n_evaluations
+                self._descend(self._choose())
+                n_idle = 0 if self._ledger.n_evaluations > before else n_idle + 1
+        except LimitReachedError:
+            pass
+        finally:
+            self._ledger.limit = self._end
+
+    def go_on(self, candidates: NDArray[np.float64]) -> OptimizeResult:
+        """Evaluate candidates, then search; return what was found, as `refine` does."""
+        self.consider(candidates)
+        self.run()
+        return self.result()
+
+    def result(self) -> OptimizeResult:
+        """Return what was found."""
+        ledger = self._ledger
+        is_known = len(ledger.values) > 0
+        is_spent = ledger.n_evaluations >= self._end
+        status = 3 if not is_known else 1 if is_spent else 2
+        messages = {
+            1: f"Refinement used all of its {ledger.n_evaluations} evaluations.",
+            2: f"Refinement ended after {ledger.n_evaluations} evaluations: nothing new was left.",
+            3: "Every candidate failed.",
+        }
+        return OptimizeResult(
+            x=from_unit_cube(ledger.points[np.argmin(ledger.values)], ledger.bounds)
+            if is_known
+            else None,
+            fun=ledger.lowest,
+            nfev=ledger.n_evaluations,
+            nit=len(self._descents),
+            success=is_known,
+            status=status,
+            message=messages[status],
+            candidate_values=self._candidate_values,
+        )
+
+    def _choose(self) -> Descent:
+        """Return the descent that goes on or begins."""
+        ledger = self._ledger
+        if self._current is not None:
+            return self._current
+        if not self._descents:
+            middle = np.full(len(ledger.bounds), 0.5)
+            best = ledger.points[np.argmin(ledger.values)] if len(ledger.values) else middle
+            return self._begin_descent(best, self._settings.initial_step, self._population())
+        n_restarts = len(self._descents) - 1
+        best_descent = min(self._descents, key=lambda one: one.lowest)
+        is_wide = n_restarts % 2 == 0
+        earlier = [one.n_bought for one in self._descents[1:][not is_wide :: 2]]
+        cost = (earlier or [self._descents[0].n_bought])[-1] * (_WIDE_COST if is_wide else 1.0)
+        if not best_descent.has_ended and self._n_left() - self._reserve() < cost:
+            self._sharpened = best_descent
+            return best_descent
+        if is_wide and len(ledger.values):
+            population = self._population() * 2 ** (n_restarts // 2 + 1)
+            best = ledger.points[np.argmin(ledger.values)]
+            return self._begin_descent(best, _WIDE_STEP, population)
+        elsewhere = self._rng.uniform(_MARGIN, 1.0 - _MARGIN, len(ledger.bounds))
+        return self._begin_descent(elsewhere, _ELSEWHERE_STEP, 2 * self._population())
+
+    def _population(self) -> int:
+        default = 4 + int(3 * np.log(len(self._ledger.bounds)))
+        return self._settings.population or default
+
+    def _begin_descent(
+        self, mean: NDArray[np.float64], step_size: float, population: int
+    ) -> Descent:
+        descent = Descent(self._ledger, mean, step_size, population, self._settings.batch_size)
+        self._descents.append(descent)
+        self._current = descent
+        return descent
+
+    def _descend(self, descent: Descent) -> None:
+        """Let a descent go on until it ends, or another one should."""
+        self._current = descent
+        is_last = descent is self._sharpened
+        while True:
+            descent.step(self._rng)
+            if descent.has_ended:
+                break
+            if not is_last and descent.size < _BASIN_FOUND:
+                return
+            if not is_last and self._n_left() <= self._reserve() and not self._is_best(descent):
+                return
+        self._current = None
+
+    def _n_left(self) -> int:
+        return self._end - self._ledger.n_evaluations
+
+    def _reserve(self) -> float:
+        return _SHARE_FOR_THE_END * self._end
+
+    def _is_best(self, descent: Descent) -> bool:
+        return descent.lowest <= min(one.lowest for one in self._descents)
