@@ -8,15 +8,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.callback import with_callbacks
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import check_array
 
-from sklearn_proxyopt._box import bounds_of_rows
+from sklearn_proxyopt._apart import new_points
+from sklearn_proxyopt._box import bounds_of_rows, to_unit_cube
 from sklearn_proxyopt._questions import OpenQuestions
-from sklearn_proxyopt._rows import is_among
+from sklearn_proxyopt._rows import is_among, succeeded
 from sklearn_proxyopt._saved_state import read_state, write_state
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import check_bounds, check_integer
 from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.exceptions import JournalError
 
 __all__ = ["AskTellMixin"]
 
@@ -27,8 +29,8 @@ _PATIENCE = 60.0
 class AskTellMixin:
     """The methods `ask` and `tell` of an optimizer.
 
-    The class owes `check_parameters`, `_draw_seeds`, `_design_sampler`, `_learn`, which sets the
-    fitted attributes once it has succeeded, and `_answer_by_proxy`.
+    The class owes what a `BuyingMixin` has, `check_parameters`, `_draw_seeds`, `_design_sampler`,
+    `_learn`, which sets the fitted attributes once it has succeeded, and `_answer_by_proxy`.
     """
 
     bounds: Any
@@ -44,6 +46,9 @@ class AskTellMixin:
     _candidates: NDArray[np.float64]
     _draw_seeds: Any
     _design_sampler: Any
+    _writing_journal: Any
+    _no_values: Any
+    _validate_rows: Any
     _learn: Any
     _answer_by_proxy: Any
     check_parameters: Any
@@ -72,12 +77,17 @@ class AskTellMixin:
             if self.bounds is None:
                 raise ValueError("bounds must be given before rows tell the box; got None.")
             self.bounds_ = check_bounds(self.bounds)
-        questions = self._open_questions()
-        none = np.empty((0, len(self.bounds_)))
-        known = np.vstack([getattr(self, name, none) for name in ("X_", "X_failed_")])
         minima = self._candidates if hasattr(self, "proxy_") else None
         risk = getattr(self, "failure_risk_", None)
-        points = questions.ask(n_points, known, minima, self.bounds_, risk)
+        with self._writing_journal(len(self.bounds_), self._journal_box(), _PATIENCE) as writer:
+            questions, known = self._open_questions(), self._rows_paid_for()
+            if writer is not None:
+                others = writer.pending_points()
+                own = questions.pending[~is_among(questions.pending, others)]
+                questions.recall(np.vstack([others, own]), known, self.bounds_)
+            points = questions.ask(n_points, known, minima, self.bounds_, risk)
+            if writer is not None:
+                writer.set_pending_points(questions.pending)
         self.X_pending_ = questions.pending
         return points
 
@@ -92,7 +102,7 @@ class AskTellMixin:
         X : array-like of shape (n_samples, n_features)
             Rows, asked for or not. Where neither the parameter `bounds` nor `minimize` was given
             a box, it grows to hold them.
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
             failed: it is kept in `X_failed_`, and not asked for again.
 
@@ -108,13 +118,13 @@ class AskTellMixin:
             box = self.bounds_ if hasattr(self, "bounds_") else self.bounds
             check_bounds(box, check_array(X, dtype=np.float64).shape[1])
         X, y = self._validate_told(X, y, reset=not has_rows)
-        if self.journal is not None:
-            box = self.bounds_ if getattr(self, "_keeps_box", False) else self.bounds
-            names = getattr(self, "feature_names_in_", None)
-            bounds = None if box is None else check_bounds(box)
-            writing = Journal(self.journal).writing(X.shape[1], bounds, names, patience=_PATIENCE)
-            with writing as writer:
+        with self._writing_journal(X.shape[1], self._journal_box(), _PATIENCE) as writer:
+            if writer is not None:
                 writer.tell(X, y)
+                if hasattr(self, "bounds_"):
+                    told = to_unit_cube(X, self.bounds_)
+                    left = new_points(writer.pending_points(), told, self.bounds_)
+                    writer.set_pending_points(left)
         self._take_in(X, y)
         return self
 
@@ -136,7 +146,7 @@ class AskTellMixin:
         n_features = len(self.bounds_) if hasattr(self, "bounds_") else present[0].shape[1]
         none = np.empty((0, n_features))
         arrays = {name: getattr(self, f"{name}_", none) for name in ("X", "X_failed", "X_pending")}
-        arrays["y"] = getattr(self, "y_", np.empty(0))
+        arrays["y"] = getattr(self, "y_", self._no_values())
         if hasattr(self, "bounds_"):
             arrays["bounds"] = self.bounds_
         names = getattr(self, "feature_names_in_", None)
@@ -180,10 +190,14 @@ class AskTellMixin:
         self.n_features_in_ = facts["n_features"]
         if "bounds" in arrays:
             self.bounds_ = check_bounds(arrays["bounds"])
-        failed = arrays["X_failed"]
-        if len(arrays["X"]) + len(failed):
-            values = np.concatenate([arrays["y"], np.full(len(failed), np.nan)])
-            self._take_in(np.vstack([arrays["X"], failed]), values)
+        width, known = self._no_values().shape[1:], arrays["y"].shape[1:]
+        if known != width:
+            raise ValueError(
+                f"path must be a file of {int(np.prod(width))} outputs; got {path} of "
+                f"{int(np.prod(known))}."
+            )
+        if len(arrays["X"]) + len(arrays["X_failed"]):
+            self._take_in(*_with_failures(arrays["X"], arrays["y"], arrays["X_failed"]))
         if len(arrays["X_pending"]):
             self._open_questions().pending = arrays["X_pending"]
             self.X_pending_ = arrays["X_pending"]
@@ -202,12 +216,9 @@ class AskTellMixin:
         values = y
         if self.on_error != "raise":
             values = np.array(y, dtype=np.float64)
-            failed = ~np.isfinite(values)
-            values = np.where(failed, 0.0, values)
-        X, values = validate_data(
-            self, X, values, dtype=np.float64, y_numeric=True, reset=reset, order="C"
-        )
-        values = np.array(values, dtype=np.float64)
+            failed = ~succeeded(values)
+            values[failed] = 0.0
+        X, values = self._validate_rows(X, values, reset=reset)
         if self.on_error != "raise":
             values[failed] = np.nan
         return X, values
@@ -215,15 +226,16 @@ class AskTellMixin:
     @with_callbacks
     def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Learn from rows told, in addition to those known; if that raises, nothing changes."""
-        none = X[:0], np.empty(0)
+        none = X[:0], y[:0]
         known, known_values = (self.X_, self.y_) if hasattr(self, "X_") else none
         known_failed = getattr(self, "X_failed_", X[:0])
-        fails = np.isnan(y)
+        fails = ~succeeded(y)
         failed = np.vstack([known_failed, X[fails][~is_among(X[fails], known_failed)]])
         pairs = np.column_stack([X, y])[~fails]
         new = pairs[~is_among(pairs, np.column_stack([known, known_values]))]
-        rows = np.vstack([known, new[:, :-1]])
-        values = np.concatenate([known_values, new[:, -1]])
+        rows = np.vstack([known, new[:, : X.shape[1]]])
+        new_values = new[:, X.shape[1] :].reshape(len(new), *y.shape[1:])
+        values = np.concatenate([known_values, new_values])
         if len(rows) < 2:
             self.X_, self.y_, self.X_failed_ = rows, values, failed
         else:
@@ -242,14 +254,42 @@ class AskTellMixin:
         journal = Journal(self.journal)
         if not journal.path.exists():
             return
+        n_outputs = int(np.prod(self._no_values().shape[1:]))
+        if journal.n_outputs() != n_outputs:
+            raise JournalError(
+                f"journal must be of the same problem; the number of outputs is "
+                f"{journal.n_outputs()} in {journal.path}, got {n_outputs}. Another problem needs "
+                "a journal of its own."
+            )
         X, y = journal.rows()
-        failed = journal.failed_rows()
+        y = y.reshape(len(y), *self._no_values().shape[1:])
+        failed, pending = journal.failed_rows(), journal.pending_points()
         if len(X) + len(failed):
             self.n_features_in_ = X.shape[1]
             names = journal.names()
             if names is not None:
                 self.feature_names_in_ = np.array(names, dtype=object)
-            self._take_in(np.vstack([X, failed]), np.concatenate([y, np.full(len(failed), np.nan)]))
+            self._take_in(*_with_failures(X, y, failed))
+        if len(pending) and (hasattr(self, "bounds_") or self.bounds is not None):
+            if not hasattr(self, "bounds_"):
+                self.bounds_ = check_bounds(self.bounds, X.shape[1])
+            questions = self._open_questions()
+            questions.recall(pending, np.vstack([X, failed]), self.bounds_)
+            self.X_pending_ = questions.pending
+
+    def _rows_paid_for(self) -> NDArray[np.float64]:
+        """Return the rows known here, and those that others have told the journal."""
+        none = np.empty((0, len(self.bounds_)))
+        known = [getattr(self, name, none) for name in ("X_", "X_failed_")]
+        if self.journal is not None:
+            journal = Journal(self.journal)
+            known += [journal.rows()[0], journal.failed_rows()]
+        return np.vstack(known)
+
+    def _journal_box(self) -> NDArray[np.float64] | None:
+        """Return the box that belongs to the problem, None where the rows tell it."""
+        box = self.bounds_ if getattr(self, "_keeps_box", False) else self.bounds
+        return None if box is None else check_bounds(box)
 
     def _begin_anew(self, keeps_box: bool) -> None:
         """Forget what `ask` handed out before; note whether `tell` must keep the box to come."""
@@ -266,3 +306,11 @@ class AskTellMixin:
         if not hasattr(self, "bounds_"):
             return bounds_of_rows(X)
         return bounds_of_rows(np.vstack([X, self.bounds_.T]))
+
+
+def _with_failures(
+    X: NDArray[np.float64], y: NDArray[np.float64], failed: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rows and values to which rows that failed are added, with values of NaN."""
+    missing = np.full((len(failed), *y.shape[1:]), np.nan)
+    return np.vstack([X, failed]), np.concatenate([y, missing])

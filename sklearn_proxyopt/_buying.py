@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
 
+from sklearn_proxyopt._constraints import feasible_values
 from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
+from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 
 __all__ = ["BuyingMixin"]
 
@@ -23,6 +26,7 @@ class BuyingMixin:
     """The purchases of an optimizer, and the records of them that its clones share.
 
     The class owes the parameters of an `Evaluator`, `objective`, `journal`, and `_design_sampler`.
+    One whose function has several outputs says by `_n_outputs` how many.
     """
 
     objective: Any
@@ -37,6 +41,43 @@ class BuyingMixin:
     bounds_: NDArray[np.float64]
     _design_sampler: Any
 
+    @property
+    def _n_outputs(self) -> int | None:
+        """How many numbers the function returns for a row; None for one that is no array."""
+        return None
+
+    def _no_values(self) -> NDArray[np.float64]:
+        """Return the values of no rows."""
+        return np.empty(0 if self._n_outputs is None else (0, self._n_outputs))
+
+    def _shown(self, outputs: NDArray[np.float64]) -> float:
+        """Return the value of a row of several outputs as callbacks show it; NaN for none."""
+        return float(feasible_values(outputs[None])[0])
+
+    def _validate_rows(
+        self, X: ArrayLike, y: ArrayLike, *, reset: bool = True, n_least: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return rows and their values, or say what is wrong with them."""
+        several = self._n_outputs is not None
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            dtype=np.float64,
+            y_numeric=True,
+            multi_output=several,
+            ensure_min_samples=n_least,
+            reset=reset,
+            order="C",
+        )
+        values = np.array(y, dtype=np.float64)
+        if values.shape[1:] != self._no_values().shape[1:]:
+            raise ValueError(
+                f"y must have shape (n_samples, {self._n_outputs}), a column for each output; got "
+                f"shape {values.shape}."
+            )
+        return X, values
+
     def _evaluator(self, objective: Any) -> Evaluator:
         return Evaluator(
             objective,
@@ -45,6 +86,7 @@ class BuyingMixin:
             n_jobs=self.n_jobs,
             time_limit=self.time_limit,
             n_retries=self.n_retries,
+            n_outputs=self._n_outputs,
         )
 
     def _record_book(self) -> RecordBook:
@@ -65,13 +107,9 @@ class BuyingMixin:
     ) -> Iterator[Purchases]:
         """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
         evaluator = self._evaluator(objective)
-        evaluator.record = self._record_book().record_of(objective)
-        names = getattr(self, "feature_names_in_", None)
+        evaluator.record = self._record_book().record_of(objective, self._n_outputs)
         box = None if given is None else bounds
-        writing: Any = nullcontext()
-        if self.journal is not None:
-            writing = Journal(self.journal).writing(len(bounds), box, names, patience=patience)
-        with writing as evaluator.journal:
+        with self._writing_journal(len(bounds), box, patience) as evaluator.journal:
             purchases = Purchases(evaluator, X, y, limits)
             try:
                 yield purchases
@@ -79,6 +117,18 @@ class BuyingMixin:
                 purchases.keep_all_on_record()
                 self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, bounds
                 raise
+
+    def _writing_journal(
+        self, n_features: int, box: NDArray[np.float64] | None, patience: float
+    ) -> AbstractContextManager[JournalWriter | None]:
+        """Open the journal as its writer, or nothing where there is none."""
+        if self.journal is None:
+            return nullcontext()
+        names = getattr(self, "feature_names_in_", None)
+        n_outputs = 1 if self._n_outputs is None else self._n_outputs
+        return Journal(self.journal).writing(
+            n_features, box, names, n_outputs=n_outputs, patience=patience
+        )
 
     def _buy_design(
         self,
@@ -106,7 +156,7 @@ class BuyingMixin:
         # Second opinions on the proxy are asked anew where they are needed again.
         state.pop("_inquiry", None)
         if self.objective is not None and hasattr(self, "_records"):
-            state["_records"] = self._records.only(self.objective)
+            state["_records"] = self._records.only(self.objective, self._n_outputs)
         return state
 
     def __sklearn_clone__(self) -> Self:
@@ -117,5 +167,5 @@ class BuyingMixin:
         cloned = BaseEstimator.__sklearn_clone__(bare)
         cloned.objective = self.objective
         if self.objective is not None:
-            cloned._records = self._record_book().only(self.objective)
+            cloned._records = self._record_book().only(self.objective, self._n_outputs)
         return cloned

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._merit import Merit, merit_of_rows
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
@@ -48,6 +49,7 @@ class DiagnosingMixin:
     _typical: float
     _buying: Any
     _inquiry: Inquiry | None = None
+    _merit: Merit | None = None
 
     def diagnose(
         self,
@@ -110,7 +112,7 @@ class DiagnosingMixin:
         mode = "rows"
         if len(rows) and np.isfinite(truths[0]):
             promises = inquiry.function(rows[1:]) if len(rows) > 1 else np.empty(0)
-            lowest = min(evidence.lowest_known, float(self.y_.min()))
+            lowest = min(evidence.lowest_known, float(self._merit_of(self.y_).min()))
             evidence = replace(evidence, lowest_known=lowest)
             evidence = evidence.checked(float(truths[0]), promises, truths[1:])
             mode = "refined" if of == "answer" and "true_at_proxy" in self.result_ else "checks"
@@ -127,8 +129,17 @@ class DiagnosingMixin:
                     f"X must have at least {_MIN_ROWS} rows for a diagnosis; got {len(X)}."
                 )
             seed = self._diagnosis_seed
-            self._inquiry = Inquiry(self.proxy_, X, y, self.bounds_, self._candidates, seed)
+            self._inquiry = Inquiry(
+                self.proxy_, X, y, self.bounds_, self._candidates, seed, self._judged_merit()
+            )
         return self._inquiry
+
+    def _judged_merit(self) -> Merit | None:
+        return None if self._merit is None else self._merit.of_truths()
+
+    def _merit_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what is judged of true outputs: values, with a penalty for what is violated."""
+        return merit_of_rows(outputs, self._merit)
 
     def _known_checks(
         self, x: NDArray[np.float64]
@@ -142,7 +153,9 @@ class DiagnosingMixin:
         distance, row = known.query(to_unit_cube(points, self.bounds_))
         used = distance <= _SAME_ROW
         used[1:] &= row[1:] != row[0]
-        return (points[used], self.y_[row[used]]) if used[0] else (points[:0], self.y_[:0])
+        if not used[0]:
+            return points[:0], np.empty(0)
+        return points[used], self._merit_of(self.y_[row[used]])
 
     def _buy_checks(
         self, objective: Callable[..., Any], rows: NDArray[np.float64]
@@ -150,8 +163,7 @@ class DiagnosingMixin:
         with self._buying(
             objective, self.X_, self.y_, self.bounds_, self.bounds_, 0.0
         ) as purchases:
-            values: NDArray[np.float64] = purchases.buy(rows)
-        return values
+            return self._merit_of(purchases.buy(rows))
 
     def _doubt_the_answer(self) -> None:
         """Add the verdict on the answer to the result; warn where it is not believed."""

@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
+from sklearn_proxyopt._merit import Merit, MeritFunction
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._smoothed_search import SmoothedSearch
 from sklearn_proxyopt.proxies._function import ProxyFunction
 
-__all__ = ["LearnedProxy", "function_of", "named_rows"]
+__all__ = ["LearnedProxy", "function_of", "named_rows", "without_names"]
+
+# So often the penalty for what is violated is raised tenfold, until the search keeps out of it.
+_N_PENALTIES = 4
 
 
 @dataclass
@@ -42,6 +46,7 @@ class LearnedProxy:
         self.proxy = seeded(self.proxy, self.seeds["proxy"])
         self.optimizer = seeded(self.optimizer, self.seeds["optimizer"])
         self.smoothed = None
+        self.merit: Merit | None = None
         if self.smoothing is not None:
             self.smoothed = SmoothedSearch(self.proxy, self.smoothing)
 
@@ -52,9 +57,15 @@ class LearnedProxy:
         names: NDArray[np.object_] | None,
         **fit_params: Any,
     ) -> None:
-        """Let the proxy learn; rows with names reach it as a DataFrame."""
+        """Let the proxy learn; rows with names reach it as a DataFrame.
+
+        Values of shape (n, 1 + n_constraints) come with constraints.
+        """
         rows = named_rows(X, names)
         self.proxy.fit(rows, y, **fit_params)
+        if y.ndim == 2:
+            predicted = np.asarray(self.proxy.predict(rows), dtype=np.float64)
+            self.merit = Merit.learned(y, predicted.reshape(len(y), -1))
         if self.smoothed is not None:
             self.smoothed.fit(rows, y, **fit_params)
 
@@ -65,8 +76,49 @@ class LearnedProxy:
         risk: FailureRisk | None = None,
         worst: float = np.inf,
     ) -> OptimizeResult:
-        """Find the proxy's minimum, away from where evaluations fail if that is known."""
-        promise: Any = function_of(self.proxy)
+        """Find the proxy's minimum, away from where evaluations fail if that is known.
+
+        Where there are constraints, the result has them as predicted there, in `constraints`.
+        """
+        if self.merit is None:
+            promise: Any = function_of(self.proxy)
+            search = self._search(promise, bounds, starts, risk, worst)
+            # What the proxy says there to the last bit, and without the risk added for the search.
+            search.fun = float(promise(search.x[None])[0])
+            return search
+        return self._search_constrained(self.merit, bounds, starts, risk, worst)
+
+    def _search_constrained(
+        self,
+        merit: Merit,
+        bounds: NDArray[np.float64],
+        starts: NDArray[np.float64],
+        risk: FailureRisk | None,
+        worst: float,
+    ) -> OptimizeResult:
+        """Find the lowest merit: raise the penalty until it keeps out of it, then sharpen it."""
+        proxy = without_names(self.proxy)
+        is_kept = False
+        for _ in range(_N_PENALTIES):
+            promise = MeritFunction(proxy, merit, adds_spread=True)
+            search = self._search(promise, bounds, starts, risk, worst)
+            (outputs,) = promise.outputs(search.x[None])
+            starts = np.vstack([search.get("x_candidates", search.x[None]), starts])
+            if is_kept:
+                break
+            self.merit, is_kept = merit, merit.is_kept(outputs)
+            merit = merit.sharper() if is_kept else merit.heavier()
+        search.fun, search.constraints = float(outputs[0]), outputs[1:]
+        return search
+
+    def _search(
+        self,
+        promise: Any,
+        bounds: NDArray[np.float64],
+        starts: NDArray[np.float64],
+        risk: FailureRisk | None,
+        worst: float,
+    ) -> OptimizeResult:
         function = promise if risk is None else CautiousFunction(promise, risk, worst)
         # An optimizer without a seed of its own is seeded by the argument of its search.
         has_seed = "random_state" in self.optimizer.get_params(deep=False)
@@ -81,15 +133,18 @@ class LearnedProxy:
                 f"proxy must predict finite values inside the box; got none from "
                 f"{type(self.proxy).__name__}."
             )
-        # What the proxy says there to the last bit, and without the risk added for the search.
-        search.fun = float(promise(search.x[None])[0])
         return search
 
 
 def function_of(proxy: Any) -> ProxyFunction:
     """Return a fitted proxy as a function of plain rows, also one that was fitted with names."""
+    return ProxyFunction(without_names(proxy))
+
+
+def without_names(proxy: Any) -> Any:
+    """Return a fitted proxy that takes plain rows, also one that was fitted with names."""
     names = getattr(proxy, "feature_names_in_", None)
-    return ProxyFunction(proxy if names is None else _NamedProxy(proxy, names))
+    return proxy if names is None else _NamedProxy(proxy, names)
 
 
 class _NamedProxy:
@@ -102,10 +157,15 @@ class _NamedProxy:
             self.torch_module = proxy.torch_module
         if hasattr(proxy, "value_and_grad"):
             self.value_and_grad = self._value_and_grad
+        if hasattr(proxy, "predict_members"):
+            self.predict_members = self._predict_members
 
     def predict(self, X: NDArray[np.float64]) -> Any:
         """Predict the values of rows."""
         return self._proxy.predict(named_rows(X, self._names))
+
+    def _predict_members(self, X: NDArray[np.float64]) -> Any:
+        return self._proxy.predict_members(named_rows(X, self._names))
 
     def _value_and_grad(self, X: NDArray[np.float64]) -> Any:
         return self._proxy.value_and_grad(named_rows(X, self._names))

@@ -21,7 +21,7 @@ def check_parts(estimator: Any) -> None:
     All parts are asked, wherever they lie inside one another.
     """
     for name, methods in _METHODS.items():
-        part = getattr(estimator, name)
+        part = getattr(estimator, name, None)
         if part is None or (name == "refiner" and isinstance(part, str) and part == "auto"):
             continue
         missing = [method for method in methods if not hasattr(part, method)]

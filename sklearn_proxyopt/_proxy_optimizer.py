@@ -17,10 +17,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._buying import BuyingMixin
+from sklearn_proxyopt._constraints import say_whether_feasible, values_of
 from sklearn_proxyopt._diagnosing import DiagnosingMixin
 from sklearn_proxyopt._failure_risk import learn_failure_risk
-from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of
+from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
 from sklearn_proxyopt._limits import Limits, RunEndedError
+from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._rows import best_rows
@@ -31,6 +33,7 @@ from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import (
     as_generator,
     check_bounds,
+    check_integer,
     check_option,
 )
 from sklearn_proxyopt.evaluation import Journal
@@ -70,6 +73,11 @@ class ProxyOptimizer(
         Learns the function; None for a `NeuralProxyRegressor`.
     optimizer : optimizer, default=None
         Searches the proxy; None for a `MultiStartBFGS`.
+    n_constraints : int, default=0
+        How many constraints the objective returns beside its value, which are as expensive as the
+        value itself: outputs then have shape (n, 1 + n_constraints), value first, and a row is
+        feasible where each of the others is at most 0. The proxy learns them all; any regressor
+        of several targets will do.
     smoothing : None, "auto", float or sequence of float, default=None
         Noise levels of smoother proxies, in widths of the box, from smooth to sharp: one more fit
         learns them all, the search begins on the smoothest, follows its minima down to the proxy,
@@ -119,19 +127,21 @@ class ProxyOptimizer(
         The answer: the best true point after `minimize`, the proxy's optimum after `fit` and
         `tell`.
     fun_ : float
-        Its value: true after `minimize`, promised by the proxy after `fit` and `tell`.
+        Its value, without constraints: true after `minimize`, promised by the proxy after `fit`
+        and `tell`.
     x_proxy_ : ndarray of shape (n_features_in_,)
         The proxy's optimum.
     fun_proxy_ : float
         What the proxy promises there.
     x_best_row_ : ndarray of shape (n_features_in_,)
-        The row with the lowest value inside the box, before any refinement.
+        The row with the lowest value inside the box, before any refinement; with constraints
+        the best feasible one, or, if none is, that with the least violation.
     fun_best_row_ : float
         Its value.
     X_ : ndarray of shape (n_rows, n_features_in_)
         The evaluated rows. After an evaluation that failed, those paid for until then.
-    y_ : ndarray of shape (n_rows,)
-        Their values.
+    y_ : ndarray of shape (n_rows,) or (n_rows, 1 + n_constraints)
+        Their values, with constraints if there are any.
     n_learned_ : int
         How many of them, from the first on, the proxy learned from.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
@@ -199,6 +209,7 @@ class ProxyOptimizer(
         sampler: Any = None,
         proxy: Any = None,
         optimizer: Any = None,
+        n_constraints: int = 0,
         smoothing: Any = None,
         refiner: Any = "auto",
         infill: Any = None,
@@ -218,6 +229,7 @@ class ProxyOptimizer(
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
+        self.n_constraints = n_constraints
         self.smoothing = smoothing
         self.refiner = refiner
         self.infill = infill
@@ -240,8 +252,8 @@ class ProxyOptimizer(
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows that were already evaluated.
-        y : array-like of shape (n_samples,)
-            Their values, to be minimised.
+        y : array-like of shape (n_samples,) or (n_samples, 1 + n_constraints)
+            Their values, to be minimised, with constraints if there are any.
         **fit_params : dict
             Passed on to the proxy's `fit`; not together with a sampler.
 
@@ -250,10 +262,8 @@ class ProxyOptimizer(
         self
             The fitted optimizer.
         """
-        X, y = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2, order="C"
-        )
-        y = y.astype(np.float64)
+        self._check_n_constraints()
+        X, y = self._validate_rows(X, y, n_least=2)
         self.check_parameters()
         bounds = bounds_of_rows(X) if self.bounds is None else check_bounds(self.bounds, X.shape[1])
         self._begin_anew(keeps_box=False)
@@ -310,8 +320,8 @@ class ProxyOptimizer(
             Rows of the function that were already paid for. With them and no sampler, no design
             is bought; with a sampler, the points of its design that are among them are not bought
             again.
-        y : array-like of shape (n_samples,), default=None
-            Their values.
+        y : array-like of shape (n_samples,) or (n_samples, 1 + n_constraints), default=None
+            Their values, with constraints if there are any.
         budget : int, default=None
             Rows that the function may be asked for, at least 4; rows given do not count, those
             that an earlier run paid for do. None leaves it to the sampler, the infill and the
@@ -331,8 +341,10 @@ class ProxyOptimizer(
             `true_at_proxy`, the true value there (NaN if it failed); `nfev`, the rows the
             function was really called on; `nfev_design` of them before the proxy learned;
             `n_failed`; `nit`, the descents of the refinement; `success` and `message`, which says
-            what ended the run; `verdict` and
-            `probability`, whether `x` can be believed (see `diagnose`).
+            what ended the run; `verdict` and `probability`, whether `x` can be believed (see
+            `diagnose`). With constraints also `constraints`, those of `x`; `feasible`, whether
+            all of them hold, without which `success` is False; `maxcv`, the largest violation;
+            `constraints_proxy` and `constraints_at_proxy`, those promised and true at `x_proxy`.
 
         Raises
         ------
@@ -363,7 +375,7 @@ class ProxyOptimizer(
             n_before = purchases.evaluator.n_calls
             search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
             # Rows that a search has chosen lie low; what is usual is known from those before.
-            self._typical = float(np.median(purchases.y[:n_design]))
+            self._typical = float(np.median(values_of(purchases.y[:n_design])))
             refined = self._refine(purchases, search_on_truth, end, stages)
             self._answer_by_truth(purchases, search, refined, n_before, stages)
         if self.verdict:
@@ -382,10 +394,8 @@ class ProxyOptimizer(
             box = check_bounds(given)
             self.__dict__.pop("feature_names_in_", None)
             self.n_features_in_ = len(box)
-            return np.empty((0, len(box))), np.empty(0), box
-        rows, values = validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, ensure_min_samples=2, order="C"
-        )
+            return np.empty((0, len(box))), self._no_values(), box
+        rows, values = self._validate_rows(X, y, n_least=2)
         box = bounds_of_rows(rows) if given is None else check_bounds(given, rows.shape[1])
         return rows, values, box
 
@@ -399,11 +409,13 @@ class ProxyOptimizer(
 
         Returns
         -------
-        ndarray of shape (n_samples,)
-            Predictions.
+        ndarray of shape (n_samples,) or (n_samples, 1 + n_constraints)
+            Predictions, with constraints if there are any.
         """
         check_is_fitted(self, "proxy_")
         X = validate_data(self, X, dtype=np.float64, reset=False)
+        if self._merit is not None:
+            return MeritFunction(without_names(self.proxy_), self._merit).outputs(X)
         return function_of(self.proxy_)(X)
 
     def check_parameters(self) -> None:
@@ -415,6 +427,7 @@ class ProxyOptimizer(
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
         check_parts(self)
+        self._check_n_constraints()
         check_smoothing(self.smoothing, self._new_proxy())
         self._check_spending()
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
@@ -422,6 +435,19 @@ class ProxyOptimizer(
         self._evaluator(None).check_parameters()
         if self.journal is not None:
             Journal(self.journal)
+
+    def _check_n_constraints(self) -> None:
+        if not check_integer(self.n_constraints, "n_constraints", minimum=0):
+            return
+        if self.smoothing is not None:
+            raise ValueError(
+                f"smoothing must be None with n_constraints={self.n_constraints}; "
+                f"got {self.smoothing!r}."
+            )
+
+    @property
+    def _n_outputs(self) -> int | None:
+        return 1 + self.n_constraints if self.n_constraints else None
 
     def _draw_seeds(self, purchases: Purchases | None = None) -> dict[str, int]:
         """Draw a seed for each part, in an order that does not depend on which are used."""
@@ -442,7 +468,7 @@ class ProxyOptimizer(
         **fit_params: Any,
     ) -> OptimizeResult:
         """Fit the proxy and search it; keep both once they have succeeded."""
-        starts, lowest = best_rows(X, y, bounds)
+        starts, best = best_rows(X, y, bounds)
         learned = LearnedProxy(
             self._new_proxy(),
             self._new_optimizer(),
@@ -459,13 +485,15 @@ class ProxyOptimizer(
             risk = None
             if self.on_error == "learn":
                 risk = learn_failure_risk(X, failed, bounds, seeds["optimizer"])
-            search = learned.search(bounds, starts, risk, float(y.max()))
+            worst = float(merit_of_rows(y, learned.merit).max())
+            search = learned.search(bounds, starts, risk, worst)
 
         self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
         self.failure_risk_ = risk
         self.n_learned_, self._diagnosis_seed, self._inquiry = len(X), seeds["diagnosis"], None
-        self._typical = float(np.median(y))
-        self.x_best_row_, self.fun_best_row_ = starts[0].copy(), lowest
+        self._typical = float(np.median(values_of(y)))
+        self._merit, self._best_outputs = learned.merit, best
+        self.x_best_row_, self.fun_best_row_ = starts[0].copy(), float(np.ravel(best)[0])
         self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
         for name in ("ladder_", "smoothing_report_"):
             self.__dict__.pop(name, None)
@@ -480,6 +508,9 @@ class ProxyOptimizer(
         """Let the proxy's optimum be the answer, where nothing true can be evaluated."""
         self.x_, self.fun_ = self.x_proxy_, self.fun_proxy_
         search.x_proxy, search.fun_proxy = self.x_proxy_, self.fun_proxy_
+        if self.n_constraints:
+            search.constraints_proxy = search.constraints
+            search.feasible = bool((search.constraints <= 0.0).all())
         self.result_ = search
 
     def _refine(
@@ -490,14 +521,14 @@ class ProxyOptimizer(
         stages: Stages,
     ) -> OptimizeResult:
         """Spend true evaluations on the proxy's best points, unless the run has ended."""
-        incumbent = self.x_best_row_, self.fun_best_row_
+        incumbent = self.x_best_row_, self._best_outputs
         if end is not None:
             return purchases.outcome(self.bounds_, end)
         if search_on_truth is not None:
             n_rows = int(purchases.limits.n_left)
             refinement = partial(search_on_truth.go_on, self._candidates)
         else:
-            refiner = self._make_refiner()
+            refiner = self._make_refiner(purchases.limits)
             n_rows = getattr(refiner, "max_evaluations", None)
             refinement = partial(
                 refiner.refine,
@@ -521,6 +552,7 @@ class ProxyOptimizer(
         evaluator = purchases.evaluator
         self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
         self.x_, self.fun_ = refined.x, float(refined.fun)
+        at_proxy = np.ravel(purchases.value_at(self.x_proxy_, self.bounds_))
         self.result_ = OptimizeResult(
             x=self.x_,
             fun=self.fun_,
@@ -530,13 +562,18 @@ class ProxyOptimizer(
             message=f"{refined.message} Search on the proxy: {search.message}",
             x_proxy=self.x_proxy_,
             fun_proxy=self.fun_proxy_,
-            true_at_proxy=purchases.value_at(self.x_proxy_, self.bounds_),
+            true_at_proxy=float(at_proxy[0]),
             nfev_design=n_before,
             n_failed=evaluator.n_failed,
         )
+        if self.n_constraints:
+            say_whether_feasible(
+                self.result_, refined.constraints, search.constraints, at_proxy[1:]
+            )
         stages.end(f"Best true value {self.fun_:.6g} after {evaluator.n_calls} evaluations.")
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = False
+        tags.target_tags.multi_output = bool(self.n_constraints)
+        tags.target_tags.single_output = not self.n_constraints
         return tags

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._box import to_unit_cube
+from sklearn_proxyopt._constraints import best_first, feasible_values
 from sklearn_proxyopt._limits import Limits, RunEndedError
-from sklearn_proxyopt._rows import best_rows, is_among
+from sklearn_proxyopt._rows import best_rows, is_among, succeeded
 from sklearn_proxyopt.evaluation import Evaluator
 
 __all__ = ["Purchases"]
@@ -28,7 +30,7 @@ class Purchases:
         Calls the true function.
     X : ndarray of shape (n_rows, n_features)
         Rows that were already paid for; they enter the evaluator's record.
-    y : ndarray of shape (n_rows,)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Their values.
     limits : Limits, default=None
         What ends the run.
@@ -37,7 +39,7 @@ class Purchases:
     ----------
     X : ndarray of shape (n_rows, n_features)
         The rows given, as they were given, and the rows bought that succeeded.
-    y : ndarray of shape (n_rows,)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Their values.
     X_failed : ndarray of shape (n_failed, n_features)
         The rows asked for whose evaluation failed.
@@ -58,7 +60,7 @@ class Purchases:
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
         for x, value in zip(X, y, strict=True):
-            evaluator.record.add(x, float(value))
+            evaluator.record.add(x, float(value) if value.ndim == 0 else value.copy())
 
     def buy(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Evaluate rows and keep those that succeed; return the value of each, NaN if it failed.
@@ -70,16 +72,16 @@ class Purchases:
         """
         is_new = ~is_among(rows, np.vstack([self.X, self.X_failed]))
         affordable = rows[np.cumsum(is_new) <= self.limits.n_left]
-        values = self.evaluator(affordable) if len(affordable) else np.empty(0)
+        values = self.evaluator(affordable) if len(affordable) else self.y[:0]
         self._keep(affordable, values)
         n_asked = int(is_new[: len(affordable)].sum())
-        lowest = float(self.y.min()) if len(self.y) else np.inf
-        self.limits.count(n_asked, lowest, was_cut=len(affordable) < len(rows))
+        lowest = np.fmin.reduce(feasible_values(self.y), initial=np.inf)
+        self.limits.count(n_asked, float(lowest), was_cut=len(affordable) < len(rows))
         return values
 
     def buy_design(self, design: NDArray[np.float64]) -> None:
         """Evaluate a design, of which at least two rows must succeed."""
-        n_good = int(np.isfinite(self.buy(design)).sum())
+        n_good = int(succeeded(self.buy(design)).sum())
         if n_good < 2:
             raise ValueError(
                 f"objective must succeed on at least two rows of the design; got {n_good} of "
@@ -90,7 +92,7 @@ class Purchases:
         self,
         refinement: Callable[[], OptimizeResult],
         bounds: NDArray[np.float64],
-        incumbent: tuple[NDArray[np.float64], float],
+        incumbent: tuple[NDArray[np.float64], Any],
     ) -> OptimizeResult:
         """Let a refinement buy rows; return its result, never worse than the incumbent."""
         try:
@@ -99,20 +101,35 @@ class Purchases:
                 refined.message = self.limits.budget_is_spent
         except RunEndedError as end:
             refined = self.outcome(bounds, end)
-        if incumbent[1] <= refined.fun:
-            refined.x, refined.fun = incumbent
+        x, known = incumbent
+        found = np.append(refined.fun, refined.get("constraints", []))
+        if found.size != np.size(known):
+            raise ValueError(
+                f"refiner must return fun and {np.size(known) - 1} constraints; got "
+                f"{found.size - 1} of them."
+            )
+        found = found.reshape(np.shape(known))
+        if best_first(np.array([known, found]))[0] == 0:
+            refined.x, refined.fun = x, float(np.ravel(known)[0])
+            if np.ndim(known):
+                refined.constraints = known[1:]
         return refined
 
-    def value_at(self, x: NDArray[np.float64], bounds: NDArray[np.float64]) -> float:
+    def value_at(self, x: NDArray[np.float64], bounds: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the true value of a point up to rounding, NaN if it is not known."""
         distances = np.abs(to_unit_cube(self.X, bounds) - to_unit_cube(x, bounds)).max(axis=1)
         nearest = int(np.argmin(distances))
-        return float(self.y[nearest]) if distances[nearest] < _ROUNDING else np.nan
+        known = distances[nearest] < _ROUNDING
+        return np.asarray(self.y[nearest] if known else self.y[nearest] * np.nan)
 
     def outcome(self, bounds: NDArray[np.float64], end: RunEndedError) -> OptimizeResult:
         """Return the best row inside the box as the result of what a limit has ended."""
-        starts, lowest = best_rows(self.X, self.y, bounds)
-        return OptimizeResult(x=starts[0], fun=lowest, nit=0, success=True, message=str(end))
+        starts, best = best_rows(self.X, self.y, bounds)
+        value = float(np.ravel(best)[0])
+        result = OptimizeResult(x=starts[0], fun=value, nit=0, success=True, message=str(end))
+        if np.ndim(best):
+            result.constraints = best[1:]
+        return result
 
     def generator(self) -> np.random.Generator:
         """Return fresh randomness, the same in every run that goes on from one journal."""
@@ -126,9 +143,10 @@ class Purchases:
         self._keep(*self.evaluator.record.rows(self.X.shape[1]))
 
     def _keep(self, rows: NDArray[np.float64], values: NDArray[np.float64]) -> None:
-        failed = rows[np.isnan(values)]
+        is_good = succeeded(values)
+        failed = rows[~is_good]
         self.X_failed = np.vstack([self.X_failed, failed[~is_among(failed, self.X_failed)]])
-        rows, values = rows[np.isfinite(values)], values[np.isfinite(values)]
+        rows, values = rows[is_good], values[is_good]
         new = ~is_among(rows, self.X)
         self.X = np.vstack([self.X, rows[new]])
         self.y = np.concatenate([self.y, values[new]])

@@ -59,6 +59,13 @@ class OpenQuestions:
         self.pending = np.vstack([self.pending, chosen])
         return chosen
 
+    def recall(
+        self, points: NDArray[np.float64], known: NDArray[np.float64], bounds: NDArray[np.float64]
+    ) -> None:
+        """Take points that were handed out earlier as pending, except those that are known."""
+        self.pending = points
+        self.answer(known, bounds)
+
     def answer(self, X: NDArray[np.float64], bounds: NDArray[np.float64]) -> None:
         """Close the questions that the rows of `X` answer."""
         self.pending = new_points(self.pending, to_unit_cube(X, bounds), bounds)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["best_rows", "is_among", "row_keys"]
+from sklearn_proxyopt._constraints import best_first
+
+__all__ = ["best_rows", "is_among", "row_keys", "succeeded"]
 
 # Best rows handed to a search as starting points.
 _N_STARTING_ROWS = 10
@@ -23,6 +27,11 @@ def is_among(X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.
     return np.array([_seen_before(key, seen) for key in row_keys(X)], dtype=bool)
 
 
+def succeeded(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which rows have a value: a finite number, or nothing but finite numbers."""
+    return np.asarray(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+
+
 def _seen_before(key: bytes, seen: set[bytes]) -> bool:
     if key in seen:
         return True
@@ -32,10 +41,13 @@ def _seen_before(key: bytes, seen: set[bytes]) -> bool:
 
 def best_rows(
     X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """Return the rows inside the box that have the lowest values, the best first, and its value."""
+) -> tuple[NDArray[np.float64], Any]:
+    """Return the rows inside the box that have the lowest values, the best first, and its value.
+
+    With constraints, feasible rows come first, and the value comes with its constraints.
+    """
     inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
     if not inside.size:
         raise ValueError("bounds must hold at least one of the rows; got none inside.")
-    order = inside[np.argsort(y[inside], kind="stable")][:_N_STARTING_ROWS]
-    return X[order], float(y[order[0]])
+    order = inside[best_first(y[inside])][:_N_STARTING_ROWS]
+    return X[order], y[order[0]]

@@ -67,7 +67,8 @@ def _check_tables(
         and {*_TABLES, "y"} <= set(arrays)
         and all(array.dtype == np.float64 for array in arrays.values())
         and all(arrays[name].shape[1:] == (n_features,) for name in _TABLES)
-        and arrays["y"].shape == arrays["X"].shape[:1]
+        and arrays["y"].ndim in (1, 2)
+        and arrays["y"].shape[:1] == arrays["X"].shape[:1]
         and all(np.isfinite(array).all() for array in arrays.values())
         and ("bounds" not in arrays or arrays["bounds"].shape == (n_features, 2))
     )

@@ -51,12 +51,15 @@ class SpendingMixin:
     refiner: Any
     infill: Any
     n_rounds: int | None
+    n_constraints: int
     feature_names_in_: NDArray[np.object_]
 
     def _check_spending(self) -> None:
         """Raise an error that names the first parameter of the spending that is wrong."""
         if self.n_rounds is not None:
             check_integer(self.n_rounds, "n_rounds")
+        if self.n_constraints:
+            self._check_that_constraints_are_borne()
         if self.infill is None:
             return
         if not hasattr(self.infill, "propose") or isinstance(self.infill, type):
@@ -64,6 +67,19 @@ class SpendingMixin:
                 f"infill must be None or a strategy with the method propose; got {self.infill!r}."
             )
         self.infill.check_proxy(self._new_proxy())
+
+    def _check_that_constraints_are_borne(self) -> None:
+        """Raise an error that names the part that knows nothing of constraints."""
+        if self.infill is not None:
+            raise ValueError(
+                f"infill must be None with n_constraints={self.n_constraints}; got {self.infill!r}."
+            )
+        is_descent = isinstance(self.refiner, LocalRefinement) and self.refiner.method != "COBYQA"
+        if is_descent or isinstance(self.refiner, SurrogateCMAES):
+            raise ValueError(
+                "refiner must be a LocalRefinement with method='COBYQA' with n_constraints="
+                f"{self.n_constraints}; got {self.refiner!r}."
+            )
 
     def _new_proxy(self) -> Any:
         return NeuralProxyRegressor() if self.proxy is None else self.proxy
@@ -77,7 +93,8 @@ class SpendingMixin:
         if self.sampler is None and limits is not None and limits.budget is not None:
             n_samples = max(_DESIGN_PER_VARIABLE * n_features, _SMALLEST_DESIGN)
             n_samples = max(min(n_samples, limits.budget // 3), 2)
-            if self.infill is not None or not isinstance(self.refiner, str):
+            explores = isinstance(self.refiner, str) and not self.n_constraints
+            if self.infill is not None or not explores:
                 # Nothing but the design tells the proxy of the whole box.
                 n_samples = max(limits.budget // 3, 2)
             sampler = LatinHypercubeSampler(n_samples)
@@ -94,6 +111,8 @@ class SpendingMixin:
         limits = purchases.limits
         is_default = isinstance(self.refiner, str)
         if limits.budget is None or not (is_default or isinstance(self.refiner, SurrogateCMAES)):
+            return None
+        if self.n_constraints:
             return None
         refiner = seeded(SurrogateCMAES() if is_default else self.refiner, seeds["refiner"])
         search = refiner.begin(purchases.buy, bounds)
@@ -138,10 +157,14 @@ class SpendingMixin:
                 known = _knowledge(learned, purchases, bounds, names, rng)
                 purchases.buy(infill.propose(known))
 
-    def _make_refiner(self) -> Any:
+    def _make_refiner(self, limits: Limits) -> Any:
         if self.refiner is None:
             return LocalRefinement(max_evaluations=1, n_candidates=1)
-        return LocalRefinement() if isinstance(self.refiner, str) else clone(self.refiner)
+        if not isinstance(self.refiner, str):
+            return clone(self.refiner)
+        if limits.budget is None or limits.n_left < 1:
+            return LocalRefinement()
+        return LocalRefinement(max_evaluations=int(limits.n_left))
 
 
 def _warm_up(proxy: Any) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from sklearn_proxyopt.evaluation import Evaluator
 
 __all__ = ["Stages"]
@@ -43,10 +45,11 @@ class Stages:
         """Run the block as a stage in which the evaluator's rows are steps."""
         with self.stage(name, text, n_rows) as context:
 
-            def tell(value: float | None) -> None:
+            def tell(value: Any) -> None:
                 row = context.subcontext(task_name="evaluation")
                 row.call_on_fit_task_begin(estimator=self._estimator)
-                metadata = {"stage": name, "value": value, "n_calls": evaluator.n_calls}
+                shown = float(value) if np.ndim(value) == 0 else self._estimator._shown(value)
+                metadata = {"stage": name, "value": shown, "n_calls": evaluator.n_calls}
                 row.call_on_fit_task_end(estimator=self._estimator, metadata=metadata)
 
             evaluator.on_row = tell

@@ -26,6 +26,8 @@ FLOORS = {
     "_limits": 1,
     "_parts": 0,
     "_rows": 0,
+    "_constraints": 0,
+    "_merit": 1,
     "_seeding": 0,
     "_global_random": 0,
     "_threads": 0,
@@ -52,6 +54,9 @@ FLOORS = {
     "_buying": 6,
     "callbacks": 6,
     "_purchases": 5,
+    "_promised_front": 7,
+    "_verifying": 8,
+    "_pareto_optimizer": 9,
     "_proxy_optimizer": 9,
     "inverse": 7,
 }

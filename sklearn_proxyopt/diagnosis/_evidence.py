@@ -12,10 +12,10 @@ from scipy.spatial import cKDTree
 from scipy.stats import qmc, spearmanr
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._learned_proxy import function_of
+from sklearn_proxyopt._merit import Merit, merit_of_rows
 from sklearn_proxyopt._rows import best_rows
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
-from sklearn_proxyopt.diagnosis._opinions import SecondOpinions
+from sklearn_proxyopt.diagnosis._opinions import SecondOpinions, judged_function
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._candidates import lowest_apart
 
@@ -234,6 +234,8 @@ class Inquiry:
         Low points of the proxy.
     seed : int
         Seeds the half-sample proxies and the searches.
+    merit : Merit, default=None
+        What counts of values that come with constraints, those of the proxy and of the rows.
 
     Attributes
     ----------
@@ -253,13 +255,14 @@ class Inquiry:
         bounds: NDArray[np.float64],
         minima: NDArray[np.float64],
         seed: int,
+        merit: Merit | None = None,
     ) -> None:
-        self.function = function_of(proxy)
-        self._X, self._y, self.bounds = X, y, bounds
+        self.function = judged_function(proxy, merit)
+        self._X, self._y, self.bounds = X, merit_of_rows(y, merit), bounds
         self.minima = to_unit_cube(minima, bounds)
-        self.opinions = SecondOpinions(proxy, X, y, seed)
+        self.opinions = SecondOpinions(proxy, X, y, seed, merit)
         sobol = qmc.Sobol(len(bounds), rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
-        lowest_rows, _ = best_rows(X, y, bounds)
+        lowest_rows, _ = best_rows(X, self._y, bounds)
         points = np.vstack([minima, lowest_rows, from_unit_cube(sobol, bounds)])
         self._low_places, self._lows = self.opinions.minima(bounds, points, seed)
         self._unseen = self.opinions.predict_unseen(X)

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from sklearn_proxyopt._learned_proxy import function_of, named_rows
+from sklearn_proxyopt._learned_proxy import function_of, named_rows, without_names
+from sklearn_proxyopt._merit import Merit, MeritFunction
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 
-__all__ = ["SecondOpinions"]
+__all__ = ["SecondOpinions", "judged_function"]
 
 # Members of a stack. Of any other regressor there is one copy for each half, which together cost as
 # much as the first fit did.
@@ -23,6 +24,11 @@ _N_STACKED = 6
 # rows then take about as long as it did.
 _SHARE_OF_EPOCHS = 1 / 3
 _MIN_EPOCHS = 20
+
+
+def judged_function(proxy: Any, merit: Merit | None) -> Any:
+    """Return a fitted proxy as the function of one value a row that is judged."""
+    return function_of(proxy) if merit is None else MeritFunction(without_names(proxy), merit)
 
 
 class SecondOpinions:
@@ -42,6 +48,8 @@ class SecondOpinions:
         Their values.
     seed : int
         Draws the halves, and seeds the proxies.
+    merit : Merit, default=None
+        What counts of the several outputs that each learns; None where there is only one.
 
     Attributes
     ----------
@@ -56,9 +64,15 @@ class SecondOpinions:
     """
 
     def __init__(
-        self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+        self,
+        proxy: Any,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        seed: int,
+        merit: Merit | None = None,
     ) -> None:
         self._stack: Any = None
+        self._merit = merit
         while isinstance(proxy, FrozenEstimator):
             # A copy of a frozen estimator would not learn from its half.
             proxy = proxy.estimator
@@ -93,7 +107,8 @@ class SecondOpinions:
             verbose=0,
             random_state=seed,
         )
-        self._stack = stack.fit(X, y)
+        stack.fit(X, y)
+        self._stack = stack if self._merit is None else MeritFunction(stack, self._merit)
         return stack.member_rows_
 
     def _learn_as_copies(
@@ -106,7 +121,7 @@ class SecondOpinions:
         for half in halves:
             copy = seeded(proxy, int(rng.integers(2**31 - 1)))
             copy.fit(named_rows(X[half], names), y[half])
-            self._functions.append(function_of(copy))
+            self._functions.append(judged_function(copy, self._merit))
         return halves
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._constraints import feasible_values
 from sklearn_proxyopt._validation import check_real
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
 
@@ -52,7 +53,7 @@ class ConvergenceDisplay:
     @property
     def best(self) -> NDArray[np.float64]:
         """The best value up to each evaluation."""
-        best: NDArray[np.float64] = np.minimum.accumulate(self.values)
+        best: NDArray[np.float64] = np.fmin.accumulate(self.values)
         return best
 
     @classmethod
@@ -79,7 +80,7 @@ class ConvergenceDisplay:
         stages = {"rows learned from": 0}
         if len(estimator.y_) > estimator.n_learned_:
             stages["refinement"] = estimator.n_learned_
-        return cls(estimator.y_, stages, f_opt=f_opt).plot(ax=ax)
+        return cls(feasible_values(estimator.y_), stages, f_opt=f_opt).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.
@@ -99,7 +100,7 @@ class ConvergenceDisplay:
         number = np.arange(1, len(self.values) + 1)
         values, best = self.values - shift, self.best - shift
         if self.f_opt is not None:
-            floor = np.finfo(float).eps * max(1.0, float(np.abs(self.values).max()))
+            floor = np.finfo(float).eps * max(1.0, float(np.nanmax(np.abs(self.values))))
             values, best = np.maximum(values, floor), np.maximum(best, floor)
             ax.set_yscale("log")
         ax.plot(number, values, ".", color="0.7", markersize=3, label="one evaluation")

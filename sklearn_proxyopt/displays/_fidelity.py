@@ -112,7 +112,7 @@ class FidelityDisplay:
             evidence.unseen[known],
             promise=evidence.promise,
             band=evidence.band(),
-            truth_at_optimum=estimator.result_.get("true_at_proxy"),
+            truth_at_optimum=_truth_at_proxy(estimator),
         )
 
     def plot(self, ax: Any = None) -> Self:
@@ -169,3 +169,14 @@ class FidelityDisplay:
         despine(ax)
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+def _truth_at_proxy(estimator: Any) -> float | None:
+    """Return what is true of the proxy's optimum where it is known, as the promise is judged."""
+    result = estimator.result_
+    if "true_at_proxy" not in result:
+        return None
+    if "constraints_at_proxy" not in result:
+        return float(result.true_at_proxy)
+    outputs = np.append(result.true_at_proxy, result.constraints_at_proxy)
+    return float(estimator._merit_of(outputs[None])[0])

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._constraints import best_first
 from sklearn_proxyopt._diagnosing import inquiry_of
 from sklearn_proxyopt._validation import check_integer
 from sklearn_proxyopt.displays._base import check_optimizer, despine, names_of, pyplot
@@ -131,7 +132,8 @@ class LandscapeDisplay:
             band = np.array([opinions.min(axis=0), opinions.max(axis=0)]).reshape(2, *shape)
         truth = None
         if objective is not None:
-            truth = np.asarray(objective(points), dtype=np.float64).reshape(shape)
+            outputs = np.asarray(objective(points), dtype=np.float64)
+            truth = estimator._merit_of(outputs).reshape(shape)
         return cls(
             grids,
             inquiry.function(points).reshape(shape),
@@ -140,7 +142,7 @@ class LandscapeDisplay:
             [all_names[index] for index in drawn],
             estimator.X_[: estimator.n_learned_][:, drawn],
             center[drawn],
-            estimator.X_[estimator.y_.argmin()][drawn],
+            estimator.X_[best_first(estimator.y_)[0]][drawn],
         ).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:

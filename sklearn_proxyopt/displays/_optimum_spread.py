@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from sklearn_proxyopt._box import to_unit_cube
+from sklearn_proxyopt._constraints import best_first
 from sklearn_proxyopt._diagnosing import inquiry_of
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, names_of
 
@@ -100,7 +101,7 @@ class OptimumSpreadDisplay:
         estimator = check_optimizer(estimator)
         inquiry = inquiry_of(estimator)
         evidence = inquiry.about(estimator.x_proxy_)
-        best = estimator.X_[estimator.y_.argmin()]
+        best = estimator.X_[best_first(estimator.y_)[0]]
         return cls(
             evidence.place,
             evidence.low_places,

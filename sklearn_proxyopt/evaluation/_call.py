@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt.exceptions import EvaluationError
 
-__all__ = ["Outcome", "call_many", "call_one", "raised", "returned"]
+__all__ = ["Outcome", "call_many", "call_one", "no_value", "raised", "returned"]
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Outcome:
 
     Parameters
     ----------
-    value : float
-        The value, NaN if the evaluation failed.
+    value : float or ndarray of shape (n_outputs,)
+        The value, NaN throughout if the evaluation failed.
     duration : float
         Seconds it took, retries included; that of a batch is shared among its rows.
     error : str, default=""
@@ -31,51 +31,66 @@ class Outcome:
         The error that was raised, where one was.
     """
 
-    value: float
+    value: float | NDArray[np.float64]
     duration: float
     error: str = ""
     cause: Exception | None = None
 
     @classmethod
-    def of(cls, value: float, duration: float) -> Outcome:
-        """Return the outcome of a call that returned a number."""
-        if np.isfinite(value):
-            return cls(value, duration)
-        return cls(np.nan, duration, f"returned {value}")
+    def of(cls, value: NDArray[np.float64], duration: float) -> Outcome:
+        """Return the outcome of a call that returned a number, or several."""
+        number = value if value.ndim else float(value)
+        if np.isfinite(value).all():
+            return cls(number, duration)
+        said = value.tolist() if value.ndim else number
+        return cls(number * np.nan, duration, f"returned {said}")
 
     def after(self, earlier: Outcome) -> Outcome:
         """Return this outcome of a retry with the time of what was tried before added to it."""
         return replace(self, duration=self.duration + earlier.duration)
 
 
-def call_one(objective: Callable[..., Any], x: NDArray[np.float64], index: int) -> Outcome:
+def call_one(
+    objective: Callable[..., Any], x: NDArray[np.float64], index: int, n_outputs: int | None
+) -> Outcome:
     """Call a function of one row; an error that it raises is an outcome."""
     start = time.perf_counter()
     try:
         output = objective(x.copy())
     except Exception as error:
-        return raised(error, time.perf_counter() - start)
-    return returned(output, time.perf_counter() - start, x, index)
+        return raised(error, time.perf_counter() - start, n_outputs)
+    return returned(output, time.perf_counter() - start, x, index, n_outputs)
 
 
-def raised(error: Exception, duration: float) -> Outcome:
+def no_value(n_outputs: int | None) -> float | NDArray[np.float64]:
+    """Return the value of an evaluation that failed."""
+    return np.nan if n_outputs is None else np.full(n_outputs, np.nan)
+
+
+def raised(error: Exception, duration: float, n_outputs: int | None) -> Outcome:
     """Return the outcome of a call that raised."""
-    return Outcome(np.nan, duration, f"raised {type(error).__name__}: {error}", error)
+    reason = f"raised {type(error).__name__}: {error}"
+    return Outcome(no_value(n_outputs), duration, reason, error)
 
 
-def returned(output: Any, duration: float, x: NDArray[np.float64], index: int) -> Outcome:
-    """Return the outcome of a call for one row that returned, or say why it is no number."""
+def returned(
+    output: Any, duration: float, x: NDArray[np.float64], index: int, n_outputs: int | None
+) -> Outcome:
+    """Return the outcome of a call for one row that returned, or say why it is no value."""
     value = _as_numbers(output)
-    if value.size != 1:
+    if value.size != (n_outputs or 1):
+        wanted = "a number" if n_outputs is None else f"{n_outputs} numbers"
         raise EvaluationError(
-            f"objective must return a number for one row; got {output!r} for row {index}.",
+            f"objective must return {wanted} for one row; got {output!r} for row {index}.",
             row=index,
             x=x,
         )
-    return Outcome.of(float(value.reshape(-1)[0]), duration)
+    return Outcome.of(value.reshape(() if n_outputs is None else (n_outputs,)), duration)
 
 
-def call_many(objective: Callable[..., Any], X: NDArray[np.float64]) -> list[Outcome]:
+def call_many(
+    objective: Callable[..., Any], X: NDArray[np.float64], n_outputs: int | None
+) -> list[Outcome]:
     """Call a function of many rows; an error that it raises concerns them all and is raised."""
     start = time.perf_counter()
     try:
@@ -87,13 +102,15 @@ def call_many(objective: Callable[..., Any], X: NDArray[np.float64]) -> list[Out
             "of one row.",
         ) from error
     values = _as_numbers(output)
-    if values.shape != (len(X),):
+    shape = (len(X),) if n_outputs is None else (len(X), n_outputs)
+    if values.shape != shape:
+        wanted = "a value" if n_outputs is None else f"{n_outputs} values"
         raise EvaluationError(
-            f"objective must return shape ({len(X)},), a value for each of {len(X)} rows; got "
+            f"objective must return shape {shape}, {wanted} for each of {len(X)} rows; got "
             f"shape {values.shape}. If it takes one row at a time, pass vectorized=False."
         )
     duration = (time.perf_counter() - start) / len(X)
-    return [Outcome.of(float(value), duration) for value in values]
+    return [Outcome.of(np.asarray(value), duration) for value in values]
 
 
 def _as_numbers(output: Any) -> NDArray[np.float64]:

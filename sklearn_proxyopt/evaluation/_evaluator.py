@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._rows import is_among, row_keys
+from sklearn_proxyopt._rows import is_among, row_keys, succeeded
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
@@ -48,6 +48,10 @@ class Evaluator:
         process of its own, which is killed in time; None sets no limit.
     n_retries : int, default=0
         How often an evaluation that failed is tried again.
+    n_outputs : int or None, default=None
+        How many numbers the function returns for a row; `objective` then returns (n, n_outputs),
+        or (n_outputs,) for one row, and an evaluation fails if any of them is not finite. None for
+        a function whose values are no arrays.
     record : EvaluationRecord, default=None
         Where values are looked up and written down. None starts a new one.
     journal : JournalWriter, default=None
@@ -84,6 +88,7 @@ class Evaluator:
         n_jobs: int | None = None,
         time_limit: float | None = None,
         n_retries: int = 0,
+        n_outputs: int | None = None,
         record: EvaluationRecord | None = None,
         journal: JournalWriter | None = None,
     ) -> None:
@@ -93,9 +98,10 @@ class Evaluator:
         self.n_jobs = n_jobs
         self.time_limit = time_limit
         self.n_retries = n_retries
-        self.record = EvaluationRecord() if record is None else record
+        self.n_outputs = n_outputs
+        self.record = EvaluationRecord(n_outputs) if record is None else record
         self.journal = journal
-        self.on_row: Callable[[float | None], None] | None = None
+        self.on_row: Callable[[float | NDArray[np.float64]], None] | None = None
         self.n_calls = 0
         self.n_rounds = 0
         self._failed: set[bytes] = set()
@@ -114,6 +120,8 @@ class Evaluator:
                 f"n_jobs must be an integer other than 0, or None; got {self.n_jobs!r}."
             )
         check_integer(self.n_retries, "n_retries", minimum=0)
+        if self.n_outputs is not None:
+            check_integer(self.n_outputs, "n_outputs")
         if self.time_limit is None:
             return
         check_real(self.time_limit, "time_limit", minimum=0.0, include_minimum=False)
@@ -134,25 +142,25 @@ class Evaluator:
 
         Returns
         -------
-        ndarray of shape (n,)
+        ndarray of shape (n,) or (n, n_outputs)
             Values; NaN where an evaluation failed and `on_error` is "drop".
 
         Raises
         ------
         EvaluationError
-            If the function raises, or returns what is no finite number for each row.
+            If the function raises, or returns what is no finite value for each row.
         """
         with self.record.lock:
             known = [self.record.get(x) is not None for x in X]
             new = [index for index, is_known in enumerate(known) if not is_known]
             if self.on_row is not None:
-                for index in np.flatnonzero(known):
-                    self.on_row(self.record.get(X[index]))
+                for value in self.record.values(X[np.array(known, dtype=bool)]):
+                    self.on_row(value)
             if new:
                 self._evaluate(X, [new[i] for i in _first_of_each(X[new])])
             self.n_rounds += 1
-            values = np.array([self.record.get(x) for x in X], dtype=np.float64)
-            failed = np.flatnonzero(np.isnan(values))
+            values = self.record.values(X)
+            failed = np.flatnonzero(~succeeded(values))
             if self.on_error == "raise" and len(failed):
                 self._fail(X, int(failed[0]), "has failed before", None)
             self._count_failures(X[failed], len(X))
@@ -160,7 +168,9 @@ class Evaluator:
 
     def _evaluate(self, X: NDArray[np.float64], new: list[int]) -> None:
         """Call the function on rows that are new, and write down what comes of each."""
-        work = Work(self.objective, self.vectorized, self.time_limit, self.n_retries)
+        work = Work(
+            self.objective, self.vectorized, self.time_limit, self.n_retries, self.n_outputs
+        )
         raising: dict[int, Outcome] = {}
         for indices, results in outcomes(work, X, new, self.n_jobs, lambda: not raising):
             self.n_calls += len(indices)

@@ -12,7 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.evaluation._journal_format import check_format, connect, n_features_of
+from sklearn_proxyopt.evaluation._journal_format import (
+    check_format,
+    connect,
+    n_features_of,
+    n_outputs_of,
+    pending_points,
+    value_columns,
+    x_columns,
+)
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.exceptions import JournalError
 
@@ -39,10 +47,12 @@ class Journal:
     Notes
     -----
     The table `evaluations` has a row for each evaluation: `id`, in the order in which they ended;
-    `round`, the batch it was asked for in; the inputs `x0`, `x1`, ...; `value`; `status`, "done",
-    "failed", or "raised" for a failure that ended the run and is tried again by the next;
-    `error`, what went wrong; `duration` in seconds; `ended`, the time in UTC. The table
-    `variables` has the name and the bounds of each input, where they were given.
+    `round`, the batch it was asked for in; the inputs `x0`, `x1`, ...; `value`, and for a function
+    of several outputs `value1`, `value2`, ...; `status`, "done", "failed", or "raised" for a
+    failure that ended the run and is tried again by the next; `error`, what went wrong;
+    `duration` in seconds; `ended`, the time in UTC. The table `variables` has the name and the
+    bounds of each input, where they were given. The table `pending`, there after the first `ask`,
+    has the inputs of the points that were asked for and not told yet.
 
     Examples
     --------
@@ -72,6 +82,17 @@ class Journal:
             count: int = connection.execute("SELECT count(*) FROM evaluations").fetchone()[0]
         return count
 
+    def n_outputs(self) -> int:
+        """Return the number of outputs of the function.
+
+        Returns
+        -------
+        int
+            How many numbers the value of a row is made of.
+        """
+        with self._reading() as connection:
+            return n_outputs_of(connection)
+
     def names(self) -> list[str] | None:
         """Return the names of the inputs.
 
@@ -91,8 +112,8 @@ class Journal:
         -------
         X : ndarray of shape (n_rows, n_features)
             The rows, in the order in which their evaluations ended.
-        y : ndarray of shape (n_rows,)
-            Their values.
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+            Their values, a row each where there are several outputs.
         """
         return self._select("done")
 
@@ -106,15 +127,28 @@ class Journal:
         """
         return self._select("failed")[0]
 
+    def pending_points(self) -> NDArray[np.float64]:
+        """Return the points that `ask` handed out and nobody told yet.
+
+        Returns
+        -------
+        ndarray of shape (n_pending, n_features)
+            The points, in the order in which they were handed out.
+        """
+        with self._reading() as connection:
+            return pending_points(connection)
+
     def _select(self, status: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         with self._reading() as connection:
             n_features = n_features_of(connection)
-            columns = ", ".join(f"x{i}" for i in range(n_features))
+            n_outputs = n_outputs_of(connection)
+            columns = f"{x_columns(n_features)}, {value_columns(n_outputs)}"
             found = connection.execute(
-                f"SELECT {columns}, value FROM evaluations WHERE status = ? ORDER BY id", (status,)
+                f"SELECT {columns} FROM evaluations WHERE status = ? ORDER BY id", (status,)
             ).fetchall()
-        table = np.array(found, dtype=np.float64).reshape(-1, n_features + 1)
-        return table[:, :-1].copy(), table[:, -1].copy()
+        table = np.array(found, dtype=np.float64).reshape(-1, n_features + n_outputs)
+        values = table[:, n_features] if n_outputs == 1 else table[:, n_features:]
+        return table[:, :n_features].copy(), values.copy()
 
     def to_frame(self) -> Any:
         """Return every evaluation as a table.
@@ -140,6 +174,7 @@ class Journal:
         bounds: NDArray[np.float64] | None = None,
         names: Iterable[str] | None = None,
         *,
+        n_outputs: int = 1,
         patience: float = 0.0,
     ) -> Iterator[JournalWriter]:
         """Open the journal as its only writer.
@@ -152,6 +187,8 @@ class Journal:
             The box, where the user gave one.
         names : sequence of str, default=None
             Names of the inputs, where they have any.
+        n_outputs : int, default=1
+            Number of outputs of the function.
         patience : float, default=0.0
             Seconds to wait for another writer to end before raising; infinity waits as long as it
             takes.
@@ -168,7 +205,7 @@ class Journal:
             no journal.
         """
         known = None if names is None else [str(name) for name in names]
-        writer = JournalWriter(self.path, n_features, bounds, known, patience)
+        writer = JournalWriter(self.path, n_features, bounds, known, patience, n_outputs)
         try:
             yield writer
         finally:

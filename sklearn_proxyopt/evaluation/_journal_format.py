@@ -10,13 +10,26 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt.exceptions import JournalError
 
-__all__ = ["check_format", "check_problem", "connect", "create", "n_features_of"]
+__all__ = [
+    "check_format",
+    "check_problem",
+    "connect",
+    "create",
+    "n_features_of",
+    "n_outputs_of",
+    "pending_points",
+    "set_pending_points",
+    "value_columns",
+    "x_columns",
+]
 
 # Stands in the head of the file, as SQLite provides for file formats: "prox".
 APPLICATION_ID = 0x70726F78
-VERSION = 1
+VERSION = 2
+# A journal of one output has the format that was there before there could be several.
+VERSION_OF_ONE_OUTPUT = 1
 # SQLite's own limit of columns is 2000.
-MOST_FEATURES = 1900
+MOST_COLUMNS = 1900
 
 
 def connect(path: Path, wait: float = 60.0) -> sqlite3.Connection:
@@ -64,26 +77,44 @@ def is_empty(connection: sqlite3.Connection, path: Path) -> bool:
         ) from error
 
 
+def x_columns(n_features: int) -> str:
+    """Return the columns of the inputs."""
+    return ", ".join(f"x{i}" for i in range(n_features))
+
+
+def value_columns(n_outputs: int) -> str:
+    """Return the columns of the outputs: `value`, `value1`, `value2`, ..."""
+    return ", ".join(f"value{i or ''}" for i in range(n_outputs))
+
+
+def _typed(columns: str, kind: str) -> str:
+    return ", ".join(f"{column} {kind}" for column in columns.split(", "))
+
+
 def create(
     connection: sqlite3.Connection,
     n_features: int,
     bounds: NDArray[np.float64] | None,
     names: list[str] | None,
+    n_outputs: int,
 ) -> None:
     """Make the tables of a new journal, all of them or none."""
-    if n_features > MOST_FEATURES:
+    if n_features + n_outputs > MOST_COLUMNS:
         raise JournalError(
-            f"journal must have at most {MOST_FEATURES} variables; got {n_features}."
+            f"journal must have at most {MOST_COLUMNS} variables and outputs; got "
+            f"{n_features + n_outputs}."
         )
-    columns = ", ".join(f"x{i} REAL NOT NULL" for i in range(n_features))
+    inputs = _typed(x_columns(n_features), "REAL NOT NULL")
+    columns = f"{inputs}, {_typed(value_columns(n_outputs), 'REAL')}"
+    version = VERSION_OF_ONE_OUTPUT if n_outputs == 1 else VERSION
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.execute(
         "CREATE TABLE variables (position INTEGER PRIMARY KEY, name TEXT, lower REAL, upper REAL)"
     )
     connection.execute(
-        f"CREATE TABLE evaluations (id INTEGER PRIMARY KEY, round INTEGER, {columns}, value REAL, "
+        f"CREATE TABLE evaluations (id INTEGER PRIMARY KEY, round INTEGER, {columns}, "
         "status TEXT NOT NULL, error TEXT, duration REAL, ended TEXT NOT NULL)"
     )
     connection.execute("CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT)")
@@ -109,12 +140,49 @@ def n_features_of(connection: sqlite3.Connection) -> int:
     return count
 
 
+def n_outputs_of(connection: sqlite3.Connection) -> int:
+    """Return the number of outputs."""
+    columns = connection.execute("SELECT name FROM pragma_table_info('evaluations')").fetchall()
+    return sum(name.startswith("value") for (name,) in columns)
+
+
+def pending_points(connection: sqlite3.Connection) -> NDArray[np.float64]:
+    """Return the points handed out and not told, in the order in which they were."""
+    n_features = n_features_of(connection)
+    is_there = "SELECT count(*) FROM sqlite_schema WHERE name = 'pending'"
+    found = []
+    if connection.execute(is_there).fetchone()[0]:
+        query = f"SELECT {x_columns(n_features)} FROM pending ORDER BY id"
+        found = connection.execute(query).fetchall()
+    return np.array(found, dtype=np.float64).reshape(-1, n_features)
+
+
+def set_pending_points(connection: sqlite3.Connection, X: NDArray[np.float64]) -> None:
+    """Keep these points as those handed out and not told, all of them or none."""
+    columns = _typed(x_columns(X.shape[1]), "REAL NOT NULL")
+    places = ", ".join("?" for _ in range(X.shape[1]))
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS pending (id INTEGER PRIMARY KEY, {columns})"
+        )
+        connection.execute("DELETE FROM pending")
+        connection.executemany(
+            f"INSERT INTO pending ({x_columns(X.shape[1])}) VALUES ({places})", X.tolist()
+        )
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
 def check_problem(
     connection: sqlite3.Connection,
     path: Path,
     n_features: int,
     bounds: NDArray[np.float64] | None,
     names: list[str] | None,
+    n_outputs: int,
 ) -> None:
     """Raise an error that names the first difference to the problem that the journal is of.
 
@@ -131,6 +199,9 @@ def check_problem(
 
     if len(variables) != n_features:
         refuse(f"there are {len(variables)} variables", f"{n_features}")
+    known = n_outputs_of(connection)
+    if known != n_outputs:
+        refuse(f"there {'is 1 output' if known == 1 else f'are {known} outputs'}", f"{n_outputs}")
     for i, (name, lower, upper) in enumerate(variables):
         if names and name is not None and name != names[i]:
             refuse(f"variable {i} is {name!r}", repr(names[i]))

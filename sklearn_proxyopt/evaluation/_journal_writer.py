@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._rows import is_among, row_keys
+from sklearn_proxyopt._rows import is_among, row_keys, succeeded
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_format import (
     check_format,
@@ -21,6 +21,10 @@ from sklearn_proxyopt.evaluation._journal_format import (
     connect,
     create,
     is_empty,
+    pending_points,
+    set_pending_points,
+    value_columns,
+    x_columns,
 )
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
 from sklearn_proxyopt.exceptions import JournalError
@@ -46,6 +50,8 @@ class JournalWriter:
         Names of the inputs, where they have any.
     patience : float
         Seconds to wait for another writer to end before raising.
+    n_outputs : int, default=1
+        Number of outputs of the function.
     """
 
     def __init__(
@@ -55,9 +61,11 @@ class JournalWriter:
         bounds: NDArray[np.float64] | None,
         names: list[str] | None,
         patience: float,
+        n_outputs: int = 1,
     ) -> None:
         self.path = path
-        self._n_features = n_features
+        self._n_features, self._n_outputs = n_features, n_outputs
+        self._columns = f"{x_columns(n_features)}, {value_columns(n_outputs)}"
         self._lock = _WriterLock(path, patience)
         try:
             self._connection = connect(path)
@@ -70,9 +78,9 @@ class JournalWriter:
         connection = self._connection
         if is_empty(connection, self.path):
             connection.execute("PRAGMA journal_mode = WAL")
-            create(connection, self._n_features, bounds, names)
+            create(connection, self._n_features, bounds, names, self._n_outputs)
         check_format(connection, self.path)
-        check_problem(connection, self.path, self._n_features, bounds, names)
+        check_problem(connection, self.path, self._n_features, bounds, names, self._n_outputs)
         # On disk means on disk, through a power cut too.
         connection.execute("PRAGMA synchronous = FULL")
         self._set_fact("writer", f"process {os.getpid()} on {platform.node()}")
@@ -82,17 +90,21 @@ class JournalWriter:
 
         A failure that ended a run is left out: the next run tries again.
         """
-        columns = ", ".join(f"x{i}" for i in range(self._n_features))
         known = set()
-        for *x, value, status in self._connection.execute(
-            f"SELECT {columns}, value, status FROM evaluations WHERE status <> 'raised' ORDER BY id"
+        for *numbers, status in self._connection.execute(
+            f"SELECT {self._columns}, status FROM evaluations WHERE status <> 'raised' ORDER BY id"
         ):
-            row = np.array(x, dtype=np.float64)
+            row = np.array(numbers[: self._n_features], dtype=np.float64)
             known.add(row_keys(row[None])[0])
-            record.add(row, value if status == "done" else np.nan)
+            value = np.array(numbers[self._n_features :], dtype=np.float64)
+            if status != "done":
+                value[:] = np.nan
+            record.add(row, float(value[0]) if record.n_outputs is None else value)
         X, y = record.rows(self._n_features)
         missing = [i for i, key in enumerate(row_keys(X)) if key not in known]
-        self._insert((None, *X[i].tolist(), y[i], "done", None, None) for i in missing)
+        self._insert(
+            (None, *X[i].tolist(), *np.ravel(y[i]).tolist(), "done", None, None) for i in missing
+        )
 
     def write(
         self, n_round: int, X: NDArray[np.float64], outcomes: list[Outcome], is_final: bool
@@ -115,7 +127,7 @@ class JournalWriter:
             (
                 n_round,
                 *row,
-                None if outcome.error else outcome.value,
+                *self._cells(outcome.value, bool(outcome.error)),
                 failed if outcome.error else "done",
                 outcome.error or None,
                 outcome.duration,
@@ -130,21 +142,42 @@ class JournalWriter:
         ----------
         X : ndarray of shape (n, n_features)
             Their rows.
-        y : ndarray of shape (n,)
-            Their values, NaN for one that failed.
+        y : ndarray of shape (n,) or (n, n_outputs)
+            Their values, NaN throughout for one that failed.
         """
-        columns = ", ".join(f"x{i}" for i in range(self._n_features))
         known = self._connection.execute(
-            f"SELECT {columns}, value FROM evaluations WHERE status <> 'raised'"
+            f"SELECT {self._columns} FROM evaluations WHERE status <> 'raised'"
         ).fetchall()
-        known_pairs = np.array(known, dtype=np.float64).reshape(-1, self._n_features + 1)
-        pairs = np.column_stack([X, y])
+        width = self._n_features + self._n_outputs
+        known_pairs = np.array(known, dtype=np.float64).reshape(-1, width)
+        is_new = ~is_among(np.column_stack([X, y]), known_pairs)
+        failed = ~succeeded(y)
         self._insert(
-            (None, *x, None if failed else value, "failed" if failed else "done", None, None)
-            for *x, value, failed in np.column_stack([pairs, np.isnan(y)])[
-                ~is_among(pairs, known_pairs)
-            ].tolist()
+            (
+                None,
+                *X[i].tolist(),
+                *self._cells(y[i], bool(failed[i])),
+                "failed" if failed[i] else "done",
+                None,
+                None,
+            )
+            for i in np.flatnonzero(is_new)
         )
+
+    def pending_points(self) -> NDArray[np.float64]:
+        """Return the points handed out and not told, of shape (n_pending, n_features)."""
+        return pending_points(self._connection)
+
+    def set_pending_points(self, X: NDArray[np.float64]) -> None:
+        """Keep these points, of shape (n_pending, n_features), as those handed out and not told."""
+        set_pending_points(self._connection, X)
+
+    def _cells(self, value: float | NDArray[np.float64], has_failed: bool) -> list[float | None]:
+        """Return a value as it stands in the columns of the outputs."""
+        if has_failed:
+            return [None] * self._n_outputs
+        cells: list[float | None] = np.ravel(value).tolist()
+        return cells
 
     def seed(self, seed: int) -> int:
         """Return the seed that the journal was begun with, which is this one in a new journal."""
@@ -162,13 +195,12 @@ class JournalWriter:
 
     def _insert(self, rows: object) -> None:
         ended = datetime.now(UTC).isoformat(timespec="milliseconds")
-        columns = ", ".join(f"x{i}" for i in range(self._n_features))
-        places = ", ".join("?" for _ in range(self._n_features + 6))
+        places = ", ".join("?" for _ in range(self._n_features + self._n_outputs + 5))
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             self._connection.executemany(
-                f"INSERT INTO evaluations (round, {columns}, value, status, error, duration, "
-                f"ended) VALUES ({places})",
+                f"INSERT INTO evaluations (round, {self._columns}, status, error, duration, ended) "
+                f"VALUES ({places})",
                 ((*row, ended) for row in rows),  # type: ignore[attr-defined]
             )
         except BaseException:

@@ -15,6 +15,8 @@ from sklearn_proxyopt._rows import row_keys
 
 __all__ = ["EvaluationRecord"]
 
+Value = float | NDArray[np.float64]
+
 # A worker process sees a record anew with every task; it keeps the latest ones alive so that
 # later tasks find what earlier ones paid for.
 _live_records: WeakValueDictionary[str, EvaluationRecord] = WeakValueDictionary()
@@ -28,6 +30,11 @@ class EvaluationRecord:
     A row is found again if all of its numbers are the same to the last bit. A value of NaN stands
     for an evaluation that failed.
 
+    Parameters
+    ----------
+    n_outputs : int or None, default=None
+        How many numbers a value is made of; None for one that is no array.
+
     Examples
     --------
     >>> import numpy as np
@@ -40,29 +47,30 @@ class EvaluationRecord:
     1
     """
 
-    def __init__(self) -> None:
+    def __init__(self, n_outputs: int | None = None) -> None:
+        self.n_outputs = n_outputs
         self.key = uuid4().hex
         self.lock = threading.RLock()
-        self._values: dict[bytes, float] = {}
+        self._values: dict[bytes, Value] = {}
         with _registry_lock:
             _live_records[self.key] = self
 
     def __len__(self) -> int:
         return len(self._values)
 
-    def add(self, x: NDArray[np.float64], value: float) -> None:
+    def add(self, x: NDArray[np.float64], value: Value) -> None:
         """Write down the value of a row.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
             The row.
-        value : float
-            Its value, NaN for an evaluation that failed.
+        value : float or ndarray of shape (n_outputs,)
+            Its value, NaN throughout for an evaluation that failed.
         """
         self._values[row_keys(x[None])[0]] = value
 
-    def get(self, x: NDArray[np.float64]) -> float | None:
+    def get(self, x: NDArray[np.float64]) -> Value | None:
         """Look a row up.
 
         Parameters
@@ -72,10 +80,29 @@ class EvaluationRecord:
 
         Returns
         -------
-        float or None
+        float, ndarray of shape (n_outputs,) or None
             Its value, None if it was never paid for.
         """
         return self._values.get(row_keys(x[None])[0])
+
+    def values(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Look up rows that were all paid for.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_outputs)
+            Their values.
+        """
+        return self._as_array([self._values[key] for key in row_keys(X)])
+
+    def _as_array(self, values: list[Value]) -> NDArray[np.float64]:
+        shape = (len(values),) if self.n_outputs is None else (len(values), self.n_outputs)
+        return np.array(values, dtype=np.float64).reshape(shape)
 
     def rows(self, n_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return every row and value of the evaluations that succeeded.
@@ -89,28 +116,28 @@ class EvaluationRecord:
         -------
         X : ndarray of shape (n_rows, n_features)
             The rows.
-        y : ndarray of shape (n_rows,)
+        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
             Their values.
         """
         width = n_features * np.dtype(np.float64).itemsize
         kept = {
             key: value
             for key, value in self._values.items()
-            if len(key) == width and np.isfinite(value)
+            if len(key) == width and np.isfinite(value).all()
         }
         X = np.frombuffer(b"".join(kept), dtype=np.float64).reshape(-1, n_features).copy()
-        return X, np.array(list(kept.values()), dtype=np.float64)
+        return X, self._as_array(list(kept.values()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.key, dict(self._values))
+        return _restore, (self.key, self.n_outputs, dict(self._values))
 
 
-def _restore(key: str, values: dict[bytes, float]) -> EvaluationRecord:
+def _restore(key: str, n_outputs: int | None, values: dict[bytes, Value]) -> EvaluationRecord:
     """Return the record of this process with that key, joined with the values that arrived."""
     with _registry_lock:
         record = _live_records.get(key)
     if record is None:
-        record = EvaluationRecord()
+        record = EvaluationRecord(n_outputs)
         record.key = key
         with _registry_lock:
             _live_records[key] = record

@@ -34,13 +34,15 @@ class RecordBook:
         self._entries: list[tuple[Callable[[], Function | None], EvaluationRecord]] = []
         self._latest: Function | None = None
 
-    def record_of(self, function: Function) -> EvaluationRecord:
+    def record_of(self, function: Function, n_outputs: int | None = None) -> EvaluationRecord:
         """Return the record of a function, a new one if it has none.
 
         Parameters
         ----------
         function : callable
             The function; the same one or one equal to it finds the record again.
+        n_outputs : int or None, default=None
+            How many numbers its values are made of; None for those that are no arrays.
 
         Returns
         -------
@@ -53,22 +55,25 @@ class RecordBook:
             owner = reference()
             if owner is None:
                 continue
-            if record is None and _is_same(owner, function):
+            is_of_it = known.n_outputs == n_outputs and _is_same(owner, function)
+            if record is None and is_of_it:
                 record = known
             else:
                 kept.append((reference, known))
-        record = EvaluationRecord() if record is None else record
+        record = EvaluationRecord(n_outputs) if record is None else record
         self._entries = [*kept, (_reference(function), record)]
         self._latest = function
         return record
 
-    def only(self, function: Function) -> RecordBook:
+    def only(self, function: Function, n_outputs: int | None = None) -> RecordBook:
         """Return a book that holds the record of one function and keeps that function alive.
 
         Parameters
         ----------
         function : callable
             The function.
+        n_outputs : int or None, default=None
+            How many numbers its values are made of.
 
         Returns
         -------
@@ -76,7 +81,7 @@ class RecordBook:
             The record in it is shared with this book.
         """
         book = RecordBook()
-        record = self.record_of(function)
+        record = self.record_of(function, n_outputs)
         book._entries = [(_Kept(function), record)]
         book._latest = function
         return book

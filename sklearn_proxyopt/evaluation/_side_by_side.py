@@ -35,6 +35,8 @@ class Work:
         Seconds that one evaluation may take.
     n_retries : int
         How often an evaluation that failed is tried again.
+    n_outputs : int or None, default=None
+        How many numbers it returns for a row; None for one that is no array.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class Work:
         vectorized: bool,
         time_limit: float | None,
         n_retries: int,
+        n_outputs: int | None = None,
     ) -> None:
         self.objective = objective
         self.vectorized = vectorized
         self.time_limit = time_limit
         self.n_retries = n_retries
+        self.n_outputs = n_outputs
 
     def __call__(
         self, indices: list[int], X: NDArray[np.float64]
@@ -61,16 +65,21 @@ class Work:
         """Return the same work, in which a row that kills kills only a process of its own."""
         limit = TIMEOUT_MAX if self.time_limit is None else self.time_limit
         return Work(
-            self.objective, self.vectorized, None if self.vectorized else limit, self.n_retries
+            self.objective,
+            self.vectorized,
+            None if self.vectorized else limit,
+            self.n_retries,
+            self.n_outputs,
         )
 
     def _many(self, X: NDArray[np.float64]) -> list[Outcome]:
-        results = call_many(self.objective, X)
+        results = call_many(self.objective, X, self.n_outputs)
         for _ in range(self.n_retries):
             failed = [i for i, outcome in enumerate(results) if outcome.error]
             if not failed:
                 break
-            for i, outcome in zip(failed, call_many(self.objective, X[failed]), strict=True):
+            again = call_many(self.objective, X[failed], self.n_outputs)
+            for i, outcome in zip(failed, again, strict=True):
                 results[i] = outcome.after(results[i])
         return results
 
@@ -84,8 +93,8 @@ class Work:
 
     def _try(self, x: NDArray[np.float64], index: int) -> Outcome:
         if self.time_limit is None:
-            return call_one(self.objective, x, index)
-        return call_within(self.time_limit, self.objective, x, index)
+            return call_one(self.objective, x, index, self.n_outputs)
+        return call_within(self.time_limit, self.objective, x, index, self.n_outputs)
 
 
 def outcomes(

@@ -19,7 +19,7 @@ import numpy as np
 from joblib import wrap_non_picklable_objects
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.evaluation._call import Outcome, raised, returned
+from sklearn_proxyopt.evaluation._call import Outcome, no_value, raised, returned
 from sklearn_proxyopt.exceptions import EvaluationError
 
 __all__ = ["call_within"]
@@ -28,12 +28,16 @@ _CHILD = Path(__file__).with_name("_child.py")
 
 
 def call_within(
-    limit: float, objective: Callable[..., Any], x: NDArray[np.float64], index: int
+    limit: float,
+    objective: Callable[..., Any],
+    x: NDArray[np.float64],
+    index: int,
+    n_outputs: int | None,
 ) -> Outcome:
     """Call a function of one row in a child process, and kill that at the time limit."""
     child = _take_child(pickle.dumps(wrap_non_picklable_objects(objective, keep_wrapper=False)))
     try:
-        return child.call(limit, x, index)
+        return child.call(limit, x, index, n_outputs)
     finally:
         if child.is_alive:
             with _lock:
@@ -70,7 +74,9 @@ class _Child:
                 f"{content!r} there."
             )
 
-    def call(self, limit: float, x: NDArray[np.float64], index: int) -> Outcome:
+    def call(
+        self, limit: float, x: NDArray[np.float64], index: int, n_outputs: int | None
+    ) -> Outcome:
         """Return what came of a row."""
         watch = _Watch(limit, self.end)
         try:
@@ -82,13 +88,15 @@ class _Child:
         finally:
             watch.stop()
         if watch.has_ended:
-            return Outcome(np.nan, limit, f"took longer than time_limit={limit} seconds")
+            reason = f"took longer than time_limit={limit} seconds"
+            return Outcome(no_value(n_outputs), limit, reason)
         if kind == "lost":
             self.end()
-            return Outcome(np.nan, watch.elapsed, f"took its process down, {content}")
+            reason = f"took its process down, {content}"
+            return Outcome(no_value(n_outputs), watch.elapsed, reason)
         if kind == "raised":
-            return raised(content, duration)
-        return returned(content, duration, x, index)
+            return raised(content, duration, n_outputs)
+        return returned(content, duration, x, index, n_outputs)
 
     def end(self) -> None:
         """Kill the process, and with it those that it has started."""

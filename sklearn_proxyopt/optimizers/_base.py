@@ -14,7 +14,7 @@ from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
 from sklearn_proxyopt._validation import as_generator
 from sklearn_proxyopt.optimizers._member_function import MemberFunction
 
-__all__ = ["BaseOptimizer", "UnitCubeFunction"]
+__all__ = ["BaseOptimizer", "UnitCubeFunction", "starts_in_cube"]
 
 SearchCallback = Callable[[OptimizeResult], Any]
 
@@ -113,7 +113,7 @@ class BaseOptimizer(BoxEstimator):
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
-        starts = _starts(x0, box)
+        starts = starts_in_cube(x0, box)
         rng = as_generator(self.random_state if random_state is None else random_state)
         cube_function = UnitCubeFunction(fun, box)
         result = self._search(cube_function, starts, rng, callback)
@@ -153,7 +153,7 @@ class BaseOptimizer(BoxEstimator):
             raise ValueError(f"proxy must have one target; got {proxy.n_outputs_}.")
         self.check_parameters()
         box = self._resolve_bounds(bounds)
-        starts = _starts(x0, box)
+        starts = starts_in_cube(x0, box)
         rng = as_generator(self.random_state if random_state is None else random_state)
         return [
             _in_the_box(result, box, 0) for result in self._search_members(proxy, box, starts, rng)
@@ -176,7 +176,7 @@ class BaseOptimizer(BoxEstimator):
         return results
 
 
-def _starts(x0: ArrayLike | None, box: NDArray[np.float64]) -> NDArray[np.float64] | None:
+def starts_in_cube(x0: ArrayLike | None, box: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return the points to start from in the unit cube."""
     if x0 is None:
         return None

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import NonlinearConstraint, OptimizeResult, minimize
 
 from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._constraints import best_first, values_of
+from sklearn_proxyopt._rows import row_keys, succeeded
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 
 __all__ = ["LocalRefinement"]
@@ -17,6 +19,10 @@ __all__ = ["LocalRefinement"]
 METHODS = ("COBYQA", "L-BFGS-B", "Nelder-Mead")
 # Points nearer to one another than this, in the unit cube, start the same descent.
 _SAME_START = 1e-3
+# COBYQA takes constraints for kept that are violated by less; it is told to keep below it.
+_FEASIBILITY_TOLERANCE = 2e-8
+# No shorter first step is taken in the last descents under constraints.
+_SHARPEST = 1e-4
 _TOO_FEW_LEFT = "too few evaluations were left for the next step"
 
 
@@ -24,7 +30,9 @@ class LocalRefinement(BoxEstimator):
     """Descend on the true function within a number of evaluations.
 
     The candidates are evaluated first. The first descent starts from the lowest point known, the
-    others from the next ones, until the evaluations or the descents are used up.
+    others from the next ones, until the evaluations or the descents are used up. Where the
+    function returns constraints beside its value, feasible points come before others, and COBYQA
+    gets both from one evaluation.
 
     Parameters
     ----------
@@ -103,20 +111,21 @@ class LocalRefinement(BoxEstimator):
         candidates: ArrayLike,
         bounds: ArrayLike | None = None,
         *,
-        incumbent: tuple[ArrayLike, float] | None = None,
+        incumbent: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> OptimizeResult:
         """Descend from the candidates.
 
         Parameters
         ----------
         fun : callable
-            The true function, (n, n_features) to (n,); NaN where an evaluation fails.
+            The true function, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
+            constraints that hold where they are at most 0; NaN where an evaluation fails.
         candidates : array-like of shape (n, n_features)
             Points to evaluate first, the most promising first.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
-            The best row known so far and its value.
+            The best row known so far and its value, or value and constraints.
 
         Returns
         -------
@@ -124,7 +133,8 @@ class LocalRefinement(BoxEstimator):
             `x`, `fun` (the lowest seen, the incumbent included), `nfev` (rows asked for), `nit`
             (descents), `success` (whether any value is known), `status` (0 if every descent
             converged, 1 if one ended for lack of evaluations, 2 if one ended otherwise, 3 if no
-            value is known), `message`, and `candidate_values` of shape (n_evaluated,).
+            value is known), `message`, and `candidate_values`, what the function returned for the
+            candidates evaluated. With constraints also `constraints`, those at `x`.
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
@@ -133,11 +143,13 @@ class LocalRefinement(BoxEstimator):
         rows = np.clip(to_unit_cube(np.atleast_2d(candidates), box), 0.0, 1.0)[:n_evaluated]
         candidate_values = truth(rows)
         starts = list(zip(candidate_values, rows, strict=True))
+        self._check_method(candidate_values)
         if incumbent is not None:
             row = np.clip(to_unit_cube(np.asarray(incumbent[0], dtype=np.float64), box), 0.0, 1.0)
-            starts.append((float(incumbent[1]), row))
-            truth.note(row, float(incumbent[1]))
-        starts = sorted((start for start in starts if np.isfinite(start[0])), key=lambda s: s[0])
+            known = np.asarray(incumbent[1], dtype=np.float64)
+            starts.append((known, row))
+            truth.note(row, known)
+        starts = _good_first(starts)
 
         n_descents = 0
         ends: list[NDArray[np.float64]] = []
@@ -149,12 +161,16 @@ class LocalRefinement(BoxEstimator):
             if any(near):
                 continue
             n_descents += 1
-            reasons.append(self._descend(truth, start))
+            reasons.append(self._descend(truth, start, self.initial_step))
             ends += [start, truth.local_x]
+        if truth.constraints is not None:
+            n_descents += self._sharpen(truth)
         status, message = self._outcome(truth, [reason for reason in reasons if reason])
+        extra = {} if truth.constraints is None else {"constraints": truth.constraints}
         return OptimizeResult(
             x=None if truth.x is None else from_unit_cube(truth.x, box),
             fun=truth.lowest,
+            **extra,
             nfev=truth.n_evaluations,
             nit=n_descents,
             success=truth.x is not None,
@@ -162,6 +178,13 @@ class LocalRefinement(BoxEstimator):
             message=message,
             candidate_values=candidate_values,
         )
+
+    def _check_method(self, values: NDArray[np.float64]) -> None:
+        if values.ndim == 2 and self.method != "COBYQA":
+            raise ValueError(
+                f"method must be 'COBYQA' for a function that returns constraints; got "
+                f"{self.method!r}."
+            )
 
     def _outcome(self, truth: _LimitedFunction, reasons: list[str]) -> tuple[int, str]:
         """Say how the refinement ended, from what ended the descents that did not converge."""
@@ -175,7 +198,23 @@ class LocalRefinement(BoxEstimator):
             return status, f"Refinement ended after {truth.n_evaluations} evaluations: {listed}."
         return 0, f"Refinement converged after {truth.n_evaluations} evaluations."
 
-    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> str:
+    def _sharpen(self, truth: _LimitedFunction) -> int:
+        """Go on from the best point with smaller steps, as long as that helps.
+
+        Where constraints meet at a sharp angle, steps of the usual length lead out of what is
+        feasible in most directions. Return how many descents that took.
+        """
+        step, n_descents = self.initial_step, 0
+        while truth.x is not None and truth.n_left > len(truth.x) and step > _SHARPEST:
+            step /= 10.0
+            before = truth.x
+            self._descend(truth, truth.x, max(step, self.tolerance))
+            n_descents += 1
+            if truth.x is before:
+                break
+        return n_descents
+
+    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64], step: float) -> str:
         """Run the method from one start; return what ended it if it did not converge."""
         truth.begin(start)
         descents = {
@@ -184,7 +223,7 @@ class LocalRefinement(BoxEstimator):
             "Nelder-Mead": self._nelder_mead,
         }
         try:
-            result = descents[self.method](truth, start)
+            result = descents[self.method](truth, start, step)
         except _DescentEndedError as end:
             return str(end)
         if result.success:
@@ -193,7 +232,9 @@ class LocalRefinement(BoxEstimator):
             return "the line search found no lower value"
         return str(result.message).rstrip(".")
 
-    def _lbfgsb(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+    def _lbfgsb(
+        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+    ) -> OptimizeResult:
         offsets = np.eye(len(start)) * self.difference
 
         def value_and_gradient(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -213,8 +254,9 @@ class LocalRefinement(BoxEstimator):
             options={"maxfun": truth.n_left, "ftol": 1e-15, "gtol": 0.0},
         )
 
-    def _nelder_mead(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
-        step = self.initial_step
+    def _nelder_mead(
+        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+    ) -> OptimizeResult:
         signs = np.where(start + step > 1.0, -1.0, 1.0)
         return minimize(
             truth.value,
@@ -231,15 +273,22 @@ class LocalRefinement(BoxEstimator):
             },
         )
 
-    def _cobyqa(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+    def _cobyqa(
+        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+    ) -> OptimizeResult:
+        constraints = []
+        if truth.constraints is not None:
+            held = truth.scaled_constraints(step / self.initial_step)
+            constraints = [NonlinearConstraint(held, -np.inf, -_FEASIBILITY_TOLERANCE)]
         return minimize(
             truth.value,
             start,
             method="COBYQA",
+            constraints=constraints,
             bounds=[(0.0, 1.0)] * len(start),
             options={
                 "maxfev": truth.n_left,
-                "initial_tr_radius": self.initial_step,
+                "initial_tr_radius": step,
                 "final_tr_radius": self.tolerance,
             },
         )
@@ -249,8 +298,19 @@ class _DescentEndedError(Exception):
     """A descent cannot go on; the message says for what reason."""
 
 
+def _good_first(
+    starts: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the starts, outputs and rows, whose evaluation succeeded, the best first."""
+    if not starts:
+        return []
+    outputs = np.array([output for output, _ in starts])
+    good = succeeded(outputs)
+    return [starts[i] for i in best_first(outputs) if good[i]]
+
+
 class _LimitedFunction:
-    """The true function in the unit cube, with a limit, that remembers its lowest points."""
+    """The true function in the unit cube, with a limit, that remembers its best points."""
 
     def __init__(self, fun: Callable[..., Any], box: NDArray[np.float64], limit: int) -> None:
         self._fun = fun
@@ -258,9 +318,21 @@ class _LimitedFunction:
         self._limit = limit
         self.n_evaluations = 0
         self.x: NDArray[np.float64] | None = None
-        self.lowest = np.inf
         self.local_x = np.empty(0)
-        self._local_lowest = np.inf
+        self._best: NDArray[np.float64] | None = None
+        self._local_best: NDArray[np.float64] | None = None
+        self._known: dict[bytes, NDArray[np.float64]] = {}
+        self._largest: NDArray[np.float64] = np.zeros(0)
+
+    @property
+    def lowest(self) -> float:
+        """The value of the best point; +inf where none is known."""
+        return np.inf if self._best is None else float(np.ravel(self._best)[0])
+
+    @property
+    def constraints(self) -> NDArray[np.float64] | None:
+        """The constraints of the best point, None where the function has none."""
+        return self._best[1:] if self._best is not None and self._best.ndim else None
 
     @property
     def n_left(self) -> int:
@@ -268,14 +340,20 @@ class _LimitedFunction:
 
     def begin(self, start: NDArray[np.float64]) -> None:
         """Begin a descent, whose own lowest point is kept apart."""
-        self.local_x, self._local_lowest = start, np.inf
+        self.local_x, self._local_best = start, None
 
-    def note(self, u: NDArray[np.float64], value: float) -> None:
-        """Take a point into account that was evaluated elsewhere."""
-        if value < self.lowest:
-            self.x, self.lowest = u.copy(), float(value)
-        if self.local_x.size and value < self._local_lowest:
-            self.local_x, self._local_lowest = u.copy(), float(value)
+    def note(self, u: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
+        """Take a point into account, also one that was evaluated elsewhere."""
+        self._known[row_keys(u[None])[0]] = outputs
+        if not np.isfinite(outputs).all():
+            return
+        if outputs.ndim:
+            size = np.abs(outputs[1:])
+            self._largest = np.maximum(self._largest, size) if self._largest.size else size
+        if _is_better(outputs, self._best):
+            self.x, self._best = u.copy(), outputs
+        if self.local_x.size and _is_better(outputs, self._local_best):
+            self.local_x, self._local_best = u.copy(), outputs
 
     def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.n_left < len(rows):
@@ -284,10 +362,34 @@ class _LimitedFunction:
         self.n_evaluations += len(rows)
         values = self._fun(from_unit_cube(rows, self._box))
         for u, value in zip(rows, values, strict=True):
-            self.note(u, value)
+            self.note(u, np.asarray(value))
         return values
 
     def value(self, u: NDArray[np.float64]) -> float:
         """Return the value of one point; +inf where the evaluation failed."""
-        value = float(self(u[None])[0])
+        value = float(values_of(self._outputs(u))[0])
         return value if np.isfinite(value) else np.inf
+
+    def scaled_constraints(
+        self, share: float
+    ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+        """Return the constraints of one point as a function, as shares of the largest known now."""
+        scale = share * np.where(self._largest > 0.0, self._largest, 1.0)
+
+        def constraints(u: NDArray[np.float64]) -> NDArray[np.float64]:
+            outputs = self._outputs(u)[0, 1:] / scale
+            return np.where(np.isfinite(outputs), outputs, np.inf)
+
+        return constraints
+
+    def _outputs(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the outputs of one point, which is asked for value and constraints in turn."""
+        key = row_keys(np.clip(u, 0.0, 1.0)[None])[0]
+        if key in self._known and self.constraints is not None:
+            return self._known[key][None]
+        return self(u[None])
+
+
+def _is_better(outputs: NDArray[np.float64], than: NDArray[np.float64] | None) -> bool:
+    """Tell whether outputs are better than others, and not only as good."""
+    return than is None or best_first(np.array([than, outputs]))[0] == 1

@@ -115,3 +115,9 @@ def test_wrong_arguments_are_refused_by_name():
         optimum_error_scorer(PROBLEM, of="y")
     with pytest.raises(ValueError, match="n_picks must be an integer"):
         regret_scorer(0)
+
+
+def test_a_regret_of_several_outputs_is_refused():
+    X = np.arange(4.0)[:, None]
+    with pytest.raises(ValueError, match=r"y must have one value a row for a regret; got shape"):
+        regret_scorer()(LinearRegression().fit(X, X[:, 0]), X, np.zeros((4, 2)))

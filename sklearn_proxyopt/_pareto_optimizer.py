@@ -1,0 +1,454 @@
+"""The meta-estimator for several objectives: learn a proxy, find its front, verify it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_proxyopt._ask_tell import AskTellMixin
+from sklearn_proxyopt._box import bounds_of_rows
+from sklearn_proxyopt._buying import BuyingMixin
+from sklearn_proxyopt._failure_risk import learn_failure_risk
+from sklearn_proxyopt._limits import Limits
+from sklearn_proxyopt._parts import check_parts
+from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
+from sklearn_proxyopt._purchases import Purchases
+from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._stages import Stages
+from sklearn_proxyopt._validation import as_generator, check_bounds, check_integer, check_option
+from sklearn_proxyopt._verifying import VerifyingMixin
+from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.optimizers import NSGA2
+from sklearn_proxyopt.optimizers._pareto import spread_out
+from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.samplers import SobolSampler
+
+__all__ = ["ParetoOptimizer"]
+
+_DEFAULT_N_SAMPLES = 256
+_DEFAULT_N_OBJECTIVES = 2
+
+
+class ParetoOptimizer(
+    AskTellMixin,
+    BuyingMixin,
+    VerifyingMixin,
+    CallbackSupportMixin,
+    MetaEstimatorMixin,
+    RegressorMixin,
+    BaseEstimator,
+):
+    """Find the Pareto front of an expensive function of several objectives through a proxy.
+
+    `fit` learns a proxy from rows that were already paid for and finds the proxy's front.
+    `minimize` buys the rows from a function, does the same, and verifies points spread along the
+    proxy's front on the function, in rounds that learn from what was verified. `ask` and `tell` do
+    it with experiments that are run elsewhere.
+
+    Parameters
+    ----------
+    objective : callable, default=None
+        The function, where there is one: it returns the objectives of each row, to be minimised,
+        and after them its constraints.
+    bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+        The box, in the user's units. None takes the smallest box that holds the rows.
+    n_objectives : int, default=None
+        How many objectives there are. None takes as many as `fit` is given, and 2 in `minimize`.
+    n_constraints : int, default=0
+        How many constraints the objective returns after its objectives; a row is feasible where
+        each of them is at most 0.
+    sampler : sampler, default=None
+        Decides which rows the proxy learns from first: those of its design, bought from the
+        objective, or, in `fit` without one, picked among the rows given. None takes every row
+        given; `minimize` without rows then buys a Sobol design of 256.
+    proxy : regressor, default=None
+        Learns all outputs, so it has to bear several targets; None for a `NeuralProxyRegressor`.
+    optimizer : NSGA2, default=None
+        Finds the front of the proxy; None for an `NSGA2`.
+    max_evaluations : int, default=200
+        True evaluations in `minimize` at most, beside those of the design. A round verifies no
+        more points than the optimizer's front has.
+    n_rounds : int, default=5
+        Rounds that share them: each learns the proxy anew.
+    reference : array-like of shape (n_objectives,), default=None
+        The corner that the hypervolume is measured from, above the front in every objective. None
+        takes the highest value of each objective among the rows of the design.
+    vectorized : bool, default=True
+        Whether the objective takes rows of shape (n, n_features) and returns (n, n_objectives +
+        n_constraints); otherwise it takes one row of shape (n_features,) and returns a sequence.
+    on_error : {"raise", "drop", "learn"}, default="raise"
+        What an evaluation that fails leads to: "raise" ends the run; "drop" leaves it out and
+        counts it; "learn" does too, and keeps away from where evaluations are likely to fail.
+    n_jobs : int, default=None
+        How many evaluations run side by side, through joblib.
+    time_limit : float, default=None
+        Seconds that one evaluation may take, for a function of one row; longer is a failure.
+    n_retries : int, default=0
+        How often an evaluation that failed is tried again.
+    journal : str or path-like, default=None
+        A file where each evaluation is written before it is used, and from which the same program
+        started again goes on. See `sklearn_proxyopt.evaluation.Journal`.
+    random_state : None, int, RandomState or Generator, default=None
+        Seeds the sampler, the proxy and the optimizer where they have no seed of their own.
+    verbose : int, default=0
+        At 1 and above, prints a line a stage.
+
+    Attributes
+    ----------
+    X_front_ : ndarray of shape (n_points, n_features_in_)
+        The answer, in the order of the first objective: the front of all true rows after
+        `minimize`, the proxy's front after `fit` and `tell`.
+    F_front_ : ndarray of shape (n_points, n_objectives)
+        Its objectives: true after `minimize`, promised after `fit` and `tell`.
+    X_front_proxy_ : ndarray of shape (n_promised, n_features_in_)
+        The proxy's front.
+    F_front_proxy_ : ndarray of shape (n_promised, n_objectives)
+        What the proxy promises there.
+    X_ : ndarray of shape (n_rows, n_features_in_)
+        The evaluated rows.
+    y_ : ndarray of shape (n_rows, n_objectives + n_constraints)
+        Their objectives and constraints.
+    n_learned_ : int
+        How many of them, from the first on, the proxy learned from last.
+    X_failed_ : ndarray of shape (n_failed, n_features_in_)
+        The rows whose evaluation failed.
+    X_pending_ : ndarray of shape (n_pending, n_features_in_)
+        The points handed out by `ask` and not told yet.
+    failure_risk_ : callable or None
+        With `on_error="learn"` and failures to learn from: takes rows and returns the probability
+        that the evaluation of each fails.
+    proxy_ : regressor
+        The fitted proxy.
+    n_objectives_ : int
+        Number of objectives.
+    bounds_ : ndarray of shape (n_features_in_, 2)
+        The box.
+    result_ : scipy.optimize.OptimizeResult
+        What `minimize` returns; after `fit` and `tell`, the result of the search on the proxy.
+    n_features_in_ : int
+        Number of variables.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the variables, if `X` had any.
+
+    See Also
+    --------
+    ProxyOptimizer : Finds the minimum of one objective, and says whether to believe it.
+    sklearn_proxyopt.optimizers.NSGA2 : Finds the front of a function that is cheap.
+    sklearn_proxyopt.optimizers.hypervolume : Measures a front.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_proxyopt import ParetoOptimizer
+    >>> from sklearn_proxyopt.samplers import SobolSampler
+    >>> def weight_and_bending(X):
+    ...     radius, length = X.T
+    ...     return np.column_stack([radius**2 * length, length**3 / radius**4])
+    >>> optimizer = ParetoOptimizer(
+    ...     sampler=SobolSampler(32), max_evaluations=16, n_rounds=1, random_state=0
+    ... )
+    >>> result = optimizer.minimize(weight_and_bending, [[1.0, 2.0], [1.0, 3.0]])
+    >>> result.nfev, result.F.shape[1]
+    (48, 2)
+    >>> bool((weight_and_bending(result.X) == result.F).all())
+    True
+    """
+
+    X_: NDArray[np.float64]
+    y_: NDArray[np.float64]
+    X_failed_: NDArray[np.float64]
+    bounds_: NDArray[np.float64]
+    result_: OptimizeResult
+    _candidates: NDArray[np.float64]
+
+    def __init__(
+        self,
+        objective: Callable[..., Any] | None = None,
+        bounds: Any = None,
+        *,
+        n_objectives: int | None = None,
+        n_constraints: int = 0,
+        sampler: Any = None,
+        proxy: Any = None,
+        optimizer: Any = None,
+        max_evaluations: int = 200,
+        n_rounds: int = 5,
+        reference: ArrayLike | None = None,
+        vectorized: bool = True,
+        on_error: str = "raise",
+        n_jobs: int | None = None,
+        time_limit: float | None = None,
+        n_retries: int = 0,
+        journal: str | PathLike[str] | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.objective = objective
+        self.bounds = bounds
+        self.n_objectives = n_objectives
+        self.n_constraints = n_constraints
+        self.sampler = sampler
+        self.proxy = proxy
+        self.optimizer = optimizer
+        self.max_evaluations = max_evaluations
+        self.n_rounds = n_rounds
+        self.reference = reference
+        self.vectorized = vectorized
+        self.on_error = on_error
+        self.n_jobs = n_jobs
+        self.time_limit = time_limit
+        self.n_retries = n_retries
+        self.journal = journal
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Learn a proxy and find its front.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows that were already evaluated.
+        y : array-like of shape (n_samples, n_objectives + n_constraints)
+            Their objectives, to be minimised, and constraints.
+
+        Returns
+        -------
+        self
+            The fitted optimizer.
+        """
+        X, y = self._validate_rows(X, y, n_least=2)
+        self.check_parameters()
+        bounds = bounds_of_rows(X) if self.bounds is None else check_bounds(self.bounds, X.shape[1])
+        self._begin_anew(keeps_box=False)
+        failed, stages = X[:0], Stages(self, 3)
+        seeds = self._draw_seeds()
+        if self.sampler is not None and self.objective is not None:
+            with self._buying(
+                self.objective, X[:0], y[:0], bounds, self.bounds, np.inf
+            ) as purchases:
+                seeds = self._draw_seeds(purchases)
+                self._buy_design(purchases, bounds, seeds, stages)
+            X, y, failed = purchases.X, purchases.y, purchases.X_failed
+        elif self.sampler is not None:
+            rows = seeded(self.sampler, seeds["sampler"]).select(X, bounds)
+            X, y = X[rows], y[rows]
+        search = self._learn(X, y, failed, bounds, seeds, stages)
+        self._answer_by_proxy(search)
+        stages.end(f"The proxy promises a front of {len(self.F_front_)} points.")
+        return self
+
+    @with_callbacks
+    def minimize(
+        self,
+        fun: Callable[..., Any] | None = None,
+        bounds: Any = None,
+        *,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+    ) -> OptimizeResult:
+        """Find the Pareto front of a function, verified on the function itself.
+
+        Parameters
+        ----------
+        fun : callable, default=None
+            The function; None takes the parameter `objective`.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box; None takes the parameter `bounds`, or else the box of the rows `X`.
+        X : array-like of shape (n_samples, n_features), default=None
+            Rows of the function that were already paid for. With them and no sampler, no design
+            is bought.
+        y : array-like of shape (n_samples, n_objectives + n_constraints), default=None
+            Their objectives and constraints.
+
+        Returns
+        -------
+        scipy.optimize.OptimizeResult
+            `X` of shape (n_points, n_features) and `F` of shape (n_points, n_objectives), the
+            front of all rows evaluated, each of them feasible; with constraints `constraints` of
+            shape (n_points, n_constraints). `X_proxy` and `F_proxy`, the front that the proxy
+            promised last. `X_verified`, `F_promised` and `F_verified`, what the proxy said of the
+            points that were verified and what is true (NaN where it failed). `hypervolume` of `F`
+            below `reference`; `nfev`, the rows the function was really called on; `nfev_design`
+            of them for the design; `n_failed`; `nit`, the rounds; `success` and `message`. Where
+            no feasible row was found, `success` is False, and `X` holds the row that violates its
+            constraints least.
+
+        Raises
+        ------
+        EvaluationError
+            If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
+            `y_`.
+        """
+        objective = self.objective if fun is None else fun
+        if not callable(objective):
+            raise ValueError(f"fun must be callable; got {objective!r}.")
+        if (X is None) != (y is None):
+            raise ValueError("X and y must be given together; got only one of them.")
+        self.check_parameters()
+        rows, values, box, given = self._validate_problem(X, y, bounds)
+        self._check_reference()
+        self._begin_anew(keeps_box=bounds is not None)
+        with self._buying(objective, rows, values, box, given, 0.0) as purchases:
+            stages, seeds = Stages(self, 1 + 3 * self.n_rounds), self._draw_seeds(purchases)
+            if X is None or self.sampler is not None:
+                self._buy_design(purchases, box, seeds, stages)
+            n_design = purchases.evaluator.n_calls
+            reference = purchases.y[:, : self.n_objectives_].max(axis=0)
+            if self.reference is not None:
+                reference = np.array(self.reference, dtype=np.float64)
+            verified = self._verify_in_rounds(purchases, box, seeds, stages)
+            self._answer_by_rows(purchases, verified, n_design, reference)
+        stages.end(self.result_.message)
+        return self.result_
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict objectives and constraints by the proxy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_objectives + n_constraints)
+            Predictions.
+        """
+        check_is_fitted(self, "proxy_")
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return self._promised.outputs(X)
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits.
+
+        The parts are asked too, so that nothing is paid for before all of them are in order.
+        """
+        if self.objective is not None and not callable(self.objective):
+            raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
+        check_parts(self)
+        if self.n_objectives is not None:
+            check_integer(self.n_objectives, "n_objectives")
+        check_integer(self.n_constraints, "n_constraints", minimum=0)
+        check_integer(self.n_rounds, "n_rounds")
+        check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
+        check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
+        self._evaluator(None).check_parameters()
+        if self.journal is not None:
+            Journal(self.journal)
+
+    @property
+    def _n_outputs(self) -> int:
+        known = getattr(self, "n_objectives_", _DEFAULT_N_OBJECTIVES)
+        return (known if self.n_objectives is None else self.n_objectives) + self.n_constraints
+
+    def _shown(self, outputs: NDArray[np.float64]) -> float:
+        return np.nan
+
+    def _validate_rows(
+        self, X: ArrayLike, y: ArrayLike, *, reset: bool = True, n_least: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        if reset:
+            shape = np.shape(y) if hasattr(y, "__len__") else ()
+            self._settle_n_objectives(shape[1] - self.n_constraints if len(shape) == 2 else 1)
+        return super()._validate_rows(X, y, reset=reset, n_least=n_least)
+
+    def _settle_n_objectives(self, n_known: int) -> None:
+        self.n_objectives_ = max(n_known, 1) if self.n_objectives is None else self.n_objectives
+
+    def _validate_problem(
+        self, X: ArrayLike | None, y: Any, bounds: Any
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Any]:
+        """Return rows, values, the box and the box as the user gave it."""
+        given = self.bounds if bounds is None else bounds
+        if X is not None:
+            rows, values = self._validate_rows(X, y, n_least=2)
+            box = bounds_of_rows(rows) if given is None else check_bounds(given, rows.shape[1])
+            return rows, values, box, given
+        if given is None:
+            raise ValueError("bounds must be given where no rows X tell the box; got None.")
+        box = check_bounds(given)
+        self.__dict__.pop("feature_names_in_", None)
+        self.n_features_in_ = len(box)
+        self._settle_n_objectives(_DEFAULT_N_OBJECTIVES)
+        return np.empty((0, len(box))), self._no_values(), box, given
+
+    def _draw_seeds(self, purchases: Purchases | None = None) -> dict[str, int]:
+        """Draw a seed for each part."""
+        rng = as_generator(self.random_state)
+        if self.random_state is None and purchases is not None:
+            rng = purchases.generator()
+        return {name: int(rng.integers(2**31 - 1)) for name in ("sampler", "proxy", "optimizer")}
+
+    def _design_sampler(self, seed: int, limits: Limits | None = None, n_features: int = 0) -> Any:
+        return seeded(
+            SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler, seed
+        )
+
+    def _learn(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        failed: NDArray[np.float64],
+        bounds: NDArray[np.float64],
+        seeds: dict[str, int],
+        stages: Stages,
+    ) -> OptimizeResult:
+        """Fit the proxy and find its front; keep both once they have succeeded."""
+        promised = PromisedFront(
+            NeuralProxyRegressor() if self.proxy is None else self.proxy,
+            NSGA2() if self.optimizer is None else self.optimizer,
+            seeds,
+            self.n_constraints,
+        )
+        text = f"Training {type(promised.proxy).__name__} on {len(X)} rows."
+        with (
+            stages.stage("train", text) as training,
+            training.propagate_callback_context(promised.proxy),
+        ):
+            promised.fit(X, y, getattr(self, "feature_names_in_", None))
+        with stages.stage("search", f"Searching the proxy by {type(promised.optimizer).__name__}."):
+            risk = None
+            if self.on_error == "learn":
+                risk = learn_failure_risk(X, failed, bounds, seeds["optimizer"])
+            search = promised.search(X, y, bounds, risk)
+        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
+        self.failure_risk_, self.n_learned_ = risk, len(X)
+        self._promised, self.proxy_, self.optimizer_ = promised, promised.proxy, promised.optimizer
+        self.X_front_proxy_, self.F_front_proxy_ = search.X, search.F
+        # Those that tell most come first: `ask` hands them out in this order.
+        known = front_of_rows(X, y, bounds, self.n_constraints)
+        order = spread_out(search.F, known.F, len(search.F))
+        self._candidates = search.X[order]
+        return search
+
+    def _answer_by_proxy(self, search: OptimizeResult) -> None:
+        """Let the proxy's front be the answer, where nothing true can be evaluated."""
+        self.X_front_, self.F_front_ = self.X_front_proxy_, self.F_front_proxy_
+        search.X_proxy, search.F_proxy = search.X, search.F
+        self.result_ = search
+
+    def _check_reference(self) -> None:
+        if self.reference is None:
+            return
+        reference = np.asarray(self.reference, dtype=np.float64)
+        if reference.shape != (self.n_objectives_,) or not np.isfinite(reference).all():
+            raise ValueError(
+                f"reference must be {self.n_objectives_} finite numbers, one for each objective; "
+                f"got {self.reference!r}."
+            )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        return tags

@@ -1,0 +1,374 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.multioutput import MultiOutputRegressor
+
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt._constraints import best_first, feasible_values, violations
+from sklearn_proxyopt._merit import Merit, MeritFunction
+from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning, JournalError
+from sklearn_proxyopt.infill import ProxyMinima
+from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS, ParticleSwarm
+from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
+from sklearn_proxyopt.samplers import SobolSampler
+
+BOX = np.array([[-2.0, 2.0], [-2.0, 2.0]])
+
+
+def disk(X):
+    """The lowest sum of two numbers whose squares add up to at most 2: -2, at (-1, -1)."""
+    return np.column_stack([X.sum(axis=1), (X**2).sum(axis=1) - 2.0])
+
+
+def g6(X):
+    """Problem G6 of Floudas and Pardalos: a thin wedge, with the minimum at its tip."""
+    x, y = X.T
+    return np.column_stack(
+        [
+            (x - 10.0) ** 3 + (y - 20.0) ** 3,
+            100.0 - (x - 5.0) ** 2 - (y - 5.0) ** 2,
+            (x - 6.0) ** 2 + (y - 5.0) ** 2 - 82.81,
+        ]
+    )
+
+
+G6_BOX = np.array([[13.0, 100.0], [0.0, 100.0]])
+G6_LOWEST = -6961.81387558
+
+
+def nowhere_feasible(X):
+    return np.column_stack([X.sum(axis=1), (X**2).sum(axis=1) + 1.0])
+
+
+class Counting:
+    def __init__(self, fun):
+        self.fun = fun
+        self.rows = []
+
+    def __call__(self, X):
+        self.rows.extend(X.tolist())
+        return self.fun(X)
+
+
+def quick(**params):
+    params = {
+        "n_constraints": 1,
+        "sampler": SobolSampler(64),
+        "proxy": NeuralProxyRegressor(max_epochs=30),
+        "optimizer": MultiStartBFGS(16, n_rounds=2),
+        "verdict": False,
+        "random_state": 0,
+        **params,
+    }
+    return ProxyOptimizer(**params)
+
+
+def test_feasible_rows_come_first_then_those_that_violate_less():
+    Y = np.array([[1.0, 2.0, 0.0], [5.0, -1.0, 0.0], [0.0, 0.5, 0.5], [3.0, 0.0, -2.0]])
+    np.testing.assert_array_equal(best_first(Y), [3, 1, 2, 0])
+    np.testing.assert_array_equal(violations(Y), [2.0, 0.0, 1.0, 0.0])
+    np.testing.assert_array_equal(feasible_values(Y), [np.nan, 5.0, np.nan, 3.0])
+
+
+def test_values_without_constraints_are_ordered_as_they_are():
+    y = np.array([2.0, 1.0, 1.0])
+    np.testing.assert_array_equal(best_first(y), [1, 2, 0])
+    np.testing.assert_array_equal(feasible_values(y), y)
+
+
+def test_the_merit_bends_smoothly_from_the_value_into_the_penalty():
+    merit = Merit(np.array([3.0]), np.array([0.5]), np.array([0.1]))
+    c = np.linspace(-1.0, 0.5, 20001)
+    value = merit(np.column_stack([np.full(len(c), 2.0), c]))
+    slope = np.gradient(value, c)
+    assert (value[c < -0.6] == 2.0).all()
+    np.testing.assert_allclose(value[c > -0.4], 2.0 + 3.0 * (c[c > -0.4] + 0.5))
+    assert np.abs(np.diff(slope)).max() < 0.01
+
+
+def test_the_merit_as_a_torch_module_is_that_of_arrays():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-2.0, 2.0, (60, 2))
+    proxy = NeuralProxyRegressor(max_epochs=5, n_members=2, random_state=0).fit(X, disk(X))
+    import torch
+
+    for adds_spread in (False, True):
+        function = MeritFunction(proxy, Merit.learned(disk(X), proxy.predict(X)), adds_spread)
+        module = function.torch_module()
+        with torch.no_grad():
+            np.testing.assert_allclose(module(torch.tensor(X))[:, 0].numpy(), function(X))
+    members = function.torch_module().members(torch.tensor(X))[:, :, 0].detach().numpy()
+    np.testing.assert_allclose(members, function.predict_members(X))
+
+
+def test_the_optimum_on_the_edge_of_a_disk_is_found():
+    fun = Counting(disk)
+    opt = ProxyOptimizer(n_constraints=1, sampler=SobolSampler(128), random_state=0)
+    result = opt.minimize(fun, BOX)
+    assert result.feasible
+    assert result.success
+    assert result.maxcv == 0.0
+    assert result.constraints <= 0.0
+    assert -2.0 <= result.fun < -2.0 + 1e-6
+    np.testing.assert_allclose(disk(result.x[None])[0], [result.fun, *result.constraints])
+    assert result.nfev == len(fun.rows) == len(np.unique(fun.rows, axis=0))
+    assert result.verdict == "credible"
+    assert abs(result.fun_proxy + 2.0) < 0.01
+    assert abs(result.true_at_proxy + 2.0) < 0.01
+    assert result.constraints_proxy.shape == result.constraints_at_proxy.shape == (1,)
+
+
+def test_the_optimum_in_the_tip_of_a_wedge_is_found():
+    opt = ProxyOptimizer(n_constraints=2, sampler=SobolSampler(128), verdict=False, random_state=0)
+    result = opt.minimize(g6, G6_BOX)
+    assert result.feasible
+    assert G6_LOWEST <= result.fun < G6_LOWEST + 0.05
+
+
+@pytest.mark.parametrize(
+    ("proxy", "optimizer"),
+    [
+        (GaussianProcessRegressor(), None),
+        (MultiOutputRegressor(GaussianProcessRegressor()), ParticleSwarm(20, 40)),
+        (RandomForestRegressor(20), DifferentialEvolution(20, 40)),
+        (NeuralProxyRegressor(max_epochs=20, n_members=3), None),
+    ],
+)
+def test_any_regressor_of_several_targets_learns_constraints(proxy, optimizer):
+    opt = quick(proxy=proxy, optimizer=optimizer)
+    result = opt.minimize(disk, BOX)
+    assert result.feasible
+    assert result.fun < -2.0 + 1e-3
+    assert opt.predict(BOX.T).shape == (2, 2)
+
+
+def test_the_promise_keeps_the_constraints_that_were_learned():
+    X = SobolSampler(128, random_state=0).sample(BOX)
+    opt = quick(bounds=BOX).fit(X, disk(X))
+    assert opt.result_.feasible
+    np.testing.assert_allclose(
+        opt.predict(opt.x_[None])[0], [opt.fun_proxy_, *opt.result_.constraints_proxy]
+    )
+
+
+def test_the_best_row_is_the_best_feasible_one():
+    X = np.array([[-1.9, -1.9], [0.5, 0.5], [-0.5, -0.5], [1.0, 1.0]])
+    opt = quick(bounds=BOX, proxy=LinearRegression(), sampler=None).fit(X, disk(X))
+    np.testing.assert_array_equal(opt.x_best_row_, X[2])
+    assert opt.fun_best_row_ == -1.0
+
+
+def test_a_feasible_row_is_never_given_up():
+    class Bad:
+        def refine(self, fun, candidates, bounds, *, incumbent):
+            from scipy.optimize import OptimizeResult
+
+            x = np.array([-2.0, -2.0])
+            (outputs,) = fun(x[None])
+            return OptimizeResult(
+                x=x,
+                fun=outputs[0],
+                constraints=outputs[1:],
+                nfev=1,
+                nit=0,
+                success=True,
+                message="",
+            )
+
+        def get_params(self, deep=True):
+            return {}
+
+    result = quick(refiner=Bad()).minimize(disk, BOX)
+    assert result.feasible
+
+
+def test_where_nothing_is_feasible_the_least_violation_is_the_answer():
+    result = quick(sampler=SobolSampler(128)).minimize(nowhere_feasible, BOX)
+    assert not result.feasible
+    assert not result.success
+    assert result.message.startswith("No feasible point was found: x has the least violation")
+    assert 1.0 <= result.maxcv < 1.01
+    assert np.abs(result.x).max() < 0.1
+
+
+def test_failed_rows_are_left_out_and_counted():
+    def fails_on_the_right(X):
+        Y = disk(X)
+        Y[X[:, 0] > 1.0, 1] = np.nan
+        return Y
+
+    with pytest.warns(FailedEvaluationWarning):
+        result = quick(on_error="learn").minimize(fails_on_the_right, BOX)
+    assert result.n_failed > 5
+    assert result.feasible
+    assert result.fun < -2.0 + 1e-4
+
+
+def test_constraints_of_a_function_of_one_row_are_kept():
+    result = quick(vectorized=False).minimize(lambda x: disk(x[None])[0], BOX)
+    assert result.feasible
+    assert result.fun < -2.0 + 1e-4
+
+
+def test_a_second_run_goes_on_from_the_journal_to_the_same_answer(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    first = quick(journal=path).minimize(disk, BOX)
+    fun = Counting(disk)
+    second = quick(journal=path).minimize(fun, BOX)
+    assert not fun.rows
+    assert second.nfev == 0
+    np.testing.assert_array_equal(first.x, second.x)
+    np.testing.assert_array_equal(Journal(path).rows()[1].shape, (first.nfev, 2))
+    with pytest.raises(JournalError, match=r"there are 2 outputs in .*, got 3"):
+        quick(journal=path, n_constraints=2).minimize(disk, BOX)
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    whole = quick().minimize(disk, BOX)
+
+    class Breaks(Counting):
+        def __call__(self, X):
+            if len(self.rows) > 70:
+                raise KeyboardInterrupt
+            return super().__call__(X)
+
+    broken, rest = Breaks(disk), Counting(disk)
+    with pytest.raises(KeyboardInterrupt):
+        quick(journal=path).minimize(broken, BOX)
+    result = quick(journal=path).minimize(rest, BOX)
+    np.testing.assert_array_equal(result.x, whole.x)
+    assert len(broken.rows) + len(rest.rows) == whole.nfev
+
+
+def test_experiments_with_constraints_are_asked_for_told_saved_and_loaded(tmp_path):
+    opt = quick(bounds=BOX, on_error="drop")
+    for _ in range(3):
+        X = opt.ask(16)
+        Y = disk(X)
+        Y[0] = np.nan
+        opt.tell(X, Y)
+    assert opt.y_.shape == (45, 2)
+    assert len(opt.X_failed_) == 3
+    opt.save(tmp_path / "state.npz")
+    again = quick(bounds=BOX, on_error="drop").load(tmp_path / "state.npz")
+    np.testing.assert_array_equal(again.x_, opt.x_)
+    with pytest.raises(ValueError, match=r"path must be a file of 1 outputs; got .* of 2"):
+        quick(n_constraints=0, bounds=BOX).load(tmp_path / "state.npz")
+
+
+def test_rows_with_names_are_learned_under_them():
+    X = pd.DataFrame(SobolSampler(64, random_state=0).sample(BOX), columns=["a", "b"])
+    opt = quick(sampler=None).fit(X, disk(X.to_numpy()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert opt.predict(X).shape == (64, 2)
+    opt.diagnose()
+
+
+def test_the_verdict_sees_a_promise_that_breaks_its_constraint():
+    def pit(X):
+        """A bowl whose bottom is not feasible, which no row of a small design tells."""
+        bowl = ((X - 0.3) ** 2).sum(axis=1)
+        return np.column_stack([bowl, 9.0 * np.exp(-bowl / 0.1**2) - 1.0])
+
+    opt = quick(bounds=BOX).fit(X := SobolSampler(64, random_state=0).sample(BOX), pit(X))
+    assert pit(opt.x_[None])[0, 1] > 0.0
+    assert opt.diagnose(pit).verdict == "false"
+    fine = quick(bounds=BOX, proxy=NeuralProxyRegressor(max_epochs=50)).fit(X, disk(X))
+    assert fine.diagnose(disk).verdict == "credible"
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"n_constraints": -1}, "n_constraints must be an integer of at least 0; got -1"),
+        ({"smoothing": 0.1}, "smoothing must be None with n_constraints=1; got 0.1"),
+        ({"infill": ProxyMinima()}, "infill must be None with n_constraints=1; got ProxyMinima"),
+        ({"refiner": SurrogateCMAES()}, "refiner must be a LocalRefinement with method='COBYQA'"),
+        (
+            {"refiner": LocalRefinement("Nelder-Mead")},
+            "refiner must be a LocalRefinement with method='COBYQA' with n_constraints=1",
+        ),
+    ],
+)
+def test_bad_parameters_are_named_before_anything_is_paid_for(params, message):
+    fun = Counting(disk)
+    with pytest.raises(ValueError, match=message):
+        quick(**params).minimize(fun, BOX)
+    assert fun.rows == []
+
+
+def test_a_function_of_another_number_of_outputs_is_refused():
+    with pytest.raises(EvaluationError, match=r"shape \(64, 3\), 3 values .*got shape \(64, 2\)"):
+        quick(n_constraints=2).minimize(disk, BOX)
+    X = SobolSampler(64).sample(BOX)
+    with pytest.raises(ValueError, match=r"y must have shape \(n_samples, 2\).*got shape \(64,\)"):
+        quick().fit(X, X.sum(axis=1))
+
+
+def test_a_proxy_of_one_target_is_refused():
+    class OneTarget(LinearRegression):
+        def fit(self, X, y):
+            return super().fit(X, y[:, 0])
+
+    X = SobolSampler(16).sample(BOX)
+    with pytest.raises(ValueError, match="proxy must predict the value and 1 constraints a row"):
+        quick(proxy=OneTarget(), sampler=None).fit(X, disk(X))
+
+
+def test_a_refiner_without_gradients_for_constraints_is_refused():
+    with pytest.raises(ValueError, match="method must be 'COBYQA' for a function that returns"):
+        LocalRefinement("L-BFGS-B").refine(disk, [[0.0, 0.0]], BOX)
+
+
+def test_the_refinement_evaluates_value_and_constraints_once():
+    fun = Counting(disk)
+    result = LocalRefinement(max_evaluations=60).refine(fun, [[0.5, -0.5]], BOX)
+    assert len(fun.rows) == result.nfev <= 60
+    assert len(np.unique(fun.rows, axis=0)) > 0.9 * len(fun.rows)
+    assert result.constraints <= 0.0
+    assert result.fun < -2.0 + 1e-5
+
+
+def test_a_failed_row_is_asked_for_once_by_the_refinement():
+    def fails_below(X):
+        Y = disk(X)
+        Y[X[:, 0] < -0.5] = np.nan
+        return Y
+
+    fun = Counting(fails_below)
+    result = LocalRefinement(max_evaluations=60).refine(fun, [[0.5, -0.5]], BOX)
+    assert len(np.unique(fun.rows, axis=0)) > 0.9 * len(fun.rows)
+    assert np.isnan(fails_below(np.array(fun.rows))[:, 0]).any()
+    assert result.x[0] >= -0.5
+
+
+def test_a_refiner_that_forgets_the_constraints_is_refused():
+    class Forgetful(LocalRefinement):
+        def refine(self, *args, **params):
+            result = super().refine(*args, **params)
+            del result["constraints"]
+            return result
+
+    with pytest.raises(ValueError, match="refiner must return fun and 1 constraints; got 0"):
+        quick(refiner=Forgetful()).minimize(disk, BOX)
+
+
+def test_a_budget_is_kept_and_a_target_ends_the_run_at_a_feasible_value():
+    fun = Counting(disk)
+    result = quick(sampler=None).minimize(fun, BOX, budget=60)
+    assert result.nfev == len(fun.rows) <= 60
+    assert result.feasible
+    assert result.fun < -2.0 + 1e-4
+    early = quick(sampler=None).minimize(disk, BOX, budget=60, target=-1.5)
+    assert early.feasible
+    assert early.fun <= -1.5
+    assert early.nfev < 60
+    assert early.message.startswith("The target of -1.5 was reached")
