@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._constraints import values_of
 from sklearn_proxyopt._merit import Merit, merit_of_rows
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
@@ -32,8 +31,8 @@ _SAME_ROW = 1e-9
 class DiagnosingMixin:
     """The method `diagnose` of an optimizer.
 
-    The class owes the fitted attributes of an optimizer, `n_learned_` and `_diagnosis_seed`, which
-    `_learn` sets, and `_buying`.
+    The class owes the fitted attributes of an optimizer, `n_learned_`, `_typical` and
+    `_diagnosis_seed`, which `_learn` sets, and `_buying`.
     """
 
     X_: NDArray[np.float64]
@@ -47,6 +46,7 @@ class DiagnosingMixin:
     _candidates: NDArray[np.float64]
     n_learned_: int
     _diagnosis_seed: int
+    _typical: float
     _buying: Any
     _inquiry: Inquiry | None = None
     _merit: Merit | None = None
@@ -74,7 +74,8 @@ class DiagnosingMixin:
             How many times it is called, at most.
         regret : float, default=None
             How far the true value may lie above the lowest in the box, in units of `y`. None
-            tolerates 2 % of what lies between the middle row and the lowest value known.
+            tolerates 2 % of what lies between the middle row and the lowest value known; where a
+            search chose further rows, the middle one of the first design.
         of : {"proxy", "answer"}, default="proxy"
             Which optimum is judged: the proxy's, or `x_`, which differs from it after `minimize`.
 
@@ -115,9 +116,7 @@ class DiagnosingMixin:
             evidence = replace(evidence, lowest_known=lowest)
             evidence = evidence.checked(float(truths[0]), promises, truths[1:])
             mode = "refined" if of == "answer" and "true_at_proxy" in self.result_ else "checks"
-        # A penalty for what is violated says nothing about how values are spread.
-        spread = replace(evidence, values=values_of(self.y_[: self.n_learned_]))
-        tolerated = stated_regret(spread) if regret is None else float(regret)
+        tolerated = stated_regret(evidence, self._typical) if regret is None else float(regret)
         diagnosis = judge(evidence, tolerated, mode, x, rows, truths)
         return replace(diagnosis, smoothing=getattr(self, "smoothing_report_", None))
 

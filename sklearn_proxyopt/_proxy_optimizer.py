@@ -17,7 +17,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._buying import BuyingMixin
-from sklearn_proxyopt._constraints import say_whether_feasible
+from sklearn_proxyopt._constraints import say_whether_feasible, values_of
 from sklearn_proxyopt._diagnosing import DiagnosingMixin
 from sklearn_proxyopt._failure_risk import learn_failure_risk
 from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
@@ -363,16 +363,19 @@ class ProxyOptimizer(
         self._begin_anew(keeps_box=bounds is not None)
         with self._buying(objective, rows, values, box, given, 0.0, limits) as purchases:
             stages, seeds = Stages(self, 5), self._draw_seeds(purchases)
-            search_on_truth, end = None, None
+            search_on_truth, end, n_design = None, None, None
             try:
                 if X is None or self.sampler is not None:
                     self._buy_design(purchases, box, seeds, stages)
+                n_design = len(purchases.y)
                 self._fill_in(purchases, box, seeds, stages)
                 search_on_truth = self._explore(purchases, box, seeds, stages)
             except RunEndedError as reached:
                 end = reached
             n_before = purchases.evaluator.n_calls
             search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
+            # Rows that a search has chosen lie low; what is usual is known from those before.
+            self._typical = float(np.median(values_of(purchases.y[:n_design])))
             refined = self._refine(purchases, search_on_truth, end, stages)
             self._answer_by_truth(purchases, search, refined, n_before, stages)
         if self.verdict:
@@ -489,6 +492,7 @@ class ProxyOptimizer(
         self.failure_risk_ = risk
         self.n_learned_, self._diagnosis_seed, self._inquiry = len(X), seeds["diagnosis"], None
         self._merit, self._best_outputs = learned.merit, best
+        self._typical = float(np.median(values_of(y)))
         self.x_best_row_, self.fun_best_row_ = starts[0].copy(), float(np.ravel(best)[0])
         self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
         for name in ("ladder_", "smoothing_report_"):
@@ -521,11 +525,11 @@ class ProxyOptimizer(
         if end is not None:
             return purchases.outcome(self.bounds_, end)
         if search_on_truth is not None:
-            n_rows: float = purchases.limits.n_left
+            n_rows = int(purchases.limits.n_left)
             refinement = partial(search_on_truth.go_on, self._candidates)
         else:
             refiner = self._make_refiner(purchases.limits)
-            n_rows = min(getattr(refiner, "max_evaluations", np.inf), purchases.limits.n_left)
+            n_rows = getattr(refiner, "max_evaluations", None)
             refinement = partial(
                 refiner.refine,
                 purchases.buy,
@@ -533,10 +537,7 @@ class ProxyOptimizer(
                 self.bounds_,
                 incumbent=incumbent,
             )
-        n_steps = int(n_rows) if np.isfinite(n_rows) else None
-        with stages.evaluations(
-            "refine", "Refining on the function.", purchases.evaluator, n_steps
-        ):
+        with stages.evaluations("refine", "Refining on the function.", purchases.evaluator, n_rows):
             return purchases.refine(refinement, self.bounds_, incumbent)
 
     def _answer_by_truth(

@@ -28,9 +28,10 @@ __all__ = ["SpendingMixin"]
 _DEFAULT_N_SAMPLES = 1024
 # Rounds of infill without a budget that would say how many there can be.
 _DEFAULT_N_ROUNDS = 10
-# With a budget: rows of the first design for each variable, and the share of what is left after it
-# that is spent before the proxy learns and is searched.
+# With a budget: rows of the first design for each variable and in all, and the share of what it
+# leaves that is spent before the proxy learns and is searched.
 _DESIGN_PER_VARIABLE = 2
+_SMALLEST_DESIGN = 12
 _SHARE_BEFORE_PROXY = 0.5
 # After the first round a proxy that can go on from its weights trains for this share of the epochs.
 _SHARE_OF_EPOCHS = 1 / 3
@@ -90,7 +91,8 @@ class SpendingMixin:
         """Return the sampler of the first design, seeded."""
         sampler: Any = SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler
         if self.sampler is None and limits is not None and limits.budget is not None:
-            n_samples = max(min(_DESIGN_PER_VARIABLE * n_features, limits.budget // 2), 2)
+            n_samples = max(_DESIGN_PER_VARIABLE * n_features, _SMALLEST_DESIGN)
+            n_samples = max(min(n_samples, limits.budget // 3), 2)
             explores = isinstance(self.refiner, str) and not self.n_constraints
             if self.infill is not None or not explores:
                 # Nothing but the design tells the proxy of the whole box.

@@ -143,9 +143,10 @@ class Diagnosis:
         )
 
 
-def stated_regret(evidence: Evidence) -> float:
-    """Return the regret that is tolerated where none is stated."""
-    return _SHARE_TOLERATED * max(evidence.spread_of_values, np.finfo(float).tiny)
+def stated_regret(evidence: Evidence, typical: float) -> float:
+    """Return the regret that is tolerated where none is stated; `typical` is a middle value."""
+    spread = max(typical - evidence.lowest_known, np.finfo(float).tiny)
+    return _SHARE_TOLERATED * spread
 
 
 def judge(

@@ -10,6 +10,9 @@ from sklearn_proxyopt.infill._acquisition import AcquisitionInfill
 
 __all__ = ["ExpectedImprovement"]
 
+# Beyond this the normal density is zero in double precision.
+_LARGEST_SCORE = 40.0
+
 
 class ExpectedImprovement(AcquisitionInfill):
     """Evaluate where the lowest value is expected to fall the most [1]_.
@@ -36,6 +39,6 @@ class ExpectedImprovement(AcquisitionInfill):
     ) -> NDArray[np.float64]:
         deviation = np.maximum(deviation, 1e-300)
         improvement = lowest - mean
-        score = improvement / deviation
+        score = np.clip(improvement / deviation, -_LARGEST_SCORE, _LARGEST_SCORE)
         gain: NDArray[np.float64] = improvement * norm.cdf(score) + deviation * norm.pdf(score)
         return np.maximum(gain, 0.0)

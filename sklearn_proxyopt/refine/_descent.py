@@ -158,8 +158,7 @@ class Descent:
                 break
             points[worst] = point
             # What is bought beside it is bought for the sake of a full batch.
-            others = order[: self._batch_size - 1]
-            others = others[np.isnan(values[others])]
+            others = order[np.isnan(values[order]) & (order != worst)][: self._batch_size - 1]
             bought = np.append(others, worst)
             values[bought] = self._buy(points[bought])
             process = self._learn()
@@ -188,7 +187,7 @@ class Descent:
             jac=True,
             method="L-BFGS-B",
             bounds=np.column_stack([(lower - start) / unit, (upper - start) / unit]),
-            options={"maxiter": 60, "ftol": 1e-12, "gtol": 1e-9},
+            options={"maxiter": 40, "ftol": 1e-10, "gtol": 1e-8},
         )
         return np.asarray(np.clip(start + found.x * unit, 0.0, 1.0))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
+from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
 from sklearn_proxyopt._validation import as_generator, check_integer, check_real
@@ -25,6 +26,7 @@ _SHARE_FOR_THE_END = 0.15
 _WIDE_STEP, _WIDE_COST = 0.15, 1.5
 # One that begins elsewhere begins this far from the borders, this wide.
 _MARGIN, _ELSEWHERE_STEP = 0.1, 0.2
+_N_TRIED = 8
 # Descents in a row that bought nothing end the search.
 _N_IDLE_DESCENTS = 5
 
@@ -45,7 +47,8 @@ class SurrogateCMAES(BoxEstimator):
     n_candidates : int, default=5
         How many of the candidates are evaluated at most.
     population : int, default=None
-        Points a generation of the first descent; None for 4 + 3 ln(n_features). At least 4.
+        Points a generation of the first descent; None for 4 + 3 ln(n_features). At least 4, and
+        two batches are always drawn.
     initial_step : float, default=0.25
         Standard deviation of the first generation as a share of the box's width.
     batch_size : int, default=1
@@ -274,12 +277,21 @@ class SurrogateSearch:
             population = self._population() * 2 ** (n_restarts // 2 + 1)
             best = ledger.points[np.argmin(ledger.values)]
             return self._begin_descent(best, _WIDE_STEP, population)
-        elsewhere = self._rng.uniform(_MARGIN, 1.0 - _MARGIN, len(ledger.bounds))
-        return self._begin_descent(elsewhere, _ELSEWHERE_STEP, 2 * self._population())
+        return self._begin_descent(self._elsewhere(), _ELSEWHERE_STEP, 2 * self._population())
+
+    def _elsewhere(self) -> NDArray[np.float64]:
+        """Return a point that lies farther from all rows known than a few others do."""
+        size = (_N_TRIED, len(self._ledger.bounds))
+        tried = self._rng.uniform(_MARGIN, 1.0 - _MARGIN, size)
+        if not len(self._ledger.points):
+            return tried[0]
+        distances = cKDTree(self._ledger.points).query(tried)[0]
+        return np.asarray(tried[np.argmax(distances)])
 
     def _population(self) -> int:
+        settings = self._settings
         default = 4 + int(3 * np.log(len(self._ledger.bounds)))
-        return self._settings.population or default
+        return max(settings.population or default, 2 * settings.batch_size)
 
     def _begin_descent(
         self, mean: NDArray[np.float64], step_size: float, population: int

@@ -1,0 +1,164 @@
+"""Infill strategies."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy.spatial.distance import pdist
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.linear_model import LinearRegression
+
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt.infill import (
+    BaseInfill,
+    DoubtfulMinima,
+    ExpectedImprovement,
+    LowerConfidenceBound,
+    ProxyMinima,
+    ThompsonSampling,
+    TrustRegion,
+)
+from sklearn_proxyopt.problems import StyblinskiTang
+from sklearn_proxyopt.samplers import LatinHypercubeSampler
+
+PROBLEM = StyblinskiTang(n_dims=2)
+ENSEMBLE = NeuralProxyRegressor((16, 16), n_members=3, max_epochs=20)
+STRATEGIES = [
+    DoubtfulMinima(4),
+    ExpectedImprovement(4),
+    LowerConfidenceBound(4),
+    ProxyMinima(4),
+    ThompsonSampling(4),
+    TrustRegion(4),
+]
+
+
+def optimizer_with(infill, **parameters):
+    defaults = {
+        "sampler": LatinHypercubeSampler(24),
+        "proxy": ENSEMBLE,
+        "n_rounds": 2,
+        "refiner": None,
+        "verdict": False,
+        "random_state": 0,
+    }
+    return ProxyOptimizer(infill=infill, **(defaults | parameters))
+
+
+@pytest.mark.parametrize("infill", STRATEGIES, ids=lambda one: type(one).__name__)
+def test_each_round_buys_new_points_inside_the_box_that_lie_apart(infill):
+    optimizer = optimizer_with(infill)
+    result = optimizer.minimize(PROBLEM, PROBLEM.bounds)
+    assert result.nfev_design == 24 + 2 * 4
+    for bought in (optimizer.X_[24:28], optimizer.X_[28:32]):
+        units = (bought + 5.0) / 10.0
+        assert ((units >= 0.0) & (units <= 1.0)).all()
+        assert pdist(units).min() >= 0.01
+    assert len(np.unique(optimizer.X_, axis=0)) == len(optimizer.X_)
+
+
+@pytest.mark.parametrize("infill", STRATEGIES, ids=lambda one: type(one).__name__)
+def test_the_same_seed_buys_the_same_points(infill):
+    one, other = optimizer_with(infill, n_rounds=1), optimizer_with(infill, n_rounds=1)
+    one.minimize(PROBLEM, PROBLEM.bounds)
+    other.minimize(PROBLEM, PROBLEM.bounds)
+    assert_allclose(one.X_, other.X_, rtol=0, atol=0)
+
+
+def test_infill_finds_what_the_design_alone_does_not():
+    design = optimizer_with(None)
+    filled = optimizer_with(ProxyMinima(4), n_rounds=8)
+    without = design.minimize(PROBLEM, PROBLEM.bounds).fun
+    assert filled.minimize(PROBLEM, PROBLEM.bounds).fun < without
+
+
+@pytest.mark.parametrize("infill", [ExpectedImprovement(3), LowerConfidenceBound(3)])
+def test_a_gaussian_process_tells_its_deviation_too(infill):
+    optimizer = optimizer_with(infill, proxy=GaussianProcessRegressor(normalize_y=True), n_rounds=1)
+    assert optimizer.minimize(PROBLEM, PROBLEM.bounds).nfev_design == 27
+
+
+@pytest.mark.parametrize("infill", [ExpectedImprovement(), LowerConfidenceBound()])
+@pytest.mark.parametrize("proxy", [LinearRegression(), NeuralProxyRegressor(), None])
+def test_a_proxy_without_a_deviation_is_refused_before_anything_is_paid_for(infill, proxy):
+    def fun(X):
+        raise AssertionError("evaluated")
+
+    with pytest.raises(ValueError, match="proxy must predict a standard deviation"):
+        optimizer_with(infill, proxy=proxy).minimize(fun, PROBLEM.bounds)
+
+
+@pytest.mark.parametrize("proxy", [LinearRegression(), NeuralProxyRegressor()])
+def test_thompson_sampling_needs_members(proxy):
+    with pytest.raises(ValueError, match="proxy must have members"):
+        optimizer_with(ThompsonSampling(), proxy=proxy).minimize(PROBLEM, PROBLEM.bounds)
+
+
+@pytest.mark.parametrize(
+    ("infill", "message"),
+    [
+        (ProxyMinima(0), "n_points must be an integer of at least 1"),
+        (TrustRegion(initial_width=0.0), "initial_width must be a finite number"),
+        (TrustRegion(initial_width=0.1, min_width=0.2), "min_width must not exceed initial_width"),
+        (LowerConfidenceBound(n_deviations=-1.0), "n_deviations must be a finite number"),
+        (ProxyMinima, "infill must be None or a strategy"),
+        ("best", "infill must be None or a strategy"),
+    ],
+)
+def test_a_wrong_strategy_is_named(infill, message):
+    with pytest.raises(ValueError, match=message):
+        optimizer_with(infill).minimize(PROBLEM, PROBLEM.bounds)
+
+
+def test_a_wrong_number_of_rounds_is_named():
+    with pytest.raises(ValueError, match="n_rounds must be an integer of at least 1"):
+        optimizer_with(ProxyMinima(), n_rounds=0).minimize(PROBLEM, PROBLEM.bounds)
+
+
+def test_expected_improvement_is_that_of_a_normal_distribution():
+    rng = np.random.default_rng(0)
+    mean, deviation, lowest = np.array([1.0, -0.5]), np.array([0.7, 0.2]), 0.3
+    draws = mean + deviation * rng.standard_normal((400_000, 2))
+    expected = np.maximum(lowest - draws, 0.0).mean(axis=0)
+    assert_allclose(ExpectedImprovement()._gain(mean, deviation, lowest), expected, rtol=0.02)
+
+
+class Nothing(BaseInfill):
+    """A strategy without an idea."""
+
+    def __init__(self, n_points=3):
+        self.n_points = n_points
+
+    def _propose(self, known):
+        return known.X[:2]
+
+
+def test_what_a_strategy_leaves_open_is_filled_up_far_from_all_that_is_known():
+    optimizer = optimizer_with(Nothing(), n_rounds=1)
+    optimizer.minimize(PROBLEM, PROBLEM.bounds)
+    units = (optimizer.X_ + 5.0) / 10.0
+    added = units[24:27]
+    distances = np.linalg.norm(added[:, None] - units[:24], axis=2).min(axis=1)
+    assert (distances > 0.08).all()
+
+
+def test_a_trust_region_grows_after_a_gain_and_shrinks_after_none():
+    class Watched(TrustRegion):
+        widths: ClassVar = []
+
+        def propose(self, known):
+            points = super().propose(known)
+            self.widths.append((self.width_, float(known.y.min())))
+            half = self.width_ * 5.0 + 1e-9
+            center = np.clip(known.best, -5.0 + half, 5.0 - half)
+            assert (np.abs(points - center) <= half).all()
+            return points
+
+    optimizer_with(Watched(3), n_rounds=6).minimize(PROBLEM, PROBLEM.bounds)
+    pairs = list(zip(Watched.widths, Watched.widths[1:], strict=False))
+    assert len(pairs) == 5
+    for (width, lowest), (next_width, next_lowest) in pairs:
+        assert (next_width > width) == (next_lowest < lowest)

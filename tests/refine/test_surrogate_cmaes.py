@@ -1,0 +1,226 @@
+"""The search of the truth by CMA-ES and a local proxy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sklearn_proxyopt.problems import Ellipsoid, Rosenbrock, StyblinskiTang
+from sklearn_proxyopt.refine import SurrogateCMAES
+from sklearn_proxyopt.refine._descent import Descent
+from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
+from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
+from sklearn_proxyopt.refine._search_distribution import SearchDistribution
+
+BOX = np.array([[-2.0, 2.0]] * 3)
+
+
+@parametrize_with_checks([SurrogateCMAES()])
+def test_it_is_an_estimator_without_exception(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_turned_ellipsoid_is_solved_within_forty_evaluations_a_variable(seed):
+    problem = Ellipsoid(n_dims=5).rotated_and_shifted(random_state=seed)
+    search = SurrogateCMAES(max_evaluations=200, random_state=seed)
+    result = search.refine(problem, [problem.bounds.mean(axis=1)], problem.bounds)
+    spread = np.median(problem(np.random.default_rng(0).uniform(*problem.bounds.T, (500, 5))))
+    assert result.fun - problem.f_opt < 1e-8 * spread
+
+
+def test_a_minimum_in_a_corner_is_found():
+    direction = np.array([1.0, -2.0, 0.5])
+    result = SurrogateCMAES(max_evaluations=60, random_state=0).refine(
+        lambda X: X @ direction, [[0.0, 0.0, 0.0]], BOX
+    )
+    assert_allclose(result.x, [-2.0, 2.0, -2.0])
+
+
+def test_a_better_basin_than_the_candidate_s_is_found():
+    problem = StyblinskiTang(n_dims=2)
+    false = np.array([[2.7, 2.7]])
+    search = SurrogateCMAES(max_evaluations=150, initial_step=0.02, random_state=0)
+    result = search.refine(problem, false, problem.bounds)
+    assert result.fun < problem(false)[0] - 10.0
+    assert result.nit > 1
+
+
+def test_no_more_rows_are_asked_for_than_allowed_and_none_twice():
+    asked = []
+
+    def fun(X):
+        asked.extend(map(tuple, X))
+        return Rosenbrock(n_dims=3)(X)
+
+    result = SurrogateCMAES(max_evaluations=97, random_state=1).refine(fun, [[0.0] * 3], BOX)
+    assert len(asked) == len(set(asked)) == result.nfev == 97
+    assert (np.abs(asked) <= 2.0).all()
+
+
+def test_a_search_goes_on_where_it_stopped():
+    problem = Rosenbrock(n_dims=3)
+    whole = SurrogateCMAES(max_evaluations=120, random_state=0)
+    at_once = whole.refine(problem, [[0.0] * 3], BOX)
+    search = SurrogateCMAES(random_state=0).begin(problem, BOX)
+    search.allow(120)
+    search.consider(np.zeros((1, 3)))
+    search.run(60)
+    half = search.result()
+    assert half.nfev == 61
+    search.run()
+    assert search.result().nfev == at_once.nfev == 120
+    assert search.result().fun < half.fun
+
+
+def test_the_same_seed_gives_the_same_rows_and_another_one_others():
+    problem, box = Rosenbrock(n_dims=3), BOX
+    results = [
+        SurrogateCMAES(max_evaluations=50, random_state=seed).refine(problem, [[0.0] * 3], box)
+        for seed in (0, 0, 1)
+    ]
+    assert_allclose(results[0].x, results[1].x, rtol=0, atol=0)
+    assert np.abs(results[0].x - results[2].x).max() > 0
+
+
+def test_batches_hold_as_many_rows_as_asked_for_where_a_generation_has_them():
+    sizes = []
+
+    def fun(X):
+        sizes.append(len(X))
+        return Rosenbrock(n_dims=3)(X)
+
+    search = SurrogateCMAES(max_evaluations=100, batch_size=4, random_state=0)
+    search.refine(fun, np.zeros((4, 3)), BOX)
+    assert np.mean(np.array(sizes[:-1]) >= 4) > 0.8
+
+
+def test_the_answer_is_never_above_the_incumbent():
+    result = SurrogateCMAES(max_evaluations=5, random_state=0).refine(
+        lambda X: np.square(X).sum(axis=1), [[1.0] * 3], BOX, incumbent=([0.1, 0.0, 0.0], 0.01)
+    )
+    assert result.fun <= 0.01
+
+
+def test_failures_on_one_side_do_not_keep_it_from_the_minimum():
+    def fun(X):
+        values = np.square(X - 0.5).sum(axis=1)
+        return np.where(X[:, 0] < 0.0, np.nan, values)
+
+    result = SurrogateCMAES(max_evaluations=150, random_state=0).refine(fun, [[0.2] * 3], BOX)
+    assert result.fun < 1e-6
+
+
+def test_where_everything_fails_it_says_so():
+    result = SurrogateCMAES(max_evaluations=30, random_state=0).refine(
+        lambda X: np.full(len(X), np.nan), [[0.0] * 3], BOX
+    )
+    assert not result.success
+    assert result.status == 3
+    assert result.x is None
+
+
+def test_a_constant_function_uses_up_its_evaluations_and_ends():
+    result = SurrogateCMAES(max_evaluations=60, random_state=0).refine(
+        lambda X: np.ones(len(X)), [[0.0] * 3], BOX
+    )
+    assert result.fun == 1.0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"max_evaluations": 0}, "max_evaluations must be an integer of at least 1"),
+        ({"population": 3}, "population must be an integer of at least 4"),
+        ({"initial_step": 0.0}, "initial_step must be a finite number"),
+        ({"batch_size": 0}, "batch_size must be an integer of at least 1"),
+        ({"n_candidates": 0}, "n_candidates must be an integer of at least 1"),
+        ({"random_state": "x"}, "random_state must be None"),
+    ],
+)
+def test_a_wrong_parameter_is_named_before_anything_is_evaluated(parameters, message):
+    def fun(X):
+        raise AssertionError("evaluated")
+
+    with pytest.raises(ValueError, match=message):
+        SurrogateCMAES(**parameters).refine(fun, [[0.0] * 3], BOX)
+
+
+def test_the_local_process_learns_a_quadratic_exactly():
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((4, 4))
+    Z, new = rng.standard_normal((40, 4)), rng.standard_normal((20, 4))
+
+    def quadratic(rows):
+        return np.square(rows @ matrix).sum(axis=1) + rows[:, 0]
+
+    process = LocalProcess(Z, quadratic(Z), Settings())
+    assert_allclose(process.predict(new), quadratic(new), atol=0.02 * quadratic(Z).std())
+
+
+@pytest.mark.parametrize("roughness", [0, 4])
+@pytest.mark.parametrize("warp", [0, 1, 2])
+def test_the_gradient_of_the_local_process_is_that_of_what_it_predicts(roughness, warp):
+    rng = np.random.default_rng(1)
+    Z = rng.standard_normal((30, 3))
+    settings = Settings(roughness=roughness, warp=warp)
+    process = LocalProcess(Z, np.square(Z).sum(axis=1), settings, chooses=False)
+    z, step = rng.standard_normal(3), 1e-4
+    _, gradient = process.warped_and_gradient(z)
+    differences = [
+        (
+            process.warped_and_gradient(z + step * axis)[0]
+            - process.warped_and_gradient(z - step * axis)[0]
+        )
+        / (2 * step)
+        for axis in np.eye(3)
+    ]
+    assert_allclose(gradient, differences, rtol=1e-4, atol=1e-6)
+
+
+def test_predictions_grow_with_the_warped_value():
+    rng = np.random.default_rng(2)
+    Z = rng.standard_normal((30, 2))
+    process = LocalProcess(Z, np.exp(Z[:, 0]), Settings(warp=2), chooses=False)
+    new = rng.standard_normal((200, 2)) * 3
+    warped = [process.warped_and_gradient(z)[0] for z in new]
+    assert (np.diff(process.predict(new)[np.argsort(warped)]) >= -1e-9).all()
+
+
+def test_the_distribution_takes_the_shape_of_a_valley():
+    rng = np.random.default_rng(0)
+    distribution = SearchDistribution(np.array([0.3, 0.7]), 0.2, 8)
+    for _ in range(60):
+        points = distribution.sample(rng)
+        values = (points[:, 0] - 0.5) ** 2 + 1e4 * (points[:, 1] - 0.5) ** 2
+        distribution.update(points[np.argsort(values)])
+    assert_allclose(distribution.mean, 0.5, atol=0.02)
+    assert distribution.deviations[0] > 20 * distribution.deviations[1]
+
+
+def test_white_points_of_the_distribution_are_standard_normal():
+    rng = np.random.default_rng(0)
+    distribution = SearchDistribution(np.full(3, 0.5), 0.01, 2000)
+    white = distribution.whiten(distribution.sample(rng))
+    assert_allclose(white.mean(axis=0), 0.0, atol=0.1)
+    assert_allclose(np.cov(white.T), np.eye(3), atol=0.12)
+
+
+def test_a_ledger_buys_what_it_can_before_it_says_that_no_more_is_left():
+    ledger = Ledger(lambda X: X.sum(axis=1), np.array([[0.0, 2.0]]))
+    ledger.limit = 2
+    with pytest.raises(LimitReachedError):
+        ledger.buy(np.array([[0.1], [0.2], [0.3]]))
+    assert_allclose(ledger.values, [0.2, 0.4])
+    assert_allclose(ledger.buy(np.array([[0.2]])), [0.4])
+
+
+def test_a_descent_without_a_gain_ends():
+    ledger = Ledger(lambda X: np.ones(len(X)), BOX)
+    ledger.limit = 10_000
+    descent, rng = Descent(ledger, np.full(3, 0.5), 0.2, 7, 1), np.random.default_rng(0)
+    while not descent.has_ended:
+        descent.step(rng)
+    assert descent.n_bought < 300

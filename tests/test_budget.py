@@ -1,0 +1,180 @@
+"""Runs that are given a budget, a target, a time or patience."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.exceptions import FailedEvaluationWarning
+from sklearn_proxyopt.infill import ProxyMinima
+from sklearn_proxyopt.problems import Rosenbrock, StyblinskiTang
+from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
+from sklearn_proxyopt.samplers import SobolSampler
+
+PROBLEM = StyblinskiTang(n_dims=2)
+PROXY = NeuralProxyRegressor((16, 16), max_epochs=20)
+
+
+def optimizer_with(**parameters):
+    return ProxyOptimizer(**({"proxy": PROXY, "verdict": False, "random_state": 0} | parameters))
+
+
+class Counted:
+    """A problem that counts its calls."""
+
+    def __init__(self, problem=PROBLEM):
+        self.problem, self.rows = problem, []
+
+    def __call__(self, X):
+        self.rows.extend(map(tuple, X))
+        return self.problem(X)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"sampler": SobolSampler(16)},
+        {"infill": ProxyMinima(4)},
+        {"refiner": SurrogateCMAES(population=6)},
+        {"refiner": LocalRefinement(n_descents=20)},
+    ],
+    ids=["defaults", "sampler", "infill", "cmaes", "local"],
+)
+def test_a_budget_is_kept_and_no_row_is_bought_twice(parameters):
+    fun = Counted()
+    result = optimizer_with(**parameters).minimize(fun, PROBLEM.bounds, budget=60)
+    assert len(fun.rows) == len(set(fun.rows)) == result.nfev <= 60
+    assert result.nfev > 45
+    assert result.fun - PROBLEM.f_opt < 1.0
+
+
+def test_the_message_says_that_the_budget_is_spent():
+    result = optimizer_with().minimize(PROBLEM, PROBLEM.bounds, budget=40)
+    assert result.nfev == 40
+    assert result.message.startswith("The budget of 40 evaluations is spent.")
+
+
+def test_a_budget_of_eighty_rows_a_variable_solves_a_valley():
+    problem = Rosenbrock(n_dims=4).rotated_and_shifted(random_state=3)
+    result = optimizer_with().minimize(problem, problem.bounds, budget=320)
+    assert result.fun < 0.1
+
+
+def test_rows_given_do_not_count():
+    X = np.random.default_rng(0).uniform(-5.0, 5.0, (20, 2))
+    fun = Counted()
+    optimizer = optimizer_with()
+    result = optimizer.minimize(fun, PROBLEM.bounds, X=X, y=PROBLEM(X), budget=30)
+    assert len(fun.rows) == result.nfev == 30
+    assert len(optimizer.X_) == 50
+
+
+def test_a_target_ends_the_run():
+    fun = Counted()
+    result = optimizer_with().minimize(fun, PROBLEM.bounds, budget=200, target=20.0)
+    assert result.fun <= 20.0
+    assert len(fun.rows) < 200
+    assert result.message.startswith("The target of 20 was reached after")
+
+
+def test_patience_ends_a_run_that_gains_nothing():
+    fun = Counted(lambda X: np.ones(len(X)))
+    result = optimizer_with().minimize(fun, PROBLEM.bounds, budget=200, patience=20)
+    assert 20 <= len(fun.rows) < 60
+    assert result.message.startswith("There was no gain within")
+
+
+def test_the_time_ends_a_run():
+    result = optimizer_with().minimize(PROBLEM, PROBLEM.bounds, budget=200, max_seconds=1e-9)
+    assert result.nfev == 12
+    assert result.message.startswith("The time of 1e-09 seconds is over")
+    assert np.isnan(result.true_at_proxy)
+
+
+def test_limits_work_without_a_budget_too():
+    optimizer = optimizer_with(sampler=SobolSampler(32))
+    result = optimizer.minimize(PROBLEM, PROBLEM.bounds, target=5.0)
+    assert result.fun <= 5.0
+    assert result.message.startswith("The target of 5 was reached")
+
+
+def test_failures_count_and_the_minimum_is_found_beside_them():
+    def fun(X):
+        return np.where(X[:, 0] > 0.0, np.nan, PROBLEM(X))
+
+    optimizer = optimizer_with(on_error="learn")
+    with pytest.warns(FailedEvaluationWarning):
+        result = optimizer.minimize(fun, PROBLEM.bounds, budget=80)
+    assert result.nfev == 80
+    assert result.n_failed == len(optimizer.X_failed_) > 0
+    assert result.fun - PROBLEM.f_opt < 1e-3
+
+
+def test_the_same_seed_gives_the_same_run():
+    one, other = optimizer_with(), optimizer_with(n_jobs=2)
+    one.minimize(PROBLEM, PROBLEM.bounds, budget=50)
+    other.minimize(PROBLEM, PROBLEM.bounds, budget=50)
+    assert_allclose(one.X_, other.X_, rtol=0, atol=0)
+
+
+def test_a_run_that_was_cut_goes_on_from_its_journal_to_the_same_answer(tmp_path):
+    class CutError(Exception):
+        pass
+
+    def cut_at(n_rows):
+        n_called = 0
+
+        def fun(X):
+            nonlocal n_called
+            n_called += len(X)
+            if n_called > n_rows:
+                raise CutError
+            return PROBLEM(X)
+
+        return fun
+
+    whole = optimizer_with().minimize(PROBLEM, PROBLEM.bounds, budget=60)
+    path = tmp_path / "runs.sqlite"
+    for n_rows in (10, 20):
+        with pytest.raises(ValueError, match="raised CutError"):
+            optimizer_with(journal=path).minimize(cut_at(n_rows), PROBLEM.bounds, budget=60)
+    result = optimizer_with(journal=path).minimize(PROBLEM, PROBLEM.bounds, budget=60)
+    assert_allclose(result.x, whole.x, rtol=0, atol=0)
+    assert len(Journal(path).rows()[0]) == 60
+    assert result.nfev <= 60 - 20
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"budget": 3}, "budget must be an integer of at least 4"),
+        ({"budget": 10.5}, "budget must be an integer"),
+        ({"target": np.nan}, "target must be a finite number"),
+        ({"max_seconds": 0.0}, "max_seconds must be a finite number"),
+        ({"patience": 0}, "patience must be an integer of at least 1"),
+    ],
+)
+def test_a_wrong_limit_is_named_before_anything_is_paid_for(limits, message):
+    fun = Counted()
+    with pytest.raises(ValueError, match=message):
+        optimizer_with().minimize(fun, PROBLEM.bounds, **limits)
+    assert not fun.rows
+
+
+def test_a_design_beyond_the_budget_is_refused_before_it_is_bought():
+    fun = Counted()
+    with pytest.raises(ValueError, match="budget must exceed the 64 rows of the sampler's design"):
+        optimizer_with(sampler=SobolSampler(64)).minimize(fun, PROBLEM.bounds, budget=64)
+    assert not fun.rows
+
+
+def test_the_verdict_tolerates_what_is_little_beside_the_first_design():
+    optimizer = optimizer_with(verdict=True)
+    result = optimizer.minimize(PROBLEM, PROBLEM.bounds, budget=80)
+    spread = np.median(optimizer.y_[:12]) - optimizer.y_.min()
+    assert_allclose(optimizer.diagnose(of="answer").regret, 0.02 * spread, rtol=1e-6)
+    assert result.verdict != "false"
