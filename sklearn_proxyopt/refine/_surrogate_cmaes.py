@@ -304,16 +304,18 @@ class SurrogateSearch:
     def _descend(self, descent: Descent) -> None:
         """Let a descent go on until it ends, or another one should."""
         self._current = descent
-        is_last = descent is self._sharpened
-        while True:
+        while not self._makes_room(descent):
             descent.step(self._rng)
-            if descent.has_ended:
-                break
-            if not is_last and descent.size < _BASIN_FOUND:
-                return
-            if not is_last and self._n_left() <= self._reserve() and not self._is_best(descent):
-                return
         self._current = None
+
+    def _makes_room(self, descent: Descent) -> bool:
+        """Tell whether a descent has ended, or others should be looked for."""
+        if descent.has_ended:
+            return True
+        if descent is self._sharpened or not descent.n_bought:
+            return False
+        is_late = self._n_left() <= self._reserve()
+        return descent.size < _BASIN_FOUND or (is_late and not self._is_best(descent))
 
     def _n_left(self) -> int:
         return self._end - self._ledger.n_evaluations
