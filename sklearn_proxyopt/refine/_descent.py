@@ -32,6 +32,8 @@ _SAME_POINT = 1e-10
 _SMALLEST_SIZE, _LARGEST_ELONGATION = 1e-9, 1e8
 _PATIENCE, _LEAST_GAIN = 10, 1e-10
 _N_IDLE = 20
+# How often a point that lies next to one that failed is drawn again.
+_N_REDRAWS = 10
 
 
 class Descent:
@@ -98,7 +100,7 @@ class Descent:
 
     def step(self, rng: np.random.Generator) -> None:
         """Live one generation."""
-        points = self._distribution.sample(rng)
+        points = self._sample(rng)
         values = np.full(len(points), np.nan)
         if len(self._ledger.points) < points.shape[1] + 2:
             values = self._buy(points)
@@ -107,6 +109,16 @@ class Descent:
             self._buy_the_promising(points, values)
         self._distribution.update(points[self._order(points, values)])
         self._history.append((self.n_bought, self.lowest))
+
+    def _sample(self, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Draw a generation; a point next to one that failed is drawn again."""
+        points = self._distribution.sample(rng)
+        for _ in range(_N_REDRAWS if len(self._ledger.failed) else 0):
+            fails = self._ledger.is_near_failure(points, self._distribution.whitening())
+            if not fails.any():
+                break
+            points[fails] = self._distribution.sample(rng)[fails]
+        return points
 
     def _buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         before = self._ledger.n_evaluations
@@ -154,7 +166,7 @@ class Descent:
             before = self._ledger.values[best]
             point = self._minimum(process, self._ledger.points[best])
             promise = before - self._predict(process, point[None])[0]
-            if self._ledger.is_known(point, _SAME_POINT):
+            if not np.isfinite(promise) or self._ledger.is_known(point, _SAME_POINT):
                 break
             points[worst] = point
             # What is bought beside it is bought for the sake of a full batch.
