@@ -15,6 +15,8 @@ from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["BuyingMixin"]
 
@@ -22,7 +24,8 @@ __all__ = ["BuyingMixin"]
 class BuyingMixin:
     """The purchases of an optimizer, and the records of them that its clones share.
 
-    The class owes the parameters of an `Evaluator`, `objective`, `journal`, and `_design_sampler`.
+    The class owes the parameters of an `Evaluator`, `objective`, `journal`, `_design_sampler`
+    and `_for_evaluator`.
     """
 
     objective: Any
@@ -36,6 +39,7 @@ class BuyingMixin:
     y_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
     _design_sampler: Any
+    _for_evaluator: Any
 
     def _evaluator(self, objective: Any) -> Evaluator:
         return Evaluator(
@@ -58,38 +62,40 @@ class BuyingMixin:
         objective: Callable[..., Any],
         X: NDArray[np.float64],
         y: NDArray[np.float64],
-        bounds: NDArray[np.float64],
+        space: Variables,
         given: Any,
         patience: float,
         limits: Limits | None = None,
     ) -> Iterator[Purchases]:
         """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
-        evaluator = self._evaluator(objective)
+        evaluator = self._evaluator(self._for_evaluator(objective, space))
         evaluator.record = self._record_book().record_of(objective)
-        names = getattr(self, "feature_names_in_", None)
-        box = None if given is None else bounds
+        box = None if given is None else space.bounds
         writing: Any = nullcontext()
         if self.journal is not None:
-            writing = Journal(self.journal).writing(len(bounds), box, names, patience=patience)
+            facts = space.kinds.facts()
+            writing = Journal(self.journal).writing(
+                space.n_features, box, space.names, kinds=facts, patience=patience
+            )
         with writing as evaluator.journal:
             purchases = Purchases(evaluator, X, y, limits)
             try:
                 yield purchases
             except BaseException:
                 purchases.keep_all_on_record()
-                self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, bounds
+                self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, space.bounds
                 raise
 
     def _buy_design(
         self,
         purchases: Purchases,
-        bounds: NDArray[np.float64],
+        space: Variables,
         seeds: dict[str, int],
         stages: Stages,
     ) -> None:
         limits = purchases.limits
-        sampler = self._design_sampler(seeds["sampler"], limits, len(bounds))
-        design = sampler.sample(bounds)
+        sampler = self._design_sampler(seeds["sampler"], limits, space.n_features)
+        design = Design(sampler, space).sample()
         if len(design) >= limits.n_left:
             raise ValueError(
                 f"budget must exceed the {len(design)} rows of the sampler's design; "

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
 from sklearn_proxyopt.diagnosis._evidence import Inquiry
 from sklearn_proxyopt.exceptions import FalseOptimumWarning
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["DiagnosingMixin", "inquiry_of"]
 
@@ -37,6 +37,7 @@ class DiagnosingMixin:
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
+    variables_: Variables
     x_: NDArray[np.float64]
     fun_: float
     x_proxy_: NDArray[np.float64]
@@ -102,12 +103,13 @@ class DiagnosingMixin:
         if objective is None:
             rows, truths = self._known_checks(x)
         else:
-            rivals = from_unit_cube(evidence.rivals[: n_checks - 1], self.bounds_)
+            rivals = self.variables_.from_unit_cube(evidence.rivals[: n_checks - 1])
+            rivals = rivals[self.variables_.is_feasible(rivals)]
             rows = np.vstack([x[None], rivals])
             truths = self._buy_checks(objective, rows)
         mode = "rows"
         if len(rows) and np.isfinite(truths[0]):
-            promises = inquiry.function(rows[1:]) if len(rows) > 1 else np.empty(0)
+            promises = inquiry.promises(rows[1:]) if len(rows) > 1 else np.empty(0)
             lowest = min(evidence.lowest_known, float(self.y_.min()))
             evidence = replace(evidence, lowest_known=lowest)
             evidence = evidence.checked(float(truths[0]), promises, truths[1:])
@@ -125,7 +127,7 @@ class DiagnosingMixin:
                     f"X must have at least {_MIN_ROWS} rows for a diagnosis; got {len(X)}."
                 )
             seed = self._diagnosis_seed
-            self._inquiry = Inquiry(self.proxy_, X, y, self.bounds_, self._candidates, seed)
+            self._inquiry = Inquiry(self.proxy_, X, y, self.variables_, self._candidates, seed)
         return self._inquiry
 
     def _known_checks(
@@ -135,9 +137,9 @@ class DiagnosingMixin:
 
         The first is the optimum; without its own value the others are of no use.
         """
-        known = cKDTree(to_unit_cube(self.X_, self.bounds_))
+        known = cKDTree(self.variables_.to_unit_cube(self.X_))
         points = np.vstack([x[None], self._candidates])
-        distance, row = known.query(to_unit_cube(points, self.bounds_))
+        distance, row = known.query(self.variables_.to_unit_cube(points))
         used = distance <= _SAME_ROW
         used[1:] &= row[1:] != row[0]
         return (points[used], self.y_[row[used]]) if used[0] else (points[:0], self.y_[:0])
@@ -146,7 +148,7 @@ class DiagnosingMixin:
         self, objective: Callable[..., Any], rows: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         with self._buying(
-            objective, self.X_, self.y_, self.bounds_, self.bounds_, 0.0
+            objective, self.X_, self.y_, self.variables_, self.bounds_, 0.0
         ) as purchases:
             values: NDArray[np.float64] = purchases.buy(rows)
         return values

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._box import to_unit_cube
 from sklearn_proxyopt._limits import Limits, RunEndedError
-from sklearn_proxyopt._rows import best_rows, is_among
+from sklearn_proxyopt._rows import is_among
 from sklearn_proxyopt.evaluation import Evaluator
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["Purchases"]
 
@@ -89,7 +89,7 @@ class Purchases:
     def refine(
         self,
         refinement: Callable[[], OptimizeResult],
-        bounds: NDArray[np.float64],
+        space: Variables,
         incumbent: tuple[NDArray[np.float64], float],
     ) -> OptimizeResult:
         """Let a refinement buy rows; return its result, never worse than the incumbent."""
@@ -97,21 +97,39 @@ class Purchases:
             refined = refinement()
             if self.limits.n_left <= 0:
                 refined.message = self.limits.budget_is_spent
+            if not space.is_plain:
+                # What was bought may be another row than the point that a refiner asked for.
+                starts, refined.fun = space.best_rows(self.X, self.y)
+                refined.x = starts[0]
         except RunEndedError as end:
-            refined = self.outcome(bounds, end)
+            refined = self.outcome(space, end)
         if incumbent[1] <= refined.fun:
             refined.x, refined.fun = incumbent
         return refined
 
-    def value_at(self, x: NDArray[np.float64], bounds: NDArray[np.float64]) -> float:
+    def buy_on_axes(self, Z: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
+        """Evaluate the feasible rows nearest to points on the axes; NaN where there is none."""
+        return self.buy_nearest(space.decode(Z), space)
+
+    def buy_nearest(self, X: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
+        """Evaluate the feasible rows nearest to some rows; NaN where there is none."""
+        rows = space.snap(X)
+        feasible = space.is_feasible(rows)
+        values = np.full(len(rows), np.nan)
+        if feasible.any():
+            values[feasible] = self.buy(rows[feasible])
+        return values
+
+    def value_at(self, x: NDArray[np.float64], space: Variables) -> float:
         """Return the true value of a point up to rounding, NaN if it is not known."""
-        distances = np.abs(to_unit_cube(self.X, bounds) - to_unit_cube(x, bounds)).max(axis=1)
+        here = space.to_unit_cube(x[None])
+        distances = np.abs(space.to_unit_cube(self.X) - here).max(axis=1)
         nearest = int(np.argmin(distances))
         return float(self.y[nearest]) if distances[nearest] < _ROUNDING else np.nan
 
-    def outcome(self, bounds: NDArray[np.float64], end: RunEndedError) -> OptimizeResult:
-        """Return the best row inside the box as the result of what a limit has ended."""
-        starts, lowest = best_rows(self.X, self.y, bounds)
+    def outcome(self, space: Variables, end: RunEndedError) -> OptimizeResult:
+        """Return the best feasible row as the result of what a limit has ended."""
+        starts, lowest = space.best_rows(self.X, self.y)
         return OptimizeResult(x=starts[0], fun=lowest, nit=0, success=True, message=str(end))
 
     def generator(self) -> np.random.Generator:

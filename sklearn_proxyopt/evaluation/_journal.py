@@ -42,7 +42,8 @@ class Journal:
     `round`, the batch it was asked for in; the inputs `x0`, `x1`, ...; `value`; `status`, "done",
     "failed", or "raised" for a failure that ended the run and is tried again by the next;
     `error`, what went wrong; `duration` in seconds; `ended`, the time in UTC. The table
-    `variables` has the name and the bounds of each input, where they were given.
+    `variables` has the name and the bounds of each input, where they were given; the table `facts`
+    tells under `kinds` which are whole numbers, and the labels of categories.
 
     Examples
     --------
@@ -140,6 +141,7 @@ class Journal:
         bounds: NDArray[np.float64] | None = None,
         names: Iterable[str] | None = None,
         *,
+        kinds: dict[str, Any] | None = None,
         patience: float = 0.0,
     ) -> Iterator[JournalWriter]:
         """Open the journal as its only writer.
@@ -152,6 +154,9 @@ class Journal:
             The box, where the user gave one.
         names : sequence of str, default=None
             Names of the inputs, where they have any.
+        kinds : dict, default=None
+            The places of whole numbers under "whole", the labels of categories by their place under
+            "categories". None takes all inputs to be continuous.
         patience : float, default=0.0
             Seconds to wait for another writer to end before raising; infinity waits as long as it
             takes.
@@ -168,7 +173,7 @@ class Journal:
             no journal.
         """
         known = None if names is None else [str(name) for name in names]
-        writer = JournalWriter(self.path, n_features, bounds, known, patience)
+        writer = JournalWriter(self.path, n_features, bounds, known, patience, kinds)
         try:
             yield writer
         finally:

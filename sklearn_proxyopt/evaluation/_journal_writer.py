@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._rows import is_among, row_keys
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_format import (
+    NO_KINDS,
     check_format,
+    check_kinds,
     check_problem,
     connect,
     create,
@@ -46,6 +49,8 @@ class JournalWriter:
         Names of the inputs, where they have any.
     patience : float
         Seconds to wait for another writer to end before raising.
+    kinds : dict, default=None
+        Which inputs are whole numbers or categories.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class JournalWriter:
         bounds: NDArray[np.float64] | None,
         names: list[str] | None,
         patience: float,
+        kinds: dict[str, Any] | None = None,
     ) -> None:
         self.path = path
         self._n_features = n_features
@@ -62,6 +68,7 @@ class JournalWriter:
         try:
             self._connection = connect(path)
             self._open(bounds, names)
+            check_kinds(self._connection, self.path, kinds or NO_KINDS, names)
         except BaseException:
             self.close()
             raise

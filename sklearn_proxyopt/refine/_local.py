@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult, minimize
 
-from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._box import BoxEstimator
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt.refine._limited_function import (
+    TOO_FEW_LEFT,
+    DescentEndedError,
+    LimitedFunction,
+)
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["LocalRefinement"]
 
 METHODS = ("COBYQA", "L-BFGS-B", "Nelder-Mead")
 # Points nearer to one another than this, in the unit cube, start the same descent.
 _SAME_START = 1e-3
-_TOO_FEW_LEFT = "too few evaluations were left for the next step"
 
 
 class LocalRefinement(BoxEstimator):
@@ -104,6 +108,7 @@ class LocalRefinement(BoxEstimator):
         bounds: ArrayLike | None = None,
         *,
         incumbent: tuple[ArrayLike, float] | None = None,
+        variables: Variables | None = None,
     ) -> OptimizeResult:
         """Descend from the candidates.
 
@@ -117,6 +122,9 @@ class LocalRefinement(BoxEstimator):
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
             The best row known so far and its value.
+        variables : Variables, default=None
+            The space, where variables are whole numbers, categories or log-scaled, or constraints
+            must be met. None takes every row inside the box to be valid.
 
         Returns
         -------
@@ -128,32 +136,36 @@ class LocalRefinement(BoxEstimator):
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
-        truth = _LimitedFunction(fun, box, self.max_evaluations)
+        space = Variables(box) if variables is None else variables
+        truth = LimitedFunction(fun, space, self.max_evaluations)
         n_evaluated = min(self.n_candidates, self.max_evaluations)
-        rows = np.clip(to_unit_cube(np.atleast_2d(candidates), box), 0.0, 1.0)[:n_evaluated]
+        points = np.atleast_2d(np.asarray(candidates, dtype=np.float64))
+        rows = np.clip(space.to_unit_cube(points), 0.0, 1.0)[:n_evaluated]
         candidate_values = truth(rows)
         starts = list(zip(candidate_values, rows, strict=True))
         if incumbent is not None:
-            row = np.clip(to_unit_cube(np.asarray(incumbent[0], dtype=np.float64), box), 0.0, 1.0)
+            known = np.asarray(incumbent[0], dtype=np.float64)[None]
+            row = np.clip(space.to_unit_cube(known)[0], 0.0, 1.0)
             starts.append((float(incumbent[1]), row))
-            truth.note(row, float(incumbent[1]))
+            x = space.from_unit_cube(row[None])[0] if space.is_plain else known[0]
+            truth.note(row, float(incumbent[1]), x)
         starts = sorted((start for start in starts if np.isfinite(start[0])), key=lambda s: s[0])
 
         n_descents = 0
         ends: list[NDArray[np.float64]] = []
         reasons: list[str] = []
-        for _, start in starts:
+        for value, start in starts:
             near = [np.abs(start - end).max() < _SAME_START for end in ends]
             if truth.n_left == 0 or n_descents == self.n_descents:
                 break
             if any(near):
                 continue
             n_descents += 1
-            reasons.append(self._descend(truth, start))
+            reasons.append(self._descend(truth, start, value))
             ends += [start, truth.local_x]
         status, message = self._outcome(truth, [reason for reason in reasons if reason])
         return OptimizeResult(
-            x=None if truth.x is None else from_unit_cube(truth.x, box),
+            x=truth.x,
             fun=truth.lowest,
             nfev=truth.n_evaluations,
             nit=n_descents,
@@ -163,29 +175,36 @@ class LocalRefinement(BoxEstimator):
             candidate_values=candidate_values,
         )
 
-    def _outcome(self, truth: _LimitedFunction, reasons: list[str]) -> tuple[int, str]:
+    def _outcome(self, truth: LimitedFunction, reasons: list[str]) -> tuple[int, str]:
         """Say how the refinement ended, from what ended the descents that did not converge."""
         if truth.x is None:
             return 3, "Every candidate failed."
         if truth.n_left == 0:
             return 1, f"Refinement used all of its {self.max_evaluations} evaluations."
         if reasons:
-            status = 1 if all(reason == _TOO_FEW_LEFT for reason in reasons) else 2
+            status = 1 if all(reason == TOO_FEW_LEFT for reason in reasons) else 2
             listed = "; ".join(dict.fromkeys(reasons))
             return status, f"Refinement ended after {truth.n_evaluations} evaluations: {listed}."
         return 0, f"Refinement converged after {truth.n_evaluations} evaluations."
 
-    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> str:
+    def _descend(self, truth: LimitedFunction, start: NDArray[np.float64], value: float) -> str:
         """Run the method from one start; return what ended it if it did not converge."""
-        truth.begin(start)
+        truth.begin(start, value)
         descents = {
             "COBYQA": self._cobyqa,
             "L-BFGS-B": self._lbfgsb,
             "Nelder-Mead": self._nelder_mead,
         }
         try:
-            result = descents[self.method](truth, start)
-        except _DescentEndedError as end:
+            result = OptimizeResult(success=True)
+            # Whole numbers and categories move, then the others descend, until none moves.
+            while truth.moved() and len(truth.free):
+                if truth.n_left == 0:
+                    return TOO_FEW_LEFT
+                result = descents[self.method](truth, truth.local_x[truth.free])
+                if not truth.has_moves:
+                    break
+        except DescentEndedError as end:
             return str(end)
         if result.success:
             return ""
@@ -193,7 +212,7 @@ class LocalRefinement(BoxEstimator):
             return "the line search found no lower value"
         return str(result.message).rstrip(".")
 
-    def _lbfgsb(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+    def _lbfgsb(self, truth: LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
         offsets = np.eye(len(start)) * self.difference
 
         def value_and_gradient(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -201,7 +220,7 @@ class LocalRefinement(BoxEstimator):
             signs = np.where(u + self.difference > 1.0, -1.0, 1.0)
             values = truth(np.vstack([u, u + signs[:, None] * offsets]))
             if not np.isfinite(values).all():
-                raise _DescentEndedError("an evaluation failed where a gradient was taken")
+                raise DescentEndedError("an evaluation failed where a gradient was taken")
             return float(values[0]), (values[1:] - values[0]) / (signs * self.difference)
 
         return minimize(
@@ -213,7 +232,7 @@ class LocalRefinement(BoxEstimator):
             options={"maxfun": truth.n_left, "ftol": 1e-15, "gtol": 0.0},
         )
 
-    def _nelder_mead(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+    def _nelder_mead(self, truth: LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
         step = self.initial_step
         signs = np.where(start + step > 1.0, -1.0, 1.0)
         return minimize(
@@ -231,63 +250,16 @@ class LocalRefinement(BoxEstimator):
             },
         )
 
-    def _cobyqa(self, truth: _LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
+    def _cobyqa(self, truth: LimitedFunction, start: NDArray[np.float64]) -> OptimizeResult:
         return minimize(
             truth.value,
             start,
             method="COBYQA",
             bounds=[(0.0, 1.0)] * len(start),
+            constraints=truth.constraints(),
             options={
                 "maxfev": truth.n_left,
                 "initial_tr_radius": self.initial_step,
                 "final_tr_radius": self.tolerance,
             },
         )
-
-
-class _DescentEndedError(Exception):
-    """A descent cannot go on; the message says for what reason."""
-
-
-class _LimitedFunction:
-    """The true function in the unit cube, with a limit, that remembers its lowest points."""
-
-    def __init__(self, fun: Callable[..., Any], box: NDArray[np.float64], limit: int) -> None:
-        self._fun = fun
-        self._box = box
-        self._limit = limit
-        self.n_evaluations = 0
-        self.x: NDArray[np.float64] | None = None
-        self.lowest = np.inf
-        self.local_x = np.empty(0)
-        self._local_lowest = np.inf
-
-    @property
-    def n_left(self) -> int:
-        return self._limit - self.n_evaluations
-
-    def begin(self, start: NDArray[np.float64]) -> None:
-        """Begin a descent, whose own lowest point is kept apart."""
-        self.local_x, self._local_lowest = start, np.inf
-
-    def note(self, u: NDArray[np.float64], value: float) -> None:
-        """Take a point into account that was evaluated elsewhere."""
-        if value < self.lowest:
-            self.x, self.lowest = u.copy(), float(value)
-        if self.local_x.size and value < self._local_lowest:
-            self.local_x, self._local_lowest = u.copy(), float(value)
-
-    def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.n_left < len(rows):
-            raise _DescentEndedError(_TOO_FEW_LEFT)
-        rows = np.clip(rows, 0.0, 1.0)
-        self.n_evaluations += len(rows)
-        values = self._fun(from_unit_cube(rows, self._box))
-        for u, value in zip(rows, values, strict=True):
-            self.note(u, value)
-        return values
-
-    def value(self, u: NDArray[np.float64]) -> float:
-        """Return the value of one point; +inf where the evaluation failed."""
-        value = float(self(u[None])[0])
-        return value if np.isfinite(value) else np.inf
