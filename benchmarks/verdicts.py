@@ -40,6 +40,7 @@ from sklearn_proxyopt.problems import (
     StyblinskiTang,
 )
 from sklearn_proxyopt.samplers import GaussianSampler, SobolSampler, UniformSampler
+from sklearn_proxyopt.variables import Variables
 
 FAMILIES = (
     Ackley,
@@ -135,7 +136,9 @@ def run_case(case: dict[str, Any]) -> dict[str, np.ndarray]:
     n_rows = case["n_rows"]
     X, y, bounds = optimizer.X_[:n_rows], optimizer.y_[:n_rows], optimizer.bounds_
     start = time.process_time()
-    inquiry = Inquiry(optimizer.proxy_, X, y, bounds, optimizer._candidates, case["seed"])
+    inquiry = Inquiry(
+        optimizer.proxy_, X, y, Variables(bounds), optimizer._candidates, case["seed"]
+    )
     kept: dict[str, Any] = {}
     for name, x in (("proxy", result.x_proxy), ("refined", result.x)):
         evidence = inquiry.about(x)

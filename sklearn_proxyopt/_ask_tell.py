@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_array
 
-from sklearn_proxyopt._apart import new_points
-from sklearn_proxyopt._box import bounds_of_rows, to_unit_cube
+from sklearn_proxyopt._apart import are_new
 from sklearn_proxyopt._questions import OpenQuestions
 from sklearn_proxyopt._rows import is_among, succeeded
-from sklearn_proxyopt._saved_state import read_state, write_state
+from sklearn_proxyopt._saved_state import check_kinds, read_state, write_state
 from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import check_bounds, check_integer
+from sklearn_proxyopt._validation import check_bounds, check_integer, check_width
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["AskTellMixin"]
 
@@ -36,6 +36,7 @@ class AskTellMixin:
     bounds: Any
     on_error: str
     journal: Any
+    feature_names: Any
     bounds_: NDArray[np.float64]
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
@@ -44,6 +45,11 @@ class AskTellMixin:
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     _candidates: NDArray[np.float64]
+    variables_: Variables
+    _space: Any
+    _read_rows: Any
+    _keep_names: Any
+    _kinds: Any
     _draw_seeds: Any
     _design_sampler: Any
     _writing_journal: Any
@@ -68,7 +74,9 @@ class AskTellMixin:
         Returns
         -------
         ndarray of shape (n_points, n_features)
-            Points inside the box, none of them known or asked for before.
+            Points inside the box, none of them known or asked for before; valid rows that meet
+            the constraints, in which a category has its code. `variables_.to_frame` gives them
+            names and labels.
         """
         n_points = check_integer(n_points, "n_points")
         self.check_parameters()
@@ -76,16 +84,19 @@ class AskTellMixin:
         if not hasattr(self, "bounds_"):
             if self.bounds is None:
                 raise ValueError("bounds must be given before rows tell the box; got None.")
-            self.bounds_ = check_bounds(self.bounds)
+            if not hasattr(self, "feature_names_in_"):
+                self._keep_names()
+            self.bounds_ = self._space(self.bounds).bounds
+        self.variables_ = self._space(self.bounds_)
         minima = self._candidates if hasattr(self, "proxy_") else None
         risk = getattr(self, "failure_risk_", None)
-        with self._writing_journal(len(self.bounds_), self._journal_box(), _PATIENCE) as writer:
+        with self._writing_journal(self._journal_box(), self.variables_.kinds, _PATIENCE) as writer:
             questions, known = self._open_questions(), self._rows_paid_for()
             if writer is not None:
                 others = writer.pending_points()
                 own = questions.pending[~is_among(questions.pending, others)]
-                questions.recall(np.vstack([others, own]), known, self.bounds_)
-            points = questions.ask(n_points, known, minima, self.bounds_, risk)
+                questions.recall(np.vstack([others, own]), known, self.variables_)
+            points = questions.ask(n_points, known, minima, self.variables_, risk)
             if writer is not None:
                 writer.set_pending_points(questions.pending)
         self.X_pending_ = questions.pending
@@ -100,7 +111,8 @@ class AskTellMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, asked for or not. Where neither the parameter `bounds` nor `minimize` was given
+            Rows, asked for or not; of a category its code, or its label in a DataFrame. Where
+            neither the parameter `bounds` nor `minimize` was given
             a box, it grows to hold them.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
@@ -116,15 +128,17 @@ class AskTellMixin:
         has_rows = hasattr(self, "X_")
         if not has_rows and (hasattr(self, "bounds_") or self.bounds is not None):
             box = self.bounds_ if hasattr(self, "bounds_") else self.bounds
-            check_bounds(box, check_array(X, dtype=np.float64).shape[1])
+            table: Any = X if hasattr(X, "columns") else check_array(X, dtype=np.float64)
+            check_width(box, table.shape[1])
         X, y = self._validate_told(X, y, reset=not has_rows)
-        with self._writing_journal(X.shape[1], self._journal_box(), _PATIENCE) as writer:
+        kinds = self._kinds(X.shape[1])
+        with self._writing_journal(self._journal_box(), kinds, _PATIENCE) as writer:
             if writer is not None:
                 writer.tell(X, y)
                 if hasattr(self, "bounds_"):
-                    told = to_unit_cube(X, self.bounds_)
-                    left = new_points(writer.pending_points(), told, self.bounds_)
-                    writer.set_pending_points(left)
+                    pending, space = writer.pending_points(), self._space(self.bounds_)
+                    is_open = are_new(space.to_unit_cube(pending), space.to_unit_cube(X))
+                    writer.set_pending_points(pending[is_open])
         self._take_in(X, y)
         return self
 
@@ -154,6 +168,7 @@ class AskTellMixin:
             "n_features": n_features,
             "names": None if names is None else [str(name) for name in names],
             "keeps_box": getattr(self, "_keeps_box", False),
+            "kinds": self._kinds(n_features).facts(),
         }
         write_state(path, arrays, facts)
 
@@ -181,7 +196,9 @@ class AskTellMixin:
         self.check_parameters()
         arrays, facts = read_state(path)
         if self.bounds is not None:
-            check_bounds(self.bounds, facts["n_features"])
+            check_width(self.bounds, facts["n_features"])
+        names = facts["names"] if self.feature_names is None else None
+        check_kinds(self._kinds(facts["n_features"], names), facts, path)
         self._begin_anew(keeps_box=bool(facts["keeps_box"]))
         for name in ("X_", "y_", "X_failed_", "bounds_", "feature_names_in_", "proxy_"):
             self.__dict__.pop(name, None)
@@ -239,12 +256,12 @@ class AskTellMixin:
         if len(rows) < 2:
             self.X_, self.y_, self.X_failed_ = rows, values, failed
         else:
-            box, stages = self._box_told(rows), Stages(self, 2)
-            search = self._learn(rows, values, failed, box, self._draw_seeds(), stages)
+            space, stages = self._space_told(rows), Stages(self, 2)
+            search = self._learn(rows, values, failed, space, self._draw_seeds(), stages)
             self._answer_by_proxy(search)
             stages.end(f"Learned {len(rows)} rows.")
         if hasattr(self, "_questions"):
-            self._questions.answer(X, self.bounds_)
+            self._questions.answer(X, self._space(self.bounds_))
             self.X_pending_ = self._questions.pending
 
     def _recall(self) -> None:
@@ -272,9 +289,11 @@ class AskTellMixin:
             self._take_in(*_with_failures(X, y, failed))
         if len(pending) and (hasattr(self, "bounds_") or self.bounds is not None):
             if not hasattr(self, "bounds_"):
-                self.bounds_ = check_bounds(self.bounds, X.shape[1])
+                if not hasattr(self, "feature_names_in_"):
+                    self._keep_names()
+                self.bounds_ = self._space(self.bounds, X).bounds
             questions = self._open_questions()
-            questions.recall(pending, np.vstack([X, failed]), self.bounds_)
+            questions.recall(pending, np.vstack([X, failed]), self._space(self.bounds_))
             self.X_pending_ = questions.pending
 
     def _rows_paid_for(self) -> NDArray[np.float64]:
@@ -289,7 +308,7 @@ class AskTellMixin:
     def _journal_box(self) -> NDArray[np.float64] | None:
         """Return the box that belongs to the problem, None where the rows tell it."""
         box = self.bounds_ if getattr(self, "_keeps_box", False) else self.bounds
-        return None if box is None else check_bounds(box)
+        return None if box is None else self._space(box).bounds
 
     def _begin_anew(self, keeps_box: bool) -> None:
         """Forget what `ask` handed out before; note whether `tell` must keep the box to come."""
@@ -297,15 +316,17 @@ class AskTellMixin:
             self.__dict__.pop(name, None)
         self._keeps_box = keeps_box
 
-    def _box_told(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the box of rows told: the user's, or one that grows with the rows."""
+    def _space_told(self, X: NDArray[np.float64]) -> Variables:
+        """Return the variables of rows told, in the user's box or one that grows with the rows."""
         if getattr(self, "_keeps_box", False):
-            return self.bounds_
-        if self.bounds is not None:
-            return check_bounds(self.bounds, X.shape[1])
-        if not hasattr(self, "bounds_"):
-            return bounds_of_rows(X)
-        return bounds_of_rows(np.vstack([X, self.bounds_.T]))
+            space: Variables = self._space(self.bounds_)
+        elif self.bounds is not None:
+            space = self._space(self.bounds, X)
+        elif not hasattr(self, "bounds_"):
+            space = self._space(None, X)
+        else:
+            space = self._space(None, np.vstack([X, self.bounds_.T]))
+        return space
 
 
 def _with_failures(

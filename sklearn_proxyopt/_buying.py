@@ -10,7 +10,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.validation import validate_data
 
 from sklearn_proxyopt._constraints import feasible_values
 from sklearn_proxyopt._limits import Limits
@@ -18,6 +17,9 @@ from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._design import Design
+from sklearn_proxyopt.variables._kinds import Kinds
 
 __all__ = ["BuyingMixin"]
 
@@ -25,8 +27,8 @@ __all__ = ["BuyingMixin"]
 class BuyingMixin:
     """The purchases of an optimizer, and the records of them that its clones share.
 
-    The class owes the parameters of an `Evaluator`, `objective`, `journal`, and `_design_sampler`.
-    One whose function has several outputs says by `_n_outputs` how many.
+    The class owes the parameters of an `Evaluator`, `objective`, `journal`, `_design_sampler`, and
+    what a `SpaceMixin` has. One whose function has several outputs says by `_n_outputs` how many.
     """
 
     objective: Any
@@ -40,6 +42,8 @@ class BuyingMixin:
     y_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
     _design_sampler: Any
+    _for_evaluator: Any
+    _read_rows: Any
 
     @property
     def _n_outputs(self) -> int | None:
@@ -59,11 +63,9 @@ class BuyingMixin:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return rows and their values, or say what is wrong with them."""
         several = self._n_outputs is not None
-        X, y = validate_data(
-            self,
+        X, y = self._read_rows(
             X,
             y,
-            dtype=np.float64,
             y_numeric=True,
             multi_output=several,
             ensure_min_samples=n_least,
@@ -100,46 +102,49 @@ class BuyingMixin:
         objective: Callable[..., Any],
         X: NDArray[np.float64],
         y: NDArray[np.float64],
-        bounds: NDArray[np.float64],
+        space: Variables,
         given: Any,
         patience: float,
         limits: Limits | None = None,
     ) -> Iterator[Purchases]:
         """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
-        evaluator = self._evaluator(objective)
+        evaluator = self._evaluator(self._for_evaluator(objective, space))
         evaluator.record = self._record_book().record_of(objective, self._n_outputs)
-        box = None if given is None else bounds
-        with self._writing_journal(len(bounds), box, patience) as evaluator.journal:
+        box = None if given is None else space.bounds
+        with self._writing_journal(box, space.kinds, patience) as evaluator.journal:
             purchases = Purchases(evaluator, X, y, limits)
             try:
                 yield purchases
             except BaseException:
                 purchases.keep_all_on_record()
-                self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, bounds
+                self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, space.bounds
                 raise
 
     def _writing_journal(
-        self, n_features: int, box: NDArray[np.float64] | None, patience: float
+        self, box: NDArray[np.float64] | None, kinds: Kinds, patience: float
     ) -> AbstractContextManager[JournalWriter | None]:
         """Open the journal as its writer, or nothing where there is none."""
         if self.journal is None:
             return nullcontext()
-        names = getattr(self, "feature_names_in_", None)
-        n_outputs = 1 if self._n_outputs is None else self._n_outputs
         return Journal(self.journal).writing(
-            n_features, box, names, n_outputs=n_outputs, patience=patience
+            len(kinds.is_whole),
+            box,
+            kinds.names,
+            n_outputs=1 if self._n_outputs is None else self._n_outputs,
+            kinds=kinds.facts(),
+            patience=patience,
         )
 
     def _buy_design(
         self,
         purchases: Purchases,
-        bounds: NDArray[np.float64],
+        space: Variables,
         seeds: dict[str, int],
         stages: Stages,
     ) -> None:
         limits = purchases.limits
-        sampler = self._design_sampler(seeds["sampler"], limits, len(bounds))
-        design = sampler.sample(bounds)
+        sampler = self._design_sampler(seeds["sampler"], limits, space.n_features)
+        design = Design(sampler, space).sample()
         if len(design) >= limits.n_left:
             raise ValueError(
                 f"budget must exceed the {len(design)} rows of the sampler's design; "

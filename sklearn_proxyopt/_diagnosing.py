@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt._merit import Merit, merit_of_rows
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
 from sklearn_proxyopt.diagnosis._evidence import Inquiry
 from sklearn_proxyopt.exceptions import FalseOptimumWarning
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["DiagnosingMixin", "inquiry_of"]
 
@@ -38,6 +38,7 @@ class DiagnosingMixin:
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
+    variables_: Variables
     x_: NDArray[np.float64]
     fun_: float
     x_proxy_: NDArray[np.float64]
@@ -106,12 +107,13 @@ class DiagnosingMixin:
         if objective is None:
             rows, truths = self._known_checks(x)
         else:
-            rivals = from_unit_cube(evidence.rivals[: n_checks - 1], self.bounds_)
+            rivals = self.variables_.from_unit_cube(evidence.rivals[: n_checks - 1])
+            rivals = rivals[self.variables_.is_feasible(rivals)]
             rows = np.vstack([x[None], rivals])
             truths = self._buy_checks(objective, rows)
         mode = "rows"
         if len(rows) and np.isfinite(truths[0]):
-            promises = inquiry.function(rows[1:]) if len(rows) > 1 else np.empty(0)
+            promises = inquiry.promises(rows[1:]) if len(rows) > 1 else np.empty(0)
             lowest = min(evidence.lowest_known, float(self._merit_of(self.y_).min()))
             evidence = replace(evidence, lowest_known=lowest)
             evidence = evidence.checked(float(truths[0]), promises, truths[1:])
@@ -130,7 +132,7 @@ class DiagnosingMixin:
                 )
             seed = self._diagnosis_seed
             self._inquiry = Inquiry(
-                self.proxy_, X, y, self.bounds_, self._candidates, seed, self._judged_merit()
+                self.proxy_, X, y, self.variables_, self._candidates, seed, self._judged_merit()
             )
         return self._inquiry
 
@@ -148,9 +150,9 @@ class DiagnosingMixin:
 
         The first is the optimum; without its own value the others are of no use.
         """
-        known = cKDTree(to_unit_cube(self.X_, self.bounds_))
+        known = cKDTree(self.variables_.to_unit_cube(self.X_))
         points = np.vstack([x[None], self._candidates])
-        distance, row = known.query(to_unit_cube(points, self.bounds_))
+        distance, row = known.query(self.variables_.to_unit_cube(points))
         used = distance <= _SAME_ROW
         used[1:] &= row[1:] != row[0]
         if not used[0]:
@@ -161,7 +163,7 @@ class DiagnosingMixin:
         self, objective: Callable[..., Any], rows: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         with self._buying(
-            objective, self.X_, self.y_, self.bounds_, self.bounds_, 0.0
+            objective, self.X_, self.y_, self.variables_, self.bounds_, 0.0
         ) as purchases:
             return self._merit_of(purchases.buy(rows))
 

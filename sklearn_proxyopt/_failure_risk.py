@@ -15,7 +15,9 @@ from sklearn_proxyopt._box import to_unit_cube
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["CautiousFunction", "FailureRisk", "learn_failure_risk"]
+    from sklearn_proxyopt.variables import Variables
+
+__all__ = ["CautiousFunction", "EncodedRisk", "FailureRisk", "learn_failure_risk"]
 
 # Between these probabilities of failure the promise of the proxy gives way to the worst value.
 _CARE_BEGINS, _CARE_ENDS = 0.25, 0.75
@@ -99,6 +101,29 @@ class FailureRisk:
                 return care.clip(0.0, 1.0)
 
         return Caution()
+
+
+class EncodedRisk:
+    """The probability that an evaluation fails, of rows in the user's units.
+
+    Parameters
+    ----------
+    risk : FailureRisk
+        The same of features.
+    variables : Variables
+        Makes features of rows.
+    """
+
+    def __init__(self, risk: FailureRisk, variables: Variables) -> None:
+        self._risk, self._variables = risk, variables
+
+    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probability of failure of each row."""
+        return self._risk(self._variables.features(X))
+
+    def caution(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return 0 where a row may be trusted to succeed, 1 where it is best avoided."""
+        return self._risk.caution(self._variables.features(X))
 
 
 def learn_failure_risk(

@@ -13,7 +13,9 @@ from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
 from sklearn_proxyopt._merit import Merit, MeritFunction
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._smoothed_search import SmoothedSearch
+from sklearn_proxyopt._valid_search import ValidSearch
 from sklearn_proxyopt.proxies._function import ProxyFunction
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["LearnedProxy", "function_of", "named_rows", "without_names"]
 
@@ -35,12 +37,15 @@ class LearnedProxy:
         A seed for "proxy" and one for "optimizer", used where they have none of their own.
     smoothing : "auto", float, sequence of float or None, default=None
         The noise of smoother proxies, by way of which the search goes.
+    variables : Variables, default=None
+        The space, of which the proxy learns the features; None for a plain one.
     """
 
     proxy: Any
     optimizer: Any
     seeds: dict[str, int]
     smoothing: Any = None
+    variables: Variables | None = None
 
     def __post_init__(self) -> None:
         self.proxy = seeded(self.proxy, self.seeds["proxy"])
@@ -61,6 +66,8 @@ class LearnedProxy:
 
         Values of shape (n, 1 + n_constraints) come with constraints.
         """
+        if self.variables is not None:
+            X, names = self.variables.features(X), self.variables.feature_names(names)
         rows = named_rows(X, names)
         self.proxy.fit(rows, y, **fit_params)
         if y.ndim == 2:
@@ -75,18 +82,21 @@ class LearnedProxy:
         starts: NDArray[np.float64],
         risk: FailureRisk | None = None,
         worst: float = np.inf,
+        spread: float = 1.0,
     ) -> OptimizeResult:
         """Find the proxy's minimum, away from where evaluations fail if that is known.
 
         Where there are constraints, the result has them as predicted there, in `constraints`.
+        Where the variables are not plain it is the lowest valid, feasible row; `spread` tells how
+        far the values known spread, by which violations are weighed.
         """
         if self.merit is None:
             promise: Any = function_of(self.proxy)
-            search = self._search(promise, bounds, starts, risk, worst)
+            search = self._search(promise, bounds, starts, risk, worst, spread)
             # What the proxy says there to the last bit, and without the risk added for the search.
-            search.fun = float(promise(search.x[None])[0])
+            search.fun = float(promise(self._features(search.x[None]))[0])
             return search
-        return self._search_constrained(self.merit, bounds, starts, risk, worst)
+        return self._search_constrained(self.merit, bounds, starts, risk, worst, spread)
 
     def _search_constrained(
         self,
@@ -95,14 +105,15 @@ class LearnedProxy:
         starts: NDArray[np.float64],
         risk: FailureRisk | None,
         worst: float,
+        spread: float,
     ) -> OptimizeResult:
         """Find the lowest merit: raise the penalty until it keeps out of it, then sharpen it."""
         proxy = without_names(self.proxy)
         is_kept = False
         for _ in range(_N_PENALTIES):
             promise = MeritFunction(proxy, merit, adds_spread=True)
-            search = self._search(promise, bounds, starts, risk, worst)
-            (outputs,) = promise.outputs(search.x[None])
+            search = self._search(promise, bounds, starts, risk, worst, spread)
+            (outputs,) = promise.outputs(self._features(search.x[None]))
             starts = np.vstack([search.get("x_candidates", search.x[None]), starts])
             if is_kept:
                 break
@@ -118,22 +129,49 @@ class LearnedProxy:
         starts: NDArray[np.float64],
         risk: FailureRisk | None,
         worst: float,
+        spread: float,
     ) -> OptimizeResult:
         function = promise if risk is None else CautiousFunction(promise, risk, worst)
         # An optimizer without a seed of its own is seeded by the argument of its search.
         has_seed = "random_state" in self.optimizer.get_params(deep=False)
         seed = {} if has_seed else {"random_state": self.seeds["optimizer"]}
-        search = self.optimizer.minimize(function, bounds, x0=starts, **seed)
-        if self.smoothed is not None:
-            search = self.smoothed.search(
-                function, search, self.optimizer, bounds, starts, self.seeds["optimizer"]
-            )
+        if self.variables is None or self.variables.is_plain:
+            search = self.optimizer.minimize(function, bounds, x0=starts, **seed)
+            if self.smoothed is not None:
+                search = self.smoothed.search(
+                    function, search, self.optimizer, bounds, starts, self.seeds["optimizer"]
+                )
+        else:
+            search = self._search_valid(function, starts, spread)
         if not np.isfinite(search.fun):
             raise ValueError(
                 f"proxy must predict finite values inside the box; got none from "
                 f"{type(self.proxy).__name__}."
             )
         return search
+
+    def _features(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        return X if self.variables is None else self.variables.features(X)
+
+    def _search_valid(
+        self, function: Any, starts: NDArray[np.float64], spread: float
+    ) -> OptimizeResult:
+        """Search the valid, feasible rows, by way of smoother proxies if there are any."""
+        assert self.variables is not None
+        valid = ValidSearch(function, self.variables, spread)
+        has_seed = "random_state" in self.optimizer.get_params(deep=False)
+        found = valid.run(self.optimizer, starts, None if has_seed else self.seeds["optimizer"])
+        if self.smoothed is not None:
+            found = self.smoothed.search(
+                valid.on_axes(),
+                found,
+                self.optimizer,
+                self.variables.axes,
+                self.variables.encode(starts),
+                self.seeds["optimizer"],
+                valid.on_axes,
+            )
+        return valid.finish(found, starts)
 
 
 def function_of(proxy: Any) -> ProxyFunction:
@@ -160,9 +198,9 @@ class _NamedProxy:
         if hasattr(proxy, "predict_members"):
             self.predict_members = self._predict_members
 
-    def predict(self, X: NDArray[np.float64]) -> Any:
+    def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
         """Predict the values of rows."""
-        return self._proxy.predict(named_rows(X, self._names))
+        return self._proxy.predict(named_rows(X, self._names), **options)
 
     def _predict_members(self, X: NDArray[np.float64]) -> Any:
         return self._proxy.predict_members(named_rows(X, self._names))

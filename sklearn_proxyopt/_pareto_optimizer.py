@@ -14,7 +14,6 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._ask_tell import AskTellMixin
-from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._buying import BuyingMixin
 from sklearn_proxyopt._failure_risk import learn_failure_risk
 from sklearn_proxyopt._limits import Limits
@@ -22,14 +21,16 @@ from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._spaces import SpaceMixin
 from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import as_generator, check_bounds, check_integer, check_option
+from sklearn_proxyopt._validation import as_generator, check_integer, check_option
 from sklearn_proxyopt._verifying import VerifyingMixin
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.optimizers._pareto import spread_out
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["ParetoOptimizer"]
 
@@ -41,6 +42,7 @@ class ParetoOptimizer(
     AskTellMixin,
     BuyingMixin,
     VerifyingMixin,
+    SpaceMixin,
     CallbackSupportMixin,
     MetaEstimatorMixin,
     RegressorMixin,
@@ -228,21 +230,21 @@ class ParetoOptimizer(
         """
         X, y = self._validate_rows(X, y, n_least=2)
         self.check_parameters()
-        bounds = bounds_of_rows(X) if self.bounds is None else check_bounds(self.bounds, X.shape[1])
+        space = self._space(self.bounds, X)
         self._begin_anew(keeps_box=False)
         failed, stages = X[:0], Stages(self, 3)
         seeds = self._draw_seeds()
         if self.sampler is not None and self.objective is not None:
             with self._buying(
-                self.objective, X[:0], y[:0], bounds, self.bounds, np.inf
+                self.objective, X[:0], y[:0], space, self.bounds, np.inf
             ) as purchases:
                 seeds = self._draw_seeds(purchases)
-                self._buy_design(purchases, bounds, seeds, stages)
+                self._buy_design(purchases, space, seeds, stages)
             X, y, failed = purchases.X, purchases.y, purchases.X_failed
         elif self.sampler is not None:
-            rows = seeded(self.sampler, seeds["sampler"]).select(X, bounds)
+            rows = seeded(self.sampler, seeds["sampler"]).select(X, space.bounds)
             X, y = X[rows], y[rows]
-        search = self._learn(X, y, failed, bounds, seeds, stages)
+        search = self._learn(X, y, failed, space, seeds, stages)
         self._answer_by_proxy(search)
         stages.end(f"The proxy promises a front of {len(self.F_front_)} points.")
         return self
@@ -295,18 +297,18 @@ class ParetoOptimizer(
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together; got only one of them.")
         self.check_parameters()
-        rows, values, box, given = self._validate_problem(X, y, bounds)
+        rows, values, space, given = self._validate_problem(X, y, bounds)
         self._check_reference()
         self._begin_anew(keeps_box=bounds is not None)
-        with self._buying(objective, rows, values, box, given, 0.0) as purchases:
+        with self._buying(objective, rows, values, space, given, 0.0) as purchases:
             stages, seeds = Stages(self, 1 + 3 * self.n_rounds), self._draw_seeds(purchases)
             if X is None or self.sampler is not None:
-                self._buy_design(purchases, box, seeds, stages)
+                self._buy_design(purchases, space, seeds, stages)
             n_design = purchases.evaluator.n_calls
             reference = purchases.y[:, : self.n_objectives_].max(axis=0)
             if self.reference is not None:
                 reference = np.array(self.reference, dtype=np.float64)
-            verified = self._verify_in_rounds(purchases, box, seeds, stages)
+            verified = self._verify_in_rounds(purchases, space, seeds, stages)
             self._answer_by_rows(purchases, verified, n_design, reference)
         stages.end(self.result_.message)
         return self.result_
@@ -367,20 +369,19 @@ class ParetoOptimizer(
 
     def _validate_problem(
         self, X: ArrayLike | None, y: Any, bounds: Any
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], Any]:
-        """Return rows, values, the box and the box as the user gave it."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Variables, Any]:
+        """Return rows, values, the variables and the box as the user gave it."""
         given = self.bounds if bounds is None else bounds
         if X is not None:
             rows, values = self._validate_rows(X, y, n_least=2)
-            box = bounds_of_rows(rows) if given is None else check_bounds(given, rows.shape[1])
-            return rows, values, box, given
+            return rows, values, self._space(given, rows), given
         if given is None:
             raise ValueError("bounds must be given where no rows X tell the box; got None.")
-        box = check_bounds(given)
-        self.__dict__.pop("feature_names_in_", None)
-        self.n_features_in_ = len(box)
+        self._keep_names()
+        space = self._space(given)
+        self.n_features_in_ = space.n_features
         self._settle_n_objectives(_DEFAULT_N_OBJECTIVES)
-        return np.empty((0, len(box))), self._no_values(), box, given
+        return np.empty((0, space.n_features)), self._no_values(), space, given
 
     def _draw_seeds(self, purchases: Purchases | None = None) -> dict[str, int]:
         """Draw a seed for each part."""
@@ -399,11 +400,12 @@ class ParetoOptimizer(
         X: NDArray[np.float64],
         y: NDArray[np.float64],
         failed: NDArray[np.float64],
-        bounds: NDArray[np.float64],
+        space: Variables,
         seeds: dict[str, int],
         stages: Stages,
     ) -> OptimizeResult:
         """Fit the proxy and find its front; keep both once they have succeeded."""
+        bounds = space.bounds
         promised = PromisedFront(
             NeuralProxyRegressor() if self.proxy is None else self.proxy,
             NSGA2() if self.optimizer is None else self.optimizer,

@@ -12,32 +12,32 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._ask_tell import AskTellMixin
-from sklearn_proxyopt._box import bounds_of_rows
 from sklearn_proxyopt._buying import BuyingMixin
 from sklearn_proxyopt._constraints import say_whether_feasible, values_of
 from sklearn_proxyopt._diagnosing import DiagnosingMixin
-from sklearn_proxyopt._failure_risk import learn_failure_risk
+from sklearn_proxyopt._failure_risk import EncodedRisk, learn_failure_risk
 from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
 from sklearn_proxyopt._limits import Limits, RunEndedError
 from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._purchases import Purchases
-from sklearn_proxyopt._rows import best_rows
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._smoothed_search import check_smoothing
-from sklearn_proxyopt._spending import SpendingMixin
+from sklearn_proxyopt._spaces import SpaceMixin
+from sklearn_proxyopt._spending import SpendingMixin, refinement_of
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import (
     as_generator,
-    check_bounds,
     check_integer,
     check_option,
 )
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.refine._surrogate_cmaes import SurrogateSearch
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["ProxyOptimizer"]
 
@@ -46,6 +46,7 @@ class ProxyOptimizer(
     AskTellMixin,
     BuyingMixin,
     DiagnosingMixin,
+    SpaceMixin,
     SpendingMixin,
     CallbackSupportMixin,
     MetaEstimatorMixin,
@@ -112,6 +113,24 @@ class ProxyOptimizer(
     journal : str or path-like, default=None
         A file where each evaluation is written before it is used. The same program started again
         goes on from it, however it ended. See `sklearn_proxyopt.evaluation.Journal`.
+    feature_names : sequence of str, default=None
+        Names of the variables; None takes those of a DataFrame, where rows come as one.
+    integrality : array-like of shape (n_features,), default=None
+        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
+        all. Of its bounds the whole numbers between them count.
+    categories : dict, default=None
+        The labels of each variable that is a category, under its name or place. Rows hold the
+        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
+        bounds of a category may be None.
+    log_scale : sequence of str or int, default=None
+        Names or places of variables that are designed, learned and searched on a logarithmic
+        axis. Their bounds must be above 0.
+    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
+        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
+        No row that misses one is evaluated or returned.
+    named_rows : bool, default=False
+        Whether the objective takes rows under the names of the variables, with labels for codes:
+        a DataFrame, or a dict for one row.
     verdict : bool, default=True
         Whether `minimize` ends with a verdict on its answer, which takes about as long as the
         training and the search, and warns where it does not believe it. See `diagnose`.
@@ -165,6 +184,9 @@ class ProxyOptimizer(
         The box.
     result_ : scipy.optimize.OptimizeResult
         What `minimize` returns; after `fit` and `tell`, the result of the search on the proxy.
+    variables_ : Variables
+        The variables: the box, their kinds and constraints. `variables_.to_frame` shows rows
+        under their names, with labels; `variables_.snap` makes rows valid and feasible.
     n_features_in_ : int
         Number of variables.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -198,6 +220,7 @@ class ProxyOptimizer(
     y_: NDArray[np.float64]
     X_failed_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
+    variables_: Variables
     result_: OptimizeResult
     _candidates: NDArray[np.float64]
 
@@ -220,6 +243,12 @@ class ProxyOptimizer(
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
+        feature_names: Any = None,
+        integrality: Any = None,
+        categories: Any = None,
+        log_scale: Any = None,
+        constraints: Any = (),
+        named_rows: bool = False,
         verdict: bool = True,
         random_state: Any = None,
         verbose: int = 0,
@@ -240,6 +269,12 @@ class ProxyOptimizer(
         self.time_limit = time_limit
         self.n_retries = n_retries
         self.journal = journal
+        self.feature_names = feature_names
+        self.integrality = integrality
+        self.categories = categories
+        self.log_scale = log_scale
+        self.constraints = constraints
+        self.named_rows = named_rows
         self.verdict = verdict
         self.random_state = random_state
         self.verbose = verbose
@@ -251,7 +286,7 @@ class ProxyOptimizer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows that were already evaluated.
+            Rows that were already evaluated; of a category the code, or the label in a DataFrame.
         y : array-like of shape (n_samples,) or (n_samples, 1 + n_constraints)
             Their values, to be minimised, with constraints if there are any.
         **fit_params : dict
@@ -265,7 +300,7 @@ class ProxyOptimizer(
         self._check_n_constraints()
         X, y = self._validate_rows(X, y, n_least=2)
         self.check_parameters()
-        bounds = bounds_of_rows(X) if self.bounds is None else check_bounds(self.bounds, X.shape[1])
+        space = self._space(self.bounds, X)
         self._begin_anew(keeps_box=False)
         if self.sampler is not None and fit_params:
             raise ValueError(
@@ -276,17 +311,17 @@ class ProxyOptimizer(
         if self.sampler is not None and self.objective is not None:
             # Folds and candidates of a grid search wait for one another, and share what is bought.
             with self._buying(
-                self.objective, X[:0], y[:0], bounds, self.bounds, np.inf
+                self.objective, X[:0], y[:0], space, self.bounds, np.inf
             ) as purchases:
                 seeds = self._draw_seeds(purchases)
-                self._buy_design(purchases, bounds, seeds, stages)
+                self._buy_design(purchases, space, seeds, stages)
             X, y, failed = purchases.X, purchases.y, purchases.X_failed
         else:
             seeds = self._draw_seeds()
             if self.sampler is not None:
-                rows = seeded(self.sampler, seeds["sampler"]).select(X, bounds)
+                rows = Design(seeded(self.sampler, seeds["sampler"]), space).select(X)
                 X, y = X[rows], y[rows]
-        search = self._learn(X, y, failed, bounds, seeds, stages, **fit_params)
+        search = self._learn(X, y, failed, space, seeds, stages, **fit_params)
         self._answer_by_proxy(search)
         stages.end(f"The proxy promises {self.fun_proxy_:.6g}.")
         return self
@@ -315,7 +350,8 @@ class ProxyOptimizer(
         fun : callable, default=None
             The function; None takes the parameter `objective`.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box; None takes the parameter `bounds`, or else the box of the rows `X`.
+            The box; None takes the parameter `bounds`, or else the box of the rows `X`. The row
+            of a category may be None.
         X : array-like of shape (n_samples, n_features), default=None
             Rows of the function that were already paid for. With them and no sampler, no design
             is bought; with a sampler, the points of its design that are among them are not bought
@@ -342,7 +378,8 @@ class ProxyOptimizer(
             function was really called on; `nfev_design` of them before the proxy learned;
             `n_failed`; `nit`, the descents of the refinement; `success` and `message`, which says
             what ended the run; `verdict` and `probability`, whether `x` can be believed (see
-            `diagnose`). With constraints also `constraints`, those of `x`; `feasible`, whether
+            `diagnose`); `x_named`, a dict of `x` with labels, where the variables have names.
+            With constraints also `constraints`, those of `x`; `feasible`, whether
             all of them hold, without which `success` is False; `maxcv`, the largest violation;
             `constraints_proxy` and `constraints_at_proxy`, those promised and true at `x_proxy`.
 
@@ -359,21 +396,21 @@ class ProxyOptimizer(
         limits.check_parameters()
         self.check_parameters()
         given = self.bounds if bounds is None else bounds
-        rows, values, box = self._rows_given(X, y, given)
+        rows, values, space = self._rows_given(X, y, given)
         self._begin_anew(keeps_box=bounds is not None)
-        with self._buying(objective, rows, values, box, given, 0.0, limits) as purchases:
+        with self._buying(objective, rows, values, space, given, 0.0, limits) as purchases:
             stages, seeds = Stages(self, 5), self._draw_seeds(purchases)
             search_on_truth, end, n_design = None, None, None
             try:
                 if X is None or self.sampler is not None:
-                    self._buy_design(purchases, box, seeds, stages)
+                    self._buy_design(purchases, space, seeds, stages)
                 n_design = len(purchases.y)
-                self._fill_in(purchases, box, seeds, stages)
-                search_on_truth = self._explore(purchases, box, seeds, stages)
+                self._fill_in(purchases, space, seeds, stages)
+                search_on_truth = self._explore(purchases, space, seeds, stages)
             except RunEndedError as reached:
                 end = reached
             n_before = purchases.evaluator.n_calls
-            search = self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
+            search = self._learn(purchases.X, purchases.y, purchases.X_failed, space, seeds, stages)
             # Rows that a search has chosen lie low; what is usual is known from those before.
             self._typical = float(np.median(values_of(purchases.y[:n_design])))
             refined = self._refine(purchases, search_on_truth, end, stages)
@@ -384,20 +421,19 @@ class ProxyOptimizer(
 
     def _rows_given(
         self, X: ArrayLike | None, y: ArrayLike | None, given: Any
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Return the rows that `minimize` was given, if any, their values and the box."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Variables]:
+        """Return the rows that `minimize` was given, if any, their values and the variables."""
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together; got only one of them.")
         if X is None:
             if given is None:
                 raise ValueError("bounds must be given where no rows X tell the box; got None.")
-            box = check_bounds(given)
-            self.__dict__.pop("feature_names_in_", None)
-            self.n_features_in_ = len(box)
-            return np.empty((0, len(box))), self._no_values(), box
+            self._keep_names()
+            space = self._space(given)
+            self.n_features_in_ = space.n_features
+            return np.empty((0, space.n_features)), self._no_values(), space
         rows, values = self._validate_rows(X, y, n_least=2)
-        box = bounds_of_rows(rows) if given is None else check_bounds(given, rows.shape[1])
-        return rows, values, box
+        return rows, values, self._space(given, rows)
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict values of the function by the proxy.
@@ -413,10 +449,10 @@ class ProxyOptimizer(
             Predictions, with constraints if there are any.
         """
         check_is_fitted(self, "proxy_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        rows = self.variables_.features(self._read_rows(X, reset=False))
         if self._merit is not None:
-            return MeritFunction(without_names(self.proxy_), self._merit).outputs(X)
-        return function_of(self.proxy_)(X)
+            return MeritFunction(without_names(self.proxy_), self._merit).outputs(rows)
+        return function_of(self.proxy_)(rows)
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits.
@@ -432,6 +468,7 @@ class ProxyOptimizer(
         self._check_spending()
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
         check_option(self.verdict, "verdict", (True, False))
+        check_option(self.named_rows, "named_rows", (True, False))
         self._evaluator(None).check_parameters()
         if self.journal is not None:
             Journal(self.journal)
@@ -462,18 +499,19 @@ class ProxyOptimizer(
         X: NDArray[np.float64],
         y: NDArray[np.float64],
         failed: NDArray[np.float64],
-        bounds: NDArray[np.float64],
+        space: Variables,
         seeds: dict[str, int],
         stages: Stages,
         **fit_params: Any,
     ) -> OptimizeResult:
         """Fit the proxy and search it; keep both once they have succeeded."""
-        starts, best = best_rows(X, y, bounds)
+        starts, best = space.best_rows(X, y)
         learned = LearnedProxy(
             self._new_proxy(),
             self._new_optimizer(),
             seeds,
             self.smoothing,
+            space,
         )
         text = f"Training {type(learned.proxy).__name__} on {len(X)} rows."
         with (
@@ -484,12 +522,15 @@ class ProxyOptimizer(
         with stages.stage("search", f"Searching the proxy by {type(learned.optimizer).__name__}."):
             risk = None
             if self.on_error == "learn":
-                risk = learn_failure_risk(X, failed, bounds, seeds["optimizer"])
-            worst = float(merit_of_rows(y, learned.merit).max())
-            search = learned.search(bounds, starts, risk, worst)
+                rows = space.features(X), space.features(failed), space.feature_bounds
+                risk = learn_failure_risk(*rows, seeds["optimizer"])
+            merits = merit_of_rows(y, learned.merit)
+            spread = float(np.median(merits) - merits.min())
+            search = learned.search(space.bounds, starts, risk, float(merits.max()), spread)
 
-        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
-        self.failure_risk_ = risk
+        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, space.bounds, failed
+        self.variables_ = space
+        self.failure_risk_ = risk if risk is None or space.is_plain else EncodedRisk(risk, space)
         self.n_learned_, self._diagnosis_seed, self._inquiry = len(X), seeds["diagnosis"], None
         self._typical = float(np.median(values_of(y)))
         self._merit, self._best_outputs = learned.merit, best
@@ -511,6 +552,8 @@ class ProxyOptimizer(
         if self.n_constraints:
             search.constraints_proxy = search.constraints
             search.feasible = bool((search.constraints <= 0.0).all())
+        if self.variables_.names is not None:
+            search.x_named = self.variables_.named(self.x_)
         self.result_ = search
 
     def _refine(
@@ -521,24 +564,18 @@ class ProxyOptimizer(
         stages: Stages,
     ) -> OptimizeResult:
         """Spend true evaluations on the proxy's best points, unless the run has ended."""
-        incumbent = self.x_best_row_, self._best_outputs
+        incumbent, space = (self.x_best_row_, self._best_outputs), self.variables_
         if end is not None:
-            return purchases.outcome(self.bounds_, end)
+            return purchases.outcome(space, end)
         if search_on_truth is not None:
             n_rows = int(purchases.limits.n_left)
-            refinement = partial(search_on_truth.go_on, self._candidates)
+            refinement = partial(search_on_truth.go_on, space.encode(self._candidates))
         else:
             refiner = self._make_refiner(purchases.limits)
             n_rows = getattr(refiner, "max_evaluations", None)
-            refinement = partial(
-                refiner.refine,
-                purchases.buy,
-                self._candidates,
-                self.bounds_,
-                incumbent=incumbent,
-            )
+            refinement = refinement_of(refiner, purchases, self._candidates, space, incumbent)
         with stages.evaluations("refine", "Refining on the function.", purchases.evaluator, n_rows):
-            return purchases.refine(refinement, self.bounds_, incumbent)
+            return purchases.refine(refinement, space, incumbent)
 
     def _answer_by_truth(
         self,
@@ -552,7 +589,7 @@ class ProxyOptimizer(
         evaluator = purchases.evaluator
         self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
         self.x_, self.fun_ = refined.x, float(refined.fun)
-        at_proxy = np.ravel(purchases.value_at(self.x_proxy_, self.bounds_))
+        at_proxy = np.ravel(purchases.value_at(self.x_proxy_, self.variables_))
         self.result_ = OptimizeResult(
             x=self.x_,
             fun=self.fun_,
@@ -566,6 +603,8 @@ class ProxyOptimizer(
             nfev_design=n_before,
             n_failed=evaluator.n_failed,
         )
+        if self.variables_.names is not None:
+            self.result_.x_named = self.variables_.named(self.x_)
         if self.n_constraints:
             say_whether_feasible(
                 self.result_, refined.constraints, search.constraints, at_proxy[1:]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._box import to_unit_cube
 from sklearn_proxyopt._constraints import best_first, feasible_values
 from sklearn_proxyopt._limits import Limits, RunEndedError
-from sklearn_proxyopt._rows import best_rows, is_among, succeeded
+from sklearn_proxyopt._rows import is_among, succeeded
 from sklearn_proxyopt.evaluation import Evaluator
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["Purchases"]
 
@@ -91,7 +91,7 @@ class Purchases:
     def refine(
         self,
         refinement: Callable[[], OptimizeResult],
-        bounds: NDArray[np.float64],
+        space: Variables,
         incumbent: tuple[NDArray[np.float64], Any],
     ) -> OptimizeResult:
         """Let a refinement buy rows; return its result, never worse than the incumbent."""
@@ -99,8 +99,11 @@ class Purchases:
             refined = refinement()
             if self.limits.n_left <= 0:
                 refined.message = self.limits.budget_is_spent
+            if not space.is_plain:
+                # What was bought may be another row than the point that a refiner asked for.
+                self._answer_by_best_row(refined, space)
         except RunEndedError as end:
-            refined = self.outcome(bounds, end)
+            refined = self.outcome(space, end)
         x, known = incumbent
         found = np.append(refined.fun, refined.get("constraints", []))
         if found.size != np.size(known):
@@ -115,21 +118,38 @@ class Purchases:
                 refined.constraints = known[1:]
         return refined
 
-    def value_at(self, x: NDArray[np.float64], bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    def buy_on_axes(self, Z: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
+        """Evaluate the feasible rows nearest to points on the axes; NaN where there is none."""
+        return self.buy_nearest(space.decode(Z), space)
+
+    def buy_nearest(self, X: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
+        """Evaluate the feasible rows nearest to some rows; NaN where there is none."""
+        rows = space.snap(X)
+        feasible = space.is_feasible(rows)
+        values = np.full((len(rows), *self.y.shape[1:]), np.nan)
+        if feasible.any():
+            values[feasible] = self.buy(rows[feasible])
+        return values
+
+    def value_at(self, x: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
         """Return the true value of a point up to rounding, NaN if it is not known."""
-        distances = np.abs(to_unit_cube(self.X, bounds) - to_unit_cube(x, bounds)).max(axis=1)
+        here = space.to_unit_cube(x[None])
+        distances = np.abs(space.to_unit_cube(self.X) - here).max(axis=1)
         nearest = int(np.argmin(distances))
         known = distances[nearest] < _ROUNDING
         return np.asarray(self.y[nearest] if known else self.y[nearest] * np.nan)
 
-    def outcome(self, bounds: NDArray[np.float64], end: RunEndedError) -> OptimizeResult:
-        """Return the best row inside the box as the result of what a limit has ended."""
-        starts, best = best_rows(self.X, self.y, bounds)
-        value = float(np.ravel(best)[0])
-        result = OptimizeResult(x=starts[0], fun=value, nit=0, success=True, message=str(end))
+    def outcome(self, space: Variables, end: RunEndedError) -> OptimizeResult:
+        """Return the best feasible row as the result of what a limit has ended."""
+        result = OptimizeResult(nit=0, success=True, message=str(end))
+        self._answer_by_best_row(result, space)
+        return result
+
+    def _answer_by_best_row(self, result: OptimizeResult, space: Variables) -> None:
+        starts, best = space.best_rows(self.X, self.y)
+        result.x, result.fun = starts[0], float(np.ravel(best)[0])
         if np.ndim(best):
             result.constraints = best[1:]
-        return result
 
     def generator(self) -> np.random.Generator:
         """Return fresh randomness, the same in every run that goes on from one journal."""

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._apart import farthest_points, new_points
-from sklearn_proxyopt._box import to_unit_cube
-from sklearn_proxyopt._failure_risk import FailureRisk
+from sklearn_proxyopt._apart import are_new, farthest_places
+from sklearn_proxyopt._failure_risk import EncodedRisk, FailureRisk
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["OpenQuestions"]
 
@@ -34,53 +35,66 @@ class OpenQuestions:
         n_points: int,
         known: NDArray[np.float64],
         minima: NDArray[np.float64] | None,
-        bounds: NDArray[np.float64],
-        risk: FailureRisk | None = None,
+        variables: Variables,
+        risk: FailureRisk | EncodedRisk | None = None,
     ) -> NDArray[np.float64]:
         """Return points that are neither known nor pending, and keep them as pending.
 
         `minima` are the proxy's, the lowest first; without them the design alone is handed out,
         in its order. Where `risk` knows of points to be avoided, the others come first.
         """
-        taken = to_unit_cube(np.vstack([known, self.pending]), bounds)
-        chosen = np.empty((0, len(bounds)))
+        taken = variables.to_unit_cube(np.vstack([known, self.pending]))
+        chosen = np.empty((0, variables.n_features))
         if minima is not None:
-            chosen = new_points(minima, taken, bounds)[: -(-n_points // 2)]
+            chosen = _new(minima, taken, variables)[: -(-n_points // 2)]
         n_missing = n_points - len(chosen)
         if n_missing:
-            taken = np.vstack([taken, to_unit_cube(chosen, bounds)])
-            pool = self._design_points(taken, bounds, n_missing)
+            taken = np.vstack([taken, variables.to_unit_cube(chosen)])
+            pool = self._design_points(taken, variables, n_missing)
             if risk is not None:
                 safe = risk.caution(pool) < 1.0
                 pool = pool[safe] if safe.sum() >= n_missing else pool
             if minima is not None:
-                pool = farthest_points(pool, taken, bounds, n_missing)
+                places = farthest_places(variables.to_unit_cube(pool), taken, n_missing)
+                pool = pool[places]
             chosen = np.vstack([chosen, pool[:n_missing]])
         self.pending = np.vstack([self.pending, chosen])
         return chosen
 
     def recall(
-        self, points: NDArray[np.float64], known: NDArray[np.float64], bounds: NDArray[np.float64]
+        self, points: NDArray[np.float64], known: NDArray[np.float64], variables: Variables
     ) -> None:
         """Take points that were handed out earlier as pending, except those that are known."""
         self.pending = points
-        self.answer(known, bounds)
+        self.answer(known, variables)
 
-    def answer(self, X: NDArray[np.float64], bounds: NDArray[np.float64]) -> None:
+    def answer(self, X: NDArray[np.float64], variables: Variables) -> None:
         """Close the questions that the rows of `X` answer."""
-        self.pending = new_points(self.pending, to_unit_cube(X, bounds), bounds)
+        self.pending = _new(self.pending, variables.to_unit_cube(X), variables)
 
     def _design_points(
-        self, taken: NDArray[np.float64], bounds: NDArray[np.float64], n_points: int
+        self, taken: NDArray[np.float64], variables: Variables, n_points: int
     ) -> NDArray[np.float64]:
         """Return the points of the design that are not taken, at least `n_points`."""
-        points = new_points(self._sampler.sample(bounds), taken, bounds)
-        while len(points) < n_points and "n_samples" in self._sampler.get_params():
-            self._sampler.set_params(n_samples=2 * self._sampler.n_samples)
-            points = new_points(self._sampler.sample(bounds), taken, bounds)
+        design = Design(self._sampler, variables)
+        rows = design.sample()
+        points = _new(rows, taken, variables)
+        while len(points) < n_points and design.grow():
+            n_before, rows = len(rows), design.sample()
+            points = _new(rows, taken, variables)
+            if len(rows) <= n_before:
+                # No further rows are valid and feasible.
+                break
         if len(points) < n_points:
             raise ValueError(
                 f"n_points must not exceed the {len(points)} points that the sampler's design has "
                 f"left; got {n_points}."
             )
         return points
+
+
+def _new(
+    points: NDArray[np.float64], taken: NDArray[np.float64], variables: Variables
+) -> NDArray[np.float64]:
+    """Return the rows that are not among those taken, which are points of the unit cube."""
+    return points[are_new(variables.to_unit_cube(points), taken)]

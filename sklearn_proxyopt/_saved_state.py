@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_state", "write_state"]
+__all__ = ["check_kinds", "read_state", "write_state"]
 
 FORMAT = "sklearn_proxyopt state"
 VERSION = 1
@@ -55,6 +55,22 @@ def read_state(
         )
     _check_tables(path, arrays, facts)
     return arrays, facts
+
+
+def check_kinds(kinds: Any, facts: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Raise an error that names the first difference to the variables of a file."""
+    saved, names = facts.get("kinds", {"whole": [], "categories": {}}), facts["names"]
+    if names is not None and kinds.names is not None and list(kinds.names) != names:
+        raise ValueError(
+            f"path must be of the same variables; those in {path} are {names}, got "
+            f"{list(kinds.names)}."
+        )
+    try:
+        difference = kinds.difference(saved)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"path must be a file whose facts fit together; got {path}.") from error
+    if difference:
+        raise ValueError(f"path must be of the same variables; {path} differs: {difference}.")
 
 
 def _check_tables(

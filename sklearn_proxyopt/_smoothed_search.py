@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -98,6 +99,7 @@ class SmoothedSearch:
         bounds: NDArray[np.float64],
         starts: NDArray[np.float64],
         seed: int,
+        view: Callable[[Any], Any] = lambda level: level,
     ) -> OptimizeResult:
         """Walk down the ladder and add what it finds to the search of the sharp proxy.
 
@@ -115,13 +117,15 @@ class SmoothedSearch:
             Further starts on the first level.
         seed : int
             Seeds the search.
+        view : callable, default=lambda level: level
+            Gives the levels the variables that `function` has.
 
         Returns
         -------
         scipy.optimize.OptimizeResult
             The lowest point of both searches; the candidates begin with it and the walk's end.
         """
-        levels = [*Ladder.of_members(self.ladder).levels, function]
+        levels = [*map(view, Ladder.of_members(self.ladder).levels), function]
         suggested = self._survey(levels, bounds, seed)
         first = suggested if self.is_auto else 0
         self.report["used"] = np.arange(len(levels)) >= first

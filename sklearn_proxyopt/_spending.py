@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 
+from sklearn_proxyopt._axes_function import AxesProxy
 from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of
 from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._purchases import Purchases
@@ -22,6 +27,7 @@ from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
 from sklearn_proxyopt.refine._surrogate_cmaes import SurrogateSearch
 from sklearn_proxyopt.samplers import LatinHypercubeSampler, SobolSampler
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["SpendingMixin"]
 
@@ -103,7 +109,7 @@ class SpendingMixin:
     def _explore(
         self,
         purchases: Purchases,
-        bounds: NDArray[np.float64],
+        space: Variables,
         seeds: dict[str, int],
         stages: Stages,
     ) -> SurrogateSearch | None:
@@ -115,10 +121,13 @@ class SpendingMixin:
         if self.n_constraints:
             return None
         refiner = seeded(SurrogateCMAES() if is_default else self.refiner, seeds["refiner"])
-        search = refiner.begin(purchases.buy, bounds)
-        inside = ((bounds[:, 0] <= purchases.X) & (bounds[:, 1] >= purchases.X)).all(axis=1)
-        search.note(purchases.X[inside], purchases.y[inside])
-        search.note(purchases.X_failed, np.full(len(purchases.X_failed), np.nan))
+        # Where not every point of the box is a row, the search works on the axes.
+        rows_of = None if space.is_plain else partial(_rows_on_axes, space)
+        search = refiner.begin(purchases.buy, space.axes, rows_of)
+        inside = space.is_feasible(purchases.X)
+        search.note(space.encode(purchases.X[inside]), purchases.y[inside])
+        failed = space.encode(purchases.X_failed)
+        search.note(failed, np.full(len(failed), np.nan))
         n_left = int(limits.n_left)
         search.allow(n_left)
         if self.infill is None:
@@ -131,7 +140,7 @@ class SpendingMixin:
     def _fill_in(
         self,
         purchases: Purchases,
-        bounds: NDArray[np.float64],
+        space: Variables,
         seeds: dict[str, int],
         stages: Stages,
     ) -> None:
@@ -146,7 +155,7 @@ class SpendingMixin:
             n_affordable = max(int(_SHARE_BEFORE_PROXY * n_left) // infill.n_points, 1)
             n_rounds = n_affordable if self.n_rounds is None else min(n_rounds, n_affordable)
         names = getattr(self, "feature_names_in_", None)
-        learned = LearnedProxy(self._new_proxy(), self._new_optimizer(), seeds)
+        learned = LearnedProxy(self._new_proxy(), self._new_optimizer(), seeds, variables=space)
         text = f"Infill by {type(infill).__name__}, {n_rounds} rounds."
         n_rows = n_rounds * infill.n_points
         with stages.evaluations("infill", text, purchases.evaluator, n_rows):
@@ -154,8 +163,12 @@ class SpendingMixin:
                 if n_round:
                     _warm_up(learned.proxy)
                 learned.fit(purchases.X, purchases.y, names)
-                known = _knowledge(learned, purchases, bounds, names, rng)
-                purchases.buy(infill.propose(known))
+                if space.is_plain:
+                    known = _knowledge(learned, purchases, space, names, rng)
+                    purchases.buy(infill.propose(known))
+                else:
+                    known = _knowledge_on_axes(learned, purchases, space, names, rng)
+                    purchases.buy_on_axes(infill.propose(known), space)
 
     def _make_refiner(self, limits: Limits) -> Any:
         if self.refiner is None:
@@ -165,6 +178,13 @@ class SpendingMixin:
         if limits.budget is None or limits.n_left < 1:
             return LocalRefinement()
         return LocalRefinement(max_evaluations=int(limits.n_left))
+
+
+def _rows_on_axes(space: Variables, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the feasible rows nearest to points on the axes; NaN where there is none."""
+    rows = space.snap(space.decode(Z))
+    rows[~space.is_feasible(rows)] = np.nan
+    return rows
 
 
 def _warm_up(proxy: Any) -> None:
@@ -178,11 +198,12 @@ def _warm_up(proxy: Any) -> None:
 def _knowledge(
     learned: LearnedProxy,
     purchases: Purchases,
-    bounds: NDArray[np.float64],
+    space: Variables,
     names: NDArray[np.object_] | None,
     rng: np.random.Generator,
 ) -> Knowledge:
     """Return what is known after a round."""
+    bounds = space.bounds
     starts, _ = best_rows(purchases.X, purchases.y, bounds)
     minima = _minima(learned, bounds, starts)
     seed = int(rng.integers(2**31 - 1))
@@ -199,7 +220,7 @@ def _knowledge(
 
     def doubts() -> NDArray[np.float64]:
         opinions = SecondOpinions(learned.proxy, purchases.X, purchases.y, seed)
-        return opinions.minima(bounds, np.vstack([minima, starts]), seed)[0]
+        return opinions.minima(space, np.vstack([minima, starts]), seed)[0]
 
     return Knowledge(
         proxy=function_of(learned.proxy).proxy,
@@ -215,9 +236,77 @@ def _knowledge(
     )
 
 
+def _knowledge_on_axes(
+    learned: LearnedProxy,
+    purchases: Purchases,
+    space: Variables,
+    names: NDArray[np.object_] | None,
+    rng: np.random.Generator,
+) -> Knowledge:
+    """Return what is known after a round, as of the axes, on which a strategy sees a plain box."""
+    X, y = purchases.X, purchases.y
+    starts, lowest = space.best_rows(X, y)
+    spread = float(np.median(y) - lowest)
+    minima = _minima(learned, space.bounds, starts, spread)
+    feasible = space.is_feasible(X)
+    seed = int(rng.integers(2**31 - 1))
+
+    def learn(
+        Z: NDArray[np.float64], y: NDArray[np.float64], region: NDArray[np.float64]
+    ) -> tuple[Any, NDArray[np.float64]]:
+        proxy = clone(learned.proxy)
+        if isinstance(proxy, NeuralProxyRegressor):
+            proxy.set_params(warm_start=False)
+        local = LearnedProxy(proxy, learned.optimizer, learned.seeds, variables=space)
+        rows = space.decode(Z)
+        local.fit(rows, y, names)
+        found = space.encode(_minima(local, space.bounds, space.best_rows(rows, y)[0], spread))
+        return local.proxy, np.clip(found, *region.T)
+
+    def doubts() -> NDArray[np.float64]:
+        opinions = SecondOpinions(learned.proxy, space.features(X), y, seed)
+        return space.encode(opinions.minima(space, np.vstack([minima, starts]), seed)[0])
+
+    return Knowledge(
+        proxy=AxesProxy(function_of(learned.proxy).proxy, space, 100.0 * spread),
+        optimizer=learned.optimizer,
+        X=space.encode(X[feasible]),
+        y=y[feasible],
+        bounds=space.axes,
+        minima=space.encode(minima),
+        taken=space.encode(np.vstack([X, purchases.X_failed])),
+        rng=rng,
+        learn=learn,
+        doubts=doubts,
+    )
+
+
+def refinement_of(
+    refiner: Any,
+    purchases: Purchases,
+    candidates: NDArray[np.float64],
+    space: Variables,
+    incumbent: tuple[NDArray[np.float64], Any],
+) -> Callable[[], OptimizeResult]:
+    """Return the refinement of some candidates, which buys feasible rows only."""
+    if space.is_plain:
+        return partial(refiner.refine, purchases.buy, candidates, space.bounds, incumbent=incumbent)
+    if "variables" in signature(refiner.refine).parameters:
+        buy = partial(purchases.buy_nearest, space=space)
+        named = {"incumbent": incumbent, "variables": space}
+        return partial(refiner.refine, buy, candidates, space.bounds, **named)
+    # A refiner that knows boxes only works on the axes, where each point stands for a row.
+    on_axes = partial(purchases.buy_on_axes, space=space)
+    best = space.encode(incumbent[0][None])[0], incumbent[1]
+    return partial(refiner.refine, on_axes, space.encode(candidates), space.axes, incumbent=best)
+
+
 def _minima(
-    learned: LearnedProxy, bounds: NDArray[np.float64], starts: NDArray[np.float64]
+    learned: LearnedProxy,
+    bounds: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    spread: float = 1.0,
 ) -> NDArray[np.float64]:
     """Return the proxy's distinct minima, the lowest first."""
-    search = learned.search(bounds, starts)
+    search = learned.search(bounds, starts, spread=spread)
     return np.atleast_2d(search.get("x_candidates", search.x))

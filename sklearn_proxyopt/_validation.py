@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds
 
-__all__ = ["as_generator", "check_bounds", "check_integer", "check_option", "check_real"]
+__all__ = [
+    "as_generator",
+    "check_bounds",
+    "check_integer",
+    "check_option",
+    "check_real",
+    "check_width",
+]
 
 
 def as_generator(random_state: Any) -> np.random.Generator:
@@ -93,6 +100,16 @@ def check_bounds(
                 f"pair [{lower}, {upper}] for variable {index}."
             )
     return box
+
+
+def check_width(bounds: Any, n_features: int) -> None:
+    """Raise an error unless bounds, of whatever kind, have a row for each variable."""
+    is_object = isinstance(bounds, Bounds)
+    n_rows = np.broadcast(bounds.lb, bounds.ub).size if is_object else len(bounds)
+    if n_rows != n_features:
+        raise ValueError(
+            f"bounds must have one row for each of the {n_features} variables; got {n_rows} rows."
+        )
 
 
 def check_integer(value: Any, name: str, *, minimum: int = 1, maximum: int | None = None) -> int:

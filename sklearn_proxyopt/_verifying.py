@@ -13,6 +13,7 @@ from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._rows import is_among
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt.optimizers import hypervolume
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["VerifyingMixin"]
 
@@ -42,7 +43,7 @@ class VerifyingMixin:
     def _verify_in_rounds(
         self,
         purchases: Purchases,
-        box: NDArray[np.float64],
+        space: Variables,
         seeds: dict[str, int],
         stages: Stages,
     ) -> OptimizeResult:
@@ -50,7 +51,7 @@ class VerifyingMixin:
         evaluator = purchases.evaluator
         points, promises, truths = purchases.X[:0], [self._no_values()], [self._no_values()]
         for n_done in range(self.n_rounds):
-            self._learn(purchases.X, purchases.y, purchases.X_failed, box, seeds, stages)
+            self._learn(purchases.X, purchases.y, purchases.X_failed, space, seeds, stages)
             n_left = self.max_evaluations - len(points)
             known = np.vstack([purchases.X, purchases.X_failed])
             new = self._candidates[~is_among(self._candidates, known)]

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import qmc, spearmanr
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt._merit import Merit, merit_of_rows
-from sklearn_proxyopt._rows import best_rows
+from sklearn_proxyopt._valid_search import ValidSearch
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
 from sklearn_proxyopt.diagnosis._opinions import SecondOpinions, judged_function
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._candidates import lowest_apart
+from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["Evidence", "Inquiry", "best_of"]
 
@@ -228,8 +230,8 @@ class Inquiry:
         The rows it learned from.
     y : ndarray of shape (n_rows,)
         Their values.
-    bounds : ndarray of shape (n_features, 2)
-        The box.
+    variables : Variables
+        The space, of whose features the proxy is a function.
     minima : ndarray of shape (n_minima, n_features)
         Low points of the proxy.
     seed : int
@@ -240,7 +242,7 @@ class Inquiry:
     Attributes
     ----------
     function : ProxyFunction
-        The proxy, on plain rows.
+        The proxy, a function of features.
     opinions : SecondOpinions
         Proxies of half of the rows.
     minima : ndarray of shape (n_minima, n_features)
@@ -252,23 +254,30 @@ class Inquiry:
         proxy: Any,
         X: NDArray[np.float64],
         y: NDArray[np.float64],
-        bounds: NDArray[np.float64],
+        variables: Variables,
         minima: NDArray[np.float64],
         seed: int,
         merit: Merit | None = None,
     ) -> None:
         self.function = judged_function(proxy, merit)
-        self._X, self._y, self.bounds = X, merit_of_rows(y, merit), bounds
-        self.minima = to_unit_cube(minima, bounds)
-        self.opinions = SecondOpinions(proxy, X, y, seed, merit)
-        sobol = qmc.Sobol(len(bounds), rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
-        lowest_rows, _ = best_rows(X, self._y, bounds)
-        points = np.vstack([minima, lowest_rows, from_unit_cube(sobol, bounds)])
-        self._low_places, self._lows = self.opinions.minima(bounds, points, seed)
-        self._unseen = self.opinions.predict_unseen(X)
+        self._X, self._y, self._variables = X, merit_of_rows(y, merit), variables
+        self.minima = variables.to_unit_cube(minima)
+        self.opinions = SecondOpinions(proxy, variables.features(X), y, seed, merit)
+        lowest_rows, _ = variables.best_rows(X, self._y)
+        points = np.vstack([minima, lowest_rows, _elsewhere(variables, seed)])
+        self._low_places, self._lows = self.opinions.minima(variables, points, seed)
+        self._unseen = self.opinions.predict_unseen(variables.features(X))
         self._pool = np.vstack([self._low_places, self._search_again(minima, seed), points])
-        self._promises = self.function(self._pool)
-        self._said = self.opinions.predict(self._pool)
+        self._promises = self.promises(self._pool)
+        self._said = self.say(self._pool)
+
+    def promises(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the proxy says of rows."""
+        return self.function(self._variables.features(X))
+
+    def say(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what each second opinion says of rows, of shape (n_opinions, n)."""
+        return self.opinions.predict(self._variables.features(X))
 
     def _search_again(self, minima: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         """Search the proxy from what its halves found, to see whether the search was stuck."""
@@ -276,7 +285,11 @@ class Inquiry:
             return minima
         search = MultiStartBFGS(64, 60, n_rounds=1, n_candidates=1024, random_state=seed)
         starts = np.vstack([self._low_places, minima])
-        found = search.minimize(self.function, self.bounds, x0=starts)
+        if self._variables.is_plain:
+            found = search.minimize(self.function, self._variables.bounds, x0=starts)
+        else:
+            valid = ValidSearch(self.function, self._variables, float(np.ptp(self._y)))
+            found = valid.finish(valid.run(search, starts, None), starts)
         return np.asarray(found.x_candidates, dtype=np.float64)
 
     def about(self, x: NDArray[np.float64]) -> Evidence:
@@ -292,9 +305,10 @@ class Inquiry:
         Evidence
             The evidence.
         """
-        place, own = to_unit_cube(x, self.bounds), self.opinions.predict(x[None])[:, 0]
-        promise = float(self.function(x[None])[0])
-        places = to_unit_cube(self._pool, self.bounds)
+        to_unit_cube = self._variables.to_unit_cube
+        place, own = to_unit_cube(x[None])[0], self.say(x[None])[:, 0]
+        promise = float(self.promises(x[None])[0])
+        places = to_unit_cube(self._pool)
         rivals = _rivals(places, np.vstack([self._promises[None], self._said]), place)
         n_opinions = self.opinions.n_opinions
         return Evidence(
@@ -303,18 +317,26 @@ class Inquiry:
             truth=np.nan,
             lowest_promise=min(promise, float(self._promises.min())),
             lowest_known=float(self._y.min()),
-            rows=to_unit_cube(self._X, self.bounds),
+            rows=to_unit_cube(self._X),
             values=self._y,
             unseen=self._unseen,
             opinions=own,
             lows=np.minimum(self._lows, own),
-            low_places=to_unit_cube(self._low_places, self.bounds),
+            low_places=to_unit_cube(self._low_places),
             opinions_at_lows=self._said[:, :n_opinions],
             rivals=places[rivals],
             rival_promises=self._promises[rivals],
             check_promises=np.empty(0),
             check_truths=np.empty(0),
         )
+
+
+def _elsewhere(variables: Variables, seed: int) -> NDArray[np.float64]:
+    """Return valid, feasible rows spread over the box."""
+    if not variables.is_plain:
+        return Design(SobolSampler(_N_ELSEWHERE, random_state=seed), variables).sample()
+    sobol = qmc.Sobol(variables.n_features, rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
+    return variables.from_unit_cube(sobol)
 
 
 def _rivals(

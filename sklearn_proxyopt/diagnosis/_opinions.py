@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_proxyopt._learned_proxy import function_of, named_rows, without_names
 from sklearn_proxyopt._merit import Merit, MeritFunction
 from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._valid_search import ValidSearch
 from sklearn_proxyopt.optimizers import MultiStartBFGS
+from sklearn_proxyopt.optimizers._member_function import MemberFunction
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["SecondOpinions", "judged_function"]
 
@@ -139,18 +143,36 @@ class SecondOpinions:
             return np.where(counts > 0, np.nansum(opinions, axis=0) / np.maximum(counts, 1), np.nan)
 
     def minima(
-        self, bounds: NDArray[np.float64], points: NDArray[np.float64], seed: int
+        self, variables: Variables, points: NDArray[np.float64], seed: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return where each has its minimum, and the value it gives itself there.
 
         Members of a stack are searched from the points; of other regressors, the lowest of the
         points is taken.
         """
-        values = self.predict(points)
+        values = self.predict(variables.features(points))
         if self._stack is not None:
             starts = np.unique(np.argsort(values, axis=1)[:, :3])
             search = MultiStartBFGS(32, 60, n_rounds=2, n_candidates=1024, random_state=seed)
-            found = search.minimize_members(self._stack, bounds, x0=points[starts])
+            if variables.is_plain:
+                box = variables.bounds
+                found = search.minimize_members(self._stack, box, x0=points[starts])
+            else:
+                found = self._valid_minima(variables, points[starts], search)
             return np.array([one.x for one in found]), np.array([one.fun for one in found])
         lowest = values.argmin(axis=1)
         return points[lowest], values.min(axis=1)
+
+    def _valid_minima(
+        self, variables: Variables, starts: NDArray[np.float64], search: MultiStartBFGS
+    ) -> list[OptimizeResult]:
+        """Return the minimum of each member of the stack among valid, feasible rows."""
+        found = []
+        for member in range(self.n_opinions):
+            function = MemberFunction(self._stack, member)
+            spread = float(np.ptp(function(variables.features(starts))))
+            valid = ValidSearch(function, variables, spread)
+            one = valid.run(search, starts, None)
+            one.x_candidates = one.x[None]
+            found.append(valid.finish(one, starts))
+        return found

@@ -125,10 +125,11 @@ class LandscapeDisplay:
             points = np.tile(center, (len(drawn) * n_points, 1))
             for number, (index, grid) in enumerate(zip(drawn, grids, strict=True)):
                 points[number * n_points : (number + 1) * n_points, index] = grid
+        points = estimator.variables_.valid(points)
         shape = (-1, n_points)
         band = None
         if len(drawn) != 2:
-            opinions = inquiry.opinions.predict(points)
+            opinions = inquiry.say(points)
             band = np.array([opinions.min(axis=0), opinions.max(axis=0)]).reshape(2, *shape)
         truth = None
         if objective is not None:
@@ -136,7 +137,7 @@ class LandscapeDisplay:
             truth = estimator._merit_of(outputs).reshape(shape)
         return cls(
             grids,
-            inquiry.function(points).reshape(shape),
+            inquiry.promises(points).reshape(shape),
             band,
             truth,
             [all_names[index] for index in drawn],

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_proxyopt._box import to_unit_cube
 from sklearn_proxyopt._constraints import best_first
 from sklearn_proxyopt._diagnosing import inquiry_of
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, names_of
@@ -106,7 +105,7 @@ class OptimumSpreadDisplay:
             evidence.place,
             evidence.low_places,
             inquiry.minima,
-            best=to_unit_cube(best, estimator.bounds_),
+            best=estimator.variables_.to_unit_cube(best[None])[0],
             names=names_of(estimator),
         )
 

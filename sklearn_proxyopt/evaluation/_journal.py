@@ -51,7 +51,8 @@ class Journal:
     of several outputs `value1`, `value2`, ...; `status`, "done", "failed", or "raised" for a
     failure that ended the run and is tried again by the next; `error`, what went wrong;
     `duration` in seconds; `ended`, the time in UTC. The table `variables` has the name and the
-    bounds of each input, where they were given. The table `pending`, there after the first `ask`,
+    bounds of each input, where they were given; the table `facts` tells under `kinds` which are
+    whole numbers, and the labels of categories. The table `pending`, there after the first `ask`,
     has the inputs of the points that were asked for and not told yet.
 
     Examples
@@ -175,6 +176,7 @@ class Journal:
         names: Iterable[str] | None = None,
         *,
         n_outputs: int = 1,
+        kinds: dict[str, Any] | None = None,
         patience: float = 0.0,
     ) -> Iterator[JournalWriter]:
         """Open the journal as its only writer.
@@ -189,6 +191,9 @@ class Journal:
             Names of the inputs, where they have any.
         n_outputs : int, default=1
             Number of outputs of the function.
+        kinds : dict, default=None
+            The places of whole numbers under "whole", the labels of categories by their place under
+            "categories". None takes all inputs to be continuous.
         patience : float, default=0.0
             Seconds to wait for another writer to end before raising; infinity waits as long as it
             takes.
@@ -205,7 +210,7 @@ class Journal:
             no journal.
         """
         known = None if names is None else [str(name) for name in names]
-        writer = JournalWriter(self.path, n_features, bounds, known, patience, n_outputs)
+        writer = JournalWriter(self.path, n_features, bounds, known, patience, n_outputs, kinds)
         try:
             yield writer
         finally:

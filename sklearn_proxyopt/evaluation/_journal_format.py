@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt.exceptions import JournalError
+from sklearn_proxyopt.variables._kinds import kind_of
 
 __all__ = [
+    "NO_KINDS",
     "check_format",
+    "check_kinds",
     "check_problem",
     "connect",
     "create",
@@ -30,6 +35,8 @@ VERSION = 2
 VERSION_OF_ONE_OUTPUT = 1
 # SQLite's own limit of columns is 2000.
 MOST_COLUMNS = 1900
+# The kinds of inputs that are all continuous.
+NO_KINDS: dict[str, Any] = {"whole": [], "categories": {}}
 
 
 def connect(path: Path, wait: float = 60.0) -> sqlite3.Connection:
@@ -210,4 +217,28 @@ def check_problem(
             refuse(
                 f"the bounds of variable {label} are [{lower}, {upper}]",
                 f"[{bounds[i, 0]}, {bounds[i, 1]}]",
+            )
+
+
+def check_kinds(
+    connection: sqlite3.Connection, path: Path, kinds: dict[str, Any], names: list[str] | None
+) -> None:
+    """Note the kinds of the variables in a new journal; raise an error if an old one has others.
+
+    A journal without a note is of continuous variables.
+    """
+    found = connection.execute("SELECT value FROM facts WHERE name = 'kinds'").fetchone()
+    is_new = not connection.execute("SELECT count(*) FROM evaluations").fetchone()[0]
+    is_new = is_new and not len(pending_points(connection))
+    if found is None and is_new and kinds != NO_KINDS:
+        connection.execute("INSERT INTO facts VALUES ('kinds', ?)", (json.dumps(kinds),))
+        return
+    known = NO_KINDS if found is None else json.loads(found[0])
+    for i in range(n_features_of(connection)):
+        there, got = (kind_of(one, i) for one in (known, kinds))
+        if there != got:
+            label = repr(names[i]) if names else f"variable {i}"
+            raise JournalError(
+                f"journal must be of the same problem; {label} is {there} in {path}, got {got}. "
+                "Another problem needs a journal of its own."
             )

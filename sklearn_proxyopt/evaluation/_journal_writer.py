@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._rows import is_among, row_keys, succeeded
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_format import (
+    NO_KINDS,
     check_format,
+    check_kinds,
     check_problem,
     connect,
     create,
@@ -52,6 +55,8 @@ class JournalWriter:
         Seconds to wait for another writer to end before raising.
     n_outputs : int, default=1
         Number of outputs of the function.
+    kinds : dict, default=None
+        Which inputs are whole numbers or categories.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class JournalWriter:
         names: list[str] | None,
         patience: float,
         n_outputs: int = 1,
+        kinds: dict[str, Any] | None = None,
     ) -> None:
         self.path = path
         self._n_features, self._n_outputs = n_features, n_outputs
@@ -70,6 +76,7 @@ class JournalWriter:
         try:
             self._connection = connect(path)
             self._open(bounds, names)
+            check_kinds(self._connection, self.path, kinds or NO_KINDS, names)
         except BaseException:
             self.close()
             raise

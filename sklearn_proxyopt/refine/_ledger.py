@@ -28,6 +28,10 @@ class Ledger:
         The true function, (n, n_features) to (n,), in the user's units; NaN where it fails.
     bounds : ndarray of shape (n_features, 2)
         The box.
+    rows_of : callable, default=None
+        Takes points of the box and returns the row that each stands for, NaN where there is none.
+        The function then takes rows; a point whose row is known costs nothing. None lets every
+        point be a row.
 
     Attributes
     ----------
@@ -43,12 +47,22 @@ class Ledger:
         How many it may be asked for.
     """
 
-    def __init__(self, fun: Callable[..., Any], bounds: NDArray[np.float64]) -> None:
-        self._fun, self.bounds = fun, bounds
+    def __init__(
+        self,
+        fun: Callable[..., Any],
+        bounds: NDArray[np.float64],
+        rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+    ) -> None:
+        self._fun, self.bounds, self._rows_of = fun, bounds, rows_of
         self.points, self.values = np.empty((0, len(bounds))), np.empty(0)
         self.failed = np.empty((0, len(bounds)))
         self._known: dict[bytes, float] = {}
         self.n_evaluations, self.limit = 0, 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every point is a row of its own."""
+        return self._rows_of is None
 
     @property
     def lowest(self) -> float:
@@ -62,7 +76,8 @@ class Ledger:
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take rows into account that were evaluated elsewhere, in the user's units."""
-        self._keep(np.clip(to_unit_cube(X, self.bounds), 0.0, 1.0), y)
+        points = np.clip(to_unit_cube(X, self.bounds), 0.0, 1.0)
+        self._keep(points, y, self._keys(points)[0])
 
     def buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the values of points, infinity where an evaluation fails.
@@ -72,16 +87,33 @@ class Ledger:
         LimitReachedError
             If not all of them could be bought; those that could are known.
         """
-        keys = row_keys(points)
-        new = {key: point for key, point in zip(keys, points, strict=True)}
-        new = {key: point for key, point in new.items() if key not in self._known}
-        affordable = np.array(list(new.values())[: self.limit - self.n_evaluations])
-        if len(affordable):
+        keys, rows = self._keys(points)
+        places = {key: i for i, key in enumerate(keys) if key not in self._known}
+        new = list(places.values())
+        affordable = new[: self.limit - self.n_evaluations]
+        if affordable:
             self.n_evaluations += len(affordable)
-            self._keep(affordable, self._fun(from_unit_cube(affordable, self.bounds)))
+            values = self._fun(rows[affordable])
+            self._keep(points[affordable], values, [keys[i] for i in affordable])
         if len(affordable) < len(new):
             raise LimitReachedError
+        if not self.is_plain:
+            # The other points have the values of their rows.
+            others = np.setdiff1d(np.arange(len(points)), new)
+            known = np.array([self._known[keys[i]] for i in others])
+            self._keep(points[others], known, [keys[i] for i in others])
         return np.array([self._known[key] for key in keys])
+
+    def _keys(self, points: NDArray[np.float64]) -> tuple[list[bytes], NDArray[np.float64]]:
+        """Return a key for each point, the same for the same row, and the rows."""
+        rows = from_unit_cube(points, self.bounds)
+        if self._rows_of is None:
+            return row_keys(points), rows
+        rows = self._rows_of(rows)
+        keys = row_keys(rows)
+        for i in np.flatnonzero(np.isnan(rows).any(axis=1)):
+            self._known[keys[i]] = np.inf
+        return keys, rows
 
     def is_known(self, point: NDArray[np.float64], distance: float) -> bool:
         """Tell whether a point lies nearer than a distance to a known one, along every axis."""
@@ -98,9 +130,11 @@ class Ledger:
         to_failed = cKDTree(self.failed @ whitening).query(points)[0]
         return np.asarray(to_failed < cKDTree(self.points @ whitening).query(points)[0])
 
-    def _keep(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> None:
+    def _keep(
+        self, points: NDArray[np.float64], values: NDArray[np.float64], keys: list[bytes]
+    ) -> None:
         values = np.where(np.isfinite(values), values, np.inf)
-        for key, value in zip(row_keys(points), values, strict=True):
+        for key, value in zip(keys, values, strict=True):
             self._known[key] = float(value)
         good = np.isfinite(values)
         self.points = np.vstack([self.points, points[good]])

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import NonlinearConstraint, OptimizeResult, minimize
 
-from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
-from sklearn_proxyopt._constraints import best_first, values_of
-from sklearn_proxyopt._rows import row_keys, succeeded
+from sklearn_proxyopt._box import BoxEstimator
+from sklearn_proxyopt._constraints import best_first
+from sklearn_proxyopt._rows import succeeded
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt.refine._limited_function import (
+    TOO_FEW_LEFT,
+    DescentEndedError,
+    LimitedFunction,
+)
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["LocalRefinement"]
 
@@ -23,7 +28,6 @@ _SAME_START = 1e-3
 _FEASIBILITY_TOLERANCE = 2e-8
 # No shorter first step is taken in the last descents under constraints.
 _SHARPEST = 1e-4
-_TOO_FEW_LEFT = "too few evaluations were left for the next step"
 
 
 class LocalRefinement(BoxEstimator):
@@ -112,6 +116,7 @@ class LocalRefinement(BoxEstimator):
         bounds: ArrayLike | None = None,
         *,
         incumbent: tuple[ArrayLike, ArrayLike] | None = None,
+        variables: Variables | None = None,
     ) -> OptimizeResult:
         """Descend from the candidates.
 
@@ -126,6 +131,9 @@ class LocalRefinement(BoxEstimator):
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
             The best row known so far and its value, or value and constraints.
+        variables : Variables, default=None
+            The space, where variables are whole numbers, categories or log-scaled, or constraints
+            must be met. None takes every row inside the box to be valid.
 
         Returns
         -------
@@ -138,37 +146,41 @@ class LocalRefinement(BoxEstimator):
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
-        truth = _LimitedFunction(fun, box, self.max_evaluations)
+        space = Variables(box) if variables is None else variables
+        truth = LimitedFunction(fun, space, self.max_evaluations)
         n_evaluated = min(self.n_candidates, self.max_evaluations)
-        rows = np.clip(to_unit_cube(np.atleast_2d(candidates), box), 0.0, 1.0)[:n_evaluated]
+        points = np.atleast_2d(np.asarray(candidates, dtype=np.float64))
+        rows = np.clip(space.to_unit_cube(points), 0.0, 1.0)[:n_evaluated]
         candidate_values = truth(rows)
         starts = list(zip(candidate_values, rows, strict=True))
         self._check_method(candidate_values)
         if incumbent is not None:
-            row = np.clip(to_unit_cube(np.asarray(incumbent[0], dtype=np.float64), box), 0.0, 1.0)
-            known = np.asarray(incumbent[1], dtype=np.float64)
-            starts.append((known, row))
-            truth.note(row, known)
+            known = np.asarray(incumbent[0], dtype=np.float64)[None]
+            outputs = np.asarray(incumbent[1], dtype=np.float64)
+            row = np.clip(space.to_unit_cube(known)[0], 0.0, 1.0)
+            starts.append((outputs, row))
+            x = space.from_unit_cube(row[None])[0] if space.is_plain else known[0]
+            truth.note(row, outputs, x)
         starts = _good_first(starts)
 
         n_descents = 0
         ends: list[NDArray[np.float64]] = []
         reasons: list[str] = []
-        for _, start in starts:
+        for outputs, start in starts:
             near = [np.abs(start - end).max() < _SAME_START for end in ends]
             if truth.n_left == 0 or n_descents == self.n_descents:
                 break
             if any(near):
                 continue
             n_descents += 1
-            reasons.append(self._descend(truth, start, self.initial_step))
+            reasons.append(self._descend(truth, start, outputs, self.initial_step))
             ends += [start, truth.local_x]
         if truth.constraints is not None:
             n_descents += self._sharpen(truth)
         status, message = self._outcome(truth, [reason for reason in reasons if reason])
         extra = {} if truth.constraints is None else {"constraints": truth.constraints}
         return OptimizeResult(
-            x=None if truth.x is None else from_unit_cube(truth.x, box),
+            x=truth.x,
             fun=truth.lowest,
             **extra,
             nfev=truth.n_evaluations,
@@ -186,45 +198,58 @@ class LocalRefinement(BoxEstimator):
                 f"{self.method!r}."
             )
 
-    def _outcome(self, truth: _LimitedFunction, reasons: list[str]) -> tuple[int, str]:
+    def _outcome(self, truth: LimitedFunction, reasons: list[str]) -> tuple[int, str]:
         """Say how the refinement ended, from what ended the descents that did not converge."""
         if truth.x is None:
             return 3, "Every candidate failed."
         if truth.n_left == 0:
             return 1, f"Refinement used all of its {self.max_evaluations} evaluations."
         if reasons:
-            status = 1 if all(reason == _TOO_FEW_LEFT for reason in reasons) else 2
+            status = 1 if all(reason == TOO_FEW_LEFT for reason in reasons) else 2
             listed = "; ".join(dict.fromkeys(reasons))
             return status, f"Refinement ended after {truth.n_evaluations} evaluations: {listed}."
         return 0, f"Refinement converged after {truth.n_evaluations} evaluations."
 
-    def _sharpen(self, truth: _LimitedFunction) -> int:
+    def _sharpen(self, truth: LimitedFunction) -> int:
         """Go on from the best point with smaller steps, as long as that helps.
 
         Where constraints meet at a sharp angle, steps of the usual length lead out of what is
         feasible in most directions. Return how many descents that took.
         """
-        step, n_descents = self.initial_step, 0
-        while truth.x is not None and truth.n_left > len(truth.x) and step > _SHARPEST:
+        step, n_descents, n_free = self.initial_step, 0, len(truth.free)
+        while truth.best is not None and n_free and truth.n_left > n_free and step > _SHARPEST:
             step /= 10.0
-            before = truth.x
-            self._descend(truth, truth.x, max(step, self.tolerance))
+            before = truth.best
+            self._descend(truth, truth.place, before, max(step, self.tolerance))
             n_descents += 1
-            if truth.x is before:
+            if truth.best is before:
                 break
         return n_descents
 
-    def _descend(self, truth: _LimitedFunction, start: NDArray[np.float64], step: float) -> str:
+    def _descend(
+        self,
+        truth: LimitedFunction,
+        start: NDArray[np.float64],
+        outputs: NDArray[np.float64],
+        step: float,
+    ) -> str:
         """Run the method from one start; return what ended it if it did not converge."""
-        truth.begin(start)
+        truth.begin(start, outputs)
         descents = {
             "COBYQA": self._cobyqa,
             "L-BFGS-B": self._lbfgsb,
             "Nelder-Mead": self._nelder_mead,
         }
         try:
-            result = descents[self.method](truth, start, step)
-        except _DescentEndedError as end:
+            result = OptimizeResult(success=True)
+            # Whole numbers and categories move, then the others descend, until none moves.
+            while truth.moved() and len(truth.free):
+                if truth.n_left == 0:
+                    return TOO_FEW_LEFT
+                result = descents[self.method](truth, truth.local_x[truth.free], step)
+                if not truth.has_moves:
+                    break
+        except DescentEndedError as end:
             return str(end)
         if result.success:
             return ""
@@ -233,7 +258,7 @@ class LocalRefinement(BoxEstimator):
         return str(result.message).rstrip(".")
 
     def _lbfgsb(
-        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+        self, truth: LimitedFunction, start: NDArray[np.float64], step: float
     ) -> OptimizeResult:
         offsets = np.eye(len(start)) * self.difference
 
@@ -242,7 +267,7 @@ class LocalRefinement(BoxEstimator):
             signs = np.where(u + self.difference > 1.0, -1.0, 1.0)
             values = truth(np.vstack([u, u + signs[:, None] * offsets]))
             if not np.isfinite(values).all():
-                raise _DescentEndedError("an evaluation failed where a gradient was taken")
+                raise DescentEndedError("an evaluation failed where a gradient was taken")
             return float(values[0]), (values[1:] - values[0]) / (signs * self.difference)
 
         return minimize(
@@ -255,7 +280,7 @@ class LocalRefinement(BoxEstimator):
         )
 
     def _nelder_mead(
-        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+        self, truth: LimitedFunction, start: NDArray[np.float64], step: float
     ) -> OptimizeResult:
         signs = np.where(start + step > 1.0, -1.0, 1.0)
         return minimize(
@@ -274,12 +299,12 @@ class LocalRefinement(BoxEstimator):
         )
 
     def _cobyqa(
-        self, truth: _LimitedFunction, start: NDArray[np.float64], step: float
+        self, truth: LimitedFunction, start: NDArray[np.float64], step: float
     ) -> OptimizeResult:
-        constraints = []
+        constraints = truth.known_constraints()
         if truth.constraints is not None:
             held = truth.scaled_constraints(step / self.initial_step)
-            constraints = [NonlinearConstraint(held, -np.inf, -_FEASIBILITY_TOLERANCE)]
+            constraints.append(NonlinearConstraint(held, -np.inf, -_FEASIBILITY_TOLERANCE))
         return minimize(
             truth.value,
             start,
@@ -294,10 +319,6 @@ class LocalRefinement(BoxEstimator):
         )
 
 
-class _DescentEndedError(Exception):
-    """A descent cannot go on; the message says for what reason."""
-
-
 def _good_first(
     starts: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
@@ -307,89 +328,3 @@ def _good_first(
     outputs = np.array([output for output, _ in starts])
     good = succeeded(outputs)
     return [starts[i] for i in best_first(outputs) if good[i]]
-
-
-class _LimitedFunction:
-    """The true function in the unit cube, with a limit, that remembers its best points."""
-
-    def __init__(self, fun: Callable[..., Any], box: NDArray[np.float64], limit: int) -> None:
-        self._fun = fun
-        self._box = box
-        self._limit = limit
-        self.n_evaluations = 0
-        self.x: NDArray[np.float64] | None = None
-        self.local_x = np.empty(0)
-        self._best: NDArray[np.float64] | None = None
-        self._local_best: NDArray[np.float64] | None = None
-        self._known: dict[bytes, NDArray[np.float64]] = {}
-        self._largest: NDArray[np.float64] = np.zeros(0)
-
-    @property
-    def lowest(self) -> float:
-        """The value of the best point; +inf where none is known."""
-        return np.inf if self._best is None else float(np.ravel(self._best)[0])
-
-    @property
-    def constraints(self) -> NDArray[np.float64] | None:
-        """The constraints of the best point, None where the function has none."""
-        return self._best[1:] if self._best is not None and self._best.ndim else None
-
-    @property
-    def n_left(self) -> int:
-        return self._limit - self.n_evaluations
-
-    def begin(self, start: NDArray[np.float64]) -> None:
-        """Begin a descent, whose own lowest point is kept apart."""
-        self.local_x, self._local_best = start, None
-
-    def note(self, u: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
-        """Take a point into account, also one that was evaluated elsewhere."""
-        self._known[row_keys(u[None])[0]] = outputs
-        if not np.isfinite(outputs).all():
-            return
-        if outputs.ndim:
-            size = np.abs(outputs[1:])
-            self._largest = np.maximum(self._largest, size) if self._largest.size else size
-        if _is_better(outputs, self._best):
-            self.x, self._best = u.copy(), outputs
-        if self.local_x.size and _is_better(outputs, self._local_best):
-            self.local_x, self._local_best = u.copy(), outputs
-
-    def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        if self.n_left < len(rows):
-            raise _DescentEndedError(_TOO_FEW_LEFT)
-        rows = np.clip(rows, 0.0, 1.0)
-        self.n_evaluations += len(rows)
-        values = self._fun(from_unit_cube(rows, self._box))
-        for u, value in zip(rows, values, strict=True):
-            self.note(u, np.asarray(value))
-        return values
-
-    def value(self, u: NDArray[np.float64]) -> float:
-        """Return the value of one point; +inf where the evaluation failed."""
-        value = float(values_of(self._outputs(u))[0])
-        return value if np.isfinite(value) else np.inf
-
-    def scaled_constraints(
-        self, share: float
-    ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-        """Return the constraints of one point as a function, as shares of the largest known now."""
-        scale = share * np.where(self._largest > 0.0, self._largest, 1.0)
-
-        def constraints(u: NDArray[np.float64]) -> NDArray[np.float64]:
-            outputs = self._outputs(u)[0, 1:] / scale
-            return np.where(np.isfinite(outputs), outputs, np.inf)
-
-        return constraints
-
-    def _outputs(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the outputs of one point, which is asked for value and constraints in turn."""
-        key = row_keys(np.clip(u, 0.0, 1.0)[None])[0]
-        if key in self._known and self.constraints is not None:
-            return self._known[key][None]
-        return self(u[None])
-
-
-def _is_better(outputs: NDArray[np.float64], than: NDArray[np.float64] | None) -> bool:
-    """Tell whether outputs are better than others, and not only as good."""
-    return than is None or best_first(np.array([than, outputs]))[0] == 1

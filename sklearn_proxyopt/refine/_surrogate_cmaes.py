@@ -29,6 +29,8 @@ _MARGIN, _ELSEWHERE_STEP = 0.1, 0.2
 _N_TRIED = 8
 # Descents in a row that bought nothing end the search.
 _N_IDLE_DESCENTS = 5
+# Where many points stand for one row, whole basins can be known; more are tried, all elsewhere.
+_N_IDLE_OF_ROWS = 20
 
 
 class SurrogateCMAES(BoxEstimator):
@@ -150,6 +152,7 @@ class SurrogateCMAES(BoxEstimator):
         self,
         fun: Callable[[NDArray[np.float64]], NDArray[np.float64]],
         bounds: ArrayLike | None = None,
+        rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> SurrogateSearch:
         """Begin a search that can be told of rows, and goes on where it stopped.
 
@@ -159,6 +162,9 @@ class SurrogateCMAES(BoxEstimator):
             The true function, (n, n_features) to (n,); NaN where an evaluation fails.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
+        rows_of : callable, default=None
+            Takes points of the box and returns the row that each stands for, NaN where there is
+            none; `fun` then takes rows. None lets every point be a row.
 
         Returns
         -------
@@ -166,7 +172,7 @@ class SurrogateCMAES(BoxEstimator):
             The search, which has bought nothing yet.
         """
         self.check_parameters()
-        return SurrogateSearch(self, Ledger(fun, self._resolve_bounds(bounds)))
+        return SurrogateSearch(self, Ledger(fun, self._resolve_bounds(bounds), rows_of))
 
 
 class SurrogateSearch:
@@ -187,7 +193,7 @@ class SurrogateSearch:
         self._sharpened: Descent | None = None
         self._candidate_values = np.empty(0)
         self._current: Descent | None = None
-        self._end = 0
+        self._end = self._n_idle = 0
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take evaluated rows into account, in the user's units."""
@@ -216,11 +222,11 @@ class SurrogateSearch:
         if n_evaluations is not None:
             self._ledger.limit = min(self._ledger.n_evaluations + n_evaluations, self._end)
         try:
-            n_idle = 0
-            while n_idle < _N_IDLE_DESCENTS:
+            self._n_idle = 0
+            while self._n_idle < (_N_IDLE_DESCENTS if self._ledger.is_plain else _N_IDLE_OF_ROWS):
                 before = self._ledger.n_evaluations
                 self._descend(self._choose())
-                n_idle = 0 if self._ledger.n_evaluations > before else n_idle + 1
+                self._n_idle = 0 if self._ledger.n_evaluations > before else self._n_idle + 1
         except LimitReachedError:
             pass
         finally:
@@ -267,7 +273,7 @@ class SurrogateSearch:
             return self._begin_descent(best, self._settings.initial_step, self._population())
         n_restarts = len(self._descents) - 1
         best_descent = min(self._descents, key=lambda one: one.lowest)
-        is_wide = n_restarts % 2 == 0
+        is_wide = n_restarts % 2 == 0 and (ledger.is_plain or not self._n_idle)
         earlier = [one.n_bought for one in self._descents[1:][not is_wide :: 2]]
         cost = (earlier or [self._descents[0].n_bought])[-1] * (_WIDE_COST if is_wide else 1.0)
         if not best_descent.has_ended and self._n_left() - self._reserve() < cost:

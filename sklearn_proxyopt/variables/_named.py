@@ -1,0 +1,56 @@
+"""A function of named rows, seen as a function of plain ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt.variables._variables import Variables
+
+__all__ = ["NamedFunction"]
+
+
+class NamedFunction:
+    """A function of named rows, seen as a function of plain ones.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a DataFrame with the names of the variables, whole numbers as integers and categories
+        as their labels, and returns a value a row; or, unless `vectorized`, takes one row as a dict
+        and returns a number.
+    variables : Variables
+        Knows the names and labels.
+    vectorized : bool, default=True
+        Which of the two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_proxyopt.variables import NamedFunction, Variables
+    >>> variables = Variables(
+    ...     [(1, 9), None], names=["width", "metal"], categories={"metal": ["tin", "zinc"]}
+    ... )
+    >>> price = NamedFunction(
+    ...     lambda row: row["width"] * {"tin": 2.0, "zinc": 3.0}[row["metal"]],
+    ...     variables,
+    ...     vectorized=False,
+    ... )
+    >>> price(np.array([4.0, 1.0]))
+    12.0
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], variables: Variables, vectorized: bool = True
+    ) -> None:
+        self.function = function
+        self.variables = variables
+        self.vectorized = vectorized
+
+    def __call__(self, X: NDArray[np.float64]) -> Any:
+        if self.vectorized:
+            return self.function(self.variables.to_frame(X))
+        return self.function(self.variables.named(X))

@@ -1,0 +1,249 @@
+"""The nearest feasible row to one that misses its constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import Bounds, LinearConstraint, milp, minimize
+
+from sklearn_proxyopt.variables._axes import Axes
+from sklearn_proxyopt.variables._constraints import Constraints
+
+__all__ = ["CubeConstraints", "Repair"]
+
+# Moves of whole numbers and categories, at most, on the way to a feasible row.
+_MOST_MOVES = 50
+# Nodes of a search for whole numbers by branch and bound.
+_MOST_NODES = 5000
+_N_ITERATIONS = 25
+_N_NEWTON = 6
+_MARGIN = 1e-9
+
+
+class CubeConstraints:
+    """The constraints of a row as functions of those of its variables that are continuous.
+
+    Parameters
+    ----------
+    variables : Axes
+        The variables.
+    constraints : Constraints
+        Their constraints.
+    x : ndarray of shape (n_features,)
+        A valid row, whose whole numbers and categories stay.
+    """
+
+    def __init__(self, variables: Axes, constraints: Constraints, x: NDArray[np.float64]) -> None:
+        self._variables, self._constraints = variables, constraints
+        self.free = np.flatnonzero(~variables.is_discrete)
+        self._u = variables.to_unit_cube(x[None])[0]
+        self._x = x
+        lower, upper = self._constraints.targets
+        equal, scale = self._constraints.is_equation, self._constraints.scale
+        # SciPy's equations, and its inequalities that are met at 0 and above.
+        self._equal = np.flatnonzero(equal)
+        self._below = np.flatnonzero(~equal & np.isfinite(upper))
+        self._above = np.flatnonzero(~equal & np.isfinite(lower))
+        self._lower, self._upper, self._scale = lower, upper, scale
+
+    def row(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the row at a point of the cube of the continuous variables."""
+        full = self._u.copy()
+        full[self.free] = u
+        x = self._variables.from_unit_cube(full[None])[0]
+        x[self._variables.is_discrete] = self._x[self._variables.is_discrete]
+        return x
+
+    def for_scipy(self) -> list[dict[str, object]]:
+        """Return the constraints as `scipy.optimize.minimize` takes them, with their slopes."""
+        parts: list[dict[str, object]] = []
+        if len(self._equal):
+            parts.append({"type": "eq", "fun": self._equations, "jac": self._equation_slopes})
+        if len(self._below) + len(self._above):
+            parts.append({"type": "ineq", "fun": self._margins, "jac": self._margin_slopes})
+        return parts
+
+    def finished(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the row at a point, after steps of Newton that meet what is missed by little."""
+        constraints, x = self._constraints, self.row(u)
+        for _ in range(_N_NEWTON):
+            if constraints.are_met(x[None])[0]:
+                break
+            values = self._values(u)
+            gap = np.maximum(self._lower - values, 0.0) - np.maximum(values - self._upper, 0.0)
+            missed = np.flatnonzero(gap)
+            # A step of twice the margin, or the last bits of a curved constraint remain.
+            steps = (gap / self._scale + np.sign(gap) * _MARGIN)[missed]
+            slopes = self._slopes(u)[missed] / self._scale[missed, None]
+            u = np.clip(u + np.linalg.lstsq(slopes, steps, rcond=1e-10)[0], 0.0, 1.0)
+            x = self.row(u)
+        return x
+
+    def _values(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = self._constraints.values(self.row(u)[None])[0]
+        # A value that is not known is one that misses every limit.
+        return np.nan_to_num(values, nan=np.inf, posinf=1e30, neginf=-1e30)
+
+    def _slopes(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        x, variables = self.row(u), self._variables
+        slopes = self._constraints.jacobian(x, variables.bounds, ~variables.is_discrete)
+        return np.nan_to_num(slopes * variables.cube_slopes(x))[:, self.free]
+
+    def _equations(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        return ((self._values(u) - self._upper) / self._scale)[self._equal]
+
+    def _equation_slopes(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (self._slopes(u) / self._scale[:, None])[self._equal]
+
+    def _margins(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        values = self._values(u)
+        below = ((self._upper - values) / self._scale)[self._below]
+        above = ((values - self._lower) / self._scale)[self._above]
+        return np.concatenate([below, above])
+
+    def _margin_slopes(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
+        slopes = self._slopes(u) / self._scale[:, None]
+        return np.vstack([-slopes[self._below], slopes[self._above]])
+
+
+class Repair:
+    """Finds feasible rows near to rows that miss their constraints.
+
+    Parameters
+    ----------
+    variables : Axes
+        The variables.
+    constraints : Constraints
+        Their constraints.
+    """
+
+    def __init__(self, variables: Axes, constraints: Constraints) -> None:
+        self._variables, self._constraints = variables, constraints
+
+    def repaired(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return valid rows moved to the nearest feasible ones; where none is found, they stay."""
+        rows = X.copy()
+        for i in np.flatnonzero(~self._constraints.are_met(X)):
+            rows[i] = next((x for x in self._attempts(X[i]) if self._is_met(x)), X[i])
+        return rows
+
+    def _attempts(self, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+        """Yield rows that may be feasible, the nearest first."""
+        nearest = self._projected(x, is_quick=True)
+        yield nearest
+        if self._variables.is_discrete.any():
+            if len(self._constraints.matrix):
+                start = self._nearest_by_milp(x)
+                if start is not None:
+                    yield start
+                    yield self._projected(start, is_quick=True)
+            yield self._moved(nearest)
+        yield self._projected(x)
+
+    def _is_met(self, x: NDArray[np.float64]) -> bool:
+        return bool(self._constraints.are_met(x[None])[0])
+
+    def _projected(self, x: NDArray[np.float64], *, is_quick: bool = False) -> NDArray[np.float64]:
+        """Move the continuous variables to the nearest point at which the constraints are met."""
+        cube = CubeConstraints(self._variables, self._constraints, x)
+        if not len(cube.free):
+            return x
+        start = self._variables.to_unit_cube(x[None])[0][cube.free]
+        # Steps of least length end near to the nearest point, and mostly suffice.
+        near = cube.finished(start)
+        if is_quick or self._is_met(near):
+            return near
+        found = minimize(
+            lambda u: (0.5 * np.square(u - start).sum(), u - start),
+            start,
+            jac=True,
+            method="SLSQP",
+            bounds=[(0.0, 1.0)] * len(start),
+            constraints=cube.for_scipy(),
+            options={"maxiter": _N_ITERATIONS, "ftol": 1e-10},
+        )
+        return cube.finished(np.clip(np.nan_to_num(found.x, nan=0.5), 0.0, 1.0))
+
+    def _nearest_by_milp(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return the nearest row, by the sum over variables, that meets the linear constraints."""
+        variables, constraints = self._variables, self._constraints
+        matrix, n = constraints.matrix, len(x)
+        lower, upper = constraints.targets
+        lower, upper = lower[: len(matrix)], upper[: len(matrix)]
+        low, high = variables.valid_bounds.T
+        width = np.where(high > low, high - low, 1.0)
+        # The unknowns are the row and at least the distance of each variable, in widths of the box.
+        distance = np.hstack([np.diag(1.0 / width), -np.eye(n)])
+        other = np.hstack([np.diag(-1.0 / width), -np.eye(n)])
+        found = milp(
+            np.concatenate([np.zeros(n), np.ones(n)]),
+            integrality=np.concatenate([variables.is_discrete, np.zeros(n)]),
+            bounds=Bounds(
+                np.concatenate([low, np.zeros(n)]), np.concatenate([high, np.full(n, np.inf)])
+            ),
+            constraints=[
+                LinearConstraint(np.hstack([matrix, np.zeros_like(matrix)]), lower, upper),
+                LinearConstraint(distance, ub=x / width),
+                LinearConstraint(other, ub=-x / width),
+            ],
+            options={"node_limit": _MOST_NODES},
+        )
+        return None if found.x is None else variables.valid(found.x[None, :n])[0]
+
+    def _moved(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Change one whole number at a time, or else a category, to where least is missed."""
+        is_category = self._variables.kinds.is_category
+        missed = self._missed(x[None])[0]
+        for _ in range(_MOST_MOVES):
+            rows = self._variables.neighbors(x)
+            keeps_labels = (rows[:, is_category] == x[is_category]).all(axis=1)
+            for group in (rows[keeps_labels], rows[~keeps_labels]):
+                order = np.argsort(self._missed(group), kind="stable")[:3]
+                moved = np.array([self._projected(group[i], is_quick=True) for i in order]).reshape(
+                    -1, len(x)
+                )
+                totals = self._missed(moved)
+                if len(totals) and totals.min() < missed:
+                    break
+            else:
+                break
+            x, missed = moved[totals.argmin()], totals.min()
+            if missed == 0.0:
+                break
+        return x
+
+    def _missed(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.square(self._constraints.violations(X)).sum(axis=1)
+
+    def central_row(self) -> NDArray[np.float64] | None:
+        """Return a row far inside the linear constraints, or None if nothing meets them.
+
+        It is the centre of the largest ball that they and the box, in widths of the box, hold.
+        """
+        variables, constraints = self._variables, self._constraints
+        matrix, n = constraints.matrix, variables.n_features
+        lower, upper = constraints.lower[: len(matrix)], constraints.upper[: len(matrix)]
+        low, high = variables.valid_bounds.T
+        width = np.where(variables.is_discrete, 0.0, high - low)
+        reach = np.linalg.norm(matrix * width, axis=1)
+        reach = np.where(lower == upper, 0.0, reach)
+        rows = [
+            LinearConstraint(np.column_stack([matrix, reach]), ub=upper),
+            LinearConstraint(np.column_stack([matrix, -reach]), lb=lower),
+            LinearConstraint(np.column_stack([np.eye(n), width]), ub=high),
+            LinearConstraint(np.column_stack([np.eye(n), -width]), lb=low),
+        ]
+        found = milp(
+            np.append(np.zeros(n), -1.0),
+            integrality=np.append(variables.is_discrete, 0),
+            bounds=Bounds(np.append(low, 0.0), np.append(high, 0.5)),
+            constraints=rows,
+            options={"node_limit": _MOST_NODES},
+        )
+        if found.status == 2:
+            return None
+        # Without an answer within the limit, the middle of the box is where to begin.
+        middle = (low + high) / 2.0
+        return variables.valid((middle if found.x is None else found.x[:n])[None])[0]

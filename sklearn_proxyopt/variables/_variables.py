@@ -1,0 +1,228 @@
+"""The variables of a problem: what is a valid row, and the boxes in which it is searched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import qmc
+
+from sklearn_proxyopt._rows import best_rows
+from sklearn_proxyopt.variables._axes import Axes
+from sklearn_proxyopt.variables._constraints import Constraints
+from sklearn_proxyopt.variables._kinds import box_of, n_variables, read_kinds
+from sklearn_proxyopt.variables._repair import Repair
+
+__all__ = ["Variables"]
+
+_N_SAMPLE = 256
+
+
+class Variables(Axes):
+    """The variables of a problem: their box and kinds, and the constraints between them.
+
+    A row in the user's units holds plain numbers: whole ones where `integrality` says so, and the
+    code 0, 1, ... of its label for a category. `ProxyOptimizer` makes this object from its
+    parameters and keeps it as `variables_`; by itself it serves to make rows valid.
+
+    Samplers, optimizers and refiners work on the *axes*, a box of as many variables: the logarithm
+    of a log-scaled one, a cell of width one around each whole number and each code. A proxy learns
+    *features*: the axes, but for a category an indicator for each of its labels.
+
+    Parameters
+    ----------
+    bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds
+        The box, in the user's units. Those of a category may be None or its first and last code;
+        of a whole number, the whole numbers between them count.
+    names : sequence of str, default=None
+        Names of the variables.
+    integrality : array-like of shape (n_features,), default=None
+        1 for a variable that is a whole number, 0 for another; a scalar holds for all.
+    categories : dict, default=None
+        The labels of each category, under its name or place.
+    log_scale : sequence of str or int, default=None
+        Names or places of variables to be searched on a logarithmic axis.
+    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
+        What rows must meet, by functions of one row that are cheap and known. Their
+        `keep_feasible` is taken to be True.
+
+    Attributes
+    ----------
+    bounds : ndarray of shape (n_features, 2)
+        The box, in the user's units.
+    kinds : Kinds
+        The kinds of the variables.
+    axes : ndarray of shape (n_features, 2)
+        The box of the axes.
+    is_plain : bool
+        Whether every row of the box is valid and the axes are the user's units.
+
+    Examples
+    --------
+    >>> from scipy.optimize import LinearConstraint
+    >>> from sklearn_proxyopt.variables import Variables
+    >>> variables = Variables(
+    ...     [(0, 10), (1, 8), None],
+    ...     names=["pressure", "stages", "fluid"],
+    ...     integrality=[0, 1, 0],
+    ...     categories={"fluid": ["R32", "R290", "R1234yf"]},
+    ...     constraints=LinearConstraint([[1, 1, 0]], ub=12),
+    ... )
+    >>> row = variables.snap([[9.5, 3.3, 1.2]])
+    >>> row.round(6)
+    array([[9., 3., 1.]])
+    >>> variables.is_feasible(row)
+    array([ True])
+    >>> {name: str(value) for name, value in variables.named(row[0].round(6)).items()}
+    {'pressure': '9.0', 'stages': '3', 'fluid': 'R290'}
+    """
+
+    def __init__(
+        self,
+        bounds: Any,
+        *,
+        names: Any = None,
+        integrality: Any = None,
+        categories: Any = None,
+        log_scale: Any = None,
+        constraints: Any = (),
+    ) -> None:
+        kinds = read_kinds(n_variables(bounds), names, integrality, categories, log_scale)
+        super().__init__(box_of(bounds, kinds), kinds)
+        empty = isinstance(constraints, (list, tuple)) and not len(constraints)
+        self.constraints = None
+        if not (empty or constraints is None):
+            sampler = qmc.Halton(self.n_features, rng=np.random.default_rng(0))
+            self.constraints = Constraints(
+                constraints, self.from_unit_cube(sampler.random(_N_SAMPLE))
+            )
+        has_kinds = bool(self.is_discrete.any() or kinds.is_log.any())
+        self.is_plain = not has_kinds and self.constraints is None
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the variables, where they have any."""
+        return self.kinds.names
+
+    def is_feasible(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which rows are valid and meet the constraints.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Rows, in the user's units.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            Whether each lies inside the box, holds whole numbers and codes where it must, and
+            meets every constraint: an equation to 1e-8 of what its values span in the box, an
+            inequality exactly.
+        """
+        X = np.asarray(X, dtype=np.float64)
+        feasible: NDArray[np.bool_] = (self.valid(X) == X).all(axis=1)
+        if self.constraints is not None and feasible.any():
+            feasible[feasible] = self.constraints.are_met(X[feasible])
+        return feasible
+
+    def snap(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the nearest valid rows that meet the constraints.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Rows, in the user's units.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+            Valid rows. One that was feasible stays as it is. Where no feasible row was found near
+            one, it is valid but not feasible, as `is_feasible` tells.
+        """
+        valid = self.valid(np.asarray(X, dtype=np.float64))
+        return valid if self.constraints is None else Repair(self, self.constraints).repaired(valid)
+
+    def best_rows(
+        self, X: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], Any]:
+        """Return the feasible rows that have the lowest values, and the lowest value.
+
+        Where values come with constraints, rows that keep those come first.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units.
+        y : ndarray of shape (n,) or (n, 1 + n_constraints)
+            Their values.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_best, n_features)
+            The best first, ten at most.
+        value : float or ndarray of shape (1 + n_constraints,)
+            The value of the best.
+        """
+        if not self.is_plain and len(X):
+            feasible = self.is_feasible(X)
+            inside = ((self.bounds[:, 0] <= X) & (self.bounds[:, 1] >= X)).all(axis=1)
+            if inside.any() and not feasible.any():
+                raise ValueError(
+                    "constraints must be met by at least one of the rows; got none that meets them."
+                )
+            X, y = X[feasible], y[feasible]
+        return best_rows(X, y, self.bounds)
+
+    def named(self, x: NDArray[np.float64]) -> dict[str, Any]:
+        """Return a row under the names of its variables, with labels for codes.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_features,)
+            A row, in the user's units.
+
+        Returns
+        -------
+        dict
+            A float, an int or a label for each variable, under its name, or x0, x1, ...
+        """
+        names = self.names or [f"x{index}" for index in range(self.n_features)]
+        return {name: self._value(index, x[index]) for index, name in enumerate(names)}
+
+    def to_frame(self, X: NDArray[np.float64]) -> Any:
+        """Return rows as a DataFrame, with labels for codes.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Floats, integers and labels under the names of the variables, or x0, x1, ...
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError:
+            raise ImportError("to_frame needs pandas: pip install pandas.") from None
+        names = self.names or [f"x{index}" for index in range(self.n_features)]
+        columns: dict[str, Any] = {}
+        for index, name in enumerate(names):
+            column = np.asarray(X, dtype=np.float64)[:, index]
+            if self.is_discrete[index]:
+                columns[name] = [self._value(index, value) for value in column]
+            else:
+                columns[name] = column.copy()
+        return pd.DataFrame(columns)
+
+    def _value(self, index: int, value: float) -> Any:
+        if index in self.kinds.levels:
+            return self.kinds.levels[index][round(float(value))]
+        return round(float(value)) if self.kinds.is_whole[index] else float(value)

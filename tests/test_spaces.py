@@ -1,0 +1,625 @@
+"""Whole numbers, categories, log-scaled variables and constraints in a ProxyOptimizer."""
+
+import itertools
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.optimize import LinearConstraint, NonlinearConstraint
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestRegressor
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt.displays import LandscapeDisplay, OptimumSpreadDisplay
+from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.exceptions import JournalError
+from sklearn_proxyopt.infill import (
+    DoubtfulMinima,
+    ExpectedImprovement,
+    LowerConfidenceBound,
+    ProxyMinima,
+    ThompsonSampling,
+    TrustRegion,
+)
+from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS, ParticleSwarm
+from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
+from sklearn_proxyopt.samplers import LatinHypercubeSampler, SobolSampler
+
+NAMES = ["pressure", "stages", "fluid", "flow"]
+FLUIDS = ["R32", "R290", "R1234yf"]
+BOUNDS = [(0.0, 10.0), (1, 8), None, (0.1, 1000.0)]
+BUDGET = LinearConstraint([[1, 1, 0, 0]], -np.inf, 12.0)
+
+
+def plant(X):
+    """Cost of a plant, lowest at pressure 7, 5 stages, R290 and a flow of 10."""
+    penalty = np.array([0.5, -1.0, 0.2])[X[:, 2].astype(int)]
+    return (
+        (X[:, 0] - 9.0) ** 2 / 10 + (X[:, 1] - 5.3) ** 2 / 3 + penalty + np.log10(X[:, 3] / 10) ** 2
+    )
+
+
+class Spy:
+    def __init__(self, fun):
+        self.fun = fun
+        self.rows = []
+
+    def __call__(self, X):
+        self.rows.extend(np.atleast_2d(X).tolist())
+        return self.fun(X)
+
+
+def quick(**params):
+    params = {
+        "feature_names": NAMES,
+        "integrality": [0, 1, 0, 0],
+        "categories": {"fluid": FLUIDS},
+        "log_scale": ["flow"],
+        "constraints": BUDGET,
+        "sampler": LatinHypercubeSampler(80),
+        "proxy": NeuralProxyRegressor(max_epochs=30),
+        "optimizer": MultiStartBFGS(16, n_rounds=2),
+        "verdict": False,
+        "random_state": 0,
+        **params,
+    }
+    return ProxyOptimizer(**params)
+
+
+def rows_of_plant(n_rows=80, seed=0):
+    X = quick()._space(BOUNDS).from_unit_cube(np.random.default_rng(seed).random((n_rows, 4)))
+    return X, plant(X)
+
+
+# The ten lines of a user.
+
+
+def test_a_plant_of_every_kind_of_variable_is_optimised():
+    spy = Spy(plant)
+    opt = ProxyOptimizer(
+        feature_names=["pressure", "stages", "fluid", "flow"],
+        integrality=[0, 1, 0, 0],
+        categories={"fluid": ["R32", "R290", "R1234yf"]},
+        log_scale=["flow"],
+        constraints=[LinearConstraint([[1, 1, 0, 0]], -np.inf, 12.0)],
+        sampler=LatinHypercubeSampler(200),
+        random_state=0,
+    )
+    result = opt.minimize(spy, BOUNDS)
+    np.testing.assert_allclose(result.x, [7.0, 5.0, 1.0, 10.0], rtol=1e-3)
+    assert result.x_named["fluid"] == "R290"
+    assert result.x_named["stages"] == 5
+    assert list(result.x_named) == NAMES
+    assert opt.variables_.is_feasible(np.array(spy.rows)).all()
+    assert result.nfev == len(spy.rows) <= 400
+    assert result.verdict == "credible"
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    integrality=st.lists(st.sampled_from([0, 1]), min_size=3, max_size=3),
+    category=st.booleans(),
+    log=st.booleans(),
+    limit=st.floats(4.0, 12.0),
+    curved=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_every_row_evaluated_is_valid_and_feasible(integrality, category, log, limit, curved, seed):
+    bounds = [(0.5, 6.0), (1, 5), (0.2, 4.5)]
+    kinds = {"integrality": integrality}
+    if category:
+        bounds[1], kinds["categories"] = None, {1: [2, 4, 8]}
+        kinds["integrality"] = [integrality[0], 0, integrality[2]]
+    if log:
+        kinds["log_scale"] = [0]
+    constraint = LinearConstraint([[1, 1, 1]], -np.inf, limit)
+    if curved:
+        constraint = NonlinearConstraint(lambda x: x[0] * x[2] + x[1], -np.inf, limit)
+    spy = Spy(lambda X: np.square(X - [3.3, 2.2, 1.1]).sum(axis=1))
+    opt = quick(
+        feature_names=None,
+        categories=None,
+        log_scale=None,
+        proxy=make_pipeline(StandardScaler(), PolynomialFeatures(2), LinearRegression()),
+        sampler=SobolSampler(24),
+        random_state=seed,
+    ).set_params(constraints=constraint, **kinds)
+    result = opt.minimize(spy, bounds)
+    assert opt.variables_.is_feasible(np.array(spy.rows)).all()
+    assert opt.variables_.is_feasible([result.x, result.x_proxy]).all()
+    assert result.fun == min(spy.fun(np.array(spy.rows)))
+
+
+@pytest.mark.parametrize("optimizer", [ParticleSwarm(), DifferentialEvolution()])
+@pytest.mark.parametrize("proxy", [None, RandomForestRegressor(20)])
+def test_any_optimizer_finds_valid_rows_of_any_proxy(optimizer, proxy):
+    spy = Spy(plant)
+    opt = quick(optimizer=optimizer)
+    if proxy is not None:
+        opt.set_params(proxy=proxy)
+    result = opt.minimize(spy, BOUNDS)
+    assert opt.variables_.is_feasible(np.array(spy.rows)).all()
+    assert opt.variables_.is_feasible(result.x_proxy[None])[0]
+    assert result.x[2] == 1.0
+
+
+def test_whole_numbers_are_those_of_an_enumeration():
+    def cost(X):
+        return np.square(X - [3.4, 6.2, 1.7]).sum(axis=1) + 0.4 * X[:, 0] * X[:, 1]
+
+    every = np.array(list(itertools.product(range(11), repeat=3)), dtype=float)
+    every = every[every.sum(axis=1) >= 9]
+    opt = ProxyOptimizer(
+        integrality=1,
+        constraints=LinearConstraint([[1, 1, 1]], 9.0),
+        sampler=SobolSampler(60),
+        verdict=False,
+        random_state=0,
+    )
+    result = opt.minimize(cost, [(0, 10)] * 3)
+    np.testing.assert_array_equal(result.x, every[cost(every).argmin()])
+
+
+def test_a_g_function_of_the_literature_is_solved():
+    # Problem g04 of the CEC 2006 competition; its optimum is known to eleven digits.
+    def g04(X):
+        a, _, c, _, e = X.T
+        return 5.3578547 * c**2 + 0.8356891 * a * e + 37.293239 * a - 40792.141
+
+    def limits(x):
+        a, b, c, d, e = x
+        return [
+            85.334407 + 0.0056858 * b * e + 0.0006262 * a * d - 0.0022053 * c * e,
+            80.51249 + 0.0071317 * b * e + 0.0029955 * a * b + 0.0021813 * c**2,
+            9.300961 + 0.0047026 * c * e + 0.0012547 * a * c + 0.0019085 * c * d,
+        ]
+
+    opt = ProxyOptimizer(
+        constraints=NonlinearConstraint(limits, [0, 90, 20], [92, 110, 25]),
+        sampler=SobolSampler(128),
+        verdict=False,
+        random_state=0,
+    )
+    result = opt.minimize(g04, [(78, 102), (33, 45), (27, 45), (27, 45), (27, 45)])
+    assert -30665.5387 <= result.fun < -30665.5
+    assert opt.variables_.is_feasible(result.x[None])[0]
+
+
+def test_a_log_axis_makes_a_better_proxy_of_a_variable_of_many_magnitudes():
+    def stiff(X):
+        return np.tanh(np.log10(X[:, 0]) - 0.5) ** 2 + 0.1 * np.sin(3 * np.log10(X[:, 0]))
+
+    X = 10 ** np.random.default_rng(0).uniform(-3, 3, (200, 1))
+    scores = [
+        ProxyOptimizer(bounds=[(1e-3, 1e3)], log_scale=log_scale, random_state=0)
+        .fit(X[:100], stiff(X[:100]))
+        .score(X[100:], stiff(X[100:]))
+        for log_scale in (None, [0])
+    ]
+    assert scores[1] > 0.95
+    assert scores[1] > scores[0] + 0.1
+
+
+# Names, labels and codes.
+
+
+def test_an_objective_of_named_rows_gets_a_frame_with_labels():
+    frames = []
+
+    def cost(frame):
+        frames.append(frame)
+        return plant(frame.assign(fluid=frame["fluid"].map(FLUIDS.index)).to_numpy(dtype=float))
+
+    result = quick(named_rows=True).minimize(cost, BOUNDS)
+    assert frames[0].columns.tolist() == NAMES
+    assert frames[0]["stages"].dtype.kind == "i"
+    assert set(frames[0]["fluid"]) == set(FLUIDS)
+    assert result.x_named["fluid"] == "R290"
+
+
+def test_an_objective_of_one_named_row_gets_a_dict():
+    def cost(row):
+        x = [row["pressure"], row["stages"], FLUIDS.index(row["fluid"]), row["flow"]]
+        return plant(np.array([x]))[0]
+
+    named = quick(named_rows=True, vectorized=False).minimize(cost, BOUNDS)
+    plain = quick().minimize(plant, BOUNDS)
+    np.testing.assert_array_equal(named.x, plain.x)
+
+
+def test_labels_of_a_frame_and_codes_of_an_array_are_the_same_rows():
+    X, y = rows_of_plant()
+    opt = quick(bounds=BOUNDS, sampler=None)
+    frame = opt._space(BOUNDS).to_frame(X)
+    by_codes, by_labels = clone(opt).fit(X, y), clone(opt).fit(frame, y)
+    np.testing.assert_array_equal(by_codes.x_, by_labels.x_)
+    np.testing.assert_array_equal(by_codes.predict(X), by_labels.predict(frame))
+    assert by_codes.feature_names_in_.tolist() == NAMES
+    assert by_codes.result_.x_named == by_labels.result_.x_named
+
+
+def test_names_of_a_frame_serve_where_none_are_given():
+    X, y = rows_of_plant()
+    frame = quick()._space(BOUNDS).to_frame(X)
+    opt = quick(feature_names=None, sampler=None).fit(frame, y)
+    assert opt.variables_.names == tuple(NAMES)
+    assert set(opt.result_.x_named) == set(NAMES)
+
+
+def test_the_box_of_rows_holds_every_code():
+    X, y = rows_of_plant()
+    X[:, 2] = 1.0
+    opt = quick(sampler=None, constraints=()).fit(X, y)
+    np.testing.assert_array_equal(opt.bounds_[2], [0.0, 2.0])
+
+
+def test_a_prediction_with_an_unknown_label_is_refused():
+    X, y = rows_of_plant()
+    opt = quick(sampler=None).fit(X, y)
+    frame = opt.variables_.to_frame(X[:2]).assign(fluid="R22")
+    with pytest.raises(ValueError, match="X must hold labels of the category 'fluid'"):
+        opt.predict(frame)
+
+
+def test_columns_that_are_not_the_names_are_refused():
+    X, y = rows_of_plant()
+    with pytest.raises(ValueError, match="X must have the columns of feature_names"):
+        quick(sampler=None).fit(pd.DataFrame(X, columns=list("abcd")), y)
+    with pytest.raises(ValueError, match="X must have a column for each of the 4 feature_names"):
+        quick(sampler=None).fit(X[:, :3], y)
+
+
+def test_bounds_that_do_not_fit_the_columns_of_a_frame_are_named():
+    frame = pd.DataFrame(np.random.default_rng(0).random((20, 3)), columns=list("abc"))
+    with pytest.raises(ValueError, match="bounds must have one row for each of the 3 variables"):
+        ProxyOptimizer(bounds=[(0, 1)] * 2).fit(frame, frame["a"])
+
+
+def test_rows_between_whole_numbers_are_refused():
+    X, y = rows_of_plant()
+    X[3, 1] = 2.5
+    with pytest.raises(ValueError, match=r"X must hold whole numbers in 'stages'; got 2\.5"):
+        quick(sampler=None).fit(X, y)
+
+
+def test_rows_of_which_none_is_feasible_are_refused():
+    X, y = rows_of_plant()
+    with pytest.raises(ValueError, match="constraints must be met by at least one of the rows"):
+        quick(sampler=None, constraints=LinearConstraint([[1, 0, 0, 0]], ub=-1e-9)).fit(X, y)
+
+
+def test_an_empty_region_is_refused_before_anything_is_paid_for():
+    spy = Spy(plant)
+    never = LinearConstraint([[1, 1, 0, 0]], 30.0, np.inf)
+    with pytest.raises(ValueError, match="constraints must leave feasible rows inside bounds"):
+        quick(constraints=never).minimize(spy, BOUNDS)
+    assert spy.rows == []
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"integrality": [0, 1]}, "integrality must be 0 or 1"),
+        ({"log_scale": ["speed"]}, "log_scale must hold known names"),
+        (
+            {"constraints": LinearConstraint([[1, 1]])},
+            r"constraints\[0\] must have a finite column",
+        ),
+        ({"feature_names": ["a"]}, "feature_names must be 4 different names"),
+        ({"named_rows": "yes"}, "named_rows must be one of True, False"),
+    ],
+)
+def test_what_is_wrong_is_named_before_anything_is_paid_for(params, message):
+    spy = Spy(plant)
+    with pytest.raises(ValueError, match=message):
+        quick(**params).minimize(spy, BOUNDS)
+    assert spy.rows == []
+
+
+# Every side of the optimizer.
+
+
+def test_the_best_row_is_a_feasible_one():
+    X, y = rows_of_plant()
+    infeasible = X[:, 0] + X[:, 1] > 12
+    y[infeasible] -= 100.0
+    opt = quick(sampler=None, bounds=BOUNDS).fit(X, y)
+    assert opt.variables_.is_feasible(opt.x_best_row_[None])[0]
+    assert opt.variables_.is_feasible(opt.x_[None])[0]
+
+
+def test_rows_paid_for_that_miss_a_constraint_are_learned_but_never_the_answer():
+    X, y = rows_of_plant()
+    opt = quick(sampler=None)
+    result = opt.minimize(plant, BOUNDS, X=X, y=y)
+    assert (opt.X_[:, 0] + opt.X_[:, 1] > 12).any()
+    assert opt.variables_.is_feasible(result.x[None])[0]
+
+
+def test_points_asked_for_are_valid_feasible_and_new():
+    opt = quick(bounds=BOUNDS)
+    rows = []
+    for _ in range(3):
+        X = opt.ask(12)
+        rows.extend(X.tolist())
+        opt.tell(opt.variables_.to_frame(X), plant(X))
+    assert opt.variables_.is_feasible(np.array(rows)).all()
+    assert len(np.unique(rows, axis=0)) == 36
+    np.testing.assert_array_equal(opt.X_, rows)
+    assert len(opt.X_pending_) == 0
+
+
+def test_a_space_of_few_rows_runs_out_with_a_clear_error():
+    opt = ProxyOptimizer(
+        bounds=[(0, 2), (0, 2)], integrality=1, sampler=SobolSampler(4), random_state=0
+    )
+    assert len(np.unique(opt.ask(9), axis=0)) == 9
+    with pytest.raises(ValueError, match="n_points must not exceed the 0 points"):
+        opt.ask(1)
+
+
+def test_a_diagnosis_checks_valid_feasible_rows():
+    opt = quick(verdict=True)
+    result = opt.minimize(plant, BOUNDS)
+    spy = Spy(plant)
+    diagnosis = opt.diagnose(spy, n_checks=6)
+    assert result.verdict == "credible"
+    assert opt.variables_.is_feasible(diagnosis.X_checks).all()
+    assert len(spy.rows) <= 6
+
+
+def test_a_diagnosis_of_a_forest_looks_at_valid_rows():
+    opt = quick(proxy=RandomForestRegressor(10))
+    opt.minimize(plant, BOUNDS)
+    inquiry = opt._inquire()
+    assert opt.variables_.is_feasible(inquiry._pool).all()
+
+
+def test_displays_draw_every_kind_of_variable():
+    opt = quick()
+    opt.minimize(plant, BOUNDS)
+    spy = Spy(plant)
+    LandscapeDisplay.from_estimator(opt, objective=spy, features=["stages", "fluid"], n_points=9)
+    assert set(np.array(spy.rows)[:, 1]) == set(range(1, 9))
+    OptimumSpreadDisplay.from_estimator(opt)
+
+
+def test_a_smoothed_search_ends_at_a_feasible_row():
+    spy = Spy(plant)
+    opt = quick(smoothing=[0.2, 0.1])
+    result = opt.minimize(spy, BOUNDS)
+    assert opt.variables_.is_feasible(np.array(spy.rows)).all()
+    assert result.x[2] == 1.0
+    assert opt.smoothing_report_["used"].any()
+
+
+def test_failures_are_learned_on_every_kind_of_variable():
+    def patchy(X):
+        return np.where(X[:, 2] == 1.0, np.nan, plant(X))
+
+    opt = quick(on_error="learn", sampler=LatinHypercubeSampler(120))
+    with pytest.warns(UserWarning, match="evaluations failed"):
+        result = opt.minimize(patchy, BOUNDS)
+    assert result.x[2] != 1.0
+    risk = opt.failure_risk_(np.array([[5.0, 4.0, 1.0, 10.0], [5.0, 4.0, 0.0, 10.0]]))
+    assert risk[0] > risk[1]
+
+
+class Wanderer:
+    """A refiner that knows nothing of variables, and asks for anything."""
+
+    def refine(self, fun, candidates, bounds, *, incumbent=None):
+        from scipy.optimize import OptimizeResult
+
+        rows = np.random.default_rng(0).uniform(*bounds.T, (30, len(bounds)))
+        values = fun(rows)
+        best = int(np.nanargmin(values))
+        return OptimizeResult(
+            x=rows[best], fun=values[best], nfev=30, nit=1, success=True, message="Wandered."
+        )
+
+    def get_params(self, deep=True):
+        return {}
+
+    def set_params(self, **params):
+        return self
+
+
+@pytest.mark.parametrize(
+    "refiner", [Wanderer(), SurrogateCMAES(max_evaluations=40)], ids=lambda one: type(one).__name__
+)
+def test_a_refiner_that_knows_no_variables_buys_feasible_rows_too(refiner):
+    spy = Spy(plant)
+    opt = quick(refiner=refiner)
+    result = opt.minimize(spy, BOUNDS)
+    assert opt.variables_.is_feasible(np.array(spy.rows)).all()
+    assert plant(result.x[None])[0] == result.fun
+
+
+def test_the_same_seed_gives_the_same_answer():
+    one, other = (quick().minimize(plant, BOUNDS) for _ in range(2))
+    np.testing.assert_array_equal(one.x, other.x)
+    assert one.fun == other.fun
+
+
+def test_names_alone_change_no_answer():
+    def bowl(X):
+        return np.square(X - 0.3).sum(axis=1)
+
+    params = {"sampler": SobolSampler(32), "verdict": False, "random_state": 0}
+    plain = ProxyOptimizer(**params).minimize(bowl, [(0, 1)] * 2)
+    named = ProxyOptimizer(feature_names=["a", "b"], **params).minimize(bowl, [(0, 1)] * 2)
+    np.testing.assert_array_equal(plain.x, named.x)
+    assert "x_named" not in plain
+    assert named.x_named == dict(zip("ab", named.x.tolist(), strict=True))
+
+
+def test_clones_and_pickles_keep_the_variables():
+    opt = quick(constraints=BUDGET)
+    opt.minimize(plant, BOUNDS)
+    copy = pickle.loads(pickle.dumps(opt))
+    X, _ = rows_of_plant(10)
+    np.testing.assert_array_equal(copy.predict(X), opt.predict(X))
+    assert clone(opt).get_params()["categories"] == {"fluid": FLUIDS}
+
+
+def test_a_grid_search_chooses_among_kinds():
+    X, y = rows_of_plant(120)
+    square = make_pipeline(StandardScaler(), PolynomialFeatures(2), LinearRegression())
+    search = GridSearchCV(
+        quick(sampler=None, bounds=BOUNDS, proxy=square),
+        {"log_scale": [None, ["flow"]], "integrality": [None, [0, 1, 0, 0]]},
+        cv=2,
+    ).fit(X, y)
+    assert search.best_params_["log_scale"] == ["flow"]
+    assert search.best_score_ > 0.99
+
+
+def test_select_takes_rows_near_a_design_on_the_axes():
+    X, y = rows_of_plant(200)
+    opt = quick(bounds=BOUNDS, sampler=SobolSampler(64)).fit(X, y)
+    assert len(opt.X_) == 64
+    assert 1 < np.median(opt.X_[:, 3]) < 100
+
+
+# What is kept on disk.
+
+
+def test_save_and_load_go_on_with_the_same_answer(tmp_path):
+    X, y = rows_of_plant()
+    opt = quick(bounds=BOUNDS).tell(X, y)
+    opt.save(tmp_path / "state.npz")
+    again = quick(bounds=BOUNDS).load(tmp_path / "state.npz")
+    np.testing.assert_array_equal(again.x_, opt.x_)
+    assert again.result_.x_named == opt.result_.x_named
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"integrality": None}, "'stages' is a whole number there, got continuous"),
+        ({"categories": {"fluid": ["a", "b", "c"]}}, "'fluid' is a category of .*R32.* there"),
+        ({"feature_names": ["a", "b", "fluid", "flow"]}, "path must be of the same variables"),
+    ],
+)
+def test_a_file_of_other_variables_is_refused(tmp_path, params, message):
+    X, y = rows_of_plant()
+    quick(bounds=BOUNDS).tell(X, y).save(tmp_path / "state.npz")
+    with pytest.raises(ValueError, match=message):
+        quick(bounds=BOUNDS, **params).load(tmp_path / "state.npz")
+
+
+def test_a_file_with_damaged_kinds_is_refused(tmp_path):
+    X, y = rows_of_plant()
+    path = tmp_path / "state.npz"
+    quick(bounds=BOUNDS).tell(X, y).save(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    facts = json.loads(str(arrays.pop("facts")))
+    facts["kinds"] = {"whole": 3}
+    np.savez(path, facts=np.array(json.dumps(facts)), **arrays)
+    with pytest.raises(ValueError, match="path must be a file whose facts fit together"):
+        quick(bounds=BOUNDS).load(path)
+
+
+def test_a_run_goes_on_from_its_journal(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    first, second = Spy(plant), Spy(plant)
+    one = quick(journal=path).minimize(first, BOUNDS)
+    other = quick(journal=path).minimize(second, BOUNDS)
+    assert second.rows == []
+    np.testing.assert_array_equal(one.x, other.x)
+    assert Journal(path).names() == NAMES
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"integrality": None}, "'stages' is a whole number in .*, got continuous"),
+        ({"categories": {"fluid": ["a", "b", "c"]}}, "'fluid' is a category of .*R32"),
+        ({"feature_names": ["a", "b", "fluid", "flow"]}, "variable 0 is 'pressure'"),
+    ],
+)
+def test_a_journal_of_other_variables_is_refused(tmp_path, params, message):
+    path = tmp_path / "runs.sqlite"
+    quick(journal=path).minimize(plant, BOUNDS)
+    with pytest.raises(JournalError, match=message):
+        quick(journal=path, **params).minimize(plant, BOUNDS)
+
+
+def test_a_journal_of_continuous_variables_is_not_one_of_whole_numbers(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    params = {"sampler": SobolSampler(8), "verdict": False, "random_state": 0, "journal": path}
+    params["refiner"] = LocalRefinement(max_evaluations=2)
+
+    def bowl(X):
+        return np.square(X).sum(axis=1)
+
+    ProxyOptimizer(**params).minimize(bowl, [(0, 9)] * 2)
+    with pytest.raises(JournalError, match=r"variable 0 is continuous in .*, got a whole"):
+        ProxyOptimizer(integrality=1, **params).minimize(bowl, [(0, 9)] * 2)
+
+
+def test_what_was_told_is_recalled_from_a_journal(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    X, y = rows_of_plant()
+    told = quick(bounds=BOUNDS, journal=path).tell(X, y)
+    opt = quick(bounds=BOUNDS, journal=path)
+    assert len(opt.ask(2)) == 2
+    np.testing.assert_array_equal(opt.x_, told.x_)
+
+
+# Rounds, budgets and targets.
+
+
+@pytest.mark.parametrize(
+    "infill",
+    [
+        ProxyMinima(4),
+        DoubtfulMinima(4),
+        TrustRegion(4),
+        ThompsonSampling(4),
+        ExpectedImprovement(4),
+        LowerConfidenceBound(4),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_every_infill_buys_feasible_rows(infill):
+    spy = Spy(plant)
+    opt = quick(
+        infill=infill,
+        n_rounds=2,
+        sampler=LatinHypercubeSampler(40),
+        proxy=NeuralProxyRegressor(n_members=3, max_epochs=20),
+        refiner=None,
+    )
+    result = opt.minimize(spy, BOUNDS)
+    assert opt.variables_.is_feasible(np.array(spy.rows)).all()
+    assert 41 < len(spy.rows) <= 49
+    assert result.fun == min(plant(np.array(spy.rows)))
+
+
+@pytest.mark.parametrize("curved", [False, True])
+def test_a_budget_is_spent_on_feasible_rows(curved):
+    spy = Spy(plant)
+    limit = NonlinearConstraint(lambda x: x[0] + x[1] + np.log(x[3]), -np.inf, 14.4)
+    opt = quick(sampler=None, constraints=limit if curved else BUDGET)
+    result = opt.minimize(spy, BOUNDS, budget=100)
+    assert opt.variables_.is_feasible(np.array(spy.rows)).all()
+    assert len(spy.rows) <= 100
+    assert result.x[2] == 1.0
+    assert result.fun == min(plant(np.array(spy.rows)))
+
+
+def test_a_run_ends_at_its_target():
+    result = quick().minimize(plant, BOUNDS, target=1.0)
+    assert result.fun <= 1.0
+    assert "target" in result.message

@@ -1,0 +1,411 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
+
+from sklearn_proxyopt.samplers import (
+    GaussianSampler,
+    GridSampler,
+    LatinHypercubeSampler,
+    SobolSampler,
+    SubsetSampler,
+)
+from sklearn_proxyopt.variables import NamedFunction, Variables
+from sklearn_proxyopt.variables._design import Design
+
+BOUNDS = [(0.0, 10.0), (1, 8), None, (0.1, 1000.0)]
+KINDS = {
+    "names": ["pressure", "stages", "fluid", "flow"],
+    "integrality": [0, 1, 0, 0],
+    "categories": {"fluid": ["R32", "R290", "R1234yf"]},
+    "log_scale": ["flow"],
+}
+BUDGET = LinearConstraint([[1, 1, 0, 0]], -np.inf, 12.0)
+DISK = NonlinearConstraint(lambda x: x @ x, -np.inf, 1.0)
+
+
+def plant(**changes):
+    return Variables(BOUNDS, **{**KINDS, **changes})
+
+
+def some_rows(variables, n_rows=200, seed=0):
+    u = np.random.default_rng(seed).random((n_rows, variables.n_features))
+    return variables.from_unit_cube(u)
+
+
+def test_decoded_rows_are_whole_coded_and_inside_the_box():
+    X = some_rows(plant())
+    assert set(X[:, 1]) == set(range(1, 9))
+    assert set(X[:, 2]) == {0.0, 1.0, 2.0}
+    assert (X[:, 3] >= 0.1).all()
+    assert (X[:, 3] <= 1000.0).all()
+    assert plant().is_feasible(X).all()
+
+
+def test_every_whole_number_and_category_has_a_cell_of_the_same_size():
+    u = np.linspace(0.0, 1.0, 2401)[:, None] * np.ones(4)
+    X = plant().from_unit_cube(u)
+    counts = np.unique(X[:, 1], return_counts=True)[1]
+    assert np.ptp(counts) <= 2
+    assert np.ptp(np.unique(X[:, 2], return_counts=True)[1]) <= 2
+
+
+def test_the_corners_of_the_unit_cube_are_the_bounds_to_the_last_bit():
+    X = plant().from_unit_cube(np.array([[0.0] * 4, [1.0] * 4]))
+    np.testing.assert_array_equal(X, [[0.0, 1.0, 0.0, 0.1], [10.0, 8.0, 2.0, 1000.0]])
+
+
+def test_rows_come_back_from_the_unit_cube():
+    variables = plant()
+    X = some_rows(variables)
+    np.testing.assert_allclose(variables.from_unit_cube(variables.to_unit_cube(X)), X, rtol=1e-13)
+
+
+def test_a_log_scaled_variable_is_uniform_in_its_logarithm():
+    variables = Variables([(1.0, 100.0)], log_scale=[0])
+    np.testing.assert_allclose(variables.from_unit_cube(np.array([[0.5]])), [[10.0]])
+
+
+def test_a_log_scaled_whole_number_stays_whole():
+    variables = Variables([(1, 1000)], integrality=1, log_scale=[0])
+    X = some_rows(variables)
+    np.testing.assert_array_equal(X, np.rint(X))
+    assert 10 < np.median(X) < 100
+
+
+def test_bounds_between_whole_numbers_hold_the_whole_numbers_inside():
+    X = some_rows(Variables([(0.5, 3.7)], integrality=[1]))
+    assert set(X[:, 0]) == {1.0, 2.0, 3.0}
+
+
+def test_a_proxy_learns_indicators_of_categories_behind_the_other_axes():
+    variables = plant()
+    Z = variables.features(np.array([[3.0, 4.0, 1.0, np.e]]))
+    np.testing.assert_allclose(Z, [[3.0, 4.0, 1.0, 0.0, 1.0, 0.0]])
+    names = variables.feature_names(np.array(KINDS["names"], dtype=object))
+    assert names.tolist() == [
+        "pressure", "stages", "flow", "fluid_R32", "fluid_R290", "fluid_R1234yf",
+    ]  # fmt: skip
+    assert variables.feature_bounds.shape == (6, 2)
+
+
+def test_a_plain_space_leaves_rows_as_they_are():
+    variables = Variables(Bounds([0, 1], [1, 5]))
+    X = some_rows(variables)
+    assert variables.is_plain
+    assert variables.features(X) is X
+    np.testing.assert_array_equal(variables.snap(X), X)
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [{"integrality": 1}, {"categories": {0: [7, 8]}}, {"log_scale": [0]}, {"constraints": DISK}],
+)
+def test_a_space_with_kinds_or_constraints_is_not_plain(kinds):
+    bounds = [None if "categories" in kinds else (1, 9)]
+    assert not Variables(bounds, **kinds).is_plain
+
+
+# Feasible rows.
+
+
+def test_a_feasible_row_is_valid_and_meets_every_constraint():
+    rows = np.array(
+        [
+            [4.0, 8.0, 0.0, 1.0],
+            [4.1, 8.0, 0.0, 1.0],
+            [4.0, 7.5, 0.0, 1.0],
+            [4.0, 8.0, 3.0, 1.0],
+            [4.0, 8.0, 0.0, 1001.0],
+        ]
+    )
+    found = plant(constraints=BUDGET).is_feasible(rows)
+    assert found.tolist() == [True, False, False, False, False]
+
+
+def test_snapping_leaves_feasible_rows_and_is_the_same_when_repeated():
+    variables = plant(constraints=BUDGET)
+    X = some_rows(variables)
+    snapped = variables.snap(X)
+    feasible = variables.is_feasible(X)
+    assert 0 < feasible.sum() < len(X)
+    np.testing.assert_array_equal(snapped[feasible], X[feasible])
+    assert variables.is_feasible(snapped).all()
+    np.testing.assert_array_equal(variables.snap(snapped), snapped)
+
+
+def test_the_nearest_point_of_a_disk_lies_on_its_ray():
+    variables = Variables([(-2, 2)] * 2, constraints=DISK)
+    snapped = variables.snap([[1.5, 2.0], [0.1, 0.2]])
+    np.testing.assert_allclose(snapped, [[0.6, 0.8], [0.1, 0.2]], atol=1e-4)
+
+
+def test_equations_between_whole_numbers_are_met_exactly():
+    equations = LinearConstraint([[1, 1, 1, 1], [1, -2, 0, 0]], [7, 0], [7, 0])
+    variables = Variables([(0, 10)] * 4, integrality=1, constraints=equations)
+    snapped = variables.snap(some_rows(variables, 50))
+    np.testing.assert_array_equal(snapped.sum(axis=1), 7.0)
+    np.testing.assert_array_equal(snapped[:, 0], 2 * snapped[:, 1])
+
+
+def test_a_curved_equation_is_met_to_eight_digits():
+    sphere = NonlinearConstraint(lambda x: x @ x, 1.0, 1.0)
+    variables = Variables([(-2, 2)] * 3, constraints=sphere)
+    snapped = variables.snap(some_rows(variables, 50))
+    np.testing.assert_allclose(np.square(snapped).sum(axis=1), 1.0, atol=1e-6)
+    assert variables.is_feasible(snapped).all()
+
+
+def test_whole_numbers_are_moved_where_no_continuous_variable_can_help():
+    both = [NonlinearConstraint(lambda x: x[0] * x[1], 20.0, 24.0)]
+    variables = Variables([(0, 9), (0, 9)], integrality=1, constraints=both)
+    snapped = variables.snap(some_rows(variables))
+    assert variables.is_feasible(snapped).mean() > 0.9
+
+
+def test_a_row_without_a_feasible_one_stays_valid():
+    nothing = NonlinearConstraint(lambda x: x @ x, 9.0, 10.0)
+    variables = Variables([(-1, 1)] * 2, constraints=nothing)
+    X = some_rows(variables, 3)
+    np.testing.assert_array_equal(variables.snap(X), X)
+    assert not variables.is_feasible(X).any()
+
+
+def test_slopes_given_with_a_constraint_are_used():
+    asked = []
+
+    def jac(x):
+        asked.append(x)
+        return 2 * x
+
+    disk = NonlinearConstraint(lambda x: x @ x, -np.inf, 1.0, jac=jac)
+    variables = Variables([(-2, 2)] * 2, constraints=[disk])
+    np.testing.assert_allclose(variables.snap([[1.5, 2.0]]), [[0.6, 0.8]], atol=1e-4)
+    assert asked
+
+
+def test_constraints_see_valid_rows_only():
+    seen = []
+
+    def fun(x):
+        seen.append(x.copy())
+        return x[0] + x[1]
+
+    variables = Variables(
+        [(0, 10), (1, 8)], integrality=[0, 1], constraints=NonlinearConstraint(fun, -np.inf, 9.0)
+    )
+    variables.snap(some_rows(variables))
+    column = np.array(seen)[:, 1]
+    np.testing.assert_array_equal(column, np.rint(column))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kinds=st.lists(st.sampled_from(["plain", "whole", "category", "log"]), min_size=1, max_size=4),
+    limit=st.floats(0.5, 0.9),
+    seed=st.integers(0, 2**16),
+)
+def test_designs_of_any_space_are_valid_feasible_and_distinct(kinds, limit, seed):
+    boxes = {"plain": (-1, 1), "whole": (0.3, 6.5), "category": None, "log": (0.01, 5.0)}
+    valid = {**boxes, "whole": (1, 6), "category": (0, 2)}
+    bounds = [boxes[kind] for kind in kinds]
+    index = range(len(kinds))
+    weights = np.random.default_rng(seed).uniform(-1.0, 1.0, len(kinds))
+    ends = np.sort(weights * np.array([valid[kind] for kind in kinds]).T, axis=0).sum(axis=1)
+    variables = Variables(
+        bounds,
+        integrality=[k == "whole" for k in kinds],
+        categories={i: ["a", "b", "c"] for i in index if kinds[i] == "category"},
+        log_scale=[i for i in index if kinds[i] == "log"],
+        constraints=LinearConstraint(weights, -np.inf, ends[0] + limit * (ends[1] - ends[0])),
+    )
+    rows = Design(SobolSampler(40, random_state=seed), variables).sample()
+    assert variables.is_feasible(rows).all()
+    assert len(np.unique(rows, axis=0)) == len(rows)
+    if {"plain", "log"} & set(kinds):
+        assert len(rows) == 40
+    snapped = variables.snap(some_rows(variables, 10, seed))
+    assert variables.is_feasible(snapped).all()
+
+
+# Designs.
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        LatinHypercubeSampler(100, random_state=0),
+        GridSampler(100),
+        SubsetSampler(SobolSampler(200), 0.5, random_state=0),
+        GaussianSampler(100, center=[2.0, 4.0, 1.0, 10.0], random_state=0),
+    ],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_a_design_has_as_many_feasible_rows_as_asked(sampler):
+    variables = plant(constraints=BUDGET)
+    rows = Design(sampler, variables).sample()
+    assert rows.shape == (100, 4)
+    assert variables.is_feasible(rows).all()
+    assert len(np.unique(rows, axis=0)) == 100
+
+
+def test_the_center_of_a_gaussian_design_is_in_the_units_of_the_user():
+    sampler = GaussianSampler(400, center=[30.0], spread=0.1, random_state=0)
+    rows = Design(sampler, Variables([(1, 1000)], log_scale=[0])).sample()
+    assert 20 < np.median(rows) < 45
+
+
+@pytest.mark.parametrize("n_features", [10, 20])
+def test_a_thin_polytope_is_filled(n_features):
+    matrix = np.vstack([np.ones(n_features), np.eye(n_features)[0] - np.eye(n_features)[1]])
+    thin = LinearConstraint(matrix, [-np.inf, -1e-3], [1.0, 1e-3])
+    variables = Variables([(0, 1)] * n_features, constraints=thin)
+    rows = Design(SobolSampler(128, random_state=0), variables).sample()
+    assert variables.is_feasible(rows).all()
+    assert len(np.unique(rows, axis=0)) == 128
+    # The mean of the simplex is 1 / (n + 1) in each variable.
+    np.testing.assert_allclose(rows.mean(axis=0)[2:], 1.0 / n_features, rtol=0.5)
+
+
+def test_a_thin_shell_is_filled_on_all_sides():
+    shell = NonlinearConstraint(lambda x: x @ x, 0.999, 1.0)
+    variables = Variables([(-1.5, 1.5)] * 3, constraints=shell)
+    rows = Design(SobolSampler(64, random_state=0), variables).sample()
+    assert rows.shape == (64, 3)
+    assert variables.is_feasible(rows).all()
+    assert (np.abs(rows.mean(axis=0)) < 0.3).all()
+
+
+def test_rows_on_a_plane_are_all_different():
+    plane = LinearConstraint([[1, 1, 1]], 1.0, 1.0)
+    rows = Design(
+        SobolSampler(64, random_state=0), Variables([(0, 1)] * 3, constraints=plane)
+    ).sample()
+    np.testing.assert_allclose(rows.sum(axis=1), 1.0)
+    assert len(np.unique(rows, axis=0)) > 50
+
+
+def test_a_space_of_fewer_rows_than_asked_gives_all_of_them():
+    rows = Design(SobolSampler(64, random_state=0), Variables([(0, 4)] * 2, integrality=1)).sample()
+    assert len(np.unique(rows, axis=0)) == len(rows) == 25
+
+
+def test_the_same_seed_draws_the_same_design():
+    def draw():
+        return Design(SobolSampler(64, random_state=3), plant(constraints=BUDGET)).sample()
+
+    np.testing.assert_array_equal(draw(), draw())
+
+
+@pytest.mark.parametrize(
+    ("constraint", "message"),
+    [
+        (LinearConstraint([[1, 1]], 3.0, np.inf), "got linear ones that no row meets together"),
+        (
+            NonlinearConstraint(lambda x: x @ x, 5.0, 9.0),
+            "at least two feasible rows inside bounds",
+        ),
+    ],
+)
+def test_an_empty_region_is_refused(constraint, message):
+    with pytest.raises(ValueError, match=f"constraints must leave .*{message}"):
+        Design(SobolSampler(64), Variables([(0, 1)] * 2, constraints=constraint)).sample()
+
+
+# Names and labels.
+
+
+def test_rows_are_shown_with_their_names_and_labels():
+    frame = plant().to_frame(np.array([[3.2, 4.0, 1.0, 7.0]]))
+    assert frame.to_dict("records") == [
+        {"pressure": 3.2, "stages": 4, "fluid": "R290", "flow": 7.0}
+    ]
+    assert frame["stages"].dtype.kind == "i"
+
+
+def test_labels_of_a_frame_become_codes_and_back():
+    variables = plant()
+    X = some_rows(variables, 20)
+    codes = variables.kinds.codes(variables.to_frame(X))
+    np.testing.assert_array_equal(codes.to_numpy(dtype=float), X)
+
+
+def test_an_unknown_label_is_named():
+    frame = pd.DataFrame([[1.0, 2, "R22", 3.0]], columns=KINDS["names"])
+    with pytest.raises(ValueError, match=r"X must hold labels of the category 'fluid'.*got 'R22'"):
+        plant().kinds.codes(frame)
+
+
+def test_a_function_of_a_frame_gets_labels():
+    seen = []
+    function = NamedFunction(lambda frame: seen.append(frame) or np.zeros(len(frame)), plant())
+    function(np.array([[3.2, 4.0, 1.0, 7.0]]))
+    assert seen[0]["fluid"].tolist() == ["R290"]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([3.0, 2.5, 0.0, 1.0], "X must hold whole numbers in 'stages'; got 2.5"),
+        ([3.0, 2.0, 3.0, 1.0], "X must hold codes from 0 to 2 in the category 'fluid'; got 3.0"),
+        ([3.0, 2.0, 0.0, 0.0], "X must hold values above 0 in the log-scaled 'flow'; got 0.0"),
+    ],
+)
+def test_rows_that_cannot_be_are_named(row, message):
+    with pytest.raises(ValueError, match=message):
+        plant().kinds.check_rows(np.array([row]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"names": ["a", "b"]}, "feature_names must be 4 different names"),
+        ({"names": "abcd"}, "feature_names must be a sequence of str"),
+        ({"names": ["a", "a", "b", "c"]}, "feature_names must be 4 different names"),
+        ({"integrality": [0, 1]}, "integrality must be 0 or 1"),
+        ({"integrality": [0, 2, 0, 0]}, "integrality must be 0 or 1"),
+        ({"integrality": [0, 0, 1, 0]}, "categories must not hold a variable of integrality"),
+        ({"log_scale": ["fluid"]}, "categories must not hold a variable of log_scale"),
+        ({"log_scale": ["speed"]}, "log_scale must hold known names of variables; got 'speed'"),
+        ({"log_scale": ["pressure"]}, "log_scale must hold only variables whose lower bound"),
+        ({"log_scale": "flow"}, "log_scale must be a sequence of variables"),
+        ({"log_scale": [4]}, "log_scale must hold names of variables, or places from 0 to 3"),
+        ({"log_scale": [True]}, "log_scale must hold names of variables, or places from 0 to 3"),
+        ({"categories": ["fluid"]}, "categories must be a dict"),
+        ({"categories": {"fluid": ["R32"]}}, "categories must hold at least two different labels"),
+        ({"categories": {"fluid": "R32"}}, "categories must hold at least two different labels"),
+        ({"categories": {"gas": [1, 2]}}, "categories must hold known names of variables"),
+        ({"constraints": [1]}, "constraints must be scipy.optimize.LinearConstraint"),
+        (
+            {"constraints": LinearConstraint([[1, 1]])},
+            r"constraints\[0\] must have a finite column",
+        ),
+        (
+            {"constraints": NonlinearConstraint(lambda x: x[9], 0, 1)},
+            r"constraints\[0\] must be a function of one row of shape \(4,\)",
+        ),
+        (
+            {"constraints": [BUDGET, LinearConstraint([[1, 0, 0, 0]], 2, 1)]},
+            r"constraints\[1\] must have a lower limit at or below",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        plant(**changes)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ([(0, 10), (1, 8), (0, 1), (0.1, 9)], r"bounds of the category 'fluid' must be None or"),
+        ([(0, 10), (1.2, 1.8), None, (0.1, 9)], "bounds must hold a whole number for 'stages'"),
+        ([(0, 10), None, None, (0.1, 9)], "bounds must be numbers"),
+        (7, "bounds must be numbers"),
+    ],
+)
+def test_wrong_bounds_are_named(bounds, message):
+    with pytest.raises(ValueError, match=message):
+        Variables(bounds, **(KINDS if np.iterable(bounds) else {}))
