@@ -1,6 +1,7 @@
 """What others reach with the same budget, compared in benchmarks/peers."""
 
 import math
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from peers.meter import BudgetSpent, Meter, TimeSpent, processor_limit
 from peers.problems import BBOB, Problem, make_problem
 from peers.queue import all_cells, cells_of, work_through
 from peers.ranks import mean_ranks, summary
+from peers.report import ranked, winners, write_report
 from peers.runs import Cell, Run, load_run, run_cell, save_run
 from peers.solvers import BUDGETS, SOLVERS, Solver
 from peers.solvers.turbo import TrustRegion
@@ -236,6 +238,43 @@ def test_curves_show_medians_of_the_best_so_far():
     evaluations, regret = median_curves(cells, "f1", 2)["cma_es"]
     np.testing.assert_array_equal(evaluations, [1, 2, 3, 4])
     np.testing.assert_array_equal(regret, [4.0, 4.0, 1.0, 1.0])
+
+
+def keep_cases(cache, regret_of, seeds=(0, 1)):
+    """Keep runs of ten variables whose values never change."""
+    for solver, regret in regret_of.items():
+        for budget in SOLVERS[solver].runs:
+            for problem in BBOB:
+                for seed in seeds:
+                    cell = Cell(problem, 10, solver, budget, seed)
+                    save_run(a_run([regret] * budget), cell.path(cache))
+
+
+def test_a_solver_that_is_not_through_takes_no_cases_from_the_others(tmp_path):
+    keep_cases(tmp_path, {"random": 2.0, "cma_es": 1.0})
+    save_run(a_run([0.5] * 1000), Cell("f1", 10, "turbo_1", 1000, 0).path(tmp_path))
+    rows = summary(tmp_path)
+    table = ranked(rows, 10, 1000).set_index("solver")
+    assert table["mean_rank"].to_dict() == {"cma_es": 1.0, "random": 2.0}
+    assert set(table["cases"]) == {2 * len(BBOB)}
+    assert set(winners(rows, 1000)["10 variables"]) == {"CMA-ES (cma): 1"}
+
+
+def test_the_page_shows_what_there_is_and_nothing_else(tmp_path):
+    cache, results = tmp_path / "cache", tmp_path / "results"
+    keep_cases(cache, {"random": 2.0, "proxy_optimizer": 3.0}, seeds=(0,))
+    write_report(cache, results)
+    shown = set(re.findall(r"(?:file: |peers/)(\S+)", (results / "results.inc").read_text()))
+    tables = {
+        f"{name}_{budget}.csv" for name in ("ranks", "winners", "beside") for budget in BUDGETS
+    }
+    assert shown == {*tables, "curves_10.png", "coverage.csv"}
+    assert {path.name for path in results.iterdir()} == {
+        *(*shown, "ranks.csv", "summary.csv", "results.inc")
+    }
+    columns = "problem,dim,solver,budget,seed,regret,overhead_seconds_per_evaluation"
+    assert (results / "summary.csv").read_text().splitlines()[0] == columns
+    assert set(pd.read_csv(results / "beside_200.csv")["better"]) == {"theirs"}
 
 
 def test_a_trust_region_grows_with_luck_and_shrinks_without():
