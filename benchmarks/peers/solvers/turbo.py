@@ -19,6 +19,7 @@ from peers.meter import Meter
 __all__ = ["BATCH", "TrustRegion", "turbo_1"]
 
 BATCH = 10  # points bought at once, as in the paper's examples
+N_ADAM_STEPS = 50
 N_FEW_CHANGED = 20  # variables of a candidate that differ from the best row, on average
 
 
@@ -91,28 +92,45 @@ def _search_region(fun: Meter, dim: int, rng: np.random.Generator) -> None:
 
 
 def _model(X: NDArray[np.float64], y: NDArray[np.float64]) -> Any:
-    """Return a fitted Gaussian process of standardised values."""
-    import torch
+    """Return a fitted Gaussian process of standardised values.
+
+    Where rows lie so close that L-BFGS fails, its numbers come from 50 steps of Adam, which is
+    how the paper's own code fits them all.
+    """
     from botorch import fit_gpytorch_mll
+    from botorch.exceptions import ModelFittingError
+    from botorch.optim.fit import fit_gpytorch_mll_torch
+    from gpytorch.mlls import ExactMarginalLogLikelihood
+
+    model = _unfitted(X, y)
+    try:
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+    except ModelFittingError:
+        model = _unfitted(X, y)
+        mll = ExactMarginalLogLikelihood(model.likelihood, model).train()
+        fit_gpytorch_mll_torch(mll, step_limit=N_ADAM_STEPS)
+        mll.eval()
+    return model
+
+
+def _unfitted(X: NDArray[np.float64], y: NDArray[np.float64]) -> Any:
+    import torch
     from botorch.models import SingleTaskGP
     from gpytorch.constraints import Interval
     from gpytorch.kernels import MaternKernel, ScaleKernel
     from gpytorch.likelihoods import GaussianLikelihood
-    from gpytorch.mlls import ExactMarginalLogLikelihood
 
     scaled = (y - y.mean()) / (y.std() or 1.0)
     kernel = MaternKernel(
         nu=2.5, ard_num_dims=X.shape[1], lengthscale_constraint=Interval(0.005, 4.0)
     )
-    model = SingleTaskGP(
+    return SingleTaskGP(
         torch.tensor(X),
         torch.tensor(scaled).unsqueeze(1),
         covar_module=ScaleKernel(kernel),
         likelihood=GaussianLikelihood(noise_constraint=Interval(1e-8, 1e-3)),
         outcome_transform=None,
     )
-    fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
-    return model
 
 
 def _thompson_batch(
