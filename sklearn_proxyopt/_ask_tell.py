@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Self
 
 import numpy as np
@@ -12,10 +11,9 @@ from sklearn.utils.validation import check_array
 
 from sklearn_proxyopt._apart import are_new
 from sklearn_proxyopt._questions import OpenQuestions
-from sklearn_proxyopt._rows import is_among, succeeded
-from sklearn_proxyopt._saved_state import check_kinds, read_state, write_state
+from sklearn_proxyopt._rows import is_among, succeeded, with_failures
 from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import check_bounds, check_integer, check_width
+from sklearn_proxyopt._validation import check_integer, check_width
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables import Variables
@@ -142,84 +140,6 @@ class AskTellMixin:
         self._take_in(X, y)
         return self
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write what was told and asked for into a file that can run no code.
-
-        The file holds rows, values, failures, pending points and the box as plain arrays. It holds
-        neither parameters, which are in the program, nor the proxy, which `load` learns again.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file; one that is there is replaced.
-        """
-        known = ("X_", "X_failed_", "X_pending_", "bounds_")
-        present = [getattr(self, name) for name in known if hasattr(self, name)]
-        if not present:
-            raise ValueError("save must come after rows were told or asked for; got none.")
-        n_features = len(self.bounds_) if hasattr(self, "bounds_") else present[0].shape[1]
-        none = np.empty((0, n_features))
-        arrays = {name: getattr(self, f"{name}_", none) for name in ("X", "X_failed", "X_pending")}
-        arrays["y"] = getattr(self, "y_", self._no_values())
-        if hasattr(self, "bounds_"):
-            arrays["bounds"] = self.bounds_
-        names = getattr(self, "feature_names_in_", None)
-        facts = {
-            "n_features": n_features,
-            "names": None if names is None else [str(name) for name in names],
-            "keeps_box": getattr(self, "_keeps_box", False),
-            "kinds": self._kinds(n_features).facts(),
-        }
-        write_state(path, arrays, facts)
-
-    def load(self, path: str | os.PathLike[str]) -> Self:
-        """Go on from a file that `save` wrote.
-
-        With the parameters of the optimizer that wrote it, the proxy is learned again as it was,
-        and the answer is that of the last `tell`.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file.
-
-        Returns
-        -------
-        self
-            The optimizer, fitted if at least two rows were told.
-
-        Raises
-        ------
-        ValueError
-            If the file is damaged or of another kind.
-        """
-        self.check_parameters()
-        arrays, facts = read_state(path)
-        if self.bounds is not None:
-            check_width(self.bounds, facts["n_features"])
-        names = facts["names"] if self.feature_names is None else None
-        check_kinds(self._kinds(facts["n_features"], names), facts, path)
-        self._begin_anew(keeps_box=bool(facts["keeps_box"]))
-        for name in ("X_", "y_", "X_failed_", "bounds_", "feature_names_in_", "proxy_"):
-            self.__dict__.pop(name, None)
-        if facts["names"] is not None:
-            self.feature_names_in_ = np.array(facts["names"], dtype=object)
-        self.n_features_in_ = facts["n_features"]
-        if "bounds" in arrays:
-            self.bounds_ = check_bounds(arrays["bounds"])
-        width, known = self._no_values().shape[1:], arrays["y"].shape[1:]
-        if known != width:
-            raise ValueError(
-                f"path must be a file of {int(np.prod(width))} outputs; got {path} of "
-                f"{int(np.prod(known))}."
-            )
-        if len(arrays["X"]) + len(arrays["X_failed"]):
-            self._take_in(*_with_failures(arrays["X"], arrays["y"], arrays["X_failed"]))
-        if len(arrays["X_pending"]):
-            self._open_questions().pending = arrays["X_pending"]
-            self.X_pending_ = arrays["X_pending"]
-        return self
-
     def _open_questions(self) -> OpenQuestions:
         if not hasattr(self, "_questions"):
             sampler = self._design_sampler(self._draw_seeds()["sampler"])
@@ -286,7 +206,7 @@ class AskTellMixin:
             names = journal.names()
             if names is not None:
                 self.feature_names_in_ = np.array(names, dtype=object)
-            self._take_in(*_with_failures(X, y, failed))
+            self._take_in(*with_failures(X, y, failed))
         if len(pending) and (hasattr(self, "bounds_") or self.bounds is not None):
             if not hasattr(self, "bounds_"):
                 if not hasattr(self, "feature_names_in_"):
@@ -327,11 +247,3 @@ class AskTellMixin:
         else:
             space = self._space(None, np.vstack([X, self.bounds_.T]))
         return space
-
-
-def _with_failures(
-    X: NDArray[np.float64], y: NDArray[np.float64], failed: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows and values to which rows that failed are added, with values of NaN."""
-    missing = np.full((len(failed), *y.shape[1:]), np.nan)
-    return np.vstack([X, failed]), np.concatenate([y, missing])

@@ -20,6 +20,7 @@ from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
 from sklearn_proxyopt._purchases import Purchases
+from sklearn_proxyopt._saving import SavingMixin
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._spaces import SpaceMixin
 from sklearn_proxyopt._stages import Stages
@@ -41,6 +42,7 @@ _DEFAULT_N_OBJECTIVES = 2
 class ParetoOptimizer(
     AskTellMixin,
     BuyingMixin,
+    SavingMixin,
     VerifyingMixin,
     SpaceMixin,
     CallbackSupportMixin,

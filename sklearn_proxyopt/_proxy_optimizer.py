@@ -24,6 +24,7 @@ from sklearn_proxyopt._limits import Limits, RunEndedError
 from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._purchases import Purchases
+from sklearn_proxyopt._saving import SavingAnswersMixin
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._smoothed_search import check_smoothing
 from sklearn_proxyopt._spaces import SpaceMixin
@@ -46,6 +47,7 @@ class ProxyOptimizer(
     AskTellMixin,
     BuyingMixin,
     DiagnosingMixin,
+    SavingAnswersMixin,
     SpaceMixin,
     SpendingMixin,
     CallbackSupportMixin,
@@ -531,7 +533,8 @@ class ProxyOptimizer(
         self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, space.bounds, failed
         self.variables_ = space
         self.failure_risk_ = risk if risk is None or space.is_plain else EncodedRisk(risk, space)
-        self.n_learned_, self._diagnosis_seed, self._inquiry = len(X), seeds["diagnosis"], None
+        self.n_learned_, self._n_failed_learned = len(X), len(failed)
+        self._seeds, self._diagnosis_seed, self._inquiry = seeds, seeds["diagnosis"], None
         self._typical = float(np.median(values_of(y)))
         self._merit, self._best_outputs = learned.merit, best
         self.x_best_row_, self.fun_best_row_ = starts[0].copy(), float(np.ravel(best)[0])

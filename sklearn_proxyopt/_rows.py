@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._constraints import best_first
 
-__all__ = ["best_rows", "is_among", "row_keys", "succeeded"]
+__all__ = ["best_rows", "is_among", "row_keys", "succeeded", "with_failures"]
 
 # Best rows handed to a search as starting points.
 _N_STARTING_ROWS = 10
@@ -51,3 +51,11 @@ def best_rows(
         raise ValueError("bounds must hold at least one of the rows; got none inside.")
     order = inside[best_first(y[inside])][:_N_STARTING_ROWS]
     return X[order], y[order[0]]
+
+
+def with_failures(
+    X: NDArray[np.float64], y: NDArray[np.float64], failed: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rows and values to which rows that failed are added, with values of NaN."""
+    missing = np.full((len(failed), *y.shape[1:]), np.nan)
+    return np.vstack([X, failed]), np.concatenate([y, missing])

@@ -5,25 +5,27 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_kinds", "read_state", "write_state"]
+__all__ = ["check_kinds", "part_of", "read_state", "under", "write_state"]
 
 FORMAT = "sklearn_proxyopt state"
-VERSION = 1
+# 1 had rows, failures, pending points and the box; 2 has the answer and the proxy too.
+VERSIONS = (1, 2)
 _TABLES = ("X", "X_failed", "X_pending")
 
+Arrays = dict[str, NDArray[Any]]
 
-def write_state(
-    path: str | os.PathLike[str], arrays: dict[str, NDArray[np.float64]], facts: dict[str, Any]
-) -> None:
+
+def write_state(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str, Any]) -> None:
     """Write arrays and facts; the file is there whole or not at all."""
     target = Path(path)
-    text = json.dumps({"format": FORMAT, "version": VERSION, **facts})
+    text = json.dumps({"format": FORMAT, "version": VERSIONS[-1], **facts})
     partial = target.with_name(f"{target.name}.part")
     with partial.open("wb") as file:
         np.savez_compressed(file, facts=np.array(text), **arrays)  # type: ignore[arg-type]
@@ -32,9 +34,7 @@ def write_state(
     os.replace(partial, target)
 
 
-def read_state(
-    path: str | os.PathLike[str],
-) -> tuple[dict[str, NDArray[np.float64]], dict[str, Any]]:
+def read_state(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
     """Read what `write_state` wrote, or raise an error that says why the file is none of these."""
     if not Path(path).is_file():
         raise ValueError(f"path must be an existing file; got {path}.")
@@ -42,16 +42,27 @@ def read_state(
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         facts = json.loads(str(arrays.pop("facts")))
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        OSError,
+        EOFError,
+        AttributeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise ValueError(
             f"path must be a file that ProxyOptimizer.save wrote, undamaged; got {path}: {error}"
         ) from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
         raise ValueError(f"path must be a file that ProxyOptimizer.save wrote; got {path}.")
-    if facts["version"] > VERSION:
+    version = facts.get("version")
+    if version not in VERSIONS or isinstance(version, bool):
+        newer = isinstance(version, int) and version > VERSIONS[-1]
+        by_whom = ", which a newer sklearn_proxyopt wrote" if newer else ""
         raise ValueError(
-            f"path must have a format up to version {VERSION}; got {path} of version "
-            f"{facts['version']}, which a newer sklearn_proxyopt wrote."
+            f"path must have a format of version 1 to {VERSIONS[-1]}; got {path} of version "
+            f"{version!r}{by_whom}."
         )
     _check_tables(path, arrays, facts)
     return arrays, facts
@@ -73,20 +84,33 @@ def check_kinds(kinds: Any, facts: dict[str, Any], path: str | os.PathLike[str])
         raise ValueError(f"path must be of the same variables; {path} differs: {difference}.")
 
 
-def _check_tables(
-    path: str | os.PathLike[str], arrays: dict[str, NDArray[Any]], facts: dict[str, Any]
-) -> None:
-    """Raise an error unless the arrays fit together."""
+def under(name: str, arrays: Arrays) -> Arrays:
+    """Return arrays under names that begin with that of the part they belong to."""
+    return {f"{name}.{key}": array for key, array in arrays.items()}
+
+
+def part_of(arrays: Arrays, name: str) -> Arrays:
+    """Return the arrays of a part, under their own names."""
+    start = f"{name}."
+    return {key[len(start) :]: array for key, array in arrays.items() if key.startswith(start)}
+
+
+def _check_tables(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str, Any]) -> None:
+    """Raise an error unless the arrays that every file has fit together."""
     n_features = facts.get("n_features")
+    own = {name: array for name, array in arrays.items() if "." not in name}
     is_whole = (
         isinstance(n_features, int)
-        and {*_TABLES, "y"} <= set(arrays)
-        and all(array.dtype == np.float64 for array in arrays.values())
-        and all(arrays[name].shape[1:] == (n_features,) for name in _TABLES)
-        and arrays["y"].ndim in (1, 2)
-        and arrays["y"].shape[:1] == arrays["X"].shape[:1]
-        and all(np.isfinite(array).all() for array in arrays.values())
-        and ("bounds" not in arrays or arrays["bounds"].shape == (n_features, 2))
+        and n_features > 0
+        and {*_TABLES, "y"} <= set(own)
+        and all(array.dtype == np.float64 for array in own.values())
+        and all(own[name].shape[1:] == (n_features,) for name in _TABLES)
+        and own["y"].ndim in (1, 2)
+        and own["y"].shape[:1] == own["X"].shape[:1]
+        and all(np.isfinite(array).all() for array in own.values())
+        and ("bounds" not in own or own["bounds"].shape == (n_features, 2))
+        and all(own[name].shape == (n_features,) for name in ("x", "x_proxy") if name in own)
+        and ("candidates" not in own or own["candidates"].shape[1:] == (n_features,))
     )
     if not is_whole:
         raise ValueError(f"path must be a file whose arrays fit together; got {path}.")

@@ -4,6 +4,7 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
@@ -84,14 +85,255 @@ def test_an_optimizer_that_knows_nothing_has_nothing_to_save(path):
     assert not path.exists()
 
 
-def saved(path, **changes):
-    """Save a state, with arrays or facts replaced."""
+NEURAL = {"proxy": NeuralProxyRegressor((8,), max_epochs=4), "optimizer": MultiStartBFGS(8)}
+
+
+def never_learns(monkeypatch):
+    def fit(*args, **kwargs):
+        pytest.fail("a proxy was trained")
+
+    monkeypatch.setattr(NeuralProxyRegressor, "fit", fit)
+
+
+KINDS = {
+    "plain": {},
+    "additive, features that are learned": {"trend": "additive", "features": "random"},
+    "features as drawn, along axes": {"features": "axes", "learn_frequencies": False},
+    "single precision": {"dtype": "float32"},
+    "no hidden layer": {"hidden_layer_sizes": ()},
+    "members in two groups": {"n_members": 3, "batch_size": 20, "bootstrap": True},
+    "a smoothed trend": {"n_members": 2, "input_noise": [0.1, 0.05], "trend": "quadratic"},
+    "polished": {"n_lbfgs_iterations": 3},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_neural_proxy_is_restored_to_the_last_bit_without_training(path, monkeypatch, kind):
+    params = {"hidden_layer_sizes": (8, 6), "max_epochs": 4, **KINDS[kind]}
+    if "two groups" in kind:
+        monkeypatch.setattr("sklearn_proxyopt.proxies._net._ROWS_A_GROUP", 40)
+    proxy = NeuralProxyRegressor(**params)
+    X = SobolSampler(120, random_state=0).sample(BOX)
+    opt = quick(proxy=proxy, optimizer=MultiStartBFGS(8), sampler=None).fit(X, bowl(X))
+    opt.save(path)
+    if "two groups" in kind:
+        assert len(opt.proxy_.net_.module_.groups) == 2
+    never_learns(monkeypatch)
+    loaded = quick(sampler=None, random_state=7).load(path)
+    np.testing.assert_array_equal(loaded.predict(X), opt.predict(X))
+    members = loaded.proxy_.predict_members(X), opt.proxy_.predict_members(X)
+    np.testing.assert_array_equal(*members)
+    for asked in ({}, {"member": len(members[0]) - 1}):
+        ours, theirs = (one.proxy_.value_and_grad(X, **asked) for one in (loaded, opt))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])
+    for name in ("trend_", "features_", "spread_", "n_outputs_", "n_iter_"):
+        assert getattr(loaded.proxy_, name) == getattr(opt.proxy_, name)
+    assert loaded.proxy_.history_[-1]["train_loss"] == opt.proxy_.history_[-1]["train_loss"]
+
+
+def test_the_answer_of_minimize_is_restored(path, monkeypatch):
+    opt = quick(**NEURAL, bounds=None)
+    result = opt.minimize(bowl, BOX)
+    opt.save(path)
+    never_learns(monkeypatch)
+    loaded = quick(bounds=None).load(path)
+    for name in ("x_", "x_proxy_", "X_", "y_", "bounds_", "x_best_row_"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(opt, name))
+    for name in ("fun_", "fun_proxy_", "n_learned_", "fun_best_row_"):
+        assert getattr(loaded, name) == getattr(opt, name)
+    assert set(loaded.result_) == set(result)
+    for name in ("fun", "nfev", "message", "success", "verdict", "probability", "true_at_proxy"):
+        assert loaded.result_[name] == result[name]
+
+
+def test_another_regressor_is_learned_again_and_the_answer_kept(path):
+    opt = quick(bounds=None)
+    opt.minimize(bowl, BOX)
+    opt.save(path)
+    loaded = quick(bounds=None).load(path)
+    np.testing.assert_array_equal(loaded.predict(opt.X_), opt.predict(opt.X_))
+    np.testing.assert_array_equal(loaded.x_, opt.x_)
+    assert (loaded.fun_, loaded.n_learned_) == (opt.fun_, opt.n_learned_)
+    assert len(loaded.X_) > loaded.n_learned_
+
+
+def test_a_network_of_ones_own_is_learned_again(path):
+    proxy = NeuralProxyRegressor(module=torch.nn.Linear, max_epochs=3)
+    X = SobolSampler(20, random_state=0).sample(BOX)
+    params = {"proxy": proxy, "optimizer": MultiStartBFGS(8), "sampler": None}
+    opt = quick(**params).fit(X, bowl(X))
+    opt.save(path)
+    with np.load(path) as file:
+        assert not [name for name in file.files if name.startswith("proxy.")]
+    np.testing.assert_array_equal(quick(**params).load(path).predict(X), opt.predict(X))
+
+
+def with_a_constraint(X):
+    return np.column_stack([bowl(X), 1.0 - X[:, 0]])
+
+
+def test_constraints_are_restored_without_training(path, monkeypatch):
+    params = {**NEURAL, "n_constraints": 1, "sampler": SobolSampler(40)}
+    opt = quick(**params)
+    result = opt.minimize(with_a_constraint, BOX)
+    opt.save(path)
+    never_learns(monkeypatch)
+    loaded = quick(**params).load(path)
+    np.testing.assert_array_equal(loaded.predict(opt.X_), opt.predict(opt.X_))
+    np.testing.assert_array_equal(loaded.result_.constraints, result.constraints)
+    for name, table in vars(opt._merit).items():
+        np.testing.assert_array_equal(vars(loaded._merit)[name], table)
+
+
+def test_the_answer_within_a_budget_is_restored(path, monkeypatch):
+    opt = quick(**NEURAL, bounds=None)
+    opt.minimize(bowl, BOX, budget=40)
+    opt.save(path)
+    never_learns(monkeypatch)
+    loaded = quick(**NEURAL, bounds=None).load(path)
+    np.testing.assert_array_equal(loaded.predict(opt.X_), opt.predict(opt.X_))
+    np.testing.assert_array_equal(loaded.x_, opt.x_)
+    assert loaded.result_.message == opt.result_.message
+    assert loaded._typical == opt._typical
+
+
+def test_a_ladder_and_its_report_are_restored(path, monkeypatch):
+    X = SobolSampler(40, random_state=0).sample(BOX)
+    params = {**NEURAL, "sampler": None, "smoothing": [0.2, 0.1]}
+    opt = quick(**params).fit(X, bowl(X))
+    opt.save(path)
+    never_learns(monkeypatch)
+    loaded = quick(**params).load(path)
+    np.testing.assert_array_equal(loaded.ladder_.predict_members(X), opt.ladder_.predict_members(X))
+    for name, values in opt.smoothing_report_.items():
+        np.testing.assert_array_equal(loaded.smoothing_report_[name], values)
+
+
+def test_the_risk_of_failures_is_known_again(path):
+    X = SobolSampler(64, random_state=0).sample(BOX)
+    y = np.where(X[:, 0] > 1.0, np.nan, bowl(X))
+    opt = quick(**NEURAL, on_error="learn").tell(X, y)
+    assert opt.failure_risk_ is not None
+    opt.save(path)
+    loaded = quick(**NEURAL, on_error="learn").load(path)
+    np.testing.assert_array_equal(loaded.failure_risk_(X), opt.failure_risk_(X))
+
+
+def test_what_comes_after_a_load_is_what_would_have_come_without(path):
+    X = SobolSampler(32, random_state=0).sample(BOX)
+    opt = quick(**NEURAL).tell(X[:24], bowl(X[:24]))
+    opt.save(path)
+    loaded = quick(**NEURAL).load(path)
+    assert loaded.diagnose().probability == opt.diagnose().probability
+    opt.tell(X[24:], bowl(X[24:]))
+    loaded.tell(X[24:], bowl(X[24:]))
+    np.testing.assert_array_equal(loaded.predict(X), opt.predict(X))
+    np.testing.assert_array_equal(loaded.x_, opt.x_)
+
+
+def test_a_file_of_version_1_still_loads(path):
     X = SobolSampler(16, random_state=0).sample(BOX)
-    quick().tell(X, bowl(X)).save(path)
+    none = np.empty((0, 2))
+    facts = {
+        "format": "sklearn_proxyopt state",
+        "version": 1,
+        "n_features": 2,
+        "names": None,
+        "keeps_box": False,
+    }
+    arrays = {"X": X, "y": bowl(X), "X_failed": none, "X_pending": X[:1] + 0.1, "bounds": BOX}
+    np.savez_compressed(path, facts=np.array(json.dumps(facts)), **arrays)
+    loaded = quick().load(path)
+    np.testing.assert_array_equal(loaded.predict(X), quick().tell(X, bowl(X)).predict(X))
+    np.testing.assert_array_equal(loaded.X_pending_, arrays["X_pending"])
+
+
+def saved(path, params=None, **changes):
+    """Save a state, with arrays or facts replaced; a callable changes what it is given."""
+    X = SobolSampler(16, random_state=0).sample(BOX)
+    quick(**(params or {})).tell(X, bowl(X)).save(path)
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     facts = {**json.loads(str(arrays["facts"])), **changes.pop("facts", {})}
+    if "proxy" in facts:
+        facts["proxy"] |= changes.pop("proxy", {})
+    changes = {
+        name.replace("__", "."): value(arrays[name.replace("__", ".")])
+        if callable(value)
+        else value
+        for name, value in changes.items()
+    }
     np.savez(path, **{**arrays, "facts": np.array(json.dumps(facts)), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"proxy__weights_0": lambda w: np.full_like(w, np.nan)}, "finite numbers in weights_0"),
+        ({"proxy__weights_0": lambda w: w[:, :-1]}, "an array weights_0 that fits the others"),
+        ({"proxy__weights_0": lambda w: w.astype(np.int64)}, "numbers in weights_0, not int64"),
+        ({"proxy__weights_0": lambda w: w.astype(np.float32)}, "networks of one type"),
+        ({"proxy__coefficients": lambda c: c[:, 1:]}, "an array coefficients that fits"),
+        ({"proxy__scale": lambda s: s[0]}, "an array scale that fits the others"),
+        ({"proxy__half_width": lambda h: 0 * h}, "half_width above 0"),
+        ({"proxy__center": np.zeros(3)}, "an array center that fits the others"),
+        ({"proxy": {"hidden_layer_sizes": [10**9]}}, "an array weights_0 that fits the others"),
+        ({"proxy": {"hidden_layer_sizes": [-8]}}, "hidden_layer_sizes of at least 1, not -8"),
+        ({"proxy": {"activation": "eval"}}, "a known activation"),
+        ({"proxy": {"trend": "cosmic"}}, "a known trend"),
+        ({"proxy": {"degree": 10**9}}, "a known degree"),
+        ({"proxy": {"n_groups": 2}}, "the array weights_1"),
+        ({"proxy": {"n_outputs": None}}, "n_outputs of at least 1, not None"),
+        ({"proxy": {"names": ["a"]}}, "a name for each variable"),
+        ({"proxy": {"history": 3}}, "not iterable"),
+        ({"facts": {"answer": {}}}, "n_learned"),
+        ({"x": np.zeros(5)}, ""),
+    ],
+)
+def test_a_proxy_that_does_not_fit_together_is_refused_with_its_reason(path, changes, reason):
+    saved(path, NEURAL, **changes)
+    with pytest.raises(
+        ValueError, match=f"path must be a file whose arrays fit together.*{reason}"
+    ):
+        quick(**NEURAL).load(path)
+
+
+class Bomb:
+    """An object whose unpickling leaves a mark."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return (self.mark.touch, ())
+
+
+@pytest.mark.parametrize("name", ["X", "facts", "proxy__weights_0", "result__x", "smuggled"])
+def test_no_object_of_a_stranger_is_unpickled(path, tmp_path, name):
+    mark = tmp_path / "mark"
+    bomb = np.array([Bomb(mark)], dtype=object)
+    if name == "facts":
+        saved(path, NEURAL)
+        with np.load(path) as file:
+            arrays = {key: file[key] for key in file.files}
+        np.savez(path, **{**arrays, "facts": bomb})
+    else:
+        saved(path, NEURAL, **{name: bomb})
+    with pytest.raises(ValueError, match=r"path must be .* allow_pickle=False"):
+        quick(**NEURAL).load(path)
+    assert not mark.exists()
+
+
+def test_a_file_that_is_refused_leaves_the_optimizer_as_it_was(path):
+    saved(path, NEURAL, proxy__weights_0=lambda w: np.full_like(w, np.nan))
+    X = SobolSampler(16, random_state=1).sample(BOX)
+    opt = quick().tell(X, bowl(X))
+    before = opt.predict(X)
+    with pytest.raises(ValueError, match="path must be"):
+        opt.load(path)
+    np.testing.assert_array_equal(opt.predict(X), before)
+    np.testing.assert_array_equal(opt.X_, X)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +343,12 @@ def saved(path, **changes):
         (lambda path: path.write_bytes(pickle.dumps([1, 2])), "that ProxyOptimizer.save wrote"),
         (lambda path: np.savez(path, X=BOX), "that ProxyOptimizer.save wrote"),
         (lambda path: saved(path, facts={"format": "other"}), "that ProxyOptimizer.save wrote"),
-        (lambda path: saved(path, facts={"version": 9}), "up to version 1; got .* of version 9"),
+        (
+            lambda path: saved(path, facts={"version": 9}),
+            "version 1 to 2; got .* of version 9, whi",
+        ),
+        (lambda path: saved(path, facts={"version": "2"}), "version 1 to 2; got .* of version '2'"),
+        (lambda path: saved(path, facts={"version": None}), "version 1 to 2; got .* version None"),
         (lambda path: saved(path, y=np.zeros(3)), "whose arrays fit together"),
         (lambda path: saved(path, X=np.full((16, 2), np.nan)), "whose arrays fit together"),
         (lambda path: saved(path, X=np.array([object()])), "that ProxyOptimizer.save wrote"),

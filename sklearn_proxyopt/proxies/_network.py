@@ -10,7 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ACTIVATIONS", "DenseNetworks", "Ensemble", "OwnNetwork", "ProxyModule", "spread_of"]
+__all__ = [
+    "ACTIVATIONS",
+    "DenseNetworks",
+    "Ensemble",
+    "OwnNetwork",
+    "ProxyModule",
+    "shapes_of",
+    "spread_of",
+]
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": nn.functional.silu,
@@ -65,31 +73,69 @@ class DenseNetworks(nn.Module):
         super().__init__()
         self.n_members = len(spreads)
         self.activation = activation
+        self.hidden_layer_sizes = tuple(hidden_layer_sizes)
         n_features = mask.shape[1]
         widths = [n_inputs + n_features, *hidden_layer_sizes, n_outputs]
-        shapes: list[tuple[int, int]] = []
         blocks: list[Tensor] = []
-        for n_in, n_out in pairwise(widths):
-            bound = n_in**-0.5 if len(shapes) < 2 * len(hidden_layer_sizes) else 0.0
-            shapes += [(n_in, n_out), (1, n_out)]
-            blocks += [
-                bound * (2 * torch.rand(self.n_members, *shape) - 1) for shape in shapes[-2:]
-            ]
+        for layer, (n_in, n_out) in enumerate(pairwise(widths)):
+            bound = n_in**-0.5 if layer < len(hidden_layer_sizes) else 0.0
+            for shape in ((n_in, n_out), (1, n_out)):
+                blocks.append(bound * (2 * torch.rand(self.n_members, *shape) - 1))
         drawn = None
         if n_features:
-            shapes.append((n_features, n_outputs))
             blocks.append(torch.zeros(self.n_members, n_features, n_outputs))
             frequencies = spreads[:, None, None] * torch.randn(self.n_members, n_inputs, n_features)
             phases = 2 * torch.pi * torch.rand(self.n_members, 1, n_features)
             drawn = torch.cat([frequencies, phases], dim=1)
             if learn_frequencies:
-                shapes.append((n_inputs + 1, n_features))
                 blocks.append(drawn)
                 drawn = None
-        self.shapes = shapes
+        self.shapes = shapes_of(
+            n_inputs, n_outputs, hidden_layer_sizes, n_features, learn_frequencies
+        )
         self.weights = nn.Parameter(torch.cat([block.flatten(1) for block in blocks], dim=1))
         self.register_buffer("mask", mask)
         self.register_buffer("drawn", drawn)
+
+    @classmethod
+    def of_numbers(
+        cls,
+        weights: Tensor,
+        n_outputs: int,
+        hidden_layer_sizes: Sequence[int],
+        activation: str,
+        mask: Tensor,
+        drawn: Tensor | None,
+    ) -> DenseNetworks:
+        """Build networks from the numbers they have learned.
+
+        Parameters
+        ----------
+        weights : Tensor of shape (n_members, n_weights)
+            What the members have learned.
+        n_outputs : int
+            Number of targets.
+        hidden_layer_sizes, activation, mask
+            As for new networks.
+        drawn : Tensor of shape (n_members, n_inputs + 1, n_features) or None
+            Frequencies and phases that were not learned.
+
+        Returns
+        -------
+        DenseNetworks
+            They share the tensors.
+        """
+        networks = cls.__new__(cls)
+        nn.Module.__init__(networks)
+        networks.n_members, networks.activation = len(weights), activation
+        networks.hidden_layer_sizes = tuple(hidden_layer_sizes)
+        n_inputs, n_features = mask.shape
+        learned = n_features > 0 and drawn is None
+        networks.shapes = shapes_of(n_inputs, n_outputs, hidden_layer_sizes, n_features, learned)
+        networks.weights = nn.Parameter(weights)
+        networks.register_buffer("mask", mask)
+        networks.register_buffer("drawn", drawn)
+        return networks
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs (n_members, n, n_outputs) for rows (n, n_inputs), or for own rows each."""
@@ -120,14 +166,31 @@ class DenseNetworks(nn.Module):
 
     def member(self, index: int) -> DenseNetworks:
         """Return a member by itself, sharing its numbers."""
-        alone = DenseNetworks.__new__(DenseNetworks)
-        nn.Module.__init__(alone)
-        alone.n_members, alone.activation, alone.shapes = 1, self.activation, self.shapes
-        alone.weights = nn.Parameter(self.weights.detach()[index : index + 1])
-        drawn = None if self.drawn is None else self.drawn[index : index + 1]
-        alone.register_buffer("mask", self.mask)
-        alone.register_buffer("drawn", drawn)
-        return alone
+        return DenseNetworks.of_numbers(
+            self.weights.detach()[index : index + 1],
+            self.shapes[2 * len(self.hidden_layer_sizes)][1],
+            self.hidden_layer_sizes,
+            self.activation,
+            self.mask,
+            None if self.drawn is None else self.drawn[index : index + 1],
+        )
+
+
+def shapes_of(
+    n_inputs: int,
+    n_outputs: int,
+    hidden_layer_sizes: Sequence[int],
+    n_features: int,
+    learn_frequencies: bool,
+) -> list[tuple[int, int]]:
+    """List the shapes of the matrices that the numbers of a dense network are cut into."""
+    widths = [n_inputs + n_features, *hidden_layer_sizes, n_outputs]
+    shapes = [shape for n_in, n_out in pairwise(widths) for shape in ((n_in, n_out), (1, n_out))]
+    if n_features:
+        shapes.append((n_features, n_outputs))
+        if learn_frequencies:
+            shapes.append((n_inputs + 1, n_features))
+    return shapes
 
 
 class OwnNetwork(nn.Module):

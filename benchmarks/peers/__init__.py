@@ -1,0 +1,1 @@
+"""What others reach with the same budget: problems, solvers, runs and tables."""
