@@ -614,9 +614,80 @@ def test_a_budget_is_spent_on_feasible_rows(curved):
     opt = quick(sampler=None, constraints=limit if curved else BUDGET)
     result = opt.minimize(spy, BOUNDS, budget=100)
     assert opt.variables_.is_feasible(np.array(spy.rows)).all()
-    assert len(spy.rows) <= 100
-    assert result.x[2] == 1.0
+    assert len(spy.rows) == 100
+    # The lowest of the second best fluid lies at 0.63.
+    assert result.fun < 0.64
     assert result.fun == min(plant(np.array(spy.rows)))
+
+
+def test_points_that_stand_for_known_rows_leave_the_budget_as_it_is():
+    spy = Spy(lambda X: ((X - [3.0, 11.0, 0.2]) ** 2 * [1.0, 1.0, 20.0]).sum(axis=1))
+    opt = ProxyOptimizer(
+        integrality=[1, 1, 0], proxy=LinearRegression(), verdict=False, random_state=0
+    )
+    result = opt.minimize(spy, [(0, 15), (0, 15), (0, 1)], budget=120)
+    assert result.nfev == len(np.unique(spy.rows, axis=0)) == 120
+    assert result.fun < 1e-6
+
+
+def test_a_budget_beyond_all_rows_buys_each_of_them_once():
+    spy = Spy(lambda X: np.abs(X - 1.0).sum(axis=1))
+    opt = ProxyOptimizer(integrality=1, proxy=LinearRegression(), verdict=False, random_state=0)
+    result = opt.minimize(spy, [(0, 2), (0, 2)], budget=50)
+    assert len(spy.rows) == len(np.unique(spy.rows, axis=0)) <= 9
+    assert result.fun == 0.0
+
+
+def plant_within_limits(X):
+    """The plant, whose pressure may reach 6 and whose pressure times stages 30."""
+    return np.column_stack([plant(X), X[:, 0] - 6.0, (X[:, 0] * X[:, 1] - 30.0) / 10.0])
+
+
+def test_known_constraints_and_those_of_the_function_hold_together():
+    spy = Spy(plant_within_limits)
+    limit = LinearConstraint([[1, 1, 0, 0]], -np.inf, 10.5)
+    opt = quick(constraints=limit, n_constraints=2, proxy=NeuralProxyRegressor(max_epochs=60))
+    result = opt.minimize(spy, BOUNDS)
+    assert opt.variables_.is_feasible(np.array(spy.rows)).all()
+    assert result.feasible
+    assert result.x_named["stages"] == 5
+    assert result.x_named["fluid"] == "R290"
+    np.testing.assert_allclose(result.x[0], 5.5, atol=1e-3)
+    np.testing.assert_allclose(result.fun, 0.255, atol=1e-3)
+    np.testing.assert_array_equal(result.constraints, plant_within_limits(result.x[None])[0, 1:])
+
+
+def test_whole_numbers_alone_move_within_the_constraints_of_the_function():
+    def cube(X):
+        return np.column_stack([((X - 3.2) ** 2).sum(axis=1), 12.0 - X.sum(axis=1)])
+
+    opt = ProxyOptimizer(
+        integrality=1,
+        n_constraints=1,
+        sampler=SobolSampler(32),
+        proxy=NeuralProxyRegressor(max_epochs=40),
+        verdict=False,
+        random_state=0,
+    )
+    result = opt.minimize(cube, [(0, 8)] * 3)
+    np.testing.assert_array_equal(result.x, [4.0, 4.0, 4.0])
+    assert result.feasible
+
+
+def test_points_asked_for_meet_known_constraints_and_come_back_from_a_journal(tmp_path):
+    def opened():
+        return quick(bounds=BOUNDS, n_constraints=2, journal=tmp_path / "runs.sqlite")
+
+    first = opened()
+    X = first.ask(30)
+    first.tell(X, plant_within_limits(X))
+    asked = first.ask(3)
+    second = opened()
+    more = second.ask(2)
+    assert second.variables_.is_feasible(np.vstack([asked, more])).all()
+    np.testing.assert_array_equal(second.X_pending_, np.vstack([asked, more]))
+    second.tell(asked, plant_within_limits(asked))
+    np.testing.assert_array_equal(Journal(tmp_path / "runs.sqlite").pending_points(), more)
 
 
 def test_a_run_ends_at_its_target():
