@@ -11,7 +11,7 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._constraints import best_first, feasible_values
 from sklearn_proxyopt._limits import Limits, RunEndedError
-from sklearn_proxyopt._rows import is_among, succeeded
+from sklearn_proxyopt._rows import are_seen, is_among, row_keys, succeeded
 from sklearn_proxyopt.evaluation import Evaluator
 from sklearn_proxyopt.variables import Variables
 
@@ -59,6 +59,8 @@ class Purchases:
         self.X_failed = X[:0]
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
+        # The keys of the rows that succeeded, and of those that failed.
+        self._good, self._bad = set(row_keys(X)), set[bytes]()
         for x, value in zip(X, y, strict=True):
             evaluator.record.add(x, float(value) if value.ndim == 0 else value.copy())
 
@@ -70,7 +72,8 @@ class Purchases:
         RunEndedError
             If the run has reached one of its limits; what was bought until then is kept.
         """
-        is_new = ~is_among(rows, np.vstack([self.X, self.X_failed]))
+        known = [key in self._good or key in self._bad for key in row_keys(rows)]
+        is_new = ~(np.array(known, dtype=bool) | is_among(rows, rows[:0]))
         affordable = rows[np.cumsum(is_new) <= self.limits.n_left]
         values = self.evaluator(affordable) if len(affordable) else self.y[:0]
         self._keep(affordable, values)
@@ -165,8 +168,8 @@ class Purchases:
     def _keep(self, rows: NDArray[np.float64], values: NDArray[np.float64]) -> None:
         is_good = succeeded(values)
         failed = rows[~is_good]
-        self.X_failed = np.vstack([self.X_failed, failed[~is_among(failed, self.X_failed)]])
+        self.X_failed = np.vstack([self.X_failed, failed[~are_seen(failed, self._bad)]])
         rows, values = rows[is_good], values[is_good]
-        new = ~is_among(rows, self.X)
+        new = ~are_seen(rows, self._good)
         self.X = np.vstack([self.X, rows[new]])
         self.y = np.concatenate([self.y, values[new]])

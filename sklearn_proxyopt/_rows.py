@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._constraints import best_first
 
-__all__ = ["best_rows", "is_among", "row_keys", "succeeded", "with_failures"]
+__all__ = ["are_seen", "best_rows", "is_among", "row_keys", "succeeded", "with_failures"]
 
 # Best rows handed to a search as starting points.
 _N_STARTING_ROWS = 10
@@ -23,7 +23,11 @@ def row_keys(X: NDArray[np.float64]) -> list[bytes]:
 
 def is_among(X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which rows are among the others, or stand earlier in `X` itself."""
-    seen = set(row_keys(others))
+    return are_seen(X, set(row_keys(others)))
+
+
+def are_seen(X: NDArray[np.float64], seen: set[bytes]) -> NDArray[np.bool_]:
+    """Tell which rows have their keys in a set, and add those of the others to it."""
     return np.array([_seen_before(key, seen) for key in row_keys(X)], dtype=bool)
 
 

@@ -155,6 +155,8 @@ class SavingMixin:
         vars(self).update(fitted)
         if "proxy_" in fitted:
             self.variables_ = self._space(self.bounds_)
+        if fitted and getattr(self, "feature_names_in_", None) is not None:
+            self.result_.x_named = self.variables_.named(self.x_)
         if len(arrays["X_pending"]):
             self._open_questions().pending = arrays["X_pending"]
             self.X_pending_ = arrays["X_pending"]

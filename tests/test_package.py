@@ -55,7 +55,7 @@ FLOORS = {
     "_saved_state": 5,
     "_stages": 5,
     "_ask_tell": 6,
-    "_saving": 7,
+    "_saving": 8,
     "_buying": 6,
     "callbacks": 6,
     "_purchases": 5,

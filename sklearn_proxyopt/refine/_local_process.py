@@ -40,12 +40,14 @@ _WARPS: tuple[tuple[_Map, _Map, _Map], ...] = (
     (_root, _root_back, lambda t: -0.5 * np.log(t + 0.25)),
     (
         lambda t: np.log1p(10.0 * t) / _LOG_OF_11,
-        lambda v: np.expm1(v * _LOG_OF_11) / 10.0,
+        lambda v: np.expm1(np.minimum(v, _HIGHEST_WARPED) * _LOG_OF_11) / 10.0,
         lambda t: np.log(10.0 / ((1.0 + 10.0 * t) * _LOG_OF_11)),
     ),
 )
 # Predictions below the lowest value are warped back along a straight line from here on.
 _LOWEST_WARPED = -0.4
+# Up to here the way back from a logarithm does not overflow.
+_HIGHEST_WARPED = 100.0
 
 
 @dataclass(frozen=True)
