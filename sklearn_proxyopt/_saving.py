@@ -155,8 +155,6 @@ class SavingMixin:
         vars(self).update(fitted)
         if "proxy_" in fitted:
             self.variables_ = self._space(self.bounds_)
-        if fitted and getattr(self, "feature_names_in_", None) is not None:
-            self.result_.x_named = self.variables_.named(self.x_)
         if len(arrays["X_pending"]):
             self._open_questions().pending = arrays["X_pending"]
             self.X_pending_ = arrays["X_pending"]
@@ -239,7 +237,11 @@ class SavingAnswersMixin(SavingMixin):
             raise ValueError(f"the proxy must have learned from 2 to {len(X)} rows")
         seeds = {str(name): int(seed) for name, seed in answer["seeds"].items()}
         box = check_bounds(arrays["bounds"])
-        starts, best = self._space_in(box, facts).best_rows(X[:n_learned], y[:n_learned])
+        space = self._space_in(box, facts)
+        starts, best = space.best_rows(X[:n_learned], y[:n_learned])
+        result = OptimizeResult(part_of(arrays, "result") | answer["result"])
+        if facts["names"] is not None:
+            result.x_named = space.named(arrays["x"])
         state: dict[str, Any] = {
             "X_": X,
             "y_": y,
@@ -259,7 +261,7 @@ class SavingAnswersMixin(SavingMixin):
             "x_proxy_": arrays["x_proxy"],
             "fun_proxy_": float(answer["fun_proxy"]),
             "_candidates": arrays["candidates"],
-            "result_": OptimizeResult(part_of(arrays, "result") | answer["result"]),
+            "result_": result,
         }
         if "proxy" in facts:
             state |= self._restored(arrays, facts, state)
