@@ -47,31 +47,35 @@ class Simulator:
         return float(PROBLEM(x[None])[0])
 
 
-def run(folder: Path, seconds: float, n_samples: int) -> None:
+def run(folder: Path, seconds: float, n_samples: int, has_budget: bool) -> None:
     """Minimise, with the journal in the folder, and write the answer there."""
     optimizer = ProxyOptimizer(
-        sampler=SobolSampler(n_samples),
+        sampler=None if has_budget else SobolSampler(n_samples),
         proxy=NeuralProxyRegressor((16,), max_epochs=5),
-        refiner=LocalRefinement(max_evaluations=n_samples),
+        refiner="auto" if has_budget else LocalRefinement(max_evaluations=n_samples),
         vectorized=False,
         on_error="drop",
         journal=folder / "runs.sqlite",
         random_state=0,
     )
-    result = optimizer.minimize(Simulator(folder / "calls.txt", seconds), PROBLEM.bounds)
+    budget = 2 * n_samples if has_budget else None
+    simulator = Simulator(folder / "calls.txt", seconds)
+    result = optimizer.minimize(simulator, PROBLEM.bounds, budget=budget)
     answer = {"x": result.x.tolist(), "fun": result.fun, "n_failed": result.n_failed}
     answer["rows"] = np.column_stack([optimizer.X_, optimizer.y_]).tolist()
     (folder / "answer.json").write_text(json.dumps(answer))
 
 
-def attempt(folder: Path, seconds: float, n_samples: int, limit: float | None) -> bool:
+def attempt(
+    folder: Path, seconds: float, n_samples: int, has_budget: bool, limit: float | None
+) -> bool:
     """Run in a process of its own, killed at the limit; tell whether it came to its end."""
     (folder / "calls.txt").write_text("")
     process = os.fork()
     if not process:
         status = 1
         try:
-            run(folder, seconds, n_samples)
+            run(folder, seconds, n_samples, has_budget)
             status = 0
         except Exception:
             traceback.print_exc()
@@ -105,6 +109,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--samples", type=int, default=48, help="rows of the design")
     parser.add_argument("--seconds", type=float, default=0.005, help="time of one evaluation")
+    parser.add_argument("--budget", action="store_true", help="spend twice as many by a budget")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     warnings.simplefilter("ignore", FailedEvaluationWarning)
@@ -114,7 +119,7 @@ def main() -> None:
         clean = Path(top, "clean")
         clean.mkdir()
         start = time.perf_counter()
-        attempt(clean, options.seconds, options.samples, None)
+        attempt(clean, options.seconds, options.samples, options.budget, None)
         duration = time.perf_counter() - start
         wanted = (clean / "answer.json").read_text()
 
@@ -124,7 +129,7 @@ def main() -> None:
             folder.mkdir(exist_ok=True)
             known = rows_on_disk(folder)
             limit = draw(0.0, duration)
-            has_ended = attempt(folder, options.seconds, options.samples, limit)
+            has_ended = attempt(folder, options.seconds, options.samples, options.budget, limit)
             calls = (folder / "calls.txt").read_text().splitlines()
             found = rows_on_disk(folder)
             n_paid_twice += len(set(calls) & set(known)) + len(found) - len(set(found))
@@ -133,7 +138,7 @@ def main() -> None:
             n_kills += not has_ended
             if has_ended or n_kills == options.kills:
                 if not has_ended:
-                    attempt(folder, options.seconds, options.samples, None)
+                    attempt(folder, options.seconds, options.samples, options.budget, None)
                 n_ends += 1
                 n_other_answers += (folder / "answer.json").read_text() != wanted
     print(

@@ -34,6 +34,8 @@ _PATIENCE, _LEAST_GAIN = 10, 1e-10
 _N_IDLE = 20
 # How often a point that lies next to one that failed is drawn again.
 _N_REDRAWS = 10
+# How often the way to the proxy's minimum is halved where that lies next to a failure.
+_N_HALVINGS = 4
 
 
 class Descent:
@@ -165,6 +167,7 @@ class Descent:
             best = self._rows[np.argmin(self._ledger.values[self._rows])]
             before = self._ledger.values[best]
             point = self._minimum(process, self._ledger.points[best])
+            point = self._away_from_failures(point, self._ledger.points[best])
             promise = before - self._predict(process, point[None])[0]
             if not np.isfinite(promise) or self._ledger.is_known(point, _SAME_POINT):
                 break
@@ -177,6 +180,17 @@ class Descent:
             if not promise > 0.0 or before - values[worst] < _SHARE_KEPT * promise:
                 break
         self._process = process
+
+    def _away_from_failures(
+        self, point: NDArray[np.float64], start: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the point, or one on the way to it that does not lie next to a failure."""
+        whitening = self._distribution.whitening()
+        for _ in range(_N_HALVINGS):
+            if not self._ledger.is_near_failure(point[None], whitening)[0]:
+                break
+            point = (point + start) / 2.0
+        return point
 
     def _minimum(self, process: LocalProcess, start: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the proxy's minimum near the mean, inside the cube."""

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_proxyopt.problems import Ellipsoid, Rosenbrock, StyblinskiTang
+from sklearn_proxyopt.problems import Ellipsoid, Rastrigin, Rosenbrock, StyblinskiTang
 from sklearn_proxyopt.refine import SurrogateCMAES
 from sklearn_proxyopt.refine._descent import Descent
 from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
@@ -224,3 +224,13 @@ def test_a_descent_without_a_gain_ends():
     while not descent.has_ended:
         descent.step(rng)
     assert descent.n_bought < 300
+
+
+def test_a_basin_found_makes_room_for_other_descents():
+    problem = Rastrigin(n_dims=3).rotated_and_shifted(random_state=0)
+    search = SurrogateCMAES(random_state=0).begin(problem, problem.bounds)
+    search.allow(300)
+    search.consider(problem.bounds.mean(axis=1)[None])
+    search.run()
+    assert search.result().nit >= 3
+    assert search._descents[0].n_bought < 150
