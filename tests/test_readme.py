@@ -23,7 +23,9 @@ def test_a_command_installs_under_the_constraints(command):
     assert "pip install -c constraints.txt" in command
 
 
-@pytest.mark.parametrize("block", fenced_blocks("python"), ids=["minimize", "budget", "fit", "grid_search"])
+@pytest.mark.parametrize(
+    "block", fenced_blocks("python"), ids=["minimize", "budget", "fit", "grid_search"]
+)
 def test_the_code_runs_as_printed(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
