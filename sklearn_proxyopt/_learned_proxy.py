@@ -11,7 +11,7 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
 from sklearn_proxyopt._merit import Merit, MeritFunction
-from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._seeding import seed_argument, seeded
 from sklearn_proxyopt._smoothed_search import SmoothedSearch
 from sklearn_proxyopt._valid_search import ValidSearch
 from sklearn_proxyopt.proxies._function import ProxyFunction
@@ -132,10 +132,8 @@ class LearnedProxy:
         spread: float,
     ) -> OptimizeResult:
         function = promise if risk is None else CautiousFunction(promise, risk, worst)
-        # An optimizer without a seed of its own is seeded by the argument of its search.
-        has_seed = "random_state" in self.optimizer.get_params(deep=False)
-        seed = {} if has_seed else {"random_state": self.seeds["optimizer"]}
         if self.variables is None or self.variables.is_plain:
+            seed = seed_argument(self.optimizer, self.seeds["optimizer"])
             search = self.optimizer.minimize(function, bounds, x0=starts, **seed)
             if self.smoothed is not None:
                 search = self.smoothed.search(
@@ -159,8 +157,8 @@ class LearnedProxy:
         """Search the valid, feasible rows, by way of smoother proxies if there are any."""
         assert self.variables is not None
         valid = ValidSearch(function, self.variables, spread)
-        has_seed = "random_state" in self.optimizer.get_params(deep=False)
-        found = valid.run(self.optimizer, starts, None if has_seed else self.seeds["optimizer"])
+        seed = seed_argument(self.optimizer, self.seeds["optimizer"])
+        found = valid.run(self.optimizer, starts, seed.get("random_state"))
         if self.smoothed is not None:
             found = self.smoothed.search(
                 valid.on_axes(),

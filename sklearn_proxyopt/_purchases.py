@@ -15,7 +15,7 @@ from sklearn_proxyopt._rows import are_seen, is_among, row_keys, succeeded
 from sklearn_proxyopt.evaluation import Evaluator
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["Purchases"]
+__all__ = ["Purchases", "nearest_feasible"]
 
 # Points of the unit cube nearer than this along every axis differ by rounding alone.
 _ROUNDING = 1e-12
@@ -127,8 +127,8 @@ class Purchases:
 
     def buy_nearest(self, X: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
         """Evaluate the feasible rows nearest to some rows; NaN where there is none."""
-        rows = space.snap(X)
-        feasible = space.is_feasible(rows)
+        rows = nearest_feasible(X, space)
+        feasible = ~np.isnan(rows).any(axis=1)
         values = np.full((len(rows), *self.y.shape[1:]), np.nan)
         if feasible.any():
             values[feasible] = self.buy(rows[feasible])
@@ -173,3 +173,9 @@ class Purchases:
         new = ~are_seen(rows, self._good)
         self.X = np.vstack([self.X, rows[new]])
         self.y = np.concatenate([self.y, values[new]])
+
+
+def nearest_feasible(X: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
+    """Return the feasible rows nearest to some rows; NaN where there is none."""
+    rows = space.snap(X)
+    return np.where(space.is_feasible(rows)[:, None], rows, np.nan)

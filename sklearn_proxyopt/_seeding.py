@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-__all__ = ["seeded"]
+__all__ = ["seed_argument", "seeded"]
 
 
 def seeded(estimator: Any, seed: int) -> Any:
@@ -23,3 +23,8 @@ def seeded(estimator: Any, seed: int) -> Any:
     if missing:
         estimator.set_params(**missing)
     return estimator
+
+
+def seed_argument(optimizer: Any, seed: int) -> dict[str, int]:
+    """Return the seed as an argument of a search; none where the optimizer has one of its own."""
+    return {} if "random_state" in optimizer.get_params(deep=False) else {"random_state": seed}

@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn_proxyopt._axes_function import AxesProxy
 from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of
 from sklearn_proxyopt._limits import Limits
-from sklearn_proxyopt._purchases import Purchases
+from sklearn_proxyopt._purchases import Purchases, nearest_feasible
 from sklearn_proxyopt._rows import best_rows
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._stages import Stages
@@ -29,7 +29,7 @@ from sklearn_proxyopt.refine._surrogate_cmaes import SurrogateSearch
 from sklearn_proxyopt.samplers import LatinHypercubeSampler, SobolSampler
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["SpendingMixin"]
+__all__ = ["SpendingMixin", "refinement_of"]
 
 _DEFAULT_N_SAMPLES = 1024
 # Rounds of infill without a budget that would say how many there can be.
@@ -122,7 +122,7 @@ class SpendingMixin:
             return None
         refiner = seeded(SurrogateCMAES() if is_default else self.refiner, seeds["refiner"])
         # Where not every point of the box is a row, the search works on the axes.
-        rows_of = None if space.is_plain else partial(_rows_on_axes, space)
+        rows_of = None if space.is_plain else lambda Z: nearest_feasible(space.decode(Z), space)
         search = refiner.begin(purchases.buy, space.axes, rows_of)
         inside = space.is_feasible(purchases.X)
         search.note(space.encode(purchases.X[inside]), purchases.y[inside])
@@ -180,19 +180,27 @@ class SpendingMixin:
         return LocalRefinement(max_evaluations=int(limits.n_left))
 
 
-def _rows_on_axes(space: Variables, Z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the feasible rows nearest to points on the axes; NaN where there is none."""
-    rows = space.snap(space.decode(Z))
-    rows[~space.is_feasible(rows)] = np.nan
-    return rows
-
-
 def _warm_up(proxy: Any) -> None:
     """Let a fitted proxy go on from its weights, where it can."""
     if isinstance(proxy, NeuralProxyRegressor):
         n_epochs = max(round(_SHARE_OF_EPOCHS * proxy.n_iter_), _MIN_EPOCHS)
         if not proxy.warm_start:
             proxy.set_params(warm_start=True, max_epochs=n_epochs)
+
+
+def _learned_anew(
+    learned: LearnedProxy,
+    X: NDArray[np.float64],
+    y: NDArray[np.float64],
+    names: NDArray[np.object_] | None,
+) -> LearnedProxy:
+    """Return a copy of a proxy that has learned other rows, from weights of its own."""
+    proxy = clone(learned.proxy)
+    if isinstance(proxy, NeuralProxyRegressor):
+        proxy.set_params(warm_start=False)
+    local = LearnedProxy(proxy, learned.optimizer, learned.seeds, variables=learned.variables)
+    local.fit(X, y, names)
+    return local
 
 
 def _knowledge(
@@ -211,11 +219,7 @@ def _knowledge(
     def learn(
         X: NDArray[np.float64], y: NDArray[np.float64], region: NDArray[np.float64]
     ) -> tuple[Any, NDArray[np.float64]]:
-        proxy = clone(learned.proxy)
-        if isinstance(proxy, NeuralProxyRegressor):
-            proxy.set_params(warm_start=False)
-        local = LearnedProxy(proxy, learned.optimizer, learned.seeds)
-        local.fit(X, y, names)
+        local = _learned_anew(learned, X, y, names)
         return local.proxy, _minima(local, region, best_rows(X, y, region)[0])
 
     def doubts() -> NDArray[np.float64]:
@@ -254,12 +258,8 @@ def _knowledge_on_axes(
     def learn(
         Z: NDArray[np.float64], y: NDArray[np.float64], region: NDArray[np.float64]
     ) -> tuple[Any, NDArray[np.float64]]:
-        proxy = clone(learned.proxy)
-        if isinstance(proxy, NeuralProxyRegressor):
-            proxy.set_params(warm_start=False)
-        local = LearnedProxy(proxy, learned.optimizer, learned.seeds, variables=space)
         rows = space.decode(Z)
-        local.fit(rows, y, names)
+        local = _learned_anew(learned, rows, y, names)
         found = space.encode(_minima(local, space.bounds, space.best_rows(rows, y)[0], spread))
         return local.proxy, np.clip(found, *region.T)
 

@@ -111,6 +111,7 @@ class BaseInfill(BaseEstimator):
         ndarray of shape (n_points, n_features)
             Points inside the box, new and apart from one another.
         """
+        self._begin_round(known)
         box = self._region(known)
         chosen = _apart(self._propose(known), known)[: self.n_points]
         n_missing = self.n_points - len(chosen)
@@ -119,6 +120,9 @@ class BaseInfill(BaseEstimator):
             pool = from_unit_cube(qmc.Sobol(len(box), rng=known.rng).random(_N_IN_POOL), box)
             chosen = np.vstack([chosen, farthest_points(pool, taken, known.bounds, n_missing)])
         return chosen
+
+    def _begin_round(self, known: Knowledge) -> None:
+        """Take note of what the round before has brought, for a strategy that remembers."""
 
     def _region(self, known: Knowledge) -> NDArray[np.float64]:
         """Return the box that is filled up; a strategy that looks at a part of it says which."""

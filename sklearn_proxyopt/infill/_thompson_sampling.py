@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._seeding import seed_argument
 from sklearn_proxyopt.infill._base import BaseInfill, Knowledge, members_of
 
 __all__ = ["ThompsonSampling"]
@@ -42,11 +43,8 @@ class ThompsonSampling(BaseInfill):
             )
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
-        seed = int(known.rng.integers(2**31 - 1))
-        has_seed = "random_state" in known.optimizer.get_params(deep=False)
-        found = known.optimizer.minimize_members(
-            known.proxy, known.bounds, x0=known.best, **({} if has_seed else {"random_state": seed})
-        )
+        seed = seed_argument(known.optimizer, int(known.rng.integers(2**31 - 1)))
+        found = known.optimizer.minimize_members(known.proxy, known.bounds, x0=known.best, **seed)
         minima = np.array([one.x for one in found])
         others = [one.x_candidates[1:] for one in found]
         return np.vstack([known.rng.permutation(minima), *others])

@@ -61,19 +61,7 @@ class TrustRegion(BaseInfill):
                 f"got {self.min_width!r}."
             )
 
-    def propose(self, known: Knowledge) -> NDArray[np.float64]:
-        """Propose the points of a round.
-
-        Parameters
-        ----------
-        known : Knowledge
-            The proxy and the rows it learned from.
-
-        Returns
-        -------
-        ndarray of shape (n_points, n_features)
-            Points inside the region, new and apart from one another.
-        """
+    def _begin_round(self, known: Knowledge) -> None:
         lowest = float(known.y.min())
         if not hasattr(self, "width_"):
             self.width_ = self.initial_width
@@ -83,7 +71,6 @@ class TrustRegion(BaseInfill):
                 self.width_ = self.initial_width
             self.width_ = min(self.width_, 1.0)
         self._lowest = lowest
-        return super().propose(known)
 
     def _region(self, known: Knowledge) -> NDArray[np.float64]:
         lower, upper = known.bounds.T

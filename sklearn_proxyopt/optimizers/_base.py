@@ -14,7 +14,7 @@ from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
 from sklearn_proxyopt._validation import as_generator
 from sklearn_proxyopt.optimizers._member_function import MemberFunction
 
-__all__ = ["BaseOptimizer", "UnitCubeFunction", "starts_in_cube"]
+__all__ = ["BaseOptimizer", "UnitCubeFunction", "asks_to_stop", "starts_in_cube"]
 
 SearchCallback = Callable[[OptimizeResult], Any]
 
@@ -216,6 +216,11 @@ def report(
     state = OptimizeResult(
         x=from_unit_cube(u, fun.bounds), fun=float(value), nit=nit, nfev=int(np.sum(fun.nfev))
     )
+    return asks_to_stop(callback, state)
+
+
+def asks_to_stop(callback: SearchCallback, state: OptimizeResult) -> bool:
+    """Tell a callback of a state; return True where it returns True or raises StopIteration."""
     try:
         return bool(callback(state))
     except StopIteration:

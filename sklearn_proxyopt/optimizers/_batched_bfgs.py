@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt.optimizers._base import asks_to_stop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -101,17 +102,10 @@ def batched_bfgs(
     batch = _Batch(fun, starts, tolerance, max_iterations, memory)
     while len(batch.rows):
         batch.advance()
-        if callback is not None and _asks_to_stop(callback, batch.result()):
+        if callback is not None and asks_to_stop(callback, batch.result()):
             batch.stop(torch.ones(len(batch.rows), dtype=torch.bool, device=starts.device), 4)
             break
     return batch.result()
-
-
-def _asks_to_stop(callback: Callable[[OptimizeResult], Any], state: OptimizeResult) -> bool:
-    try:
-        return bool(callback(state))
-    except StopIteration:
-        return True
 
 
 class _Batch:

@@ -14,7 +14,7 @@ from sklearn_proxyopt._box import BoxEstimator, from_unit_cube
 from sklearn_proxyopt._global_random import BorrowedStream
 from sklearn_proxyopt._rows import is_among
 from sklearn_proxyopt._validation import as_generator, check_integer, check_real
-from sklearn_proxyopt.optimizers._base import SearchCallback, starts_in_cube
+from sklearn_proxyopt.optimizers._base import SearchCallback, asks_to_stop, starts_in_cube
 from sklearn_proxyopt.optimizers._pareto import crowding, nondominated, ranks_of
 
 __all__ = ["NSGA2"]
@@ -162,7 +162,7 @@ class NSGA2(BoxEstimator):
             nit += 1
             if len(children):
                 population = _best(population.joined(function(children)), self.population_size)
-            if callback is not None and _stops(callback, function.front(population, nit)):
+            if callback is not None and asks_to_stop(callback, function.front(population, nit)):
                 message = "Stopped by the callback."
                 break
         result = function.front(population, nit)
@@ -267,10 +267,3 @@ def _best(population: _Population, size: int) -> _Population:
 def _tournaments(population: _Population, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Return the winners of tournaments of two; the population stands in the order of merit."""
     return np.asarray(rng.integers(len(population.U), size=(2, size)).min(axis=0))
-
-
-def _stops(callback: SearchCallback, state: OptimizeResult) -> bool:
-    try:
-        return bool(callback(state))
-    except StopIteration:
-        return True
