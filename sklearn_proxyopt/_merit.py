@@ -67,13 +67,24 @@ class Merit:
         margin = margin_of(outputs[:, 1:], predicted[:, 1:])
         return cls(_WEIGHT * spread[0] / spread[1:], margin, _SOFTNESS * spread[1:])
 
+    @classmethod
+    def of_rows(cls, outputs: NDArray[np.float64]) -> Merit:
+        """Return the merit of true outputs, (n_rows, 1 + n_constraints): no margin, not soft."""
+        spread = _spread(outputs)
+        nothing = np.zeros(outputs.shape[1] - 1)
+        return cls(_WEIGHT * spread[0] / spread[1:], nothing, nothing)
+
     def sharper(self) -> Merit:
         """Return the merit with a hundredth of the softness."""
         return replace(self, softness=self.softness / 100.0)
 
-    def heavier(self) -> Merit:
-        """Return the merit with ten times the prices."""
-        return replace(self, prices=10.0 * self.prices)
+    def heavier(self, factor: float | NDArray[np.float64] = 10.0) -> Merit:
+        """Return the merit with so many times the prices."""
+        return replace(self, prices=factor * self.prices)
+
+    def at_least(self, other: Merit) -> Merit:
+        """Return the merit with the higher price of two for each constraint."""
+        return replace(self, prices=np.maximum(self.prices, other.prices))
 
     def of_truths(self) -> Merit:
         """Return the merit of values that are known: neither a margin nor soft."""
@@ -149,6 +160,22 @@ class MeritFunction:
         if len(members) > 1:
             outputs[:, 1:] += members.std(axis=0, ddof=1)[:, 1:]
         return self.merit(outputs)
+
+    def predict(self, X: NDArray[np.float64], return_std: bool = False) -> Any:
+        """Return the merit of what is predicted, and its standard deviation if asked for.
+
+        Without members, the deviations of the value and of what is violated count as independent.
+        """
+        if not return_std:
+            return self.merit(self.outputs(X))
+        if hasattr(self.proxy, "predict_members"):
+            members = self.merit(self.proxy.predict_members(X))
+            return members.mean(axis=0), members.std(axis=0, ddof=1)
+        outputs, deviation = self.proxy.predict(X, return_std=True)
+        deviation = np.asarray(deviation).reshape(outputs.shape)
+        weights = np.where(outputs[:, 1:] + self.merit.margin > 0.0, self.merit.prices, 0.0)
+        scaled = deviation * np.column_stack([np.ones(len(X)), weights])
+        return self.merit(outputs), np.sqrt(np.square(scaled).sum(axis=1))
 
     def outputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return predictions of shape (n, 1 + n_constraints)."""

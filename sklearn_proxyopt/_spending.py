@@ -12,16 +12,13 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 
-from sklearn_proxyopt._axes_function import AxesProxy
-from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of
+from sklearn_proxyopt._knowing import knowledge_of, warm_up
+from sklearn_proxyopt._learned_proxy import LearnedProxy
 from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._purchases import Purchases, nearest_feasible
-from sklearn_proxyopt._rows import best_rows
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import check_integer
-from sklearn_proxyopt.diagnosis._opinions import SecondOpinions
-from sklearn_proxyopt.infill import Knowledge
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
@@ -39,9 +36,6 @@ _DEFAULT_N_ROUNDS = 10
 _DESIGN_PER_VARIABLE = 2
 _SMALLEST_DESIGN = 12
 _SHARE_BEFORE_PROXY = 0.5
-# After the first round a proxy that can go on from its weights trains for this share of the epochs.
-_SHARE_OF_EPOCHS = 1 / 3
-_MIN_EPOCHS = 20
 
 
 class SpendingMixin:
@@ -75,15 +69,11 @@ class SpendingMixin:
         self.infill.check_proxy(self._new_proxy())
 
     def _check_that_constraints_are_borne(self) -> None:
-        """Raise an error that names the part that knows nothing of constraints."""
-        if self.infill is not None:
-            raise ValueError(
-                f"infill must be None with n_constraints={self.n_constraints}; got {self.infill!r}."
-            )
+        """Raise an error that names the refiner if it knows nothing of constraints."""
         is_descent = isinstance(self.refiner, LocalRefinement) and self.refiner.method != "COBYQA"
-        if is_descent or isinstance(self.refiner, SurrogateCMAES):
+        if is_descent:
             raise ValueError(
-                "refiner must be a LocalRefinement with method='COBYQA' with n_constraints="
+                "refiner must be one with method='COBYQA', or a SurrogateCMAES, with n_constraints="
                 f"{self.n_constraints}; got {self.refiner!r}."
             )
 
@@ -99,8 +89,7 @@ class SpendingMixin:
         if self.sampler is None and limits is not None and limits.budget is not None:
             n_samples = max(_DESIGN_PER_VARIABLE * n_features, _SMALLEST_DESIGN)
             n_samples = max(min(n_samples, limits.budget // 3), 2)
-            explores = isinstance(self.refiner, str) and not self.n_constraints
-            if self.infill is not None or not explores:
+            if self.infill is not None or not isinstance(self.refiner, (str, SurrogateCMAES)):
                 # Nothing but the design tells the proxy of the whole box.
                 n_samples = max(limits.budget // 3, 2)
             sampler = LatinHypercubeSampler(n_samples)
@@ -118,8 +107,6 @@ class SpendingMixin:
         is_default = isinstance(self.refiner, str)
         if limits.budget is None or not (is_default or isinstance(self.refiner, SurrogateCMAES)):
             return None
-        if self.n_constraints:
-            return None
         refiner = seeded(SurrogateCMAES() if is_default else self.refiner, seeds["refiner"])
         # Where not every point of the box is a row, the search works on the axes.
         rows_of = None if space.is_plain else lambda Z: nearest_feasible(space.decode(Z), space)
@@ -127,7 +114,7 @@ class SpendingMixin:
         inside = space.is_feasible(purchases.X)
         search.note(space.encode(purchases.X[inside]), purchases.y[inside])
         failed = space.encode(purchases.X_failed)
-        search.note(failed, np.full(len(failed), np.nan))
+        search.note(failed, np.full((len(failed), *purchases.y.shape[1:]), np.nan))
         n_left = int(limits.n_left)
         search.allow(n_left)
         if self.infill is None:
@@ -161,14 +148,13 @@ class SpendingMixin:
         with stages.evaluations("infill", text, purchases.evaluator, n_rows):
             for n_round in range(n_rounds):
                 if n_round:
-                    _warm_up(learned.proxy)
+                    warm_up(learned.proxy)
                 learned.fit(purchases.X, purchases.y, names)
+                points = infill.propose(knowledge_of(learned, purchases, space, names, rng))
                 if space.is_plain:
-                    known = _knowledge(learned, purchases, space, names, rng)
-                    purchases.buy(infill.propose(known))
+                    purchases.buy(points)
                 else:
-                    known = _knowledge_on_axes(learned, purchases, space, names, rng)
-                    purchases.buy_on_axes(infill.propose(known), space)
+                    purchases.buy_on_axes(points, space)
 
     def _make_refiner(self, limits: Limits) -> Any:
         if self.refiner is None:
@@ -178,107 +164,6 @@ class SpendingMixin:
         if limits.budget is None or limits.n_left < 1:
             return LocalRefinement()
         return LocalRefinement(max_evaluations=int(limits.n_left))
-
-
-def _warm_up(proxy: Any) -> None:
-    """Let a fitted proxy go on from its weights, where it can."""
-    if isinstance(proxy, NeuralProxyRegressor):
-        n_epochs = max(round(_SHARE_OF_EPOCHS * proxy.n_iter_), _MIN_EPOCHS)
-        if not proxy.warm_start:
-            proxy.set_params(warm_start=True, max_epochs=n_epochs)
-
-
-def _learned_anew(
-    learned: LearnedProxy,
-    X: NDArray[np.float64],
-    y: NDArray[np.float64],
-    names: NDArray[np.object_] | None,
-) -> LearnedProxy:
-    """Return a copy of a proxy that has learned other rows, from weights of its own."""
-    proxy = clone(learned.proxy)
-    if isinstance(proxy, NeuralProxyRegressor):
-        proxy.set_params(warm_start=False)
-    local = LearnedProxy(proxy, learned.optimizer, learned.seeds, variables=learned.variables)
-    local.fit(X, y, names)
-    return local
-
-
-def _knowledge(
-    learned: LearnedProxy,
-    purchases: Purchases,
-    space: Variables,
-    names: NDArray[np.object_] | None,
-    rng: np.random.Generator,
-) -> Knowledge:
-    """Return what is known after a round."""
-    bounds = space.bounds
-    starts, _ = best_rows(purchases.X, purchases.y, bounds)
-    minima = _minima(learned, bounds, starts)
-    seed = int(rng.integers(2**31 - 1))
-
-    def learn(
-        X: NDArray[np.float64], y: NDArray[np.float64], region: NDArray[np.float64]
-    ) -> tuple[Any, NDArray[np.float64]]:
-        local = _learned_anew(learned, X, y, names)
-        return local.proxy, _minima(local, region, best_rows(X, y, region)[0])
-
-    def doubts() -> NDArray[np.float64]:
-        opinions = SecondOpinions(learned.proxy, purchases.X, purchases.y, seed)
-        return opinions.minima(space, np.vstack([minima, starts]), seed)[0]
-
-    return Knowledge(
-        proxy=function_of(learned.proxy).proxy,
-        optimizer=learned.optimizer,
-        X=purchases.X,
-        y=purchases.y,
-        bounds=bounds,
-        minima=minima,
-        taken=np.vstack([purchases.X, purchases.X_failed]),
-        rng=rng,
-        learn=learn,
-        doubts=doubts,
-    )
-
-
-def _knowledge_on_axes(
-    learned: LearnedProxy,
-    purchases: Purchases,
-    space: Variables,
-    names: NDArray[np.object_] | None,
-    rng: np.random.Generator,
-) -> Knowledge:
-    """Return what is known after a round, as of the axes, on which a strategy sees a plain box."""
-    X, y = purchases.X, purchases.y
-    starts, lowest = space.best_rows(X, y)
-    spread = float(np.median(y) - lowest)
-    minima = _minima(learned, space.bounds, starts, spread)
-    feasible = space.is_feasible(X)
-    seed = int(rng.integers(2**31 - 1))
-
-    def learn(
-        Z: NDArray[np.float64], y: NDArray[np.float64], region: NDArray[np.float64]
-    ) -> tuple[Any, NDArray[np.float64]]:
-        rows = space.decode(Z)
-        local = _learned_anew(learned, rows, y, names)
-        found = space.encode(_minima(local, space.bounds, space.best_rows(rows, y)[0], spread))
-        return local.proxy, np.clip(found, *region.T)
-
-    def doubts() -> NDArray[np.float64]:
-        opinions = SecondOpinions(learned.proxy, space.features(X), y, seed)
-        return space.encode(opinions.minima(space, np.vstack([minima, starts]), seed)[0])
-
-    return Knowledge(
-        proxy=AxesProxy(function_of(learned.proxy).proxy, space, 100.0 * spread),
-        optimizer=learned.optimizer,
-        X=space.encode(X[feasible]),
-        y=y[feasible],
-        bounds=space.axes,
-        minima=space.encode(minima),
-        taken=space.encode(np.vstack([X, purchases.X_failed])),
-        rng=rng,
-        learn=learn,
-        doubts=doubts,
-    )
 
 
 def refinement_of(
@@ -299,14 +184,3 @@ def refinement_of(
     on_axes = partial(purchases.buy_on_axes, space=space)
     best = space.encode(incumbent[0][None])[0], incumbent[1]
     return partial(refiner.refine, on_axes, space.encode(candidates), space.axes, incumbent=best)
-
-
-def _minima(
-    learned: LearnedProxy,
-    bounds: NDArray[np.float64],
-    starts: NDArray[np.float64],
-    spread: float = 1.0,
-) -> NDArray[np.float64]:
-    """Return the proxy's distinct minima, the lowest first."""
-    search = learned.search(bounds, starts, spread=spread)
-    return np.atleast_2d(search.get("x_candidates", search.x))

@@ -13,9 +13,18 @@ from sklearn_proxyopt._constraints import best_first, feasible_values, violation
 from sklearn_proxyopt._merit import Merit, MeritFunction
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning, JournalError
-from sklearn_proxyopt.infill import ProxyMinima
+from sklearn_proxyopt.infill import (
+    DoubtfulMinima,
+    ExpectedImprovement,
+    LowerConfidenceBound,
+    ProxyMinima,
+    ThompsonSampling,
+    TrustRegion,
+)
 from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS, ParticleSwarm
 from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
+from sklearn_proxyopt.refine._ledger import Ledger
+from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
 from sklearn_proxyopt.samplers import SobolSampler
 
 BOX = np.array([[-2.0, 2.0], [-2.0, 2.0]])
@@ -290,11 +299,10 @@ def test_the_verdict_sees_a_promise_that_breaks_its_constraint():
     [
         ({"n_constraints": -1}, "n_constraints must be an integer of at least 0; got -1"),
         ({"smoothing": 0.1}, "smoothing must be None with n_constraints=1; got 0.1"),
-        ({"infill": ProxyMinima()}, "infill must be None with n_constraints=1; got ProxyMinima"),
-        ({"refiner": SurrogateCMAES()}, "refiner must be a LocalRefinement with method='COBYQA'"),
+        ({"infill": "best"}, "infill must be None or a strategy with the method propose; got"),
         (
             {"refiner": LocalRefinement("Nelder-Mead")},
-            "refiner must be a LocalRefinement with method='COBYQA' with n_constraints=1",
+            "refiner must be one with method='COBYQA', or a SurrogateCMAES, with n_constraints=1",
         ),
     ],
 )
@@ -372,3 +380,123 @@ def test_a_budget_is_kept_and_a_target_ends_the_run_at_a_feasible_value():
     assert early.fun <= -1.5
     assert early.nfev < 60
     assert early.message.startswith("The target of -1.5 was reached")
+
+
+def tilted(X):
+    """A bowl whose lowest point, (0.5, 0.5), a straight and a bent constraint cut off."""
+    x, y = X.T
+    value = (x - 0.5) ** 2 + 4.0 * (y - 0.5) ** 2
+    return np.column_stack([value, x + y - 0.2, x**2 - y - 0.1])
+
+
+# From the conditions of Karush, Kuhn and Tucker, where only the straight one binds: x + y = 0.2.
+TILTED_LOWEST = 0.8**2 / (1.0 + 0.25)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_search_of_the_truth_ends_where_a_constraint_binds(seed):
+    search = SurrogateCMAES(max_evaluations=80, random_state=seed)
+    result = search.refine(tilted, [[-1.5, 1.5]], BOX)
+    assert (result.constraints <= 0.0).all()
+    assert 0.0 <= result.fun - TILTED_LOWEST < 1e-7
+    np.testing.assert_allclose(tilted(result.x[None])[0], [result.fun, *result.constraints])
+
+
+def test_a_search_of_the_truth_finds_its_way_into_a_thin_wedge():
+    opt = quick(n_constraints=2, sampler=None, random_state=0)
+    result = opt.minimize(g6, G6_BOX, budget=120)
+    assert result.feasible
+    assert result.fun - G6_LOWEST < 1e-2
+
+
+def test_where_nothing_is_feasible_the_search_looks_for_the_least_violation():
+    result = SurrogateCMAES(max_evaluations=60, random_state=0).refine(
+        nowhere_feasible, [[1.0, 1.0]], BOX
+    )
+    assert 1.0 <= result.constraints[0] < 1.0 + 1e-3
+
+
+def test_the_search_passes_rows_whose_constraints_failed():
+    def fails_above(X):
+        Y = tilted(X)
+        Y[X[:, 1] > 1.0, 1] = np.nan
+        return Y
+
+    result = SurrogateCMAES(max_evaluations=100, random_state=0).refine(
+        fails_above, [[-1.5, 1.5], [-1.0, -1.0]], BOX
+    )
+    assert np.isnan(result.candidate_values[0, 1])
+    assert (result.constraints <= 0.0).all()
+    assert result.fun - TILTED_LOWEST < 1e-6
+
+
+def test_a_violation_becomes_dearer_while_the_lowest_row_has_one():
+    ledger = Ledger(disk, BOX)
+    ledger.note(X := SobolSampler(16, random_state=0).sample(BOX), disk(X))
+    ledger.merit = ledger.merit.heavier(1e-6)
+    ledger.values = ledger.value_of(ledger.outputs)
+    before = ledger.merit.prices[0]
+    for _ in range(60):
+        ledger.press()
+    assert ledger.merit.prices[0] > before
+    assert ledger.outputs[np.argmin(ledger.values), 1] <= 0.0
+    assert ledger.best == np.argmin(ledger.values)
+
+
+def test_a_constraint_is_learned_where_it_turns_whatever_it_is_elsewhere():
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((60, 2))
+    c = (np.exp(3.0 * Z[:, 0]) - 1.0) * 100.0
+    process = LocalProcess(Z, c, Settings(), turns_at_zero=True)
+    near = np.column_stack([np.zeros(9), np.linspace(-1.0, 1.0, 9)])
+    assert np.abs(process.predict(near)).max() < 0.01 * np.std(c)
+    value, slope = process.constraint_and_gradient(np.array([0.2, 0.1]))
+    ahead, _ = process.constraint_and_gradient(np.array([0.2 + 1e-6, 0.1]))
+    assert value * process.size == pytest.approx(process.predict(np.array([[0.2, 0.1]]))[0])
+    assert (ahead - value) / 1e-6 == pytest.approx(slope[0], rel=1e-4)
+
+
+STRATEGIES = [
+    ProxyMinima,
+    ThompsonSampling,
+    ExpectedImprovement,
+    LowerConfidenceBound,
+    TrustRegion,
+    DoubtfulMinima,
+]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_infill_strategy_buys_rows_that_are_lower_and_feasible(strategy):
+    opt = quick(
+        sampler=SobolSampler(16),
+        proxy=NeuralProxyRegressor(max_epochs=30, n_members=2),
+        infill=strategy(4),
+        n_rounds=2,
+        refiner=None,
+    )
+    result = opt.minimize(disk, BOX)
+    design = disk(opt.X_[:16])
+    assert result.feasible
+    assert result.fun < feasible_values(design)[best_first(design)[0]]
+    assert result.nfev in (24, 25)  # the last one where the proxy's answer is
+
+
+def test_infill_with_constraints_keeps_to_whole_numbers():
+    opt = quick(sampler=SobolSampler(16), infill=TrustRegion(4), n_rounds=2, integrality=[1, 0])
+    result = opt.minimize(disk, BOX)
+    assert (opt.X_[:, 0] == np.round(opt.X_[:, 0])).all()
+    assert result.feasible
+
+
+def test_a_proxy_without_members_tells_the_deviation_of_the_merit():
+    X = SobolSampler(32, random_state=0).sample(BOX)
+    process = GaussianProcessRegressor(normalize_y=True).fit(X, disk(X))
+    merit = Merit.of_rows(disk(X))
+    rows = np.array([[0.1, 0.2], [1.9, 1.9]])
+    mean, deviation = MeritFunction(process, merit).predict(rows, return_std=True)
+    outputs, stds = process.predict(rows, return_std=True)
+    np.testing.assert_allclose(mean, merit(outputs))
+    # The first row is feasible, so that only the value counts; the second is not.
+    assert deviation[0] == pytest.approx(stds[0, 0])
+    assert deviation[1] == pytest.approx(np.hypot(stds[1, 0], merit.prices[0] * stds[1, 1]))

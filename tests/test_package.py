@@ -40,7 +40,8 @@ FLOORS = {
     "optimizers": 4,
     "refine": 5,
     "infill": 5,
-    "_spending": 9,
+    "_knowing": 9,
+    "_spending": 10,
     "model_selection": 6,
     "_failure_risk": 4,
     "_smoothed_search": 5,
@@ -62,7 +63,7 @@ FLOORS = {
     "_promised_front": 8,
     "_verifying": 9,
     "_pareto_optimizer": 10,
-    "_proxy_optimizer": 10,
+    "_proxy_optimizer": 11,
     "inverse": 7,
 }
 ROOMS_OF_FLOOR_0 = {room for room, floor in FLOORS.items() if floor == 0}

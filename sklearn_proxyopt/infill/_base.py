@@ -37,7 +37,7 @@ class Knowledge:
     X : ndarray of shape (n_rows, n_features)
         The rows, in the user's units.
     y : ndarray of shape (n_rows,)
-        Their values.
+        Their values; with a penalty where the function returns constraints.
     bounds : ndarray of shape (n_features, 2)
         The box.
     minima : ndarray of shape (n_minima, n_features)
@@ -47,8 +47,8 @@ class Knowledge:
     rng : numpy.random.Generator
         Randomness of this round.
     learn : callable
-        `learn(X, y, bounds)` fits a copy of the proxy on some rows and returns it with its
-        distinct minima in a box, the lowest first.
+        `learn(rows, bounds)` fits a copy of the proxy on the rows at some places of `X` and returns
+        it with its distinct minima in a box, the lowest first.
     doubts : callable
         Returns where proxies of half of the rows have their minima, of shape (n, n_features).
     """

@@ -86,5 +86,5 @@ class TrustRegion(BaseInfill):
         n_least = _ROWS_PER_VARIABLE * units.shape[1]
         n_near = max(int((distance <= _REACH * self.width_ / 2).sum()), n_least)
         near = np.sort(np.argsort(distance, kind="stable")[:n_near])
-        _, minima = known.learn(known.X[near], known.y[near], self._region(known))
+        _, minima = known.learn(near, self._region(known))
         return minima

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.stats import kendalltau
 
 from sklearn_proxyopt.refine._ledger import Ledger
-from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
+from sklearn_proxyopt.refine._local_model import LocalModel
+from sklearn_proxyopt.refine._local_process import Settings
 from sklearn_proxyopt.refine._search_distribution import SearchDistribution
 
 __all__ = ["Descent"]
@@ -20,6 +20,9 @@ _REACH = 6.0
 # The proxy's minimum is bought if it lies within this many standard deviations of the mean, and
 # again, up to a number of times in a generation, while this share of what it promised comes true.
 _RADIUS = 0.75
+# Constraints that bind make the distribution narrow before its time. The way to the minimum is then
+# as long as promises hold: it grows and shrinks by this factor, up to so many times the radius.
+_FARTHER, _FARTHEST = 2.0, 32.0
 _N_LEAPS = 3
 _SHARE_KEPT = 0.5
 # The proxy may order a generation if it orders the latest rows as the truth does: Kendall's tau.
@@ -61,8 +64,6 @@ class Descent:
 
     Attributes
     ----------
-    lowest : float
-        The lowest value it bought.
     n_bought : int
         How many rows it bought.
     """
@@ -77,10 +78,20 @@ class Descent:
     ) -> None:
         self._ledger, self._batch_size = ledger, batch_size
         self._distribution = SearchDistribution(mean, step_size, population)
-        self._settings = Settings()
+        self._settings: list[Settings] = []
+        self._margin, self._radius = np.empty(0), _RADIUS
         self._n_last = 1
-        self.lowest, self.n_bought = np.inf, 0
-        self._history: list[tuple[int, float]] = []
+        self.n_bought = 0
+        self._best: NDArray[np.float64] | None = None
+        self._history: list[tuple[int, NDArray[np.float64] | None]] = []
+
+    @property
+    def lowest(self) -> float:
+        """The lowest value it bought."""
+        return self._value_of(self._best)
+
+    def _value_of(self, outputs: NDArray[np.float64] | None) -> float:
+        return np.inf if outputs is None else float(self._ledger.value_of(outputs[None])[0])
 
     @property
     def size(self) -> float:
@@ -96,9 +107,9 @@ class Descent:
         if len(self._history) > _N_IDLE and self._history[-_N_IDLE][0] == self.n_bought:
             return True
         patience = _PATIENCE * self._ledger.points.shape[1]
-        earlier = [low for count, low in self._history if count <= self.n_bought - patience]
+        earlier = [best for count, best in self._history if count <= self.n_bought - patience]
         least = _LEAST_GAIN * self._ledger.spread
-        return bool(earlier) and earlier[-1] - self.lowest <= least
+        return bool(earlier) and self._value_of(earlier[-1]) - self.lowest <= least
 
     def step(self, rng: np.random.Generator) -> None:
         """Live one generation."""
@@ -110,7 +121,8 @@ class Descent:
             self._leap(points, values, self._learn(chooses=True))
             self._buy_the_promising(points, values)
         self._distribution.update(points[self._order(points, values)])
-        self._history.append((self.n_bought, self.lowest))
+        self._history.append((self.n_bought, self._best))
+        self._ledger.press()
 
     def _sample(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw a generation; a point next to one that failed is drawn again."""
@@ -130,11 +142,17 @@ class Descent:
             n_new = self._ledger.n_evaluations - before
             self.n_bought += n_new
             if n_new and len(self._ledger.values):
-                self.lowest = min(self.lowest, float(self._ledger.values[-n_new:].min()))
-        self.lowest = min(self.lowest, float(values.min()))
+                self._keep_best(self._ledger.outputs[-n_new:])
+        self._keep_best(self._ledger.outputs_at(points))
         return values
 
-    def _learn(self, chooses: bool = False) -> LocalProcess:
+    def _keep_best(self, outputs: NDArray[np.float64]) -> None:
+        values = self._ledger.value_of(outputs)
+        lowest = np.argmin(values)
+        if values[lowest] < self.lowest:
+            self._best = outputs[lowest]
+
+    def _learn(self, chooses: bool = False) -> LocalModel:
         """Learn the rows nearest to the distribution."""
         n_features = self._ledger.points.shape[1]
         white = self._distribution.whiten(self._ledger.points)
@@ -145,30 +163,29 @@ class Descent:
         within = distances[near] <= _REACH**2 * n_features
         within[: 2 * n_features + 1] = True
         self._rows = near[within]
-        process = LocalProcess(
-            white[self._rows], self._ledger.values[self._rows], self._settings, chooses
-        )
-        self._settings = process.settings
-        return process
+        outputs = self._ledger.outputs[self._rows]
+        model = LocalModel(white[self._rows], outputs, self._ledger.merit, self._settings, chooses)
+        self._settings = model.settings
+        return model
 
-    def _predict(self, process: LocalProcess, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _predict(self, model: LocalModel, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what the proxy predicts, infinity where the nearest row failed."""
         distribution = self._distribution
-        predicted = process.predict(distribution.whiten(points))
+        predicted = model.predict(distribution.whiten(points))
         fails = self._ledger.is_near_failure(points, distribution.whitening())
         return np.where(fails, np.inf, predicted)
 
     def _leap(
-        self, points: NDArray[np.float64], values: NDArray[np.float64], process: LocalProcess
+        self, points: NDArray[np.float64], values: NDArray[np.float64], model: LocalModel
     ) -> None:
         """Buy the proxy's minimum, again while its promises hold, in place of the worst points."""
-        order = np.argsort(self._predict(process, points), kind="stable")
+        order = np.argsort(self._predict(model, points), kind="stable")
         for worst in order[::-1][:_N_LEAPS]:
             best = self._rows[np.argmin(self._ledger.values[self._rows])]
             before = self._ledger.values[best]
-            point = self._minimum(process, self._ledger.points[best])
+            point = self._minimum(model, self._ledger.points[best])
             point = self._away_from_failures(point, self._ledger.points[best])
-            promise = before - self._predict(process, point[None])[0]
+            promise = before - self._predict(model, point[None])[0]
             if not np.isfinite(promise) or self._ledger.is_known(point, _SAME_POINT):
                 break
             points[worst] = point
@@ -176,10 +193,25 @@ class Descent:
             others = order[np.isnan(values[order]) & (order != worst)][: self._batch_size - 1]
             bought = np.append(others, worst)
             values[bought] = self._buy(points[bought])
-            process = self._learn()
-            if not promise > 0.0 or before - values[worst] < _SHARE_KEPT * promise:
+            is_kept = promise > 0.0 and before - values[worst] >= _SHARE_KEPT * promise
+            self._learn_from_leap(model, point, is_kept)
+            model = self._learn()
+            if not is_kept:
                 break
-        self._process = process
+        self._model = model
+
+    def _learn_from_leap(
+        self, model: LocalModel, point: NDArray[np.float64], is_kept: bool
+    ) -> None:
+        """Keep as far from constraints as they were mistaken, and go as far as promises hold."""
+        if self._ledger.merit is None:
+            return
+        truth = self._ledger.outputs_at(point[None])[0]
+        if np.isfinite(truth).all():
+            predicted = model.outputs(self._distribution.whiten(point[None]))[0]
+            self._margin = np.abs(truth - predicted)[1:]
+        factor = _FARTHER if is_kept else 1.0 / _FARTHER
+        self._radius = float(np.clip(factor * self._radius, _RADIUS, _FARTHEST * _RADIUS))
 
     def _away_from_failures(
         self, point: NDArray[np.float64], start: NDArray[np.float64]
@@ -192,43 +224,36 @@ class Descent:
             point = (point + start) / 2.0
         return point
 
-    def _minimum(self, process: LocalProcess, start: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _minimum(self, model: LocalModel, start: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the proxy's minimum near the mean, inside the cube."""
         distribution = self._distribution
         # One standard deviation of a variable is one unit of the search.
         unit = np.maximum(distribution.deviations, 1e-300)
-        half = _RADIUS * unit
+        half = self._radius * unit
         lower = np.minimum(np.maximum(0.0, distribution.mean - half), start)
         upper = np.maximum(np.minimum(1.0, distribution.mean + half), start)
-        whitening = unit[:, None] * distribution.whitening()
-        origin = distribution.whiten(start[None])[0]
-
-        def value_and_gradient(step: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            value, gradient = process.warped_and_gradient(origin + step @ whitening)
-            return value, whitening @ gradient
-
-        found = minimize(
-            value_and_gradient,
-            np.zeros(len(start)),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=np.column_stack([(lower - start) / unit, (upper - start) / unit]),
-            options={"maxiter": 40, "ftol": 1e-10, "gtol": 1e-8},
+        if self._ledger.merit is not None and not len(self._margin):
+            self._margin = np.zeros(len(self._ledger.merit.prices))
+        step = model.minimum(
+            distribution.whiten(start[None])[0],
+            unit[:, None] * distribution.whitening(),
+            np.column_stack([(lower - start) / unit, (upper - start) / unit]),
+            self._margin,
         )
-        return np.asarray(np.clip(start + found.x * unit, 0.0, 1.0))
+        return np.asarray(np.clip(start + step * unit, 0.0, 1.0))
 
     def _buy_the_promising(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> None:
         """Buy points, the best by the proxy's judgement first, until that can be trusted."""
         n_known = int((~np.isnan(values)).sum())
         n_next = max(1, -(-self._n_last // 2) - 1)
         while True:
-            order = np.argsort(self._predict(self._process, points), kind="stable")
+            order = np.argsort(self._predict(self._model, points), kind="stable")
             bought = order[np.isnan(values[order])][: max(n_next, self._batch_size)]
             if not len(bought):
                 break
             values[bought] = self._buy(points[bought])
             n_known += len(bought)
-            self._process = self._learn()
+            self._model = self._learn()
             if n_known == len(points) or self._agrees(n_known):
                 break
             n_next = -(-n_known // 2)
@@ -240,14 +265,14 @@ class Descent:
             _FEWEST_COMPARED, min(int(1.2 * n_known), int(0.75 * self._distribution.population))
         )
         latest, values = self._ledger.points[-n_compared:], self._ledger.values[-n_compared:]
-        predicted = self._process.predict(self._distribution.whiten(latest))
+        predicted = self._model.predict(self._distribution.whiten(latest))
         return bool(kendalltau(predicted, values).statistic >= _AGREEMENT)
 
     def _order(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return the order of a generation, the best point first."""
         unknown = np.isnan(values)
         if unknown.any():
-            predicted = self._predict(self._process, points)
+            predicted = self._predict(self._model, points)
             values = np.where(unknown, predicted, values)
             # A promise below all that was bought counts as the best that was.
             excess = np.nanmin(np.where(unknown, np.nan, values)) - values.min()

@@ -10,9 +10,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._rows import row_keys
+from sklearn_proxyopt._constraints import best_first
+from sklearn_proxyopt._merit import Merit
+from sklearn_proxyopt._rows import row_keys, succeeded
 
 __all__ = ["Ledger", "LimitReachedError"]
+
+# As long as the lowest row violates constraints, these cost so many times as much each time.
+_DEARER = 2.0
 
 
 class LimitReachedError(Exception):
@@ -22,10 +27,14 @@ class LimitReachedError(Exception):
 class Ledger:
     """The true function in the unit cube, with a limit; every row is asked for once.
 
+    Where it returns constraints, what counts as the value of a row is its merit: violations cost
+    as much as the spread of the rows suggests, and more for as long as the lowest row has any.
+
     Parameters
     ----------
     fun : callable
-        The true function, (n, n_features) to (n,), in the user's units; NaN where it fails.
+        The true function, (n, n_features) to (n,) or (n, 1 + n_constraints), in the user's units;
+        NaN where it fails.
     bounds : ndarray of shape (n_features, 2)
         The box.
     rows_of : callable, default=None
@@ -37,8 +46,10 @@ class Ledger:
     ----------
     points : ndarray of shape (n, n_features)
         The points of the cube whose value is known, in the order in which it was.
+    outputs : ndarray of shape (n,) or (n, 1 + n_constraints)
+        What the function returned for them.
     values : ndarray of shape (n,)
-        Their values.
+        What counts as their values.
     failed : ndarray of shape (n_failed, n_features)
         Those whose evaluation failed.
     n_evaluations : int
@@ -54,9 +65,11 @@ class Ledger:
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> None:
         self._fun, self.bounds, self._rows_of = fun, bounds, rows_of
-        self.points, self.values = np.empty((0, len(bounds))), np.empty(0)
-        self.failed = np.empty((0, len(bounds)))
-        self._known: dict[bytes, float] = {}
+        self.points, self.failed = np.empty((0, len(bounds))), np.empty((0, len(bounds)))
+        self.outputs, self.values = np.empty(0), np.empty(0)
+        self.merit: Merit | None = None
+        # What the function returned, NaN where it failed; None where there is no row.
+        self._known: dict[bytes, NDArray[np.float64] | None] = {}
         self.n_evaluations, self.limit = 0, 0
 
     @property
@@ -70,6 +83,11 @@ class Ledger:
         return float(self.values.min()) if len(self.values) else np.inf
 
     @property
+    def best(self) -> int:
+        """The place of the best row: the lowest value of those that violate the least."""
+        return int(best_first(self.outputs)[0])
+
+    @property
     def spread(self) -> float:
         """How far the median of the values lies above the lowest."""
         return float(np.median(self.values) - self.lowest) if len(self.values) else 0.0
@@ -80,7 +98,7 @@ class Ledger:
         self._keep(points, y, self._keys(points)[0])
 
     def buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values of points, infinity where an evaluation fails.
+        """Return what counts as the values of points, infinity where an evaluation fails.
 
         Raises
         ------
@@ -100,9 +118,43 @@ class Ledger:
         if not self.is_plain:
             # The other points have the values of their rows.
             others = np.setdiff1d(np.arange(len(points)), new)
-            known = np.array([self._known[keys[i]] for i in others])
-            self._keep(points[others], known, [keys[i] for i in others])
-        return np.array([self._known[key] for key in keys])
+            self._keep(points[others], self._recall(keys, others), [keys[i] for i in others])
+        return self.value_of(self._recall(keys, np.arange(len(keys))))
+
+    def outputs_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the function returned for points bought before, NaN where it failed."""
+        keys, _ = self._keys(points)
+        return self._recall(keys, np.arange(len(keys)))
+
+    def value_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what counts as the value of each row, infinity where it failed."""
+        values = outputs if outputs.ndim == 1 else outputs[:, 0]
+        if self.merit is not None:
+            values = self.merit(outputs)
+        return np.where(succeeded(outputs), values, np.inf)
+
+    def weigh(self) -> None:
+        """Let each violation cost at least what the spread of all rows suggests."""
+        if self.outputs.ndim == 2 and len(self.outputs):
+            suggested = Merit.of_rows(self.outputs)
+            self.merit = suggested if self.merit is None else self.merit.at_least(suggested)
+            self.values = self.value_of(self.outputs)
+
+    def press(self) -> None:
+        """Let the violations of the lowest row cost more, if it has any."""
+        if self.merit is None:
+            return
+        violated = self.outputs[np.argmin(self.values), 1:] > 0.0
+        if violated.any():
+            self.merit = self.merit.heavier(np.where(violated, _DEARER, 1.0))
+            self.values = self.value_of(self.outputs)
+
+    def _recall(self, keys: list[bytes], places: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return what is known under some of the keys, NaN where there is no row."""
+        nothing = np.full(self.outputs.shape[1:], np.nan)
+        known = [self._known[keys[i]] for i in places]
+        rows = [nothing if one is None else one for one in known]
+        return np.array(rows).reshape(len(rows), *nothing.shape)
 
     def _keys(self, points: NDArray[np.float64]) -> tuple[list[bytes], NDArray[np.float64]]:
         """Return a key for each point, the same for the same row, and the rows."""
@@ -112,7 +164,7 @@ class Ledger:
         rows = self._rows_of(rows)
         keys = row_keys(rows)
         for i in np.flatnonzero(np.isnan(rows).any(axis=1)):
-            self._known[keys[i]] = np.inf
+            self._known[keys[i]] = None
         return keys, rows
 
     def is_known(self, point: NDArray[np.float64], distance: float) -> bool:
@@ -131,12 +183,15 @@ class Ledger:
         return np.asarray(to_failed < cKDTree(self.points @ whitening).query(points)[0])
 
     def _keep(
-        self, points: NDArray[np.float64], values: NDArray[np.float64], keys: list[bytes]
+        self, points: NDArray[np.float64], outputs: NDArray[np.float64], keys: list[bytes]
     ) -> None:
-        values = np.where(np.isfinite(values), values, np.inf)
-        for key, value in zip(keys, values, strict=True):
-            self._known[key] = float(value)
-        good = np.isfinite(values)
+        self._known.update(zip(keys, outputs, strict=True))
+        good = succeeded(outputs)
+        if outputs.ndim > self.outputs.ndim:
+            self.outputs = outputs[:0]
         self.points = np.vstack([self.points, points[good]])
-        self.values = np.concatenate([self.values, values[good]])
+        self.outputs = np.concatenate([self.outputs, outputs[good]])
+        if self.merit is None:
+            self.weigh()
+        self.values = self.value_of(self.outputs)
         self.failed = np.vstack([self.failed, points[~good]])

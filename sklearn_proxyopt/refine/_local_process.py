@@ -83,6 +83,9 @@ class LocalProcess:
     row grows with its height over the lowest one: high up, only the outline matters. Heights may
     be warped. What fits best is chosen by the likelihood.
 
+    Of a constraint what matters is where it turns: heights are then counted from 0 and not warped,
+    and the noise grows with their size.
+
     Parameters
     ----------
     Z : ndarray of shape (n, n_features)
@@ -93,6 +96,8 @@ class LocalProcess:
         Where the choice begins, or what is taken.
     chooses : bool, default=True
         Whether settings are chosen, those near to the ones given.
+    turns_at_zero : bool, default=False
+        Whether the values are those of a constraint.
     """
 
     def __init__(
@@ -101,11 +106,13 @@ class LocalProcess:
         y: NDArray[np.float64],
         settings: Settings,
         chooses: bool = True,
+        turns_at_zero: bool = False,
     ) -> None:
         self._Z, self._n_features = Z, Z.shape[1]
-        self._lowest = float(y.min())
-        self._height = _typical_height(y)
-        self._heights = np.minimum((y - self._lowest) / self._height, _HIGHEST)
+        self._turns_at_zero = turns_at_zero
+        self._lowest = 0.0 if turns_at_zero else float(y.min())
+        self._height = _typical_height(np.append(np.abs(y), 0.0) if turns_at_zero else y)
+        self._heights = np.clip((y - self._lowest) / self._height, -_HIGHEST, _HIGHEST)
         self._quadratic = self._quadratic_kernel(Z)
         squares = np.square(Z).sum(axis=1)
         squared = squares[:, None] + squares - 2.0 * Z @ Z.T
@@ -126,6 +133,8 @@ class LocalProcess:
         for _ in range(_N_ROUNDS):
             before = best
             for name in _STEPS:
+                if name == "warp" and self._turns_at_zero:
+                    continue
                 for settings in best[1].neighbors():
                     is_step = getattr(settings, name) != getattr(best[1], name)
                     if is_step and settings not in tried:
@@ -177,6 +186,16 @@ class LocalProcess:
         unwarp = _WARPS[self.settings.warp][1]
         within = np.maximum(warped, _LOWEST_WARPED)
         return (unwarp(within) + (warped - within)) * self._height + self._lowest
+
+    def constraint_and_gradient(self, z: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        """Return the prediction of a constraint as a share of `size`, and its gradient."""
+        value, gradient = self.warped_and_gradient(z)
+        return value + self._offset, gradient
+
+    @property
+    def size(self) -> float:
+        """How large the values are, or how far they lie above the lowest."""
+        return self._height
 
     def warped_and_gradient(self, z: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the prediction of a row up to a growing function, and its gradient."""

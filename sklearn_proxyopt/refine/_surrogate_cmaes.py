@@ -118,20 +118,21 @@ class SurrogateCMAES(BoxEstimator):
         candidates: ArrayLike,
         bounds: ArrayLike | None = None,
         *,
-        incumbent: tuple[ArrayLike, float] | None = None,
+        incumbent: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> OptimizeResult:
         """Search from the candidates.
 
         Parameters
         ----------
         fun : callable
-            The true function, (n, n_features) to (n,); NaN where an evaluation fails.
+            The true function, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
+            constraints that hold where they are at most 0; NaN where an evaluation fails.
         candidates : array-like of shape (n, n_features)
             Points to evaluate first, the most promising first.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
-            The best row known so far and its value.
+            The best row known so far and its value, or value and constraints.
 
         Returns
         -------
@@ -139,12 +140,13 @@ class SurrogateCMAES(BoxEstimator):
             `x`, `fun` (the lowest seen, the incumbent included), `nfev` (rows asked for), `nit`
             (descents), `success` (whether any value is known), `status` (1 if the evaluations were
             used up, 2 if nothing new was left to evaluate, 3 if no value is known), `message`, and
-            `candidate_values` of shape (n_evaluated,).
+            `candidate_values`, what the function returned for the candidates evaluated. With
+            constraints also `constraints`, those at `x`.
         """
         search = self.begin(fun, bounds)
         if incumbent is not None:
-            row = np.asarray(incumbent[0], dtype=np.float64)[None]
-            search.note(row, np.array([float(incumbent[1])]))
+            row, outputs = (np.asarray(part, dtype=np.float64)[None] for part in incumbent)
+            search.note(row, outputs)
         search.allow(self.max_evaluations)
         return search.go_on(np.atleast_2d(np.asarray(candidates, dtype=np.float64)))
 
@@ -159,7 +161,8 @@ class SurrogateCMAES(BoxEstimator):
         Parameters
         ----------
         fun : callable
-            The true function, (n, n_features) to (n,); NaN where an evaluation fails.
+            The true function, (n, n_features) to (n,) or (n, 1 + n_constraints); NaN where an
+            evaluation fails.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         rows_of : callable, default=None
@@ -210,7 +213,7 @@ class SurrogateSearch:
         units = np.clip(units, 0.0, 1.0)[: self._n_left()]
         before = ledger.lowest
         values = ledger.buy(units)
-        self._candidate_values = np.where(np.isfinite(values), values, np.nan)
+        self._candidate_values = ledger.outputs_at(units)
         if self._descents and len(values) and values.min() < before:
             self._begin_descent(units[np.argmin(values)], _WIDE_STEP, self._population())
 
@@ -242,6 +245,7 @@ class SurrogateSearch:
         """Return what was found."""
         ledger = self._ledger
         is_known = len(ledger.values) > 0
+        best = ledger.outputs[ledger.best] if is_known else np.array(np.inf)
         is_spent = ledger.n_evaluations >= self._end
         status = 3 if not is_known else 1 if is_spent else 2
         messages = {
@@ -250,10 +254,9 @@ class SurrogateSearch:
             3: "Every candidate failed.",
         }
         return OptimizeResult(
-            x=from_unit_cube(ledger.points[np.argmin(ledger.values)], ledger.bounds)
-            if is_known
-            else None,
-            fun=ledger.lowest,
+            x=from_unit_cube(ledger.points[ledger.best], ledger.bounds) if is_known else None,
+            fun=float(np.ravel(best)[0]),
+            **({"constraints": best[1:]} if best.ndim else {}),
             nfev=ledger.n_evaluations,
             nit=len(self._descents),
             success=is_known,
@@ -302,6 +305,7 @@ class SurrogateSearch:
     def _begin_descent(
         self, mean: NDArray[np.float64], step_size: float, population: int
     ) -> Descent:
+        self._ledger.weigh()
         descent = Descent(self._ledger, mean, step_size, population, self._settings.batch_size)
         self._descents.append(descent)
         self._current = descent

@@ -1,0 +1,115 @@
+"""What an infill strategy is told after a round."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from sklearn_proxyopt._axes_function import AxesProxy
+from sklearn_proxyopt._learned_proxy import LearnedProxy, without_names
+from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
+from sklearn_proxyopt._purchases import Purchases
+from sklearn_proxyopt._rows import best_rows
+from sklearn_proxyopt.diagnosis._opinions import SecondOpinions
+from sklearn_proxyopt.infill import Knowledge
+from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.variables import Variables
+
+__all__ = ["knowledge_of", "warm_up"]
+
+# After the first round a proxy that can go on from its weights trains for this share of the epochs.
+_SHARE_OF_EPOCHS = 1 / 3
+_MIN_EPOCHS = 20
+# What a violation of one span of a constraint on the variables costs, in spreads of the values.
+_PENALTY = 100.0
+
+
+def knowledge_of(
+    learned: LearnedProxy,
+    purchases: Purchases,
+    space: Variables,
+    names: NDArray[np.object_] | None,
+    rng: np.random.Generator,
+) -> Knowledge:
+    """Return what is known after a round, on the axes, where a strategy sees a plain box.
+
+    Values that come with constraints count by their merit, in the rows and in the proxy alike.
+    """
+    X, y, merit = purchases.X, purchases.y, learned.merit
+    if not space.is_plain:
+        feasible = space.is_feasible(X)
+        X, y = X[feasible], y[feasible]
+    starts, _ = space.best_rows(X, y)
+    values = merit_of_rows(y, merit)
+    spread = float(np.median(values) - values.min())
+    minima = _minima(learned, space.bounds, starts, spread)
+    seed = int(rng.integers(2**31 - 1))
+
+    def learn(
+        rows: NDArray[np.intp], region: NDArray[np.float64]
+    ) -> tuple[Any, NDArray[np.float64]]:
+        local = _learned_anew(learned, X[rows], y[rows], names)
+        if space.is_plain:
+            return local.proxy, _minima(local, region, best_rows(X[rows], y[rows], region)[0])
+        starts, _ = space.best_rows(X[rows], y[rows])
+        found = space.encode(_minima(local, space.bounds, starts, spread))
+        return local.proxy, np.clip(found, *region.T)
+
+    def doubts() -> NDArray[np.float64]:
+        opinions = SecondOpinions(
+            learned.proxy, space.features(purchases.X), purchases.y, seed, merit
+        )
+        return space.encode(opinions.minima(space, np.vstack([minima, starts]), seed)[0])
+
+    proxy = without_names(learned.proxy)
+    if merit is not None:
+        proxy = MeritFunction(proxy, merit)
+    return Knowledge(
+        proxy=proxy if space.is_plain else AxesProxy(proxy, space, _PENALTY * spread),
+        optimizer=learned.optimizer,
+        X=space.encode(X),
+        y=values,
+        bounds=space.axes,
+        minima=space.encode(minima),
+        taken=space.encode(np.vstack([purchases.X, purchases.X_failed])),
+        rng=rng,
+        learn=learn,
+        doubts=doubts,
+    )
+
+
+def warm_up(proxy: Any) -> None:
+    """Let a fitted proxy go on from its weights, where it can."""
+    if isinstance(proxy, NeuralProxyRegressor):
+        n_epochs = max(round(_SHARE_OF_EPOCHS * proxy.n_iter_), _MIN_EPOCHS)
+        if not proxy.warm_start:
+            proxy.set_params(warm_start=True, max_epochs=n_epochs)
+
+
+def _learned_anew(
+    learned: LearnedProxy,
+    X: NDArray[np.float64],
+    y: NDArray[np.float64],
+    names: NDArray[np.object_] | None,
+) -> LearnedProxy:
+    """Return a copy of a proxy that has learned other rows, from weights of its own."""
+    proxy = clone(learned.proxy)
+    if isinstance(proxy, NeuralProxyRegressor):
+        proxy.set_params(warm_start=False)
+    local = LearnedProxy(proxy, learned.optimizer, learned.seeds, variables=learned.variables)
+    local.fit(X, y, names)
+    return local
+
+
+def _minima(
+    learned: LearnedProxy,
+    bounds: NDArray[np.float64],
+    starts: NDArray[np.float64],
+    spread: float = 1.0,
+) -> NDArray[np.float64]:
+    """Return the proxy's distinct minima, the lowest first."""
+    search = learned.search(bounds, starts, spread=spread)
+    return np.atleast_2d(search.get("x_candidates", search.x))

@@ -1,0 +1,141 @@
+"""What a descent learns of the rows nearby: the value and each constraint."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from sklearn_proxyopt._merit import Merit
+from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
+
+__all__ = ["LocalModel"]
+
+
+class LocalModel:
+    """A local process of the value and, where there are constraints, one of each of them.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n, n_features)
+        Rows, in coordinates in which the function is about as steep along every axis.
+    outputs : ndarray of shape (n,) or (n, 1 + n_constraints)
+        What the function returned for them.
+    merit : Merit or None
+        What counts as the value of outputs with constraints.
+    settings : list of Settings
+        Where the choice of each process begins, or what is taken; none lets all begin anew.
+    chooses : bool, default=True
+        Whether settings are chosen, those near to the ones given.
+
+    Attributes
+    ----------
+    settings : list of Settings
+        Those of the processes.
+    """
+
+    def __init__(
+        self,
+        Z: NDArray[np.float64],
+        outputs: NDArray[np.float64],
+        merit: Merit | None,
+        settings: list[Settings],
+        chooses: bool = True,
+    ) -> None:
+        columns = outputs[:, None].T if outputs.ndim == 1 else outputs.T
+        self._merit = merit
+        self._processes = [
+            LocalProcess(Z, np.ascontiguousarray(column), one, chooses, turns_at_zero=place > 0)
+            for place, (column, one) in enumerate(
+                zip(columns, settings or [Settings()] * len(columns), strict=True)
+            )
+        ]
+        self.settings = [process.settings for process in self._processes]
+
+    def outputs(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the predicted outputs of rows, in the shape in which they were learned."""
+        columns = [process.predict(Z) for process in self._processes]
+        return columns[0] if self._merit is None else np.column_stack(columns)
+
+    def predict(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what counts as the predicted value of each row."""
+        outputs = self.outputs(Z)
+        return outputs if self._merit is None else self._merit(outputs)
+
+    def minimum(
+        self,
+        origin: NDArray[np.float64],
+        axes: NDArray[np.float64],
+        bounds: NDArray[np.float64],
+        margin: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return the step to the lowest prediction that keeps the constraints.
+
+        Parameters
+        ----------
+        origin : ndarray of shape (n_features,)
+            The row at which the search begins.
+        axes : ndarray of shape (n_features, n_features)
+            `origin + step @ axes` is the row at a step.
+        bounds : ndarray of shape (n_features, 2)
+            Those of the step; 0 lies within.
+        margin : ndarray of shape (n_constraints,)
+            How far below 0 constraints are to be kept.
+
+        Returns
+        -------
+        ndarray of shape (n_features,)
+            The step; the one of the least violations where not all constraints can be kept.
+        """
+
+        def value_and_gradient(step: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            value, gradient = self._processes[0].warped_and_gradient(origin + step @ axes)
+            return value, axes @ gradient
+
+        start = np.zeros(len(origin))
+        options = {"maxiter": 40, "ftol": 1e-10, "gtol": 1e-8}
+        if self._merit is None:
+            return np.asarray(
+                minimize(
+                    value_and_gradient,
+                    start,
+                    jac=True,
+                    method="L-BFGS-B",
+                    bounds=bounds,
+                    options=options,
+                ).x
+            )
+        shares = margin / [process.size for process in self._processes[1:]]
+
+        def excess(step: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            row = origin + step @ axes
+            pairs = [process.constraint_and_gradient(row) for process in self._processes[1:]]
+            return np.array([value for value, _ in pairs]) + shares, np.array(
+                [axes @ gradient for _, gradient in pairs]
+            )
+
+        def violation(step: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            values, gradients = excess(step)
+            beyond = np.maximum(values, 0.0)
+            return float(beyond @ beyond), 2.0 * beyond @ gradients
+
+        if excess(start)[0].max() > 0.0:
+            start = minimize(
+                violation, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+            ).x
+        held = {
+            "type": "ineq",
+            "fun": lambda step: -excess(step)[0],
+            "jac": lambda step: -excess(step)[1],
+        }
+        found = minimize(
+            value_and_gradient,
+            start,
+            jac=True,
+            method="SLSQP",
+            bounds=bounds,
+            constraints=[held],
+            options={"maxiter": 60, "ftol": 1e-12},
+        )
+        is_worse = violation(found.x)[0] > violation(start)[0] + 1e-16
+        return np.asarray(start if is_worse or not np.isfinite(found.x).all() else found.x)
