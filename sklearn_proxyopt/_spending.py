@@ -110,7 +110,7 @@ class SpendingMixin:
         refiner = seeded(SurrogateCMAES() if is_default else self.refiner, seeds["refiner"])
         # Where not every point of the box is a row, the search works on the axes.
         rows_of = None if space.is_plain else lambda Z: nearest_feasible(space.decode(Z), space)
-        search = refiner.begin(purchases.buy, space.axes, rows_of)
+        search = refiner.begin(purchases.buy, space.axes, rows_of, space.kinds.is_category)
         inside = space.is_feasible(purchases.X)
         search.note(space.encode(purchases.X[inside]), purchases.y[inside])
         failed = space.encode(purchases.X_failed)

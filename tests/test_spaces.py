@@ -615,8 +615,9 @@ def test_a_budget_is_spent_on_feasible_rows(curved):
     result = opt.minimize(spy, BOUNDS, budget=100)
     assert opt.variables_.is_feasible(np.array(spy.rows)).all()
     assert len(spy.rows) == 100
-    # The lowest of the second best fluid lies at 0.63.
-    assert result.fun < 0.64
+    assert result.x_named["fluid"] == "R290"
+    # The lowest rows have -0.733, or -0.567 where the limit is straight, by a fine grid.
+    assert result.fun < (-0.72 if curved else -0.55)
     assert result.fun == min(plant(np.array(spy.rows)))
 
 

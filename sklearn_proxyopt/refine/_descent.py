@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._ledger import Ledger
 from sklearn_proxyopt.refine._local_model import LocalModel
 from sklearn_proxyopt.refine._local_process import Settings
@@ -61,6 +62,9 @@ class Descent:
         Points a generation.
     batch_size : int
         Fewest rows to buy at once.
+    codes : Codes, default=None
+        The codes of categories, if there are any: the descent keeps to those of its mean, and
+        learns from rows of the same only.
 
     Attributes
     ----------
@@ -75,9 +79,12 @@ class Descent:
         step_size: float,
         population: int,
         batch_size: int,
+        codes: Codes | None = None,
     ) -> None:
         self._ledger, self._batch_size = ledger, batch_size
-        self._distribution = SearchDistribution(mean, step_size, population)
+        self._codes = codes
+        is_fixed = None if codes is None else codes.is_code
+        self._distribution = SearchDistribution(mean, step_size, population, is_fixed)
         self._settings: list[Settings] = []
         self._margin, self._radius = np.empty(0), _RADIUS
         self._n_last = 1
@@ -106,16 +113,20 @@ class Descent:
             return True
         if len(self._history) > _N_IDLE and self._history[-_N_IDLE][0] == self.n_bought:
             return True
-        patience = _PATIENCE * self._ledger.points.shape[1]
-        earlier = [best for count, best in self._history if count <= self.n_bought - patience]
-        least = _LEAST_GAIN * self._ledger.spread
+        return self.has_gained_less(_LEAST_GAIN, _PATIENCE)
+
+    def has_gained_less(self, share: float, patience: int) -> bool:
+        """Whether it gained less than a share of the spread within so many rows a variable."""
+        n_rows = patience * self._ledger.points.shape[1]
+        earlier = [best for count, best in self._history if count <= self.n_bought - n_rows]
+        least = share * self._ledger.spread
         return bool(earlier) and self._value_of(earlier[-1]) - self.lowest <= least
 
     def step(self, rng: np.random.Generator) -> None:
         """Live one generation."""
         points = self._sample(rng)
         values = np.full(len(points), np.nan)
-        if len(self._ledger.points) < points.shape[1] + 2:
+        if self._is_kin().sum() < points.shape[1] + 2:
             values = self._buy(points)
         else:
             self._leap(points, values, self._learn(chooses=True))
@@ -152,17 +163,23 @@ class Descent:
         if values[lowest] < self.lowest:
             self._best = outputs[lowest]
 
+    def _is_kin(self) -> NDArray[np.bool_]:
+        """Tell which rows known have the codes of this descent."""
+        if self._codes is None:
+            return np.ones(len(self._ledger.points), dtype=bool)
+        return self._codes.are_those_of(self._distribution.mean, self._ledger.points)
+
     def _learn(self, chooses: bool = False) -> LocalModel:
         """Learn the rows nearest to the distribution."""
         n_features = self._ledger.points.shape[1]
         white = self._distribution.whiten(self._ledger.points)
-        distances = np.square(white).sum(axis=1)
+        distances = np.where(self._is_kin(), np.square(white).sum(axis=1), np.inf)
         n_coefficients = (n_features + 1) * (n_features + 2) / 2
         most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
         near = np.argsort(distances, kind="stable")[:most]
         within = distances[near] <= _REACH**2 * n_features
         within[: 2 * n_features + 1] = True
-        self._rows = near[within]
+        self._rows = near[within & np.isfinite(distances[near])]
         outputs = self._ledger.outputs[self._rows]
         model = LocalModel(white[self._rows], outputs, self._ledger.merit, self._settings, chooses)
         self._settings = model.settings

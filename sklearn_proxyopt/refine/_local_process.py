@@ -124,6 +124,10 @@ class LocalProcess:
             # Rows that lie together need noise to be told apart.
             self.settings = Settings(noise=len(_NOISES) - 1)
             score = self._learn(self.settings)
+        if not np.isfinite(score):
+            # Nothing can be learned of them but what is usual.
+            self._weights = np.zeros(len(Z))
+            return
         if chooses:
             self._choose(score)
 

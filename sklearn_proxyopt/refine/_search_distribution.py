@@ -9,6 +9,8 @@ __all__ = ["SearchDistribution"]
 
 # Eigenvalues below this share of the largest are lifted to it.
 _SMALLEST_SHARE = 1e-20
+# The width along an axis that is fixed, as a share of that along the others.
+_FIXED = 1e-3
 # How often a point drawn outside of the cube is drawn again before it is moved to the border.
 _N_REDRAWS = 10
 
@@ -24,6 +26,8 @@ class SearchDistribution:
         Its standard deviation along every axis at the beginning.
     population : int
         Points a generation.
+    is_fixed : ndarray of bool of shape (n_features,), default=None
+        Along which axes it begins with hardly any width, and so keeps its place.
 
     Attributes
     ----------
@@ -42,11 +46,19 @@ class SearchDistribution:
        those of its table 1, equation numbers those of its version of 2023.
     """
 
-    def __init__(self, mean: NDArray[np.float64], step_size: float, population: int) -> None:
+    def __init__(
+        self,
+        mean: NDArray[np.float64],
+        step_size: float,
+        population: int,
+        is_fixed: NDArray[np.bool_] | None = None,
+    ) -> None:
         d = len(mean)
         self.mean, self.step_size, self.population = mean.copy(), step_size, population
         self.axes, self.scales = np.eye(d), np.ones(d)
-        self._covariance = np.eye(d)
+        if is_fixed is not None:
+            self.scales[is_fixed] = _FIXED
+        self._covariance = np.diag(self.scales**2)
         self._path, self._step_path = np.zeros(d), np.zeros(d)
         self._n_generations = 0
 

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
 from sklearn_proxyopt._validation import as_generator, check_integer, check_real
+from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._descent import Descent
 from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
 
@@ -27,6 +28,9 @@ _WIDE_STEP, _WIDE_COST = 0.15, 1.5
 # One that begins elsewhere begins this far from the borders, this wide.
 _MARGIN, _ELSEWHERE_STEP = 0.1, 0.2
 _N_TRIED = 8
+# As long as other codes are untried, a descent makes room for them once it gained less than this
+# share of the spread of values within so many rows for each variable.
+_GAIN_AMONG_CODES, _PATIENCE_AMONG_CODES = 1e-3, 3
 # Descents in a row that bought nothing end the search.
 _N_IDLE_DESCENTS = 5
 # Where many points stand for one row, whole basins can be known; more are tried, all elsewhere.
@@ -155,6 +159,7 @@ class SurrogateCMAES(BoxEstimator):
         fun: Callable[[NDArray[np.float64]], NDArray[np.float64]],
         bounds: ArrayLike | None = None,
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+        is_category: NDArray[np.bool_] | None = None,
     ) -> SurrogateSearch:
         """Begin a search that can be told of rows, and goes on where it stopped.
 
@@ -168,6 +173,9 @@ class SurrogateCMAES(BoxEstimator):
         rows_of : callable, default=None
             Takes points of the box and returns the row that each stands for, NaN where there is
             none; `fun` then takes rows. None lets every point be a row.
+        is_category : ndarray of bool of shape (n_features,), default=None
+            The axes whose points, rounded, are codes without an order. The first descent moves
+            among them, each of the others keeps to the codes that it begins with.
 
         Returns
         -------
@@ -175,7 +183,8 @@ class SurrogateCMAES(BoxEstimator):
             The search, which has bought nothing yet.
         """
         self.check_parameters()
-        return SurrogateSearch(self, Ledger(fun, self._resolve_bounds(bounds), rows_of))
+        box = self._resolve_bounds(bounds)
+        return SurrogateSearch(self, Ledger(fun, box, rows_of), is_category)
 
 
 class SurrogateSearch:
@@ -187,12 +196,24 @@ class SurrogateSearch:
         Its parameters.
     ledger : Ledger
         Where it buys.
+    is_category : ndarray of bool of shape (n_features,), default=None
+        The axes of codes.
     """
 
-    def __init__(self, settings: SurrogateCMAES, ledger: Ledger) -> None:
+    def __init__(
+        self,
+        settings: SurrogateCMAES,
+        ledger: Ledger,
+        is_category: NDArray[np.bool_] | None = None,
+    ) -> None:
         self._settings, self._ledger = settings, ledger
+        self._codes: Codes | None = None
+        if is_category is not None and is_category.any():
+            self._codes = Codes(ledger, np.flatnonzero(is_category))
         self._rng = as_generator(settings.random_state)
+        # All descents, and those of them that tried other codes.
         self._descents: list[Descent] = []
+        self._visits: list[Descent] = []
         self._sharpened: Descent | None = None
         self._candidate_values = np.empty(0)
         self._current: Descent | None = None
@@ -274,10 +295,19 @@ class SurrogateSearch:
             middle = np.full(len(ledger.bounds), 0.5)
             best = ledger.points[np.argmin(ledger.values)] if len(ledger.values) else middle
             return self._begin_descent(best, self._settings.initial_step, self._population())
-        n_restarts = len(self._descents) - 1
         best_descent = min(self._descents, key=lambda one: one.lowest)
+        if self._codes is not None:
+            other = self._other_codes()
+            if other is not None:
+                self._visits.append(self._begin_descent(other, _ELSEWHERE_STEP, self._population()))
+                return self._visits[-1]
+            if not best_descent.has_ended and best_descent.size >= _BASIN_FOUND:
+                # It has made room for other codes before it had found its basin.
+                return best_descent
+        restarts = [one for one in self._descents[1:] if one not in self._visits]
+        n_restarts = len(restarts)
         is_wide = n_restarts % 2 == 0 and (ledger.is_plain or not self._n_idle)
-        earlier = [one.n_bought for one in self._descents[1:][not is_wide :: 2]]
+        earlier = [one.n_bought for one in restarts[not is_wide :: 2]]
         cost = (earlier or [self._descents[0].n_bought])[-1] * (_WIDE_COST if is_wide else 1.0)
         if not best_descent.has_ended and self._n_left() - self._reserve() < cost:
             self._sharpened = best_descent
@@ -287,6 +317,12 @@ class SurrogateSearch:
             best = ledger.points[np.argmin(ledger.values)]
             return self._begin_descent(best, _WIDE_STEP, population)
         return self._begin_descent(self._elsewhere(), _ELSEWHERE_STEP, 2 * self._population())
+
+    def _other_codes(self) -> NDArray[np.float64] | None:
+        """Return where a descent should begin with other codes, None if nowhere."""
+        if self._codes is None or not len(self._ledger.points) or self._is_late():
+            return None
+        return self._codes.untried()
 
     def _elsewhere(self) -> NDArray[np.float64]:
         """Return a point that lies farther from all rows known than a few others do."""
@@ -306,7 +342,11 @@ class SurrogateSearch:
         self, mean: NDArray[np.float64], step_size: float, population: int
     ) -> Descent:
         self._ledger.weigh()
-        descent = Descent(self._ledger, mean, step_size, population, self._settings.batch_size)
+        if self._codes is not None:
+            mean = self._codes.settle(mean)
+        descent = Descent(
+            self._ledger, mean, step_size, population, self._settings.batch_size, self._codes
+        )
         self._descents.append(descent)
         self._current = descent
         return descent
@@ -324,14 +364,20 @@ class SurrogateSearch:
             return True
         if descent is self._sharpened or not descent.n_bought:
             return False
-        is_late = self._n_left() <= self._reserve()
-        return descent.size < _BASIN_FOUND or (is_late and not self._is_best(descent))
+        if self._other_codes() is not None and descent.has_gained_less(
+            _GAIN_AMONG_CODES, _PATIENCE_AMONG_CODES
+        ):
+            return True
+        return descent.size < _BASIN_FOUND or (self._is_late() and not self._is_best(descent))
 
     def _n_left(self) -> int:
         return self._end - self._ledger.n_evaluations
 
     def _reserve(self) -> float:
         return _SHARE_FOR_THE_END * self._end
+
+    def _is_late(self) -> bool:
+        return self._n_left() <= self._reserve()
 
     def _is_best(self, descent: Descent) -> bool:
         return descent.lowest <= min(one.lowest for one in self._descents)

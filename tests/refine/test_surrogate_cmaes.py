@@ -9,6 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_proxyopt.problems import Ellipsoid, Rastrigin, Rosenbrock, StyblinskiTang
 from sklearn_proxyopt.refine import SurrogateCMAES
+from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._descent import Descent
 from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
 from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
@@ -234,3 +235,81 @@ def test_a_basin_found_makes_room_for_other_descents():
     search.run()
     assert search.result().nit >= 3
     assert search._descents[0].n_bought < 150
+
+
+def test_rows_that_nothing_tells_apart_are_predicted_by_what_is_usual():
+    Z = np.full((6, 2), 1e12)
+    process = LocalProcess(Z, np.arange(6.0), Settings())
+    assert np.isfinite(process.predict(np.zeros((1, 2)))).all()
+
+
+# Codes without an order.
+
+
+CODES = np.array([[-3.0, 3.0], [-3.0, 3.0], [-0.5, 2.5]])
+
+
+def rows_of_codes(points):
+    rows = points.copy()
+    rows[:, 2] = np.rint(rows[:, 2])
+    return rows
+
+
+def bowls(rows):
+    """A bowl for each code: the widest one is the highest, the lowest one lies aside."""
+    middles = np.array([[0.0, 0.0], [2.0, -2.0], [-2.0, 1.0]])
+    codes = rows[:, 2].astype(int)
+    steepness = np.array([0.5, 4.0, 2.0])[codes]
+    away = np.square(rows[:, :2] - middles[codes]).sum(axis=1)
+    return steepness * away + np.array([1.0, 0.0, 0.5])[codes]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_code_is_tried_on_the_truth(seed):
+    settings = SurrogateCMAES(random_state=seed)
+    search = settings.begin(bowls, CODES, rows_of_codes, np.array([False, False, True]))
+    # All that is known speaks for the wrong code.
+    known = np.array([[0.1, 0.0, 0.0], [0.5, 0.5, 0.0], [-1.0, 0.0, 0.0], [2.0, 2.0, 1.0]])
+    search.note(known, bowls(known))
+    search.allow(120)
+    search.run()
+    result = search.result()
+    assert result.fun < 1e-6
+    assert_allclose(np.rint(result.x[2]), 1.0)
+
+
+def test_a_descent_keeps_to_its_codes_and_learns_from_rows_of_the_same():
+    ledger = Ledger(bowls, CODES, rows_of_codes)
+    known = np.array([[x, y, code] for x in (-1.0, 1.0) for y in (-1.0, 1.0) for code in range(3)])
+    ledger.note(known, bowls(known))
+    ledger.limit = 40
+    codes = Codes(ledger, np.array([2]))
+    start = codes.settle((np.array([0.0, 0.0, 2.2]) - CODES[:, 0]) / np.ptp(CODES, axis=1))
+    descent = Descent(ledger, start, 0.2, 6, 1, codes)
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        descent.step(rng)
+    bought = rows_of_codes(CODES[:, 0] + ledger.points[12:] * np.ptp(CODES, axis=1))
+    assert len(bought) > 4
+    assert (bought[:, 2] == 2.0).all()
+    assert descent.lowest < 1.0
+
+
+def test_the_other_codes_come_the_most_promising_first_and_once_each():
+    ledger = Ledger(bowls, CODES, rows_of_codes)
+    known = np.array([[0.0, 0.0, 0.0], [-1.8, 1.0, 2.0], [-2.0, 2.0, 1.0]])
+    ledger.note(known, bowls(known))
+    codes = Codes(ledger, np.array([2]))
+
+    def row(point):
+        return rows_of_codes((CODES[:, 0] + point * np.ptp(CODES, axis=1))[None])[0]
+
+    lowest = ledger.points[np.argmin(ledger.values)]
+    codes.settle(lowest)
+    first = codes.untried()
+    codes.settle(first)
+    second = codes.untried()
+    codes.settle(second)
+    assert_allclose([row(first)[2], row(second)[2]], [0.0, 1.0])
+    assert_allclose(row(first)[:2], row(lowest)[:2])
+    assert codes.untried() is None
