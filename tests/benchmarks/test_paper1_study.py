@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.optimize import OptimizeResult
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -16,6 +17,7 @@ from paper1.networks import PublishedProxy, StackedReLU, train_together
 from paper1.protocols import PROTOCOLS, run_cell, run_ground_truth
 from paper1.searches import PublishedGenetic, PublishedSwarm, ThenDescent
 from paper1.shelf import Shelf, ShelvedProxy
+from paper1.smoother import AveragedFunction, ThenWalk
 from paper1.tables import (
     comparison,
     decomposition,
@@ -213,6 +215,77 @@ def test_a_descent_takes_the_end_of_a_search_to_the_bottom_of_the_valley():
     before = short.minimize(Valley(), [[-2.0, 2.0], [-2.0, 2.0]])
     np.testing.assert_array_equal(search.x_search_, before.x)
     assert Valley()(before.x[None]) > 1e-3
+
+
+class Ripples:
+    """A bowl with waves of period 1 whose lowest point is (0.7, 0.7), with its gradient."""
+
+    def __call__(self, X):
+        return self.value_and_grad(X)[0]
+
+    def value_and_grad(self, X):
+        Z = X - 0.7
+        values = (Z**2 - np.cos(2 * np.pi * Z)).sum(axis=1)
+        return values, 2 * Z + 2 * np.pi * np.sin(2 * np.pi * Z)
+
+
+WIDE = np.array([[-5.0, 5.0], [-5.0, 5.0]])
+
+
+def test_an_average_over_noise_is_that_of_many_draws_and_has_its_gradient():
+    average = AveragedFunction(Ripples(), WIDE, 0.05, n_points=4096)
+    X = np.array([[1.0, -2.0], [4.9, -4.9]])
+    noise = 0.5 * np.random.default_rng(0).standard_normal((200_000, 1, 2))
+    # What leaves the box comes back as from a mirror.
+    drawn = X + noise
+    drawn = np.where(drawn > 5.0, 10.0 - drawn, np.where(drawn < -5.0, -10.0 - drawn, drawn))
+    expected = Ripples()(drawn.reshape(-1, 2)).reshape(-1, 2).mean(axis=0)
+    values, gradients = average.value_and_grad(X)
+    np.testing.assert_allclose(values, expected, atol=0.05)
+    for variable in range(2):
+        step = 1e-5 * np.eye(2)[variable]
+        slope = (average(X + step) - average(X - step)) / 2e-5
+        np.testing.assert_allclose(gradients[:, variable], slope, atol=1e-5)
+
+
+def test_noise_wipes_out_ripples_and_leaves_the_bowl():
+    average = AveragedFunction(Ripples(), WIDE, 0.1, n_points=1024)
+    line = np.column_stack([np.linspace(-1.3, 2.7, 41), np.full(41, 0.7)])
+    bowl = (line[:, 0] - 0.7) ** 2
+    assert np.abs(average(line) - average(line[20:21]) - bowl).max() < 0.1
+    assert np.abs(Ripples()(line) - Ripples()(line[20:21]) - bowl).max() > 1.9
+
+
+class Stuck:
+    """A search that ends three ripples away, at the only point that it knows."""
+
+    def check_parameters(self):
+        pass
+
+    def minimize(self, fun, bounds, x0=None):
+        x = np.array([3.6, 0.7])
+        return OptimizeResult(x=x, fun=float(fun(x[None])[0]), success=True, message="")
+
+
+def test_a_walk_from_smoother_proxies_leaves_the_ripple_where_a_search_ended():
+    search = ThenWalk(Stuck())
+    result = search.minimize(Ripples(), WIDE, x0=np.array([[-2.0, 3.0], [4.0, 4.0]]))
+    np.testing.assert_allclose(result.x, 0.7, atol=1e-4)
+    np.testing.assert_array_equal(search.x_before_walk_, [3.6, 0.7])
+    # The answer, where the search ended, and the minima of six smoother functions.
+    assert len(result.x_candidates) == 9
+    np.testing.assert_array_equal(result.x_candidates[0], result.x)
+    np.testing.assert_allclose(Ripples()(result.x_candidates), result.fun_candidates)
+
+
+def test_a_walk_never_raises_the_answer():
+    class Best(Stuck):
+        def minimize(self, fun, bounds, x0=None):
+            return OptimizeResult(x=np.full(2, 0.7), fun=-2.0, success=True, message="")
+
+    result = ThenWalk(Best()).minimize(Ripples(), WIDE, x0=np.array([[4.0, 4.0]]))
+    assert result.fun <= -2.0
+    np.testing.assert_allclose(result.x, 0.7, atol=1e-4)
 
 
 def test_the_published_function_of_ten_variables_looks_at_four():
