@@ -101,7 +101,7 @@ PROTOCOLS = {
             # Finds the proxy's own minimum, which errors are split at.
             "bfgs": MultiStartBFGS(64, 50, n_rounds=3, random_state=0),
         },
-        n_designs=5,
+        n_designs=10,
         n_networks=2,
     ),
     "proxyopt": Protocol(
