@@ -232,6 +232,9 @@ def comparison(tables: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
                         "sampling": sampling,
                         "optimizer": optimizer,
                         "paper": value,
+                        "code": np.nan,
+                        "code_low": np.nan,
+                        "code_high": np.nan,
                     }
                     for name, protocol, refined in (
                         ("code", "paper", "false"),

@@ -13,6 +13,7 @@ from scipy.optimize import OptimizeResult
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from paper1.cells import Cell, FirstFourRastrigin, cells_of
+from paper1.figures import side_by_side
 from paper1.networks import PublishedProxy, StackedReLU, train_together
 from paper1.protocols import PROTOCOLS, run_cell, run_ground_truth
 from paper1.searches import PublishedGenetic, PublishedSwarm, ThenDescent
@@ -22,6 +23,7 @@ from paper1.tables import (
     comparison,
     decomposition,
     load_cells,
+    other_searches,
     prediction_interval,
     shares_of_variance,
     table,
@@ -448,6 +450,24 @@ def test_the_comparison_says_whether_the_papers_mean_lies_inside(small_study):
     compared = comparison(table(small_study, 2), published).set_index("optimizer")
     assert not compared.loc["pso", "inside"]
     assert compared.loc["ga", "inside"]
+
+
+def test_a_table_of_one_protocol_alone_is_shown_too(small_study):
+    corrected = {cell: r for cell, r in small_study.items() if cell.protocol == "corrected"}
+    published = pd.DataFrame(
+        {
+            "dim": [2],
+            "function": ["ackley"],
+            "sampling": ["sparse"],
+            "pso_mean": 1.0,
+            "ga_mean": 2.0,
+        }
+    )
+    compared = comparison(table(corrected, 2), published)
+    shown = side_by_side(compared.merge(other_searches(corrected), how="left"))
+    assert shown["paper"].tolist() == ["1.00", "2.00"]
+    assert shown["its code"].tolist() == ["", ""]
+    assert (shown["corrected"] != "").all()
 
 
 def test_cells_are_read_back_from_their_files(small_study, tmp_path):
