@@ -20,6 +20,8 @@ _LEVELS = (0.2, 0.14, 0.1, 0.07, 0.05, 0.025)
 _ROWS_PER_BLOCK = 8192
 # An average need not be exact: a descent ends where slopes are this small, or after so many steps.
 _TOLERANCE, _N_ITERATIONS = 1e-3, 30
+# Two predictions that differ by less than so many root mean square errors are alike, at 95 %.
+_ALIKE = 1.96 * 2**0.5
 # The latest walk, by what its proxy predicts at the starts: all searches of a proxy share it.
 _latest: dict[bytes, NDArray[np.float64]] = {}
 
@@ -74,8 +76,10 @@ class ThenWalk(BaseOptimizer):
     """A search, and a walk from the minimum of a much smoother proxy down to the proxy itself.
 
     A search can end in one ripple of many, and a proxy of few rows can have the wrong one as its
-    deepest. The answer is the lower end of both on the proxy. The minima of all levels are
-    candidates too: which of them lies best only the function itself can tell.
+    deepest. The answer is the end of the walk, which lies in the wider basin, unless the proxy puts
+    the end of the search lower by more than it errs on rows held out (`error_` of the proxy, where
+    it has that). The minima of all levels are candidates too: which of them lies best only the
+    function itself can tell.
 
     Parameters
     ----------
@@ -115,8 +119,10 @@ class ThenWalk(BaseOptimizer):
         self.x_before_walk_ = result.x
         self.x_search_ = getattr(self.search, "x_search_", result.x)
         levels = _walk(fun, box, np.asarray(x0, dtype=np.float64))
-        ends = np.vstack([result.x, levels[0]])
-        order = np.argsort(fun(ends), kind="stable")
+        ends = np.vstack([levels[0], result.x])
+        promises = np.asarray(fun(ends))
+        doubt = _ALIKE * getattr(getattr(fun, "proxy", None), "error_", 0.0)
+        order = [0, 1] if promises[0] <= promises[1] + doubt else [1, 0]
         others = np.atleast_2d(result.get("x_candidates", result.x))
         result.x_candidates = np.vstack([ends[order], levels[1:], others])
         result.fun_candidates = np.asarray(fun(result.x_candidates))
@@ -141,7 +147,7 @@ def _walk(fun: Any, box: NDArray[np.float64], starts: NDArray[np.float64]) -> ND
         walk = GraduatedSearch(
             first, n_starts=1, n_iterations=_N_ITERATIONS, tolerance=_TOLERANCE, random_state=0
         )
-        levels = walk.minimize(ladder, box, x0=starts).x_levels[::-1]
+        levels = walk.minimize(ladder, box, x0=starts).x_levels[::-1].copy()
         levels[0] = descend_along_gradient(fun, levels[0], box).x
         _latest.clear()
         _latest[key] = levels

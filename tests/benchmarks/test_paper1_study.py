@@ -29,6 +29,7 @@ from paper1.tables import (
     table,
 )
 
+from sklearn_proxyopt import NeuralProxyRegressor
 from sklearn_proxyopt.optimizers import GeneticAlgorithm
 
 COLUMNS = [
@@ -280,14 +281,37 @@ def test_a_walk_from_smoother_proxies_leaves_the_ripple_where_a_search_ended():
     np.testing.assert_allclose(Ripples()(result.x_candidates), result.fun_candidates)
 
 
-def test_a_walk_never_raises_the_answer():
-    class Best(Stuck):
-        def minimize(self, fun, bounds, x0=None):
-            return OptimizeResult(x=np.full(2, 0.7), fun=-2.0, success=True, message="")
+class Doubted(Ripples):
+    """The same with a hole in the ripple where the search ends, and an error on rows held out."""
 
-    result = ThenWalk(Best()).minimize(Ripples(), WIDE, x0=np.array([[4.0, 4.0]]))
-    assert result.fun <= -2.0
-    np.testing.assert_allclose(result.x, 0.7, atol=1e-4)
+    def __init__(self, depth, error):
+        self.depth, self.error_ = depth, error
+        self.proxy = self
+
+    def value_and_grad(self, X):
+        values, slopes = super().value_and_grad(X)
+        apart = X - [3.6, 0.7]
+        hole = self.depth * np.exp(-50 * np.square(apart).sum(axis=1))
+        return values - hole, slopes + 100 * hole[:, None] * apart
+
+
+@pytest.mark.parametrize(("error", "believes_hole"), [(0.1, True), (1.0, False)])
+def test_a_hole_is_the_answer_where_it_is_deeper_than_the_proxy_errs(error, believes_hole):
+    proxy = Doubted(10.0, error)
+    result = ThenWalk(Stuck()).minimize(proxy, WIDE, x0=np.array([[-2.0, 3.0], [4.0, 4.0]]))
+    gap = proxy(np.array([[0.7, 0.7]]))[0] - proxy(np.array([[3.6, 0.7]]))[0]
+    assert 0.3 < gap < 2.7
+    assert result.x[0] == pytest.approx(3.6 if believes_hole else 0.7, abs=1e-3)
+
+
+def test_the_error_of_a_shelved_neural_proxy_is_that_on_rows_held_out(tmp_path):
+    X = np.random.default_rng(0).uniform(-1.0, 1.0, (400, 2))
+    y = 50.0 * np.abs(X).sum(axis=1)
+    proxy = NeuralProxyRegressor(max_epochs=20, random_state=0)
+    shelved = ShelvedProxy(proxy, Shelf(tmp_path)).fit(X, y)
+    new = np.random.default_rng(1).uniform(-1.0, 1.0, (2000, 2))
+    error = np.sqrt(np.mean((shelved.predict(new) - 50.0 * np.abs(new).sum(axis=1)) ** 2))
+    assert 0.4 < shelved.error_ / error < 2.5
 
 
 def test_the_published_function_of_ten_variables_looks_at_four():
