@@ -7,7 +7,7 @@
 
 Networks and cells are kept in `--cache` and never computed twice: a run that is stopped goes on
 where it was. The results are written to `docs/results/paper1/`. On one idle core the
-protocols cost about 40 minutes (paper), 15 (corrected) and 20 (proxyopt).
+protocols cost about 40 minutes (paper), 31 (corrected) and 20 (proxyopt).
 """
 
 from __future__ import annotations

@@ -30,9 +30,19 @@ class Shelf:
         self._folder = Path(folder)
 
     def find(self, proxy: Any, X: ArrayLike, y: ArrayLike) -> Any:
-        """Return the proxy fitted to rows, or None."""
+        """Return the proxy fitted to rows, or None.
+
+        One that an earlier version of its class left, and this one cannot use, counts as none.
+        """
         path = self._path(proxy, X, y)
-        return joblib.load(path) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            fitted = joblib.load(path)
+            fitted.predict(np.asarray(X, dtype=float)[:1])
+        except AttributeError:
+            return None
+        return fitted
 
     def put(self, fitted: Any, X: ArrayLike, y: ArrayLike) -> None:
         """Keep a fitted proxy."""

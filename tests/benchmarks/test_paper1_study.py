@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import OptimizeResult
+from sklearn.base import clone
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -368,6 +369,16 @@ def test_a_shelved_proxy_is_trained_once_for_the_same_rows(tmp_path):
     ShelvedProxy(proxy, Shelf(tmp_path)).fit(X, y + 1.0)
     ShelvedProxy(proxy.set_params(random_state=4), Shelf(tmp_path)).fit(X, y)
     assert Counted.n_fits == 3
+
+
+def test_a_proxy_that_an_earlier_version_left_is_trained_anew(tmp_path):
+    X, y = rows(80, 0)
+    proxy = NeuralProxyRegressor(max_epochs=1, random_state=0)
+    left = clone(proxy).fit(X, y)
+    del left._trend
+    Shelf(tmp_path).put(left, X, y)
+    shelved = ShelvedProxy(proxy, Shelf(tmp_path)).fit(X, y)
+    assert shelved.predict(X).shape == (80,)
 
 
 def test_a_prediction_interval_holds_nineteen_of_twenty_further_values():
