@@ -179,7 +179,8 @@ def side_by_side(compared: pd.DataFrame) -> pd.DataFrame:
     for name, title, form in (
         ("corrected", "corrected", "{:.2f}"),
         ("alone", "default proxy", "{:.4f}"),
-        ("proxyopt", "and descent", "{:.4f}"),
+        ("descended", "and descent", "{:.4f}"),
+        ("proxyopt", "and walk", "{:.4f}"),
         ("refined", "refined", "{:.1e}"),
     ):
         shown[title] = ["" if pd.isna(value) else form.format(value) for value in compared[name]]

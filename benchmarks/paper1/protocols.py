@@ -14,6 +14,7 @@ from paper1.cells import Cell
 from paper1.networks import PublishedProxy, train_together
 from paper1.searches import PublishedGenetic, PublishedSwarm, ThenDescent
 from paper1.shelf import Shelf, ShelvedProxy
+from paper1.smoother import ThenWalk
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.model_selection import optimum_error_scorer
 from sklearn_proxyopt.optimizers import GeneticAlgorithm, MultiStartBFGS, ParticleSwarm
@@ -24,6 +25,8 @@ __all__ = ["PROTOCOLS", "Protocol", "run_cell", "run_ground_truth", "train_missi
 
 _N_HELD_OUT = 1000
 _CALLS_PER_VARIABLE = 60
+# The answer, the minima of six smoother proxies, the end of the walk from them, and some others.
+_N_CANDIDATES = 12
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,14 @@ PROTOCOLS = {
             # Finds the proxy's own minimum, which errors are split at.
             "bfgs": MultiStartBFGS(64, 50, n_rounds=3, random_state=0),
         },
-        n_designs=5,
+        n_designs=10,
         n_networks=2,
     ),
     "proxyopt": Protocol(
         _default_proxy,
         {
-            "pso": ThenDescent(ParticleSwarm(random_state=0)),
-            "ga": ThenDescent(GeneticAlgorithm(random_state=0)),
+            "pso": ThenWalk(ThenDescent(ParticleSwarm(random_state=0))),
+            "ga": ThenWalk(ThenDescent(GeneticAlgorithm(random_state=0))),
             "bfgs": MultiStartBFGS(random_state=0),
         },
         n_designs=3,
@@ -154,8 +157,9 @@ def run_cell(
     list of dict
         For each combination `design`, `network`, `optimizer`, `fidelity` (R^2 on uniform rows of
         the box), `ends` and `promises`, where each run of the search ended and what the proxy says
-        there, `before_descent`, where the search was before a descent, or None, `refined`, where
-        refinement ended, or None, `n_calls` of it, and the CPU `seconds` of the training.
+        there, `before_descent` and `before_walk`, where the search was before what follows it, or
+        None, `refined`, where refinement ended, or None, `n_calls` of it, and the CPU `seconds` of
+        the training.
     """
     problem = cell.problem()
     if isinstance(protocol.make_proxy(cell, 0), PublishedProxy):
@@ -174,7 +178,9 @@ def run_cell(
                 sampler=cell.sampler(design),
                 proxy=ShelvedProxy(proxy, shelf),
                 optimizer=optimizer,
-                refiner=LocalRefinement(max_evaluations=_CALLS_PER_VARIABLE * cell.dim),
+                refiner=LocalRefinement(
+                    max_evaluations=_CALLS_PER_VARIABLE * cell.dim, n_candidates=_N_CANDIDATES
+                ),
             )
             # The design is bought, so no row is needed for training.
             judged = cross_validate(
@@ -201,12 +207,15 @@ def run_cell(
 def _answers(fitted: ProxyOptimizer, refined: bool) -> dict[str, Any]:
     """Return where the search ended, before and after what followed it."""
     result = fitted.result_
-    before_descent = getattr(fitted.optimizer_, "x_search_", None)
+    before = {
+        "before_descent": getattr(fitted.optimizer_, "x_search_", None),
+        "before_walk": getattr(fitted.optimizer_, "x_before_walk_", None),
+    }
     promises = np.atleast_1d(result.get("fun_restarts", fitted.fun_proxy_))
     return {
         "ends": result.get("x_restarts", np.atleast_2d(fitted.x_proxy_)).tolist(),
         "promises": promises.tolist(),
-        "before_descent": None if before_descent is None else before_descent.tolist(),
+        **{name: None if x is None else x.tolist() for name, x in before.items()},
         "refined": result.x.tolist() if refined else None,
         "n_calls": int(result.nfev - result.nfev_design) if refined else 0,
         "seconds": fitted.proxy_.seconds_,
@@ -230,6 +239,7 @@ def run_ground_truth(cell: Cell, protocol: Protocol) -> list[dict[str, Any]]:
                     "ends": result.get("x_restarts", result.x[None]).tolist(),
                     "promises": np.atleast_1d(result.get("fun_restarts", result.fun)).tolist(),
                     "before_descent": None,
+                    "before_walk": None,
                     "refined": None,
                     "n_calls": 0,
                     "seconds": time.process_time() - start,

@@ -31,8 +31,15 @@ from sklearn_proxyopt.samplers import (
 __all__ = ["run"]
 
 SCHEMES = ("uniform", "grid", "gaussian", "latin hypercube", "halton", "sobol")
+FUNCTIONS = ("rosenbrock", "rastrigin", "ackley")
 DIMS = (2, 6, 20)
 COUNTS = (100, 1_000, 10_000, 100_000)
+# Of the largest designs, which take most of the time, not all kinds.
+_SCHEMES_OF_MANY_ROWS = ("gaussian", "sobol")
+# Errors below are drawn there.
+_FLOOR = 1e-7
+_COLORS = ("#000000", "#999999", "#d55e00", "#0072b2", "#009e73", "#cc79a7")
+_MARKERS = "os^Dv*"
 _N_HELD_OUT = 1000
 
 
@@ -51,10 +58,11 @@ def sampler_of(scheme: str, n_samples: int, problem: Problem) -> Any:
 
 
 def study_designs(problem: Problem, n_samples: int, seed: int) -> pd.DataFrame:
-    """Compare all designs of a size on a function; return a row for each."""
+    """Compare designs of a size on a function; return a row for each."""
     X = UniformSampler(_N_HELD_OUT, random_state=seed).sample(problem.bounds)
     every = np.arange(len(X))
-    samplers = [sampler_of(scheme, n_samples, problem) for scheme in SCHEMES]
+    schemes = _SCHEMES_OF_MANY_ROWS if n_samples == COUNTS[-1] else SCHEMES
+    samplers = [sampler_of(scheme, n_samples, problem) for scheme in schemes]
     search = GridSearchCV(
         ProxyOptimizer(problem, problem.bounds, random_state=seed),
         {"sampler": samplers},
@@ -68,7 +76,7 @@ def study_designs(problem: Problem, n_samples: int, seed: int) -> pd.DataFrame:
     half_diagonal = np.linalg.norm(problem.bounds[:, 1] - problem.bounds[:, 0]) / 2
     return pd.DataFrame(
         {
-            "scheme": SCHEMES,
+            "scheme": schemes,
             "error": -results["mean_test_optimum"],
             "relative_error": -results["mean_test_optimum"] / half_diagonal,
             "r2": results["mean_test_fidelity"],
@@ -78,13 +86,13 @@ def study_designs(problem: Problem, n_samples: int, seed: int) -> pd.DataFrame:
 
 
 def run(cache: Path, results: Path, n_replicates: int = 1) -> None:
-    """Run what the cache lacks, write the table and draw the figure."""
+    """Run what the cache lacks, few rows first; write the table and the figure as they come."""
     studies = [
         (count, function, dim, turned, seed)
         for seed in range(n_replicates)
-        for function in ("rastrigin", "rosenbrock", "ackley")
         for count in COUNTS
         for dim in DIMS
+        for function in FUNCTIONS
         for turned in (False, True)
     ]
     cache.mkdir(parents=True, exist_ok=True)
@@ -121,32 +129,45 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    frame = frame.assign(logarithm=np.log10(frame["relative_error"].clip(lower=1e-7)))
-    colors = plt.cm.viridis(np.linspace(0, 0.9, len(SCHEMES)))
-    styles = dict(zip(SCHEMES, zip("os^Dv*", colors, strict=True), strict=True))
+    frame = frame.assign(logarithm=np.log10(frame["relative_error"].clip(lower=_FLOOR)))
+    columns = [(dim, turned) for turned in (False, True) for dim in DIMS]
     figure, axes = plt.subplots(
-        2, len(DIMS), figsize=(10, 6.2), sharex=True, sharey=True, layout="constrained"
+        len(FUNCTIONS), len(columns), figsize=(13, 6.8), sharex=True, sharey=True
     )
-    for row, turned in zip(axes, (False, True), strict=True):
-        for ax, dim in zip(row, DIMS, strict=True):
-            mine = frame[(frame["dim"] == dim) & (frame["turned"] == turned)]
-            for scheme, (marker, color) in styles.items():
+    figure.subplots_adjust(left=0.075, right=0.99, top=0.88, bottom=0.14, wspace=0.06, hspace=0.08)
+    for row, function in zip(axes, FUNCTIONS, strict=True):
+        for ax, (dim, turned) in zip(row, columns, strict=True):
+            mine = frame[
+                (frame["function"] == function)
+                & (frame["dim"] == dim)
+                & (frame["turned"] == turned)
+            ]
+            for scheme, color, marker in zip(SCHEMES, _COLORS, _MARKERS, strict=True):
                 means = mine[mine["scheme"] == scheme].groupby("n_samples")["logarithm"].mean()
                 ax.plot(
                     means.index,
                     10**means,
                     marker=marker,
+                    markersize=7 if marker == "*" else 4.5,
+                    linewidth=1.3,
                     color=color,
                     linestyle="--" if scheme == "gaussian" else "-",
                     label=scheme,
                 )
-            ax.set(xscale="log", yscale="log")
-            ax.set_title(f"{dim} variables, {'rotated and shifted' if turned else 'plain'}")
-            ax.grid(alpha=0.3)
-        row[0].set_ylabel("optimum error / half diagonal")
-    for ax in axes[-1]:
-        ax.set_xlabel("rows")
+            ax.set(xscale="log", yscale="log", ylim=(_FLOOR / 2, 2), xlim=(60, 170_000))
+            ax.set_yticks([1e-6, 1e-4, 1e-2, 1])
+            ax.set_xticks([1e2, 1e3, 1e4, 1e5])
+            ax.minorticks_off()
+            ax.grid(color="#dddddd", linewidth=0.6)
+            ax.spines[["top", "right"]].set_visible(False)
+            if function == FUNCTIONS[0]:
+                ax.set_title(f"{dim} variables", fontsize="medium")
+        row[0].set_ylabel(function.capitalize())
+    for place, title in ((0.305, "as it is"), (0.765, "rotated and shifted")):
+        figure.text(place, 0.955, title, ha="center", weight="bold")
+    figure.supylabel("optimum error, in half diagonals of the box", x=0.005, fontsize="medium")
+    figure.text(0.53, 0.072, "rows of the design", ha="center")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(SCHEMES))
+    figure.legend(handles, labels, loc="lower center", ncols=len(SCHEMES), frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)

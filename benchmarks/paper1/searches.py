@@ -18,7 +18,7 @@ from sklearn_proxyopt.optimizers._individual import Individual
 from sklearn_proxyopt.optimizers._stacked import stack_of
 from sklearn_proxyopt.optimizers._swarms import Swarms
 
-__all__ = ["PublishedGenetic", "PublishedSwarm", "ThenDescent"]
+__all__ = ["PublishedGenetic", "PublishedSwarm", "ThenDescent", "descend_along_gradient"]
 
 
 class PublishedSwarm(BaseOptimizer):
@@ -196,22 +196,10 @@ class ThenDescent(BaseOptimizer):
         callback: Any = None,
     ) -> OptimizeResult:
         """Search, then descend from the end."""
-
-        def value_and_slope(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            values, gradients = fun.value_and_grad(x[None])
-            return float(values[0]), gradients[0]
-
         box = self._resolve_bounds(bounds)
         result = self.search.minimize(fun, box, x0=x0)
         self.x_search_ = result.x
-        descent = minimize(
-            value_and_slope,
-            result.x,
-            jac=True,
-            bounds=box,
-            method="L-BFGS-B",
-            options={"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-10},
-        )
+        descent = descend_along_gradient(fun, result.x, box)
         if descent.fun < result.fun:
             result.x, result.fun = descent.x, float(descent.fun)
             result.x_candidates = np.vstack([descent.x, result.x_candidates])
@@ -222,6 +210,25 @@ class ThenDescent(BaseOptimizer):
         self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
     ) -> OptimizeResult:
         raise NotImplementedError("The search brings its own.")
+
+
+def descend_along_gradient(
+    fun: Any, start: NDArray[np.float64], box: NDArray[np.float64]
+) -> OptimizeResult:
+    """Descend by SciPy's L-BFGS-B on a function with `value_and_grad`, inside the box."""
+
+    def value_and_slope(x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        values, gradients = fun.value_and_grad(x[None])
+        return float(values[0]), gradients[0]
+
+    return minimize(
+        value_and_slope,
+        start,
+        jac=True,
+        bounds=box,
+        method="L-BFGS-B",
+        options={"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-10},
+    )
 
 
 def _judge(fun: Any, populations: list[list[Individual]]) -> None:

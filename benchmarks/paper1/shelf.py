@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.metaestimators import available_if
 
+from sklearn_proxyopt import NeuralProxyRegressor
+
 __all__ = ["Shelf", "ShelvedProxy"]
 
 
@@ -28,9 +30,19 @@ class Shelf:
         self._folder = Path(folder)
 
     def find(self, proxy: Any, X: ArrayLike, y: ArrayLike) -> Any:
-        """Return the proxy fitted to rows, or None."""
+        """Return the proxy fitted to rows, or None.
+
+        One that an earlier version of its class left, and this one cannot use, counts as none.
+        """
         path = self._path(proxy, X, y)
-        return joblib.load(path) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            fitted = joblib.load(path)
+            fitted.predict(np.asarray(X, dtype=float)[:1])
+        except AttributeError:
+            return None
+        return fitted
 
     def put(self, fitted: Any, X: ArrayLike, y: ArrayLike) -> None:
         """Keep a fitted proxy."""
@@ -74,6 +86,8 @@ class ShelvedProxy(RegressorMixin, BaseEstimator):
         The fitted proxy.
     seconds_ : float
         CPU seconds that its training took.
+    error_ : float
+        Of a neural proxy, its root mean square error on the rows that it held out; of another, 0.
     """
 
     def __init__(self, proxy: Any, shelf: Shelf) -> None:
@@ -89,6 +103,11 @@ class ShelvedProxy(RegressorMixin, BaseEstimator):
             self.proxy_.seconds_ = time.process_time() - start
             self.shelf.put(self.proxy_, X, y)
         self.seconds_ = self.proxy_.seconds_
+        self.error_ = 0.0
+        if isinstance(self.proxy_, NeuralProxyRegressor):
+            loss = min(epoch["valid_loss"] for epoch in self.proxy_.history_)
+            # Losses are in units of what the trend leaves.
+            self.error_ = float(self.proxy_._recipe.scale.max()) * loss**0.5
         self.n_features_in_ = self.proxy_.n_features_in_
         return self
 

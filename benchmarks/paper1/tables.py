@@ -46,7 +46,7 @@ def errors_of(
 ) -> NDArray[np.float64]:
     """Return the distances from the optimum, of shape (n_networks, n_runs).
 
-    `stage` says of what: the "ends" of the runs, "refined" or "before_descent".
+    `stage` says of what: the "ends" of the runs, "refined", "before_descent" or "before_walk".
     """
     mine = [record for record in records if record["optimizer"] == optimizer]
     ends = [record["ends"] if stage == "ends" else [record[stage]] for record in mine]
@@ -180,8 +180,8 @@ def decomposition(cells: dict[Cell, Records]) -> pd.DataFrame:
 def other_searches(cells: dict[Cell, Records]) -> pd.DataFrame:
     """Return more errors on the default proxies.
 
-    Those of PSO and GA before the descent ("alone"), and those of `MultiStartBFGS`, the package's
-    default search ("default_search").
+    Those of PSO and GA before the descent ("alone") and before the walk ("descended"), and those of
+    `MultiStartBFGS`, the package's default search ("default_search").
     """
     rows = [
         {
@@ -190,13 +190,14 @@ def other_searches(cells: dict[Cell, Records]) -> pd.DataFrame:
             "sampling": cell.sampling,
             "optimizer": optimizer,
             "alone": errors_of(cell, records, optimizer, "before_descent").mean(),
+            "descended": errors_of(cell, records, optimizer, "before_walk").mean(),
             "default_search": errors_of(cell, records, "bfgs").mean(),
         }
         for cell, records in cells.items()
         for optimizer in SEARCHES
         if cell.protocol == "proxyopt"
     ]
-    names = ["dim", "function", "sampling", "optimizer", "alone", "default_search"]
+    names = ["dim", "function", "sampling", "optimizer", "alone", "descended", "default_search"]
     return pd.DataFrame(rows, columns=names)
 
 
@@ -231,6 +232,9 @@ def comparison(tables: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
                         "sampling": sampling,
                         "optimizer": optimizer,
                         "paper": value,
+                        "code": np.nan,
+                        "code_low": np.nan,
+                        "code_high": np.nan,
                     }
                     for name, protocol, refined in (
                         ("code", "paper", "false"),

@@ -197,7 +197,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator):
         return self._judge(problems, answers)
 
     def _problem_set(self, X: NDArray[np.float64]) -> ProblemSet:
-        return ProblemSet(self.problem_, torch.tensor(X).to(self.device_))
+        return ProblemSet(self.problem_, torch.tensor(np.ascontiguousarray(X)).to(self.device_))
 
     def _judge(
         self, problems: ProblemSet, latent: Tensor

@@ -271,7 +271,7 @@ class LandscapeInverse(BaseInverse):
     def _rows(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return torch.tensor(X).to(self.device_)
+        return torch.tensor(np.ascontiguousarray(X)).to(self.device_)
 
     def _places(self, unknowns: ArrayLike, n_axes: int, n_problems: int | None = None) -> Tensor:
         """Return unknowns in half-widths of the box, their shape checked."""

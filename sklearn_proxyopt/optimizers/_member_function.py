@@ -29,8 +29,9 @@ class MemberFunction:
         import torch
 
         first = next(self._module.buffers())
+        rows = np.ascontiguousarray(X)
         with torch.no_grad():
-            values = self._module(torch.as_tensor(X, dtype=first.dtype, device=first.device))
+            values = self._module(torch.as_tensor(rows, dtype=first.dtype, device=first.device))
         return values[:, 0].cpu().double().numpy()
 
     def torch_module(self) -> Any:

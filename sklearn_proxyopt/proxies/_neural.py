@@ -284,7 +284,7 @@ default="auto"
         seed = int(rng.integers(2**63))
 
         used = weight > 0
-        targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        targets = np.ascontiguousarray(y, dtype=np.float64).reshape(len(X), -1)
         if not used.all():
             X, targets, weight = X[used], targets[used], weight[used]
         weight = weight / weight.mean()
@@ -387,7 +387,8 @@ default="auto"
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         module = self.torch_module()
-        rows = torch.tensor(X, dtype=module.center.dtype)
+        # torch takes no rows in reverse order.
+        rows = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
         with torch.no_grad(), threads_for(len(X)):
             blocks = [
                 module.members(block.to(self.device_)).cpu()
@@ -433,8 +434,9 @@ default="auto"
         X = validate_data(self, X, dtype=np.float64, reset=False)
         module = self.torch_module(member=member, n_std=n_std)
         values, gradients = [], []
+        every_row = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
         with threads_for(len(X)):
-            for block in torch.tensor(X, dtype=module.center.dtype).split(_ROWS_PER_BLOCK):
+            for block in every_row.split(_ROWS_PER_BLOCK):
                 rows = block.to(self.device_).requires_grad_()
                 value = module(rows)[:, 0]
                 gradients.append(torch.autograd.grad(value.sum(), rows)[0].cpu())

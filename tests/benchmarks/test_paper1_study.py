@@ -8,23 +8,29 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.optimize import OptimizeResult
+from sklearn.base import clone
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from paper1.cells import Cell, FirstFourRastrigin, cells_of
+from paper1.figures import side_by_side
 from paper1.networks import PublishedProxy, StackedReLU, train_together
 from paper1.protocols import PROTOCOLS, run_cell, run_ground_truth
 from paper1.searches import PublishedGenetic, PublishedSwarm, ThenDescent
 from paper1.shelf import Shelf, ShelvedProxy
+from paper1.smoother import AveragedFunction, ThenWalk
 from paper1.tables import (
     comparison,
     decomposition,
     load_cells,
+    other_searches,
     prediction_interval,
     shares_of_variance,
     table,
 )
 
+from sklearn_proxyopt import NeuralProxyRegressor
 from sklearn_proxyopt.optimizers import GeneticAlgorithm
 
 COLUMNS = [
@@ -215,6 +221,100 @@ def test_a_descent_takes_the_end_of_a_search_to_the_bottom_of_the_valley():
     assert Valley()(before.x[None]) > 1e-3
 
 
+class Ripples:
+    """A bowl with waves of period 1 whose lowest point is (0.7, 0.7), with its gradient."""
+
+    def __call__(self, X):
+        return self.value_and_grad(X)[0]
+
+    def value_and_grad(self, X):
+        Z = X - 0.7
+        values = (Z**2 - np.cos(2 * np.pi * Z)).sum(axis=1)
+        return values, 2 * Z + 2 * np.pi * np.sin(2 * np.pi * Z)
+
+
+WIDE = np.array([[-5.0, 5.0], [-5.0, 5.0]])
+
+
+def test_an_average_over_noise_is_that_of_many_draws_and_has_its_gradient():
+    average = AveragedFunction(Ripples(), WIDE, 0.05, n_points=4096)
+    X = np.array([[1.0, -2.0], [4.9, -4.9]])
+    noise = 0.5 * np.random.default_rng(0).standard_normal((200_000, 1, 2))
+    # What leaves the box comes back as from a mirror.
+    drawn = X + noise
+    drawn = np.where(drawn > 5.0, 10.0 - drawn, np.where(drawn < -5.0, -10.0 - drawn, drawn))
+    expected = Ripples()(drawn.reshape(-1, 2)).reshape(-1, 2).mean(axis=0)
+    values, gradients = average.value_and_grad(X)
+    np.testing.assert_allclose(values, expected, atol=0.05)
+    for variable in range(2):
+        step = 1e-5 * np.eye(2)[variable]
+        slope = (average(X + step) - average(X - step)) / 2e-5
+        np.testing.assert_allclose(gradients[:, variable], slope, atol=1e-5)
+
+
+def test_noise_wipes_out_ripples_and_leaves_the_bowl():
+    average = AveragedFunction(Ripples(), WIDE, 0.1, n_points=1024)
+    line = np.column_stack([np.linspace(-1.3, 2.7, 41), np.full(41, 0.7)])
+    bowl = (line[:, 0] - 0.7) ** 2
+    assert np.abs(average(line) - average(line[20:21]) - bowl).max() < 0.1
+    assert np.abs(Ripples()(line) - Ripples()(line[20:21]) - bowl).max() > 1.9
+
+
+class Stuck:
+    """A search that ends three ripples away, at the only point that it knows."""
+
+    def check_parameters(self):
+        pass
+
+    def minimize(self, fun, bounds, x0=None):
+        x = np.array([3.6, 0.7])
+        return OptimizeResult(x=x, fun=float(fun(x[None])[0]), success=True, message="")
+
+
+def test_a_walk_from_smoother_proxies_leaves_the_ripple_where_a_search_ended():
+    search = ThenWalk(Stuck())
+    result = search.minimize(Ripples(), WIDE, x0=np.array([[-2.0, 3.0], [4.0, 4.0]]))
+    np.testing.assert_allclose(result.x, 0.7, atol=1e-4)
+    np.testing.assert_array_equal(search.x_before_walk_, [3.6, 0.7])
+    # The answer, where the search ended, and the minima of six smoother functions.
+    assert len(result.x_candidates) == 9
+    np.testing.assert_array_equal(result.x_candidates[0], result.x)
+    np.testing.assert_allclose(Ripples()(result.x_candidates), result.fun_candidates)
+
+
+class Doubted(Ripples):
+    """The same with a hole in the ripple where the search ends, and an error on rows held out."""
+
+    def __init__(self, depth, error):
+        self.depth, self.error_ = depth, error
+        self.proxy = self
+
+    def value_and_grad(self, X):
+        values, slopes = super().value_and_grad(X)
+        apart = X - [3.6, 0.7]
+        hole = self.depth * np.exp(-50 * np.square(apart).sum(axis=1))
+        return values - hole, slopes + 100 * hole[:, None] * apart
+
+
+@pytest.mark.parametrize(("error", "believes_hole"), [(0.1, True), (1.0, False)])
+def test_a_hole_is_the_answer_where_it_is_deeper_than_the_proxy_errs(error, believes_hole):
+    proxy = Doubted(10.0, error)
+    result = ThenWalk(Stuck()).minimize(proxy, WIDE, x0=np.array([[-2.0, 3.0], [4.0, 4.0]]))
+    gap = proxy(np.array([[0.7, 0.7]]))[0] - proxy(np.array([[3.6, 0.7]]))[0]
+    assert 0.3 < gap < 2.7
+    assert result.x[0] == pytest.approx(3.6 if believes_hole else 0.7, abs=1e-3)
+
+
+def test_the_error_of_a_shelved_neural_proxy_is_that_on_rows_held_out(tmp_path):
+    X = np.random.default_rng(0).uniform(-1.0, 1.0, (400, 2))
+    y = 50.0 * np.abs(X).sum(axis=1)
+    proxy = NeuralProxyRegressor(max_epochs=20, random_state=0)
+    shelved = ShelvedProxy(proxy, Shelf(tmp_path)).fit(X, y)
+    new = np.random.default_rng(1).uniform(-1.0, 1.0, (2000, 2))
+    error = np.sqrt(np.mean((shelved.predict(new) - 50.0 * np.abs(new).sum(axis=1)) ** 2))
+    assert 0.4 < shelved.error_ / error < 2.5
+
+
 def test_the_published_function_of_ten_variables_looks_at_four():
     X = np.zeros((1, 10))
     X[0, 4:] = 3.3
@@ -269,6 +369,16 @@ def test_a_shelved_proxy_is_trained_once_for_the_same_rows(tmp_path):
     ShelvedProxy(proxy, Shelf(tmp_path)).fit(X, y + 1.0)
     ShelvedProxy(proxy.set_params(random_state=4), Shelf(tmp_path)).fit(X, y)
     assert Counted.n_fits == 3
+
+
+def test_a_proxy_that_an_earlier_version_left_is_trained_anew(tmp_path):
+    X, y = rows(80, 0)
+    proxy = NeuralProxyRegressor(max_epochs=1, random_state=0)
+    left = clone(proxy).fit(X, y)
+    del left._trend
+    Shelf(tmp_path).put(left, X, y)
+    shelved = ShelvedProxy(proxy, Shelf(tmp_path)).fit(X, y)
+    assert shelved.predict(X).shape == (80,)
 
 
 def test_a_prediction_interval_holds_nineteen_of_twenty_further_values():
@@ -375,6 +485,24 @@ def test_the_comparison_says_whether_the_papers_mean_lies_inside(small_study):
     compared = comparison(table(small_study, 2), published).set_index("optimizer")
     assert not compared.loc["pso", "inside"]
     assert compared.loc["ga", "inside"]
+
+
+def test_a_table_of_one_protocol_alone_is_shown_too(small_study):
+    corrected = {cell: r for cell, r in small_study.items() if cell.protocol == "corrected"}
+    published = pd.DataFrame(
+        {
+            "dim": [2],
+            "function": ["ackley"],
+            "sampling": ["sparse"],
+            "pso_mean": 1.0,
+            "ga_mean": 2.0,
+        }
+    )
+    compared = comparison(table(corrected, 2), published)
+    shown = side_by_side(compared.merge(other_searches(corrected), how="left"))
+    assert shown["paper"].tolist() == ["1.00", "2.00"]
+    assert shown["its code"].tolist() == ["", ""]
+    assert (shown["corrected"] != "").all()
 
 
 def test_cells_are_read_back_from_their_files(small_study, tmp_path):

@@ -92,6 +92,17 @@ def test_the_torch_module_is_the_proxy():
     np.testing.assert_allclose(values.numpy(), proxy.predict(X), rtol=1e-12)
 
 
+def test_rows_may_come_in_reverse_order_without_a_copy():
+    X = np.random.default_rng(0).uniform(size=(60, 2))
+    y = np.sin(5 * X[:, 0]) + X[:, 1]
+    proxy = NeuralProxyRegressor(max_epochs=2, random_state=0).fit(X[::-1], y[::-1])
+    np.testing.assert_array_equal(proxy.predict(X[::-1]), proxy.predict(X)[::-1])
+    values, slopes = proxy.value_and_grad(X)
+    backwards = proxy.value_and_grad(X[::-1])
+    np.testing.assert_allclose(backwards[0], values[::-1])
+    np.testing.assert_allclose(backwards[1], slopes[::-1])
+
+
 def test_several_targets_are_learned_at_once():
     X, y = wave(400)
     targets = np.column_stack([y, 100 * X[:, 0] ** 2 + 7])
