@@ -73,7 +73,7 @@ SEVERAL = {
     "navier_stokes": (4, 50, 3e-3),
 }
 # Candidates of the search from one start, within the simulations of the supervised solver.
-CANDIDATES = {"wave_packet": 4, "billiards": 4, "kuramoto_sivashinsky": 8, "navier_stokes": 6}
+CANDIDATES = {"wave_packet": 4, "billiards": 4, "kuramoto_sivashinsky": 8, "navier_stokes": 12}
 # Starts and candidates of the search that learns nothing, within the simulations of the training.
 SCREEN = {
     "wave_packet": (6, 128),
