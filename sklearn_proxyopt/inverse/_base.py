@@ -57,10 +57,14 @@ class ProblemSet:
         self.n_forward_calls += n_pairs
         return self.problem.draw_pairs(n_pairs, self.rows, rng)
 
-    def refine(self, latent: Tensor, tolerance: float, tell: Tell | None = None) -> Tensor:
+    def refine(
+        self, latent: Tensor, tolerance: float, first_step: float, tell: Tell | None = None
+    ) -> Tensor:
         """Descend from estimates by BFGS on the simulator, each problem by itself."""
         callback = None if tell is None else lambda state: tell()
-        result = batched_bfgs(self.losses, latent, tolerance=tolerance, callback=callback)
+        result = batched_bfgs(
+            self.losses, latent, tolerance=tolerance, first_step=first_step, callback=callback
+        )
         return torch.as_tensor(result.x).to(latent)
 
 
@@ -145,7 +149,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator):
             estimates = self._learn(problems, rng, tell)
         answers = estimates
         if self.refine is not None:
-            answers = problems.refine(estimates, self.tolerance, tell)
+            answers = problems.refine(estimates, self.tolerance, self._first_step(), tell)
         self.n_forward_calls_ = problems.n_forward_calls
         self.estimates_, self.estimate_loss_ = self._judge(problems, estimates)
         self.solutions_, self.loss_ = self._judge(problems, answers)
@@ -193,8 +197,15 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator):
         problems = self._problem_set(X)
         answers = self._estimate(problems)
         if self.refine is not None:
-            answers = problems.refine(answers, self.tolerance)
+            answers = problems.refine(answers, self.tolerance, self._first_step())
         return self._judge(problems, answers)
+
+    def _first_step(self) -> float:
+        """Return the first trial of a refinement, in unbounded variables.
+
+        An estimate is improved where it lies; SciPy's, of length one, would cross half of the box.
+        """
+        return 0.01
 
     def _problem_set(self, X: NDArray[np.float64]) -> ProblemSet:
         return ProblemSet(self.problem_, torch.tensor(np.ascontiguousarray(X)).to(self.device_))

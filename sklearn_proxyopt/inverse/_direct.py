@@ -28,7 +28,8 @@ class DirectInverse(BaseInverse):
     problem : InverseProblem, default=None
         The simulator and its unknowns. None fits a straight line to each row.
     n_starts : int, default=1
-        Starts of each problem; the first is the best guess of the problem.
+        Starts of each problem; the first is the best guess of the problem. With one start and
+        candidates, that is the best of them and the guess.
     n_candidates : int, default=None
         Points of the box, spread evenly, from which the further starts are chosen by their loss.
         None takes as many as there are further starts.
@@ -145,11 +146,22 @@ class DirectInverse(BaseInverse):
             return start
         candidates = problems.problem.to_latent(torch.as_tensor(self._candidates).to(start))
         n_problems = len(problems.rows)
-        n_further = max(self.n_starts - 1, 1 if self.refine is None else 0)
+        if self._screens_one_start():
+            candidates = torch.cat([start[:, 0], candidates])
         values = []
         with torch.no_grad():
             for candidate in candidates:
                 loss = problems.losses(candidate.expand(n_problems, -1))
                 values.append(torch.nan_to_num(loss, nan=torch.inf))
-        order = torch.stack(values).argsort(dim=0, stable=True)[:n_further]
-        return torch.cat([start, candidates[order]])
+        order = torch.stack(values).argsort(dim=0, stable=True)
+        if self._screens_one_start():
+            return candidates[order[:1]]
+        n_further = max(self.n_starts - 1, 1 if self.refine is None else 0)
+        return torch.cat([start, candidates[order[:n_further]]])
+
+    def _screens_one_start(self) -> bool:
+        return self.n_starts == 1 and bool(self.n_candidates) and self.refine is not None
+
+    def _first_step(self) -> float:
+        # From the best guess the steps are those of SciPy.
+        return super()._first_step() if self._screens_one_start() else 1.0

@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_option
+from sklearn_proxyopt._validation import check_integer, check_option
 from sklearn_proxyopt.inverse._base import ProblemSet, Tell
 from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
+from sklearn_proxyopt.inverse._networks import RowNetwork
 from sklearn_proxyopt.inverse._problem import InverseProblem
 
 __all__ = ["ReparameterizedInverse"]
@@ -34,6 +35,10 @@ class ReparameterizedInverse(NetworkInverse):
         conditions to (n, n_unknowns).
     n_iterations : int, default=500
         Steps of Adam; each simulates every problem once.
+    n_networks : int, default=1
+        Networks trained one after another, each for `n_iterations` from weights of its own; each
+        problem keeps the best of their estimates. Where a training soon settles in local minima,
+        many short ones find more than a long one.
     learning_rate : float, default=0.003
         Step size of Adam. Halve it where the loss jumps about.
     keep : {"best", "last"}, default="best"
@@ -63,11 +68,11 @@ class ReparameterizedInverse(NetworkInverse):
     history_ : ndarray of shape (n_iter_,)
         Mean of the finite losses at each step.
     n_iter_ : int
-        Steps taken.
+        Steps taken, by all networks.
     n_forward_calls_ : int
         Simulations of one problem that `fit` has used.
     network_ : torch.nn.Module
-        The trained network.
+        The trained network; of several the one that ended with the lowest mean loss.
     problem_ : InverseProblem
         The problem in use.
     device_ : str
@@ -106,6 +111,7 @@ class ReparameterizedInverse(NetworkInverse):
         *,
         network: Any = None,
         n_iterations: int = 500,
+        n_networks: int = 1,
         learning_rate: float = 3e-3,
         keep: str = "best",
         refine: str | None = "bfgs",
@@ -117,6 +123,7 @@ class ReparameterizedInverse(NetworkInverse):
         self.problem = problem
         self.network = network
         self.n_iterations = n_iterations
+        self.n_networks = n_networks
         self.learning_rate = learning_rate
         self.keep = keep
         self.refine = refine
@@ -128,35 +135,88 @@ class ReparameterizedInverse(NetworkInverse):
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""
         super().check_parameters()
+        check_integer(self.n_networks, "n_networks")
         check_option(self.keep, "keep", ("best", "last"))
 
     def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
-        network = self._build(problems, problems.rows)
-        optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
-        best = torch.full_like(problems.start[:, 0], torch.inf)
-        kept, history = problems.start, []
-        for _ in range(self.n_iterations):
-            shift = network(problems.rows)
-            latent = (problems.start + shift).detach().requires_grad_()
-            loss = problems.losses(latent)
-            (gradient,) = torch.autograd.grad(loss.sum(), latent)
-            # A problem without a finite loss must not reach the weights that all share.
-            finite = torch.isfinite(loss) & torch.isfinite(gradient).all(dim=1)
-            optimizer.zero_grad(set_to_none=True)
-            shift.backward(torch.where(finite[:, None], gradient, 0.0))
-            optimizer.step()
-            loss = loss.detach()
-            lower = finite & (loss < best)
-            kept = torch.where(lower[:, None], latent.detach(), kept)
-            best = torch.where(lower, loss, best)
-            history.append(float(loss[finite].mean()) if finite.any() else np.nan)
-            if tell():
-                break
-        self.network_ = network
-        self.history_, self.n_iter_ = np.array(history), len(history)
+        trainings: list[_Training] = []
+        stopped = False
+        while len(trainings) < self.n_networks and not stopped:
+            network = self._build(problems, problems.rows)
+            trainings.append(_Training(problems, network, self.learning_rate))
+            stopped = trainings[-1].run(self.n_iterations, tell)
+        self.history_ = np.concatenate([training.history for training in trainings])
+        self.n_iter_ = len(self.history_)
+        ends = [training.history[-1] for training in trainings]
+        self.network_ = trainings[int(np.argmin(np.nan_to_num(ends, nan=np.inf)))].network
         if self.keep == "best":
-            return kept
+            answers = [training.kept for training in trainings]
+            losses = [training.lowest for training in trainings]
+        else:
+            answers = [training.last() for training in trainings]
+            if len(answers) == 1:
+                return answers[0]
+            with torch.no_grad():
+                losses = [problems.losses(answer).nan_to_num(nan=torch.inf) for answer in answers]
+        best = torch.stack(losses).argmin(dim=0)
+        return torch.stack(answers)[best, torch.arange(len(best), device=best.device)]
+
+
+class _Training:
+    """A network on its way to solve all problems.
+
+    Parameters
+    ----------
+    problems : ProblemSet
+        The problems.
+    network : RowNetwork
+        Maps their rows to shifts of the best guess.
+    learning_rate : float
+        Step size of Adam.
+
+    Attributes
+    ----------
+    kept, lowest : Tensor
+        The estimate of each problem with its lowest loss so far, and that loss.
+    history : list of float
+        Mean of the finite losses at each step.
+    """
+
+    def __init__(self, problems: ProblemSet, network: RowNetwork, learning_rate: float) -> None:
+        self.network = network
+        self.kept = problems.start
+        self.lowest = torch.full_like(problems.start[:, 0], torch.inf)
+        self.history: list[float] = []
+        self._problems = problems
+        self._optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+
+    def run(self, n_iterations: int, tell: Tell) -> bool:
+        """Take some steps; return whether a callback stopped them."""
+        for _ in range(n_iterations):
+            self._step()
+            if tell():
+                return True
+        return False
+
+    def _step(self) -> None:
+        shift = self.network(self._problems.rows)
+        latent = (self._problems.start + shift).detach().requires_grad_()
+        loss = self._problems.losses(latent)
+        (gradient,) = torch.autograd.grad(loss.sum(), latent)
+        # A problem without a finite loss must not reach the weights that all share.
+        finite = torch.isfinite(loss) & torch.isfinite(gradient).all(dim=1)
+        self._optimizer.zero_grad(set_to_none=True)
+        shift.backward(torch.where(finite[:, None], gradient, 0.0))
+        self._optimizer.step()
+        loss = loss.detach()
+        lower = finite & (loss < self.lowest)
+        self.kept = torch.where(lower[:, None], latent.detach(), self.kept)
+        self.lowest = torch.where(lower, loss, self.lowest)
+        self.history.append(float(loss[finite].mean()) if finite.any() else np.nan)
+
+    def last(self) -> Tensor:
+        """Return what the network says after its last step."""
         with torch.no_grad():
-            last = problems.start + network(problems.rows)
+            last = self._problems.start + self.network(self._problems.rows)
             # The weights that all share say nothing where a row has no finite loss.
-            return torch.where(torch.isfinite(last), last, kept)
+            return torch.where(torch.isfinite(last), last, self.kept)

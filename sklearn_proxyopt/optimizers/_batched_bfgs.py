@@ -36,6 +36,7 @@ def batched_bfgs(
     tolerance: float = 1e-5,
     max_iterations: int | None = None,
     memory: int | None = None,
+    first_step: float = 1.0,
     callback: Callable[[OptimizeResult], Any] | None = None,
 ) -> OptimizeResult:
     """Minimise many functions of a few variables each, in one batch of tensors.
@@ -61,6 +62,9 @@ def batched_bfgs(
     memory : int, default=None
         Keep this many last steps of a problem (L-BFGS) instead of a matrix of
         n_variables x n_variables. Worth it beyond a few hundred variables.
+    first_step : float, default=1.0
+        Longest first trial of a problem, as SciPy's. A shorter one keeps a start that is nearly
+        a minimum from leaving for another; a search that needs longer steps soon takes them.
     callback : callable, default=None
         Called after each batch of evaluations with an `OptimizeResult` of `x`, `fun`, `nit` and
         `nfev` of all problems so far; the search stops when it returns True or raises
@@ -99,7 +103,8 @@ def batched_bfgs(
     if max_iterations is None:
         max_iterations = 200 * starts.shape[1]
     check_integer(max_iterations, "max_iterations", minimum=0)
-    batch = _Batch(fun, starts, tolerance, max_iterations, memory)
+    check_real(first_step, "first_step", minimum=0.0, include_minimum=False)
+    batch = _Batch(fun, starts, tolerance, max_iterations, memory, first_step)
     while len(batch.rows):
         batch.advance()
         if callback is not None and asks_to_stop(callback, batch.result()):
@@ -123,6 +128,8 @@ class _Batch:
         Most iterations of a problem.
     memory : int or None
         Steps to keep, or None for a dense inverse Hessian.
+    first_step : float
+        Longest first trial.
 
     Attributes
     ----------
@@ -137,6 +144,7 @@ class _Batch:
         tolerance: float,
         max_iterations: int,
         memory: int | None,
+        first_step: float,
     ) -> None:
         import torch
 
@@ -157,8 +165,7 @@ class _Batch:
         # Below, one entry for each problem that runs.
         self._direction = -self._g
         slope = -self._g.square().sum(dim=1)
-        # The first trial moves by about one.
-        step = (1.01 / (-slope).sqrt()).clamp_max(1.0)
+        step = (1.01 * first_step / (-slope).sqrt()).clamp_max(1.0)
         self._search = WolfeSearch(self._f.clone(), slope, step)
         finite = torch.isfinite(self._f) & torch.isfinite(self._g).all(dim=1)
         converged = self._g.abs().amax(dim=1) <= tolerance

@@ -256,6 +256,52 @@ def test_what_is_kept_of_a_joint_search_is_the_lowest_or_the_last():
     assert (best.loss_ < last.loss_ - 1e-6).any()
 
 
+def test_several_networks_keep_the_best_of_each_and_find_more_than_one_of_as_many_steps():
+    packet = WavePacket(n_times=64, bounds=[[16.0, 48.0]])
+    X, _ = packet.sample(12, random_state=0)
+    network = DenseNet((16,), activation="relu", n_frequencies=0)
+    one, several = (
+        ReparameterizedInverse(
+            InverseProblem(packet),
+            network=network,
+            n_networks=n,
+            n_iterations=60 // n,
+            refine=None,
+            random_state=0,
+        ).fit(X)
+        for n in (1, 6)
+    )
+    assert several.n_iter_ == len(several.history_) == one.n_iter_ == 60
+    assert several.n_forward_calls_ == one.n_forward_calls_
+    assert several.loss_.mean() < one.loss_.mean()
+    one, several = (clone(solver).set_params(keep="last").fit(X) for solver in (one, several))
+    assert several.loss_.mean() < one.loss_.mean()
+
+
+def test_a_callback_that_stops_ends_all_networks():
+    X, _ = draw()
+    solver = ReparameterizedInverse(PROBLEM, n_iterations=5, n_networks=4, refine=None)
+    assert solver.set_callbacks(Watch(stop_at=7)).fit(X).n_iter_ == 7
+
+
+def test_refinement_stays_in_the_minimum_that_an_estimate_lies_in():
+    packet = WavePacket(noise=0.0)
+    X, _ = packet.sample(40, random_state=0)
+    solver = SupervisedInverse(InverseProblem(packet), n_iterations=1, random_state=0).fit(X)
+    # The minima are a period apart.
+    assert (np.abs(solver.solutions_ - solver.estimates_) < 2 * np.pi).mean() > 0.9
+
+
+def test_one_start_is_the_best_of_the_candidates_and_the_guess():
+    packet = WavePacket()
+    X, _ = packet.sample(20, random_state=0)
+    guess = DirectInverse(InverseProblem(packet)).fit(X)
+    screened = DirectInverse(InverseProblem(packet), n_candidates=32, random_state=0).fit(X)
+    assert (screened.estimate_loss_ <= guess.estimate_loss_).all()
+    assert screened.loss_.mean() < guess.loss_.mean()
+    assert screened.n_forward_calls_ < 20 * (33 + 20)
+
+
 def test_more_starts_are_never_worse_than_one():
     X, _ = WavePacket().sample(20, random_state=0)
     problem = InverseProblem(WavePacket())

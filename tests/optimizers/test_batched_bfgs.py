@@ -78,6 +78,15 @@ def test_each_problem_takes_the_steps_of_scipy():
     assert np.mean([r.nfev == nfev for r, nfev in zip(alone, result.nfev, strict=True)]) > 0.9
 
 
+def test_a_short_first_step_keeps_to_the_minimum_beside_the_start():
+    starts = np.arange(-4.0, 5.0)[:, None] + 0.2
+    near = batched_bfgs(rastrigin, starts, first_step=0.01)
+    assert near.success.all()
+    assert (np.abs(near.x - starts) < 0.5).all()
+    far = batched_bfgs(rastrigin, starts)
+    assert (np.abs(far.x - starts) > 0.5).any()
+
+
 @each_function
 @pytest.mark.parametrize("memory", [None, 6])
 def test_converged_problems_have_no_gradient_left(name, memory):
@@ -181,6 +190,7 @@ def test_a_tensor_gives_the_precision():
     [
         ({"x0": np.zeros(3)}, r"x0 must have shape \(n_problems, n_variables\); got \(3,\)"),
         ({"tolerance": -1.0}, "tolerance must be a finite number"),
+        ({"first_step": 0.0}, "first_step must be a finite number"),
         ({"memory": 0}, "memory must be an integer of at least 1; got 0"),
         ({"max_iterations": 1.5}, "max_iterations must be an integer of at least 0; got 1.5"),
     ],

@@ -309,6 +309,32 @@ def test_making_a_flow_free_of_divergence_twice_changes_nothing(flow):
         torch.testing.assert_close(first, second)
 
 
+def test_the_pressure_changes_a_flow_around_obstacles_as_little_as_it_can():
+    model = NavierStokes(n_cells=10, obstacles=((45.0, 55.0, 18.0),))
+    solid_u, solid_v = model.solid_faces()
+    rng = np.random.default_rng(0)
+    u, v = rng.standard_normal(solid_u.shape), rng.standard_normal(solid_v.shape)
+    open_faces = ~np.concatenate([solid_u.ravel(), solid_v.ravel()])
+    each = torch.eye(open_faces.size, dtype=torch.float64)[open_faces]
+    unit_u, unit_v = each[:, : u.size].reshape(-1, 11, 10), each[:, u.size :].reshape(-1, 10, 11)
+    divergence = model.divergence(unit_u, unit_v).flatten(1).numpy().T
+    flow = np.concatenate([u.ravel(), v.ravel()])[open_faces]
+    # The nearest flow without divergence, by least squares.
+    removed = np.linalg.lstsq(divergence, divergence @ flow, rcond=1e-10)[0]
+    end = model.evolve(torch.tensor(u)[None], torch.tensor(v)[None], n_steps=0)
+    found = np.concatenate([part.numpy().ravel() for part in end])
+    np.testing.assert_allclose(found[open_faces], flow - removed, atol=1e-10)
+    assert not found[~open_faces].any()
+
+
+def test_the_push_is_drawn_from_the_box_asked_for():
+    model = NavierStokes(8, n_steps=1, bounds=[[20.0, 30.0], [0.0, 1.0], [4.0, 9.0]])
+    _, unknowns = model.sample(50, random_state=0)
+    assert (unknowns >= model.bounds[:, 0]).all()
+    assert (unknowns <= model.bounds[:, 1]).all()
+    np.testing.assert_allclose(model.start, [25.0, 0.5, 6.5])
+
+
 @pytest.mark.parametrize("viscosity", [0.0, 2.0])
 def test_a_steady_vortex_decays_by_viscosity_alone_as_the_grid_gets_finer(viscosity):
     errors = []

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._validation import check_bounds, check_integer, check_real
 from sklearn_proxyopt.problems.physics._base import ForwardModel
 from sklearn_proxyopt.problems.physics._noise import smooth_noise
 from sklearn_proxyopt.problems.physics._pressure import Projection
@@ -49,6 +49,8 @@ class NavierStokes(ForwardModel):
         Centre and radius of each disc; cells whose centres lie inside are solid.
     noise : float, default=0.5
         Standard deviation of the random velocity at the start.
+    bounds : array-like of shape (3, 2), default=((10, 90), (-5, 5), (2, 8))
+        Where the unknowns may lie: the place of the push and its two components.
 
     References
     ----------
@@ -74,6 +76,7 @@ class NavierStokes(ForwardModel):
         viscosity: float = 0.0,
         obstacles: tuple[tuple[float, float, float], ...] = _OBSTACLES,
         noise: float = 0.5,
+        bounds: ArrayLike = ((10.0, 90.0), (-5.0, 5.0), (2.0, 8.0)),
     ) -> None:
         self.n_cells = check_integer(n_cells, "n_cells", minimum=4)
         if n_cells % 2:
@@ -83,7 +86,7 @@ class NavierStokes(ForwardModel):
         self.viscosity = check_real(viscosity, "viscosity", minimum=0.0)
         self.obstacles = obstacles
         self.noise = check_real(noise, "noise", minimum=0.0)
-        self.bounds = np.array([[10.0, 90.0], [-5.0, 5.0], [2.0, 8.0]])
+        self.bounds = check_bounds(bounds, 3)
         self.start = self.bounds.mean(axis=1)
         self.observation_shape = self.condition_shape = (2, n_cells, n_cells // 2)
         self._spacing = _SIZE / n_cells
