@@ -174,8 +174,8 @@ class SurrogateCMAES(BoxEstimator):
             Takes points of the box and returns the row that each stands for, NaN where there is
             none; `fun` then takes rows. None lets every point be a row.
         is_category : ndarray of bool of shape (n_features,), default=None
-            The axes whose points, rounded, are codes without an order. The first descent moves
-            among them, each of the others keeps to the codes that it begins with.
+            The axes whose points, rounded, are codes without an order. Each descent keeps to the
+            codes that it begins with; one begins at every other code of the best point in turn.
 
         Returns
         -------
