@@ -281,9 +281,9 @@ class Descent:
         n_compared = max(
             _FEWEST_COMPARED, min(int(1.2 * n_known), int(0.75 * self._distribution.population))
         )
-        latest, values = self._ledger.points[-n_compared:], self._ledger.values[-n_compared:]
-        predicted = self._model.predict(self._distribution.whiten(latest))
-        return bool(kendalltau(predicted, values).statistic >= _AGREEMENT)
+        latest = np.flatnonzero(self._is_kin())[-n_compared:]
+        predicted = self._model.predict(self._distribution.whiten(self._ledger.points[latest]))
+        return bool(kendalltau(predicted, self._ledger.values[latest]).statistic >= _AGREEMENT)
 
     def _order(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return the order of a generation, the best point first."""

@@ -313,3 +313,18 @@ def test_the_other_codes_come_the_most_promising_first_and_once_each():
     assert_allclose([row(first)[2], row(second)[2]], [0.0, 1.0])
     assert_allclose(row(first)[:2], row(lowest)[:2])
     assert codes.untried() is None
+def test_a_proxy_is_trusted_by_the_rows_of_its_own_codes():
+    ledger = Ledger(bowls, CODES, rows_of_codes)
+    rng = np.random.default_rng(0)
+    own, others = (
+        np.column_stack([rng.uniform(-3.0, 3.0, (20, 2)), np.full(20, c)]) for c in (1, 2)
+    )
+    ledger.note(own, bowls(own))
+    ledger.note(others, -bowls(own))
+    codes = Codes(ledger, np.array([2]))
+    start = codes.settle((own[0] - CODES[:, 0]) / np.ptp(CODES, axis=1))
+    descent = Descent(ledger, start, 0.2, 6, 1, codes)
+    descent._model = descent._learn()
+    assert descent._agrees(6)
+
+
