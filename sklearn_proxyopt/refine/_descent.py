@@ -119,6 +119,9 @@ class Descent:
         """Whether it gained less than a share of the spread within so many rows a variable."""
         n_rows = patience * self._ledger.points.shape[1]
         earlier = [best for count, best in self._history if count <= self.n_bought - n_rows]
+        if self._best is None:
+            # Whatever it bought has failed.
+            return bool(earlier)
         least = share * self._ledger.spread
         return bool(earlier) and self._value_of(earlier[-1]) - self.lowest <= least
 
@@ -146,18 +149,19 @@ class Descent:
         return points
 
     def _buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        before = self._ledger.n_evaluations
+        n_asked, n_known = self._ledger.n_evaluations, len(self._ledger.outputs)
         try:
             values = self._ledger.buy(points)
         finally:
-            n_new = self._ledger.n_evaluations - before
-            self.n_bought += n_new
-            if n_new and len(self._ledger.values):
-                self._keep_best(self._ledger.outputs[-n_new:])
+            self.n_bought += self._ledger.n_evaluations - n_asked
+            # Also where not all could be bought.
+            self._keep_best(self._ledger.outputs[n_known:])
         self._keep_best(self._ledger.outputs_at(points))
         return values
 
     def _keep_best(self, outputs: NDArray[np.float64]) -> None:
+        if not len(outputs):
+            return
         values = self._ledger.value_of(outputs)
         lowest = np.argmin(values)
         if values[lowest] < self.lowest:

@@ -227,6 +227,26 @@ def test_a_descent_without_a_gain_ends():
     assert descent.n_bought < 300
 
 
+def test_a_descent_all_of_whose_rows_fail_takes_no_value_of_others_for_its_own():
+    ledger = Ledger(lambda X: np.where(X[:, 0] > 0.0, np.nan, X.sum(axis=1)), BOX)
+    ledger.limit = 100
+    known = np.array([[-1.0, -1.0, 0.0], [-0.5, -0.5, 0.0]])
+    ledger.note(known, known.sum(axis=1))
+    descent = Descent(ledger, np.array([0.9, 0.5, 0.5]), 0.01, 6, 1)
+    descent.step(np.random.default_rng(0))
+    assert descent.n_bought == len(ledger.failed) == 6
+    assert descent.lowest == np.inf
+
+
+def test_a_descent_all_of_whose_rows_fail_ends():
+    ledger = Ledger(lambda X: np.full(len(X), np.nan), BOX)
+    ledger.limit = 100
+    descent, rng = Descent(ledger, np.full(3, 0.5), 0.2, 7, 1), np.random.default_rng(0)
+    while not descent.has_ended:
+        descent.step(rng)
+    assert descent.n_bought < 60
+
+
 def test_a_basin_found_makes_room_for_other_descents():
     problem = Rastrigin(n_dims=3).rotated_and_shifted(random_state=0)
     search = SurrogateCMAES(random_state=0).begin(problem, problem.bounds)
@@ -295,6 +315,21 @@ def test_a_descent_keeps_to_its_codes_and_learns_from_rows_of_the_same():
     assert descent.lowest < 1.0
 
 
+def test_a_proxy_is_trusted_by_the_rows_of_its_own_codes():
+    ledger = Ledger(bowls, CODES, rows_of_codes)
+    rng = np.random.default_rng(0)
+    own, others = (
+        np.column_stack([rng.uniform(-3.0, 3.0, (20, 2)), np.full(20, c)]) for c in (1, 2)
+    )
+    ledger.note(own, bowls(own))
+    ledger.note(others, -bowls(own))
+    codes = Codes(ledger, np.array([2]))
+    start = codes.settle((own[0] - CODES[:, 0]) / np.ptp(CODES, axis=1))
+    descent = Descent(ledger, start, 0.2, 6, 1, codes)
+    descent._model = descent._learn()
+    assert descent._agrees(6)
+
+
 def test_the_other_codes_come_the_most_promising_first_and_once_each():
     ledger = Ledger(bowls, CODES, rows_of_codes)
     known = np.array([[0.0, 0.0, 0.0], [-1.8, 1.0, 2.0], [-2.0, 2.0, 1.0]])
@@ -313,18 +348,3 @@ def test_the_other_codes_come_the_most_promising_first_and_once_each():
     assert_allclose([row(first)[2], row(second)[2]], [0.0, 1.0])
     assert_allclose(row(first)[:2], row(lowest)[:2])
     assert codes.untried() is None
-def test_a_proxy_is_trusted_by_the_rows_of_its_own_codes():
-    ledger = Ledger(bowls, CODES, rows_of_codes)
-    rng = np.random.default_rng(0)
-    own, others = (
-        np.column_stack([rng.uniform(-3.0, 3.0, (20, 2)), np.full(20, c)]) for c in (1, 2)
-    )
-    ledger.note(own, bowls(own))
-    ledger.note(others, -bowls(own))
-    codes = Codes(ledger, np.array([2]))
-    start = codes.settle((own[0] - CODES[:, 0]) / np.ptp(CODES, axis=1))
-    descent = Descent(ledger, start, 0.2, 6, 1, codes)
-    descent._model = descent._learn()
-    assert descent._agrees(6)
-
-
