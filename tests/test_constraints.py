@@ -500,3 +500,12 @@ def test_a_proxy_without_members_tells_the_deviation_of_the_merit():
     # The first row is feasible, so that only the value counts; the second is not.
     assert deviation[0] == pytest.approx(stds[0, 0])
     assert deviation[1] == pytest.approx(np.hypot(stds[1, 0], merit.prices[0] * stds[1, 1]))
+
+
+def test_violations_that_nothing_mends_keep_a_finite_price():
+    ledger = Ledger(nowhere_feasible, BOX)
+    ledger.limit = 10
+    ledger.buy(np.random.default_rng(0).random((10, 2)))
+    for _ in range(1500):
+        ledger.press()
+    assert np.isfinite(ledger.values).all()

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._constraints import best_first
+from sklearn_proxyopt._constraints import best_first, values_of
 from sklearn_proxyopt._merit import Merit
 from sklearn_proxyopt._rows import row_keys, succeeded
 
 __all__ = ["Ledger", "LimitReachedError"]
 
-# As long as the lowest row violates constraints, these cost so many times as much each time.
-_DEARER = 2.0
+# As long as the lowest row violates constraints, these cost so many times as much each time, up to
+# so many times what the spread of the rows suggests.
+_DEARER, _DEAREST = 2.0, 1e12
 
 
 class LimitReachedError(Exception):
@@ -128,9 +129,7 @@ class Ledger:
 
     def value_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what counts as the value of each row, infinity where it failed."""
-        values = outputs if outputs.ndim == 1 else outputs[:, 0]
-        if self.merit is not None:
-            values = self.merit(outputs)
+        values = values_of(outputs) if self.merit is None else self.merit(outputs)
         return np.where(succeeded(outputs), values, np.inf)
 
     def weigh(self) -> None:
@@ -146,7 +145,8 @@ class Ledger:
             return
         violated = self.outputs[np.argmin(self.values), 1:] > 0.0
         if violated.any():
-            self.merit = self.merit.heavier(np.where(violated, _DEARER, 1.0))
+            rises = violated & (self.merit.prices < _DEAREST * Merit.of_rows(self.outputs).prices)
+            self.merit = self.merit.heavier(np.where(rises, _DEARER, 1.0))
             self.values = self.value_of(self.outputs)
 
     def _recall(self, keys: list[bytes], places: NDArray[np.intp]) -> NDArray[np.float64]:
