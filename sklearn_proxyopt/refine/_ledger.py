@@ -185,6 +185,12 @@ class Ledger:
     def _keep(
         self, points: NDArray[np.float64], outputs: NDArray[np.float64], keys: list[bytes]
     ) -> None:
+        if len(self.points) and outputs.shape[1:] != self.outputs.shape[1:]:
+            shape = (len(points), *self.outputs.shape[1:])
+            raise ValueError(
+                f"fun must return outputs of shape {shape}, like those of the rows known before; "
+                f"got shape {outputs.shape}."
+            )
         self._known.update(zip(keys, outputs, strict=True))
         good = succeeded(outputs)
         if outputs.ndim > self.outputs.ndim:

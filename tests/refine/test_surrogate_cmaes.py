@@ -247,6 +247,13 @@ def test_a_descent_all_of_whose_rows_fail_ends():
     assert descent.n_bought < 60
 
 
+def test_an_incumbent_without_the_constraints_of_the_function_is_refused():
+    with pytest.raises(ValueError, match=r"fun must return outputs of shape \(1,\), like those"):
+        SurrogateCMAES(random_state=0).refine(
+            lambda X: X[:, :2], [[1.0] * 3], BOX, incumbent=([0.0] * 3, 0.0)
+        )
+
+
 def test_a_basin_found_makes_room_for_other_descents():
     problem = Rastrigin(n_dims=3).rotated_and_shifted(random_state=0)
     search = SurrogateCMAES(random_state=0).begin(problem, problem.bounds)
