@@ -35,7 +35,8 @@ _SAME_POINT = 1e-10
 # this many evaluations for each variable the gain was below this share of the spread of values.
 _SMALLEST_SIZE, _LARGEST_ELONGATION = 1e-9, 1e8
 _PATIENCE, _LEAST_GAIN = 10, 1e-10
-_N_IDLE = 20
+# So many generations without a new row end it too; fewer where many points stand for one row.
+_N_IDLE, _N_IDLE_OF_ROWS = 20, 5
 # How often a point that lies next to one that failed is drawn again.
 _N_REDRAWS = 10
 # How often the way to the proxy's minimum is halved where that lies next to a failure.
@@ -111,7 +112,8 @@ class Descent:
         distribution = self._distribution
         if distribution.size < _SMALLEST_SIZE or distribution.elongation > _LARGEST_ELONGATION:
             return True
-        if len(self._history) > _N_IDLE and self._history[-_N_IDLE][0] == self.n_bought:
+        n_idle = _N_IDLE if self._ledger.is_plain else _N_IDLE_OF_ROWS
+        if len(self._history) > n_idle and self._history[-n_idle][0] == self.n_bought:
             return True
         return self.has_gained_less(_LEAST_GAIN, _PATIENCE)
 

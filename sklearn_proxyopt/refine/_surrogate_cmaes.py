@@ -31,6 +31,9 @@ _N_TRIED = 8
 # As long as other codes are untried, a descent makes room for them once it gained less than this
 # share of the spread of values within so many rows for each variable.
 _GAIN_AMONG_CODES, _PATIENCE_AMONG_CODES = 1e-3, 3
+# So often the population is doubled; where many points stand for one row, large ones draw rows that
+# are known.
+_MOST_DOUBLINGS, _MOST_DOUBLINGS_OF_ROWS = 10, 3
 # Descents in a row that bought nothing end the search.
 _N_IDLE_DESCENTS = 5
 # Where many points stand for one row, whole basins can be known; more are tried, all elsewhere.
@@ -313,7 +316,8 @@ class SurrogateSearch:
             self._sharpened = best_descent
             return best_descent
         if is_wide and len(ledger.values):
-            population = self._population() * 2 ** (n_restarts // 2 + 1)
+            most = _MOST_DOUBLINGS if ledger.is_plain else _MOST_DOUBLINGS_OF_ROWS
+            population = self._population() * 2 ** min(n_restarts // 2 + 1, most)
             best = ledger.points[np.argmin(ledger.values)]
             return self._begin_descent(best, _WIDE_STEP, population)
         return self._begin_descent(self._elsewhere(), _ELSEWHERE_STEP, 2 * self._population())

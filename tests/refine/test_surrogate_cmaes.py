@@ -355,3 +355,20 @@ def test_the_other_codes_come_the_most_promising_first_and_once_each():
     assert_allclose([row(first)[2], row(second)[2]], [0.0, 1.0])
     assert_allclose(row(first)[:2], row(lowest)[:2])
     assert codes.untried() is None
+
+
+def test_a_space_of_few_rows_is_searched_until_nothing_new_is_left():
+    def rows_of(points):
+        return np.rint(points)
+
+    box = np.array([[-2.5, 2.5], [-2.5, 2.5], [-0.5, 2.5]])
+    search = SurrogateCMAES(random_state=0).begin(
+        bowls, box, rows_of, np.array([False, False, True])
+    )
+    search.allow(500)
+    search.run()
+    result = search.result()
+    assert result.nfev <= 75
+    assert result.status == 2
+    grid = np.stack(np.meshgrid(*[np.arange(-2.0, 3.0)] * 2, [0, 1, 2]), axis=-1).reshape(-1, 3)
+    assert result.fun == bowls(grid).min()
