@@ -63,9 +63,9 @@ class Merit:
         Merit
             The merit.
         """
-        spread = _spread(outputs)
         margin = margin_of(outputs[:, 1:], predicted[:, 1:])
-        return cls(_WEIGHT * spread[0] / spread[1:], margin, _SOFTNESS * spread[1:])
+        softness = _SOFTNESS * _spread(outputs)[1:]
+        return replace(cls.of_rows(outputs), margin=margin, softness=softness)
 
     @classmethod
     def of_rows(cls, outputs: NDArray[np.float64]) -> Merit:
@@ -169,7 +169,7 @@ class MeritFunction:
         if not return_std:
             return self.merit(self.outputs(X))
         if hasattr(self.proxy, "predict_members"):
-            members = self.merit(self.proxy.predict_members(X))
+            members = self._predict_members(X)
             return members.mean(axis=0), members.std(axis=0, ddof=1)
         outputs, deviation = self.proxy.predict(X, return_std=True)
         deviation = np.asarray(deviation).reshape(outputs.shape)

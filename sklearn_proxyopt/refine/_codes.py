@@ -39,7 +39,7 @@ class Codes:
         Codes whose lowest value known is lower come first. None if all were tried.
         """
         ledger = self._ledger
-        others = self.others(ledger.points[np.argmin(ledger.values)])
+        others = self.others(ledger.lowest_point)
         others = [one for one in others if self._key(one) not in self._tried]
         if not others:
             return None

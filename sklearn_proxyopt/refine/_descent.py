@@ -87,7 +87,8 @@ class Descent:
         is_fixed = None if codes is None else codes.is_code
         self._distribution = SearchDistribution(mean, step_size, population, is_fixed)
         self._settings: list[Settings] = []
-        self._margin, self._radius = np.empty(0), _RADIUS
+        # How far below 0 constraints are kept, the same for all at first.
+        self._margin, self._radius = np.zeros(1), _RADIUS
         self._n_last = 1
         self.n_bought = 0
         self._best: NDArray[np.float64] | None = None
@@ -132,7 +133,7 @@ class Descent:
         points = self._sample(rng)
         values = np.full(len(points), np.nan)
         if self._is_kin().sum() < points.shape[1] + 2:
-            values = self._buy(points)
+            values = self._ledger.value_of(self._buy(points))
         else:
             self._leap(points, values, self._learn(chooses=True))
             self._buy_the_promising(points, values)
@@ -153,13 +154,13 @@ class Descent:
     def _buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         n_asked, n_known = self._ledger.n_evaluations, len(self._ledger.outputs)
         try:
-            values = self._ledger.buy(points)
+            outputs = self._ledger.buy(points)
         finally:
             self.n_bought += self._ledger.n_evaluations - n_asked
             # Also where not all could be bought.
             self._keep_best(self._ledger.outputs[n_known:])
-        self._keep_best(self._ledger.outputs_at(points))
-        return values
+        self._keep_best(outputs)
+        return outputs
 
     def _keep_best(self, outputs: NDArray[np.float64]) -> None:
         if not len(outputs):
@@ -215,21 +216,24 @@ class Descent:
             # What is bought beside it is bought for the sake of a full batch.
             others = order[np.isnan(values[order]) & (order != worst)][: self._batch_size - 1]
             bought = np.append(others, worst)
-            values[bought] = self._buy(points[bought])
+            outputs = self._buy(points[bought])
+            values[bought] = self._ledger.value_of(outputs)
             is_kept = promise > 0.0 and before - values[worst] >= _SHARE_KEPT * promise
-            self._learn_from_leap(model, point, is_kept)
+            if self._ledger.merit is not None:
+                self._learn_from_leap(model, point, outputs[-1], is_kept)
             model = self._learn()
             if not is_kept:
                 break
         self._model = model
 
     def _learn_from_leap(
-        self, model: LocalModel, point: NDArray[np.float64], is_kept: bool
+        self,
+        model: LocalModel,
+        point: NDArray[np.float64],
+        truth: NDArray[np.float64],
+        is_kept: bool,
     ) -> None:
         """Keep as far from constraints as they were mistaken, and go as far as promises hold."""
-        if self._ledger.merit is None:
-            return
-        truth = self._ledger.outputs_at(point[None])[0]
         if np.isfinite(truth).all():
             predicted = model.outputs(self._distribution.whiten(point[None]))[0]
             self._margin = np.abs(truth - predicted)[1:]
@@ -255,8 +259,6 @@ class Descent:
         half = self._radius * unit
         lower = np.minimum(np.maximum(0.0, distribution.mean - half), start)
         upper = np.maximum(np.minimum(1.0, distribution.mean + half), start)
-        if self._ledger.merit is not None and not len(self._margin):
-            self._margin = np.zeros(len(self._ledger.merit.prices))
         step = model.minimum(
             distribution.whiten(start[None])[0],
             unit[:, None] * distribution.whitening(),
@@ -274,7 +276,7 @@ class Descent:
             bought = order[np.isnan(values[order])][: max(n_next, self._batch_size)]
             if not len(bought):
                 break
-            values[bought] = self._buy(points[bought])
+            values[bought] = self._ledger.value_of(self._buy(points[bought]))
             n_known += len(bought)
             self._model = self._learn()
             if n_known == len(points) or self._agrees(n_known):

@@ -84,6 +84,11 @@ class Ledger:
         return float(self.values.min()) if len(self.values) else np.inf
 
     @property
+    def lowest_point(self) -> NDArray[np.float64]:
+        """The point of the lowest value."""
+        return np.asarray(self.points[np.argmin(self.values)])
+
+    @property
     def best(self) -> int:
         """The place of the best row: the lowest value of those that violate the least."""
         return int(best_first(self.outputs)[0])
@@ -99,7 +104,7 @@ class Ledger:
         self._keep(points, y, self._keys(points)[0])
 
     def buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what counts as the values of points, infinity where an evaluation fails.
+        """Return what the function returns for points, NaN where it fails.
 
         Raises
         ------
@@ -120,11 +125,6 @@ class Ledger:
             # The other points have the values of their rows.
             others = np.setdiff1d(np.arange(len(points)), new)
             self._keep(points[others], self._recall(keys, others), [keys[i] for i in others])
-        return self.value_of(self._recall(keys, np.arange(len(keys))))
-
-    def outputs_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the function returned for points bought before, NaN where it failed."""
-        keys, _ = self._keys(points)
         return self._recall(keys, np.arange(len(keys)))
 
     def value_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -10,6 +13,9 @@ from sklearn_proxyopt._merit import Merit
 from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
 
 __all__ = ["LocalModel"]
+
+# Takes a point and returns one value or several, with gradients.
+_Function = Callable[[NDArray[np.float64]], tuple[Any, NDArray[np.float64]]]
 
 
 class LocalModel:
@@ -80,7 +86,7 @@ class LocalModel:
         bounds : ndarray of shape (n_features, 2)
             Those of the step; 0 lies within.
         margin : ndarray of shape (n_constraints,)
-            How far below 0 constraints are to be kept.
+            How far below 0 constraints are to be kept; of shape (1,) the same for all.
 
         Returns
         -------
@@ -88,54 +94,65 @@ class LocalModel:
             The step; the one of the least violations where not all constraints can be kept.
         """
 
-        def value_and_gradient(step: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            value, gradient = self._processes[0].warped_and_gradient(origin + step @ axes)
-            return value, axes @ gradient
+        def along(predict: _Function) -> _Function:
+            """Return a prediction of rows as one of steps."""
 
+            def value_and_gradient(step: NDArray[np.float64]) -> tuple[Any, NDArray[np.float64]]:
+                value, gradient = predict(origin + step @ axes)
+                return value, axes @ gradient
+
+            return value_and_gradient
+
+        value = along(self._processes[0].warped_and_gradient)
         start = np.zeros(len(origin))
-        options = {"maxiter": 40, "ftol": 1e-10, "gtol": 1e-8}
         if self._merit is None:
-            return np.asarray(
-                minimize(
-                    value_and_gradient,
-                    start,
-                    jac=True,
-                    method="L-BFGS-B",
-                    bounds=bounds,
-                    options=options,
-                ).x
-            )
-        shares = margin / [process.size for process in self._processes[1:]]
+            return _descend(value, start, bounds)
+        constraints = self._processes[1:]
+        shares = margin / [process.size for process in constraints]
+        held = [along(process.constraint_and_gradient) for process in constraints]
 
-        def excess(step: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            row = origin + step @ axes
-            pairs = [process.constraint_and_gradient(row) for process in self._processes[1:]]
-            return np.array([value for value, _ in pairs]) + shares, np.array(
-                [axes @ gradient for _, gradient in pairs]
-            )
+        def excess(step: NDArray[np.float64]) -> tuple[Any, NDArray[np.float64]]:
+            pairs = [one(step) for one in held]
+            values = np.array([value for value, _ in pairs])
+            return values + shares, np.array([gradient for _, gradient in pairs])
 
-        def violation(step: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            values, gradients = excess(step)
-            beyond = np.maximum(values, 0.0)
-            return float(beyond @ beyond), 2.0 * beyond @ gradients
+        return _descend_within(value, excess, start, bounds)
 
-        if excess(start)[0].max() > 0.0:
-            start = minimize(
-                violation, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
-            ).x
-        held = {
-            "type": "ineq",
-            "fun": lambda step: -excess(step)[0],
-            "jac": lambda step: -excess(step)[1],
-        }
-        found = minimize(
-            value_and_gradient,
-            start,
-            jac=True,
-            method="SLSQP",
-            bounds=bounds,
-            constraints=[held],
-            options={"maxiter": 60, "ftol": 1e-12},
-        )
-        is_worse = violation(found.x)[0] > violation(start)[0] + 1e-16
-        return np.asarray(start if is_worse or not np.isfinite(found.x).all() else found.x)
+
+def _descend(
+    fun: _Function, start: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return where a descent in a box ends."""
+    options = {"maxiter": 40, "ftol": 1e-10, "gtol": 1e-8}
+    found = minimize(fun, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+    return np.asarray(found.x)
+
+
+def _descend_within(
+    fun: _Function, excess: _Function, start: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return where a descent ends that keeps some excesses at most 0, or nearly, if it can."""
+
+    def violation(step: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        values, gradients = excess(step)
+        beyond = np.maximum(values, 0.0)
+        return float(beyond @ beyond), 2.0 * beyond @ gradients
+
+    if excess(start)[0].max() > 0.0:
+        start = _descend(violation, start, bounds)
+    held = {
+        "type": "ineq",
+        "fun": lambda step: -excess(step)[0],
+        "jac": lambda step: -excess(step)[1],
+    }
+    found = minimize(
+        fun,
+        start,
+        jac=True,
+        method="SLSQP",
+        bounds=bounds,
+        constraints=[held],
+        options={"maxiter": 60, "ftol": 1e-12},
+    ).x
+    is_worse = violation(found)[0] > violation(start)[0] + 1e-16
+    return start if is_worse or not np.isfinite(found).all() else np.asarray(found)

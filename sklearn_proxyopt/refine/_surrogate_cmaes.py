@@ -236,8 +236,8 @@ class SurrogateSearch:
         units = to_unit_cube(candidates, ledger.bounds)[: self._settings.n_candidates]
         units = np.clip(units, 0.0, 1.0)[: self._n_left()]
         before = ledger.lowest
-        values = ledger.buy(units)
-        self._candidate_values = ledger.outputs_at(units)
+        self._candidate_values = ledger.buy(units)
+        values = ledger.value_of(self._candidate_values)
         if self._descents and len(values) and values.min() < before:
             self._begin_descent(units[np.argmin(values)], _WIDE_STEP, self._population())
 
@@ -296,7 +296,7 @@ class SurrogateSearch:
             return self._current
         if not self._descents:
             middle = np.full(len(ledger.bounds), 0.5)
-            best = ledger.points[np.argmin(ledger.values)] if len(ledger.values) else middle
+            best = ledger.lowest_point if len(ledger.values) else middle
             return self._begin_descent(best, self._settings.initial_step, self._population())
         best_descent = min(self._descents, key=lambda one: one.lowest)
         if self._codes is not None:
@@ -318,8 +318,7 @@ class SurrogateSearch:
         if is_wide and len(ledger.values):
             most = _MOST_DOUBLINGS if ledger.is_plain else _MOST_DOUBLINGS_OF_ROWS
             population = self._population() * 2 ** min(n_restarts // 2 + 1, most)
-            best = ledger.points[np.argmin(ledger.values)]
-            return self._begin_descent(best, _WIDE_STEP, population)
+            return self._begin_descent(ledger.lowest_point, _WIDE_STEP, population)
         return self._begin_descent(self._elsewhere(), _ELSEWHERE_STEP, 2 * self._population())
 
     def _other_codes(self) -> NDArray[np.float64] | None:
