@@ -7,6 +7,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.multioutput import MultiOutputRegressor
+from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt._constraints import best_first, feasible_values, violations
@@ -53,16 +54,6 @@ G6_LOWEST = -6961.81387558
 
 def nowhere_feasible(X):
     return np.column_stack([X.sum(axis=1), (X**2).sum(axis=1) + 1.0])
-
-
-class Counting:
-    def __init__(self, fun):
-        self.fun = fun
-        self.rows = []
-
-    def __call__(self, X):
-        self.rows.extend(X.tolist())
-        return self.fun(X)
 
 
 def quick(**params):
@@ -117,7 +108,7 @@ def test_the_merit_as_a_torch_module_is_that_of_arrays():
 
 
 def test_the_optimum_on_the_edge_of_a_disk_is_found():
-    fun = Counting(disk)
+    fun = Spy(disk)
     opt = ProxyOptimizer(n_constraints=1, sampler=SobolSampler(128), random_state=0)
     result = opt.minimize(fun, BOX)
     assert result.feasible
@@ -228,7 +219,7 @@ def test_constraints_of_a_function_of_one_row_are_kept():
 def test_a_second_run_goes_on_from_the_journal_to_the_same_answer(tmp_path):
     path = tmp_path / "runs.sqlite"
     first = quick(journal=path).minimize(disk, BOX)
-    fun = Counting(disk)
+    fun = Spy(disk)
     second = quick(journal=path).minimize(fun, BOX)
     assert not fun.rows
     assert second.nfev == 0
@@ -242,13 +233,13 @@ def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path):
     path = tmp_path / "runs.sqlite"
     whole = quick().minimize(disk, BOX)
 
-    class Breaks(Counting):
+    class Breaks(Spy):
         def __call__(self, X):
             if len(self.rows) > 70:
                 raise KeyboardInterrupt
             return super().__call__(X)
 
-    broken, rest = Breaks(disk), Counting(disk)
+    broken, rest = Breaks(disk), Spy(disk)
     with pytest.raises(KeyboardInterrupt):
         quick(journal=path).minimize(broken, BOX)
     result = quick(journal=path).minimize(rest, BOX)
@@ -307,7 +298,7 @@ def test_the_verdict_sees_a_promise_that_breaks_its_constraint():
     ],
 )
 def test_bad_parameters_are_named_before_anything_is_paid_for(params, message):
-    fun = Counting(disk)
+    fun = Spy(disk)
     with pytest.raises(ValueError, match=message):
         quick(**params).minimize(fun, BOX)
     assert fun.rows == []
@@ -337,7 +328,7 @@ def test_a_refiner_without_gradients_for_constraints_is_refused():
 
 
 def test_the_refinement_evaluates_value_and_constraints_once():
-    fun = Counting(disk)
+    fun = Spy(disk)
     result = LocalRefinement(max_evaluations=60).refine(fun, [[0.5, -0.5]], BOX)
     assert len(fun.rows) == result.nfev <= 60
     assert len(np.unique(fun.rows, axis=0)) > 0.9 * len(fun.rows)
@@ -351,7 +342,7 @@ def test_a_failed_row_is_asked_for_once_by_the_refinement():
         Y[X[:, 0] < -0.5] = np.nan
         return Y
 
-    fun = Counting(fails_below)
+    fun = Spy(fails_below)
     result = LocalRefinement(max_evaluations=60).refine(fun, [[0.5, -0.5]], BOX)
     assert len(np.unique(fun.rows, axis=0)) > 0.9 * len(fun.rows)
     assert np.isnan(fails_below(np.array(fun.rows))[:, 0]).any()
@@ -370,7 +361,7 @@ def test_a_refiner_that_forgets_the_constraints_is_refused():
 
 
 def test_a_budget_is_kept_and_a_target_ends_the_run_at_a_feasible_value():
-    fun = Counting(disk)
+    fun = Spy(disk)
     result = quick(sampler=None).minimize(fun, BOX, budget=60)
     assert result.nfev == len(fun.rows) <= 60
     assert result.feasible

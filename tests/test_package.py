@@ -24,6 +24,7 @@ FLOORS = {
     "_apart": 1,
     "_box": 0,
     "_limits": 1,
+    "_pandas": 0,
     "_parts": 0,
     "_rows": 0,
     "_constraints": 0,

@@ -12,6 +12,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer
 from sklearn_proxyopt.evaluation import Journal
@@ -58,16 +59,6 @@ def constrained(X):
     return np.column_stack(
         [x**2 + y**2, (x - 1.0) ** 2 + (y - 1.0) ** 2, 0.04 - (x - 0.5) ** 2 - (y - 0.5) ** 2]
     )
-
-
-class Counting:
-    def __init__(self, fun):
-        self.fun = fun
-        self.rows = []
-
-    def __call__(self, X):
-        self.rows.extend(X.tolist())
-        return self.fun(X)
 
 
 def quick(**params):
@@ -124,7 +115,7 @@ def test_the_front_of_three_objectives_is_found():
 
 
 def test_what_is_promised_and_what_is_true_are_kept_apart():
-    fun = Counting(schaffer)
+    fun = Spy(schaffer)
     opt = quick()
     result = opt.minimize(fun, SCHAFFER_BOX)
     np.testing.assert_array_equal(result.F, schaffer(result.X))
@@ -157,7 +148,7 @@ def test_rows_already_paid_for_are_enough():
 
 def test_rows_given_to_minimize_are_learned_and_no_design_is_bought():
     X = SobolSampler(64, random_state=0).sample(BOX)
-    fun = Counting(zdt1)
+    fun = Spy(zdt1)
     result = quick(sampler=None).minimize(fun, BOX, X=X, y=zdt1(X))
     assert len(fun.rows) == result.nfev == 12
     assert result.nfev_design == 0
@@ -229,13 +220,13 @@ def test_the_same_seed_gives_the_same_front_on_one_job_and_two():
 def test_a_run_that_was_interrupted_goes_on_where_it_stopped(tmp_path):
     whole = quick().minimize(zdt1, BOX)
 
-    class Breaks(Counting):
+    class Breaks(Spy):
         def __call__(self, X):
             if len(self.rows) > 35:
                 raise KeyboardInterrupt
             return super().__call__(X)
 
-    broken, rest = Breaks(zdt1), Counting(zdt1)
+    broken, rest = Breaks(zdt1), Spy(zdt1)
     with pytest.raises(KeyboardInterrupt):
         quick(journal=tmp_path / "runs.sqlite").minimize(broken, BOX)
     result = quick(journal=tmp_path / "runs.sqlite").minimize(rest, BOX)
@@ -346,7 +337,7 @@ def test_callbacks_are_told_of_the_stages(capsys):
     ],
 )
 def test_bad_parameters_are_named_before_anything_is_paid_for(params, message):
-    fun = Counting(zdt1)
+    fun = Spy(zdt1)
     with pytest.raises(ValueError, match=message):
         quick(**params).minimize(fun, BOX)
     assert fun.rows == []

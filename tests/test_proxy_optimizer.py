@@ -19,6 +19,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_vali
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.evaluation import Journal
@@ -59,16 +60,6 @@ def quick(**params):
         **params,
     }
     return ProxyOptimizer(**params)
-
-
-class Counting:
-    def __init__(self, fun):
-        self.fun = fun
-        self.rows = []
-
-    def __call__(self, X):
-        self.rows.extend(np.atleast_2d(X).tolist())
-        return self.fun(X)
 
 
 def rows_of_bowl(n_rows=100, seed=0):
@@ -204,7 +195,7 @@ def test_fit_never_calls_the_objective_without_a_sampler():
 
 
 def test_folds_and_refits_pay_for_a_design_once():
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     X, y = rows_of_bowl(60)
     search = GridSearchCV(
         quick(objective=fun, bounds=BOX, sampler=SobolSampler(32)),
@@ -217,7 +208,7 @@ def test_folds_and_refits_pay_for_a_design_once():
 
 
 def test_a_second_run_of_minimize_pays_for_nothing():
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     opt = quick(sampler=SobolSampler(32))
     first = opt.minimize(fun, BOX)
     n_paid = len(fun.rows)
@@ -235,7 +226,7 @@ def test_another_objective_is_not_answered_from_the_record_of_the_first():
 
 
 def test_minimize_counts_the_rows_it_paid_for():
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     result = quick(sampler=SobolSampler(32)).minimize(fun, BOX)
     assert result.nfev == len(fun.rows)
     assert result.nfev_design == 32
@@ -243,14 +234,14 @@ def test_minimize_counts_the_rows_it_paid_for():
 
 @pytest.mark.parametrize("limit", [1, 3, 40])
 def test_refinement_stays_within_its_evaluations(limit):
-    fun = Counting(Rosenbrock(2))
+    fun = Spy(Rosenbrock(2))
     opt = quick(sampler=SobolSampler(64), refiner=LocalRefinement(max_evaluations=limit))
     opt.minimize(fun, Rosenbrock(2).bounds)
     assert len(fun.rows) <= 64 + limit
 
 
 def test_without_refiner_only_the_optimum_of_the_proxy_is_checked():
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     result = quick(sampler=SobolSampler(32), refiner=None).minimize(fun, BOX)
     assert len(fun.rows) == 33
     np.testing.assert_allclose(fun.rows[-1], result.x_proxy)
@@ -282,7 +273,7 @@ def test_both_answers_are_kept_apart():
 
 def test_rows_given_to_minimize_are_learned_and_no_design_is_bought():
     X, y = rows_of_bowl()
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     opt = quick()
     result = opt.minimize(fun, BOX, X=X, y=y)
     assert result.nfev_design == 0
@@ -293,7 +284,7 @@ def test_rows_given_to_minimize_are_learned_and_no_design_is_bought():
 
 def test_points_of_the_design_among_the_rows_given_are_not_bought_or_learned_again():
     design = SobolSampler(32, random_state=3).sample(BOX)
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     opt = quick(sampler=SobolSampler(32, random_state=3), refiner=None)
     result = opt.minimize(fun, BOX, X=design[:20], y=bowl(design[:20]))
     assert result.nfev_design == 12
@@ -309,7 +300,7 @@ def test_no_row_stands_twice_among_the_rows_after_a_second_run():
 
 
 def test_a_function_met_before_is_not_paid_for_again_after_another_one():
-    fun, other = Counting(bowl), Counting(lambda X: bowl(X) + 10.0)
+    fun, other = Spy(bowl), Spy(lambda X: bowl(X) + 10.0)
     opt = quick(sampler=SobolSampler(32))
     opt.minimize(fun, BOX)
     n_paid = len(fun.rows)
@@ -320,7 +311,7 @@ def test_a_function_met_before_is_not_paid_for_again_after_another_one():
 
 def test_functions_met_before_the_latest_are_not_kept_alive():
     opt = quick(sampler=SobolSampler(16))
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     reference = weakref.ref(fun)
     opt.minimize(fun, BOX)
     opt.minimize(bowl, BOX)
@@ -392,7 +383,7 @@ def test_rows_paid_for_before_a_failure_stay_available():
             raise ArithmeticError("no state")
         return bowl(x[None])[0]
 
-    fun = Counting(fragile)
+    fun = Spy(fragile)
     opt = quick(sampler=SobolSampler(32), vectorized=False)
     with pytest.raises(EvaluationError, match="for row 9"):
         opt.minimize(fun, BOX)
@@ -408,7 +399,7 @@ def test_rows_given_and_rows_paid_for_stay_available_after_a_failure_in_refineme
             raise ArithmeticError("no state")
         return bowl(rows)
 
-    fun = Counting(fragile)
+    fun = Spy(fragile)
     opt = quick()
     with pytest.raises(EvaluationError, match="ArithmeticError"):
         opt.minimize(fun, BOX, X=X, y=y)
@@ -422,7 +413,7 @@ def test_an_interrupt_keeps_what_was_paid_for():
             raise KeyboardInterrupt
         return bowl(x[None])[0]
 
-    fun = Counting(interrupted)
+    fun = Spy(interrupted)
     opt = quick(sampler=SobolSampler(32), vectorized=False)
     with pytest.raises(KeyboardInterrupt):
         opt.minimize(fun, BOX)
@@ -839,7 +830,7 @@ def test_a_design_that_runs_out_goes_on():
     ],
 )
 def test_bounds_that_are_no_box_are_refused_before_any_evaluation(bounds, message):
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     with pytest.raises(ValueError, match=message):
         quick().minimize(fun, bounds)
     assert not fun.rows
@@ -910,7 +901,7 @@ def test_a_pool_smaller_than_the_design_is_refused():
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name_before_any_evaluation(params, message):
-    fun = Counting(bowl)
+    fun = Spy(bowl)
     with pytest.raises(ValueError, match=message):
         quick(**params).minimize(fun, BOX)
     assert not fun.rows

@@ -16,6 +16,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.displays import LandscapeDisplay, OptimumSpreadDisplay
@@ -45,16 +46,6 @@ def plant(X):
     return (
         (X[:, 0] - 9.0) ** 2 / 10 + (X[:, 1] - 5.3) ** 2 / 3 + penalty + np.log10(X[:, 3] / 10) ** 2
     )
-
-
-class Spy:
-    def __init__(self, fun):
-        self.fun = fun
-        self.rows = []
-
-    def __call__(self, X):
-        self.rows.extend(np.atleast_2d(X).tolist())
-        return self.fun(X)
 
 
 def quick(**params):

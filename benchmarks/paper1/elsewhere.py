@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from paper1.cells import PROBLEMS
+from paper1.protocols import refiner_for
 from paper1.searches import ThenDescent
 from paper1.shelf import Shelf, ShelvedProxy
 from paper1.smoother import ThenWalk
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.optimizers import MultiStartBFGS, ParticleSwarm
 from sklearn_proxyopt.problems import Problem
-from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
 
 __all__ = ["run"]
@@ -28,8 +28,6 @@ __all__ = ["run"]
 FUNCTIONS = ("rosenbrock", "rastrigin", "ackley")
 _N_DIMS, _N_ROWS = 10, 2_500
 _LARGEST_MOVE = 0.25
-# As in the study.
-_CALLS, _N_CANDIDATES = 600, 12
 
 
 def moved_bounds(problem: Problem, seed: int) -> Any:
@@ -57,7 +55,7 @@ def study(function: str, kind: str, seed: int, shelf: Shelf) -> pd.DataFrame:
                 sampler=SobolSampler(_N_ROWS, random_state=seed),
                 proxy=ShelvedProxy(NeuralProxyRegressor(random_state=seed), shelf),
                 optimizer=ThenWalk(search) if walks else search,
-                refiner=LocalRefinement(max_evaluations=_CALLS, n_candidates=_N_CANDIDATES),
+                refiner=refiner_for(_N_DIMS),
                 verdict=False,
             )
             result = optimizer.minimize(problem, bounds)

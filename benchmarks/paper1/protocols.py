@@ -21,7 +21,7 @@ from sklearn_proxyopt.optimizers import GeneticAlgorithm, MultiStartBFGS, Partic
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import UniformSampler
 
-__all__ = ["PROTOCOLS", "Protocol", "run_cell", "run_ground_truth", "train_missing"]
+__all__ = ["PROTOCOLS", "Protocol", "refiner_for", "run_cell", "run_ground_truth", "train_missing"]
 
 _N_HELD_OUT = 1000
 _CALLS_PER_VARIABLE = 60
@@ -126,6 +126,13 @@ class RefiningOptimizer(ProxyOptimizer):
         return self
 
 
+def refiner_for(n_features: int) -> LocalRefinement:
+    """Return the refinement of an answer, by at most 60 calls a variable."""
+    return LocalRefinement(
+        max_evaluations=_CALLS_PER_VARIABLE * n_features, n_candidates=_N_CANDIDATES
+    )
+
+
 def train_missing(
     cell: Cell, protocol: Protocol, shelf: Shelf, on_epoch: Callable[[int], Any] | None = None
 ) -> None:
@@ -178,9 +185,7 @@ def run_cell(
                 sampler=cell.sampler(design),
                 proxy=ShelvedProxy(proxy, shelf),
                 optimizer=optimizer,
-                refiner=LocalRefinement(
-                    max_evaluations=_CALLS_PER_VARIABLE * cell.dim, n_candidates=_N_CANDIDATES
-                ),
+                refiner=refiner_for(cell.dim),
             )
             # The design is bought, so no row is needed for training.
             judged = cross_validate(

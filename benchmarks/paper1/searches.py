@@ -18,7 +18,13 @@ from sklearn_proxyopt.optimizers._individual import Individual
 from sklearn_proxyopt.optimizers._stacked import stack_of
 from sklearn_proxyopt.optimizers._swarms import Swarms
 
-__all__ = ["PublishedGenetic", "PublishedSwarm", "ThenDescent", "descend_along_gradient"]
+__all__ = [
+    "FollowedSearch",
+    "PublishedGenetic",
+    "PublishedSwarm",
+    "ThenDescent",
+    "descend_along_gradient",
+]
 
 
 class PublishedSwarm(BaseOptimizer):
@@ -159,11 +165,10 @@ class PublishedGenetic(BaseOptimizer):
         return children
 
 
-class ThenDescent(BaseOptimizer):
-    """A search whose end a descent along the proxy's gradient takes to the bottom of its basin.
+class FollowedSearch(BaseOptimizer):
+    """A search whose result is worked on further.
 
-    A swarm needs no gradient, which is why it ends early in a long curved valley; a neural proxy
-    has one. The descent is SciPy's L-BFGS-B and stays in the box.
+    A subclass owes `_follow(fun, box, x0, result)`, which changes the result and returns it.
 
     Parameters
     ----------
@@ -171,11 +176,6 @@ class ThenDescent(BaseOptimizer):
         The search that goes before.
     random_state : None, int, RandomState or Generator, default=None
         Not used: the search brings its own.
-
-    Attributes
-    ----------
-    x_search_ : ndarray of shape (n_features,)
-        Where the search ended.
     """
 
     def __init__(self, search: Any, *, random_state: Any = None) -> None:
@@ -195,9 +195,38 @@ class ThenDescent(BaseOptimizer):
         random_state: Any = None,
         callback: Any = None,
     ) -> OptimizeResult:
-        """Search, then descend from the end."""
+        """Search, then go on from the result."""
         box = self._resolve_bounds(bounds)
-        result = self.search.minimize(fun, box, x0=x0)
+        return self._follow(fun, box, x0, self.search.minimize(fun, box, x0=x0))
+
+    def _search(
+        self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
+    ) -> OptimizeResult:
+        raise NotImplementedError("The search brings its own.")
+
+
+class ThenDescent(FollowedSearch):
+    """A search whose end a descent along the proxy's gradient takes to the bottom of its basin.
+
+    A swarm needs no gradient, which is why it ends early in a long curved valley; a neural proxy
+    has one. The descent is SciPy's L-BFGS-B and stays in the box.
+
+    Parameters
+    ----------
+    search : optimizer
+        The search that goes before.
+    random_state : None, int, RandomState or Generator, default=None
+        Not used: the search brings its own.
+
+    Attributes
+    ----------
+    x_search_ : ndarray of shape (n_features,)
+        Where the search ended.
+    """
+
+    def _follow(
+        self, fun: Any, box: NDArray[np.float64], x0: Any, result: OptimizeResult
+    ) -> OptimizeResult:
         self.x_search_ = result.x
         descent = descend_along_gradient(fun, result.x, box)
         if descent.fun < result.fun:
@@ -205,11 +234,6 @@ class ThenDescent(BaseOptimizer):
             result.x_candidates = np.vstack([descent.x, result.x_candidates])
             result.fun_candidates = np.append(descent.fun, result.fun_candidates)
         return result
-
-    def _search(
-        self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
-    ) -> OptimizeResult:
-        raise NotImplementedError("The search brings its own.")
 
 
 def descend_along_gradient(

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from scipy.stats import norm, qmc
 
-from paper1.searches import descend_along_gradient
+from paper1.searches import FollowedSearch, descend_along_gradient
 from sklearn_proxyopt.optimizers import GraduatedSearch, Ladder, MultiStartBFGS
-from sklearn_proxyopt.optimizers._base import BaseOptimizer, UnitCubeFunction
 
 __all__ = ["AveragedFunction", "ThenWalk"]
 
@@ -72,7 +71,7 @@ class AveragedFunction:
         return values.mean(axis=1), (signs * gradients).mean(axis=1)
 
 
-class ThenWalk(BaseOptimizer):
+class ThenWalk(FollowedSearch):
     """A search, and a walk from the minimum of a much smoother proxy down to the proxy itself.
 
     A search can end in one ripple of many, and a proxy of few rows can have the wrong one as its
@@ -96,26 +95,9 @@ class ThenWalk(BaseOptimizer):
         Where the search ended.
     """
 
-    def __init__(self, search: Any, *, random_state: Any = None) -> None:
-        self.search = search
-        self.random_state = random_state
-
-    def check_parameters(self) -> None:
-        """Let the search check its own."""
-        self.search.check_parameters()
-
-    def minimize(
-        self,
-        fun: Any,
-        bounds: Any = None,
-        *,
-        x0: Any = None,
-        random_state: Any = None,
-        callback: Any = None,
+    def _follow(
+        self, fun: Any, box: NDArray[np.float64], x0: Any, result: OptimizeResult
     ) -> OptimizeResult:
-        """Search, then walk."""
-        box = self._resolve_bounds(bounds)
-        result = self.search.minimize(fun, box, x0=x0)
         self.x_before_walk_ = result.x
         self.x_search_ = getattr(self.search, "x_search_", result.x)
         levels = _walk(fun, box, np.asarray(x0, dtype=np.float64))
@@ -128,11 +110,6 @@ class ThenWalk(BaseOptimizer):
         result.fun_candidates = np.asarray(fun(result.x_candidates))
         result.x, result.fun = result.x_candidates[0], float(result.fun_candidates[0])
         return result
-
-    def _search(
-        self, fun: UnitCubeFunction, x0: Any, rng: np.random.Generator, callback: Any
-    ) -> OptimizeResult:
-        raise NotImplementedError("The search brings its own.")
 
 
 def _walk(fun: Any, box: NDArray[np.float64], starts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._pandas import pandas_for
 from sklearn_proxyopt.diagnosis._credibility import credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
 from sklearn_proxyopt.diagnosis._reasons import reasons_for
@@ -122,10 +123,7 @@ class Diagnosis:
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise ImportError("to_frame needs pandas: pip install pandas.") from None
+        pd = pandas_for("to_frame")
         frame = pd.DataFrame(
             {"value": self.evidence, "contribution": self.contributions},
             index=pd.Index(list(self.evidence), name="evidence"),

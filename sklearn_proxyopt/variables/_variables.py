@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import qmc
 
+from sklearn_proxyopt._pandas import pandas_for
 from sklearn_proxyopt._rows import best_rows
 from sklearn_proxyopt.variables._axes import Axes
 from sklearn_proxyopt.variables._constraints import Constraints
@@ -208,10 +209,7 @@ class Variables(Axes):
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError:
-            raise ImportError("to_frame needs pandas: pip install pandas.") from None
+        pd = pandas_for("to_frame")
         names = self.names or [f"x{index}" for index in range(self.n_features)]
         columns: dict[str, Any] = {}
         for index, name in enumerate(names):

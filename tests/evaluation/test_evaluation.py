@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from spies import Spy
 
 from sklearn_proxyopt.evaluation import EvaluationRecord, Evaluator
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning
@@ -15,16 +16,6 @@ ROWS = np.arange(12.0).reshape(6, 2)
 
 def total(X):
     return X.sum(axis=1)
-
-
-class Counting:
-    def __init__(self, fun):
-        self.fun = fun
-        self.rows = []
-
-    def __call__(self, X):
-        self.rows.extend(np.atleast_2d(X).tolist())
-        return self.fun(X)
 
 
 def test_a_vectorised_function_is_called_once_for_all_rows():
@@ -41,7 +32,7 @@ def test_a_function_of_one_row_gets_one_row_at_a_time():
 
 @pytest.mark.parametrize("vectorized", [True, False])
 def test_no_row_is_paid_for_twice(vectorized):
-    fun = Counting(total if vectorized else np.sum)
+    fun = Spy(total if vectorized else np.sum)
     evaluate = Evaluator(fun, vectorized=vectorized)
     evaluate(ROWS[:4])
     values = evaluate(ROWS[[5, 0, 0, 5, 2]])
@@ -50,14 +41,14 @@ def test_no_row_is_paid_for_twice(vectorized):
 
 
 def test_two_evaluators_of_one_record_share_what_was_paid_for():
-    record, fun = EvaluationRecord(), Counting(total)
+    record, fun = EvaluationRecord(), Spy(total)
     Evaluator(fun, record=record)(ROWS)
     Evaluator(fun, record=record)(ROWS[::-1])
     assert len(fun.rows) == 6
 
 
 def test_a_zero_is_the_same_with_either_sign():
-    fun = Counting(total)
+    fun = Spy(total)
     evaluate = Evaluator(fun)
     evaluate(np.array([[0.0, 1.0], [2.0, 2.0], [3.0, 3.0]]))
     evaluate(np.array([[-0.0, 1.0]]))
@@ -157,7 +148,7 @@ def test_failures_on_record_are_counted_and_warned_of_by_a_later_run():
 
 @pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
 def test_dropped_rows_are_counted_and_not_asked_for_again():
-    fun = Counting(fail_at_row_three)
+    fun = Spy(fail_at_row_three)
     evaluate = Evaluator(fun, vectorized=False, on_error="drop")
     assert np.flatnonzero(np.isnan(evaluate(ROWS))).tolist() == [3]
     evaluate(ROWS)

@@ -1,21 +1,12 @@
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from spies import Spy
 
 from sklearn_proxyopt.problems import Ackley, Rastrigin, Rosenbrock
 from sklearn_proxyopt.refine import LocalRefinement
 
 METHODS = ["COBYQA", "L-BFGS-B", "Nelder-Mead"]
-
-
-class Spy:
-    def __init__(self, fun):
-        self.fun = fun
-        self.rows = []
-
-    def __call__(self, X):
-        self.rows.extend(X.tolist())
-        return self.fun(X)
 
 
 @parametrize_with_checks([LocalRefinement()])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy.optimize import LinearConstraint, NonlinearConstraint
+from spies import Spy
 
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.variables import Variables
@@ -11,16 +12,6 @@ DISK = NonlinearConstraint(lambda x: x @ x, -np.inf, 1.0)
 
 def rosenbrock(X):
     return 100 * (X[:, 1] - X[:, 0] ** 2) ** 2 + (1 - X[:, 0]) ** 2
-
-
-class Spy:
-    def __init__(self, fun):
-        self.fun = fun
-        self.rows = []
-
-    def __call__(self, X):
-        self.rows.extend(X.tolist())
-        return self.fun(X)
 
 
 @pytest.mark.parametrize("method", METHODS)
