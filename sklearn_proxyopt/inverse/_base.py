@@ -57,28 +57,26 @@ class ProblemSet:
         self.n_forward_calls += n_pairs
         return self.problem.draw_pairs(n_pairs, self.rows, rng)
 
-    def refine(
-        self, latent: Tensor, tolerance: float, first_step: float, tell: Tell | None = None
-    ) -> Tensor:
+    def refine(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> Tensor:
         """Descend from estimates by BFGS on the simulator, each problem by itself."""
         callback = None if tell is None else lambda state: tell()
-        result = batched_bfgs(
-            self.losses, latent, tolerance=tolerance, first_step=first_step, callback=callback
-        )
+        result = batched_bfgs(self.losses, latent, callback=callback, **options)
         return torch.as_tensor(result.x).to(latent)
 
 
 class BaseInverse(CallbackSupportMixin, BaseEstimator):
     """Base of all inverse solvers.
 
-    A subclass has the parameters `problem`, `refine`, `tolerance`, `device` and `random_state`,
-    and owes `check_parameters`, `_learn`, which sees the problems of `fit` and returns their
-    estimates, and `_estimate`, which answers new ones. Both work in unbounded variables.
+    A subclass has the parameters `problem`, `refine`, `tolerance`, `loss_tolerance`, `device` and
+    `random_state`, and owes `check_parameters`, `_learn`, which sees the problems of `fit` and
+    returns their estimates, and `_estimate`, which answers new ones. Both work in unbounded
+    variables.
     """
 
     problem: InverseProblem | None
     refine: str | None
     tolerance: float
+    loss_tolerance: float
     device: Any
     random_state: Any
     # Whether the solver differentiates the simulator even without refinement.
@@ -98,6 +96,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator):
             raise ValueError(f"problem must be an InverseProblem or None; got {self.problem!r}.")
         check_option(self.refine, "refine", ("bfgs", None))
         check_real(self.tolerance, "tolerance", minimum=0.0)
+        check_real(self.loss_tolerance, "loss_tolerance", minimum=0.0)
         resolve_device(self.device, torch.float64)
         if self.problem is not None and not self.problem.differentiable:
             name = type(self).__name__
@@ -149,7 +148,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator):
             estimates = self._learn(problems, rng, tell)
         answers = estimates
         if self.refine is not None:
-            answers = problems.refine(estimates, self.tolerance, self._first_step(), tell)
+            answers = problems.refine(estimates, tell, **self._descent_options())
         self.n_forward_calls_ = problems.n_forward_calls
         self.estimates_, self.estimate_loss_ = self._judge(problems, estimates)
         self.solutions_, self.loss_ = self._judge(problems, answers)
@@ -197,8 +196,16 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator):
         problems = self._problem_set(X)
         answers = self._estimate(problems)
         if self.refine is not None:
-            answers = problems.refine(answers, self.tolerance, self._first_step())
+            answers = problems.refine(answers, **self._descent_options())
         return self._judge(problems, answers)
+
+    def _descent_options(self) -> dict[str, Any]:
+        """Return how `batched_bfgs` descends on the simulator."""
+        return {
+            "tolerance": self.tolerance,
+            "value_tolerance": self.loss_tolerance,
+            "first_step": self._first_step(),
+        }
 
     def _first_step(self) -> float:
         """Return the first trial of a refinement, in unbounded variables.

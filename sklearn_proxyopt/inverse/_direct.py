@@ -37,6 +37,8 @@ class DirectInverse(BaseInverse):
         Whether to descend from the starts; None returns the best of starts and candidates.
     tolerance : float, default=1e-5
         A problem has converged when no component of its gradient exceeds this.
+    loss_tolerance : float, default=1e-9
+        Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
         Where the simulator runs: "cpu", "cuda"; "auto" takes CUDA where there is one.
     random_state : None, int, RandomState or Generator, default=None
@@ -87,6 +89,7 @@ class DirectInverse(BaseInverse):
         n_candidates: int | None = None,
         refine: str | None = "bfgs",
         tolerance: float = 1e-5,
+        loss_tolerance: float = 1e-9,
         device: Any = "auto",
         random_state: Any = None,
     ) -> None:
@@ -95,6 +98,7 @@ class DirectInverse(BaseInverse):
         self.n_candidates = n_candidates
         self.refine = refine
         self.tolerance = tolerance
+        self.loss_tolerance = loss_tolerance
         self.device = device
         self.random_state = random_state
 
@@ -131,7 +135,7 @@ class DirectInverse(BaseInverse):
                 values = losses(flat, torch.arange(len(flat), device=flat.device))
         else:
             callback = None if tell is None else lambda state: tell()
-            result = batched_bfgs(losses, flat, tolerance=self.tolerance, callback=callback)
+            result = batched_bfgs(losses, flat, callback=callback, **self._descent_options())
             flat = torch.as_tensor(result.x).to(flat)
             values = torch.as_tensor(result.fun).to(flat)
         values = torch.nan_to_num(values.view(n_starts, n_problems), nan=torch.inf)

@@ -83,6 +83,8 @@ class LandscapeInverse(BaseInverse):
         Whether each answer is then improved by BFGS on the simulator.
     tolerance : float, default=1e-5
         A refinement has converged when no component of its gradient exceeds this.
+    loss_tolerance : float, default=1e-9
+        Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
     dtype : {"float64", "float32"}, default="float32"
@@ -174,6 +176,7 @@ class LandscapeInverse(BaseInverse):
         learning_rate: float = 3e-3,
         refine: str | None = "bfgs",
         tolerance: float = 1e-5,
+        loss_tolerance: float = 1e-9,
         device: Any = "auto",
         dtype: str = "float32",
         random_state: Any = None,
@@ -192,6 +195,7 @@ class LandscapeInverse(BaseInverse):
         self.learning_rate = learning_rate
         self.refine = refine
         self.tolerance = tolerance
+        self.loss_tolerance = loss_tolerance
         self.device = device
         self.dtype = dtype
         self.random_state = random_state

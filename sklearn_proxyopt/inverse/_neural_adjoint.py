@@ -44,6 +44,8 @@ class NeuralAdjointInverse(BaseInverse):
         Whether each answer is then improved by BFGS on the simulator.
     tolerance : float, default=1e-5
         A search has converged when no component of its gradient exceeds this.
+    loss_tolerance : float, default=1e-9
+        Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
     dtype : {"float64", "float32"}, default="float64"
@@ -112,6 +114,7 @@ class NeuralAdjointInverse(BaseInverse):
         boundary_weight: float = 0.1,
         refine: str | None = "bfgs",
         tolerance: float = 1e-5,
+        loss_tolerance: float = 1e-9,
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -124,6 +127,7 @@ class NeuralAdjointInverse(BaseInverse):
         self.boundary_weight = boundary_weight
         self.refine = refine
         self.tolerance = tolerance
+        self.loss_tolerance = loss_tolerance
         self.device = device
         self.dtype = dtype
         self.random_state = random_state

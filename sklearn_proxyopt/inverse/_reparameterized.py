@@ -48,6 +48,8 @@ class ReparameterizedInverse(NetworkInverse):
         Whether each estimate is then improved by BFGS on the simulator.
     tolerance : float, default=1e-5
         A refinement has converged when no component of its gradient exceeds this.
+    loss_tolerance : float, default=1e-9
+        Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
     dtype : {"float64", "float32"}, default="float64"
@@ -116,6 +118,7 @@ class ReparameterizedInverse(NetworkInverse):
         keep: str = "best",
         refine: str | None = "bfgs",
         tolerance: float = 1e-5,
+        loss_tolerance: float = 1e-9,
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -128,6 +131,7 @@ class ReparameterizedInverse(NetworkInverse):
         self.keep = keep
         self.refine = refine
         self.tolerance = tolerance
+        self.loss_tolerance = loss_tolerance
         self.device = device
         self.dtype = dtype
         self.random_state = random_state

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["batched_bfgs"]
 
 MESSAGES = {
-    0: "The gradient is below the tolerance.",
+    0: "The gradient, or what a step gains, is below its tolerance.",
     1: "The limit of iterations was reached.",
     2: "The line search found no lower value; the precision may be exhausted.",
     3: "The value or the gradient at the start is not finite.",
@@ -34,6 +34,7 @@ def batched_bfgs(
     x0: Any,
     *,
     tolerance: float = 1e-5,
+    value_tolerance: float = 0.0,
     max_iterations: int | None = None,
     memory: int | None = None,
     first_step: float = 1.0,
@@ -57,6 +58,10 @@ def batched_bfgs(
         The starts. A tensor also gives type and device; an array runs as float64 on the CPU.
     tolerance : float, default=1e-5
         A problem has converged when no component of its gradient exceeds this.
+    value_tolerance : float, default=0.0
+        It has also converged when a step gained no more than this share of its value. A line
+        search then takes the lowest value it saw when no more than that is left to gain: at a
+        kink, where the slope stays steep, SciPy's goes on in vain and loses what it found.
     max_iterations : int, default=None
         Most iterations of a problem; None stands for 200 a variable.
     memory : int, default=None
@@ -90,6 +95,7 @@ def batched_bfgs(
     import torch
 
     check_real(tolerance, "tolerance", minimum=0.0)
+    check_real(value_tolerance, "value_tolerance", minimum=0.0)
     if memory is not None:
         check_integer(memory, "memory")
     if isinstance(x0, torch.Tensor):
@@ -104,7 +110,7 @@ def batched_bfgs(
         max_iterations = 200 * starts.shape[1]
     check_integer(max_iterations, "max_iterations", minimum=0)
     check_real(first_step, "first_step", minimum=0.0, include_minimum=False)
-    batch = _Batch(fun, starts, tolerance, max_iterations, memory, first_step)
+    batch = _Batch(fun, starts, tolerance, value_tolerance, max_iterations, memory, first_step)
     while len(batch.rows):
         batch.advance()
         if callback is not None and asks_to_stop(callback, batch.result()):
@@ -124,6 +130,8 @@ class _Batch:
         Where each problem starts.
     tolerance : float
         Largest component of the gradient of a problem that has converged.
+    value_tolerance : float
+        Largest gain of a last step, as a share of the value.
     max_iterations : int
         Most iterations of a problem.
     memory : int or None
@@ -142,6 +150,7 @@ class _Batch:
         fun: BatchedFunction,
         starts: Tensor,
         tolerance: float,
+        value_tolerance: float,
         max_iterations: int,
         memory: int | None,
         first_step: float,
@@ -152,7 +161,8 @@ class _Batch:
         from sklearn_proxyopt.optimizers._wolfe_search import WolfeSearch
 
         self._torch, self._fun = torch, fun
-        self._tolerance, self._max_iterations = tolerance, max_iterations
+        self._tolerance, self._value_tolerance = tolerance, value_tolerance
+        self._max_iterations = max_iterations
         self.rows = torch.arange(len(starts), device=starts.device)
         self._x = starts
         self._f, self._g = self._evaluate(starts)
@@ -166,7 +176,7 @@ class _Batch:
         self._direction = -self._g
         slope = -self._g.square().sum(dim=1)
         step = (1.01 * first_step / (-slope).sqrt()).clamp_max(1.0)
-        self._search = WolfeSearch(self._f.clone(), slope, step)
+        self._search = WolfeSearch(self._f.clone(), slope, step, value_tolerance)
         finite = torch.isfinite(self._f) & torch.isfinite(self._g).all(dim=1)
         converged = self._g.abs().amax(dim=1) <= tolerance
         stopped = torch.where(finite, torch.where(converged, 0, _RUNNING), 3)
@@ -191,16 +201,19 @@ class _Batch:
         trial = self._x[rows] + moved
         f, g = self._evaluate(trial)
         self._nfev[rows] += 1
+        least = self._value_tolerance * self._f[rows].abs()
         found, failed = self._search.advance(f, (g * self._direction).sum(dim=1))
 
         here = found.nonzero()[:, 0]
-        status = torch.where(failed, 2, _RUNNING)
+        ended = torch.where(self._search.is_futile & (least > 0), 0, 2)
+        status = torch.where(failed, ended, _RUNNING)
         if len(here):
             accepted = rows[here]
             f_before, change = self._f[accepted], g[here] - self._g[accepted]
             self._x[accepted], self._f[accepted], self._g[accepted] = trial[here], f[here], g[here]
             self._nit[accepted] += 1
             converged = g[here].abs().amax(dim=1) <= self._tolerance
+            converged |= (least[here] > 0) & (f_before - f[here] <= least[here])
             still = moved[here].norm(dim=1) == 0
             spent = self._nit[accepted] >= self._max_iterations
             status[here] = torch.where(
@@ -224,7 +237,7 @@ class _Batch:
         step = (2.02 * (f - f_before) / slope).clamp_max(1.0)
         step = torch.where(step > 0, step, 1.0)
         self._direction[here] = direction
-        self._search.restart(here, f, slope, step)
+        self._search.restart(here, f, slope, step, self._value_tolerance)
 
     def _evaluate(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return values and gradients of the running problems."""

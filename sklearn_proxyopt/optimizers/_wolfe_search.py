@@ -32,6 +32,9 @@ class WolfeSearch:
         Values and slopes, the latter negative, where the searches begin.
     step : Tensor of shape (n,)
         First steps to try.
+    value_tolerance : float
+        A search ends, at the lowest value it has seen, when the first slope promises no more than
+        this share of the first value between the ends of its interval.
 
     Attributes
     ----------
@@ -48,6 +51,7 @@ class WolfeSearch:
     step: Tensor
     _f0: Tensor
     _slope0: Tensor
+    _least: Tensor
     _x: Tensor
     _fx: Tensor
     _gx: Tensor
@@ -61,18 +65,20 @@ class WolfeSearch:
     _width_before: Tensor
     _bracketed: Tensor
     _second_stage: Tensor
+    _is_last: Tensor
     _n_trials: Tensor
 
-    def __init__(self, f: Tensor, slope: Tensor, step: Tensor) -> None:
+    def __init__(self, f: Tensor, slope: Tensor, step: Tensor, value_tolerance: float) -> None:
         zero, endless = torch.zeros_like(f), torch.full_like(f, torch.inf)
         no = torch.zeros_like(f, dtype=torch.bool)
         self.step = step
         self._f0, self._slope0 = f, slope
+        self._least = value_tolerance * f.abs()
         self._x, self._fx, self._gx = zero, f, slope
         self._y, self._fy, self._gy = zero, f, slope
         self._low, self._high, self._ceiling = zero, step + _XTRAPU * step, endless
         self._width, self._width_before = endless, endless
-        self._bracketed, self._second_stage = no, no
+        self._bracketed, self._second_stage, self._is_last = no, no, no
         self._n_trials = torch.zeros_like(f, dtype=torch.long)
 
     def keep(self, mask: Tensor) -> None:
@@ -80,10 +86,17 @@ class WolfeSearch:
         for name, value in vars(self).items():
             setattr(self, name, value[mask])
 
-    def restart(self, rows: Tensor, f: Tensor, slope: Tensor, step: Tensor) -> None:
+    def restart(
+        self, rows: Tensor, f: Tensor, slope: Tensor, step: Tensor, value_tolerance: float
+    ) -> None:
         """Begin new searches for some problems."""
-        for name, value in vars(WolfeSearch(f, slope, step)).items():
+        for name, value in vars(WolfeSearch(f, slope, step, value_tolerance)).items():
             setattr(self, name, getattr(self, name).index_copy(0, rows, value))
+
+    @property
+    def is_futile(self) -> Tensor:
+        """Which searches have no more to gain in their interval than is worth it."""
+        return self._bracketed & ((self._high - self._low) * -self._slope0 <= self._least)
 
     def advance(self, f: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """Hear the values and slopes at the steps tried, and choose the next ones.
@@ -96,8 +109,8 @@ class WolfeSearch:
         Returns
         -------
         found, failed : Tensor of shape (n,)
-            Which searches have ended with a step that satisfies the conditions, and which have
-            ended without one.
+            Which searches have ended with a step that satisfies the conditions, or with the lowest
+            value of an interval that is not worth more trials, and which without a step.
         """
         step, self._n_trials = self.step, self._n_trials + 1
         usable = torch.isfinite(f) & torch.isfinite(slope)
@@ -110,6 +123,9 @@ class WolfeSearch:
             | (self._high - self._low <= _XTOL * self._high)
         )
         stuck = stuck | (step <= _SHORTEST) | (step >= _LONGEST)
+        # The trial is the lowest that was seen; the slope may still be steep, as at a kink.
+        found = found | (self._is_last & usable & (f <= test))
+        stuck = stuck | self._is_last
         failed = ~found & (stuck | (self._n_trials >= _MAX_TRIALS))
         self._second_stage = self._second_stage | (usable & (f <= test) & (slope >= 0))
 
@@ -125,6 +141,11 @@ class WolfeSearch:
         # Never again as far as where a value was not finite.
         beyond = proposed >= self._ceiling
         proposed = torch.where(beyond, 0.5 * (self._x + self._ceiling), proposed)
+        is_near_end = self.is_futile | (self._n_trials >= _MAX_TRIALS - 1)
+        self._is_last = ~found & is_near_end & (self._least > 0)
+        # Nothing lower than the beginning was seen.
+        failed = failed | (self._is_last & (self._x == 0))
+        proposed = torch.where(self._is_last, self._x, proposed)
         self.step = torch.where(found | failed, step, proposed)
         return found, failed
 

@@ -87,6 +87,41 @@ def test_a_short_first_step_keeps_to_the_minimum_beside_the_start():
     assert (np.abs(far.x - starts) > 0.5).any()
 
 
+def bowl_with_a_kink(x, rows):
+    return 1.0 + x.square().sum(dim=1) + 0.01 * x[:, 0].abs()
+
+
+def valley_with_a_kink(x, rows):
+    return 1.0 + (x[:, 0] - x[:, 1] ** 2).abs() + 0.1 * (1.0 - x[:, 1]) ** 2
+
+
+def test_a_search_ends_at_a_kink_where_nothing_is_left_to_gain():
+    starts = np.random.default_rng(0).uniform(-2.0, 2.0, (50, 2))
+    endless = batched_bfgs(bowl_with_a_kink, starts)
+    assert endless.success.mean() < 0.5
+    result = batched_bfgs(bowl_with_a_kink, starts, value_tolerance=1e-6)
+    assert result.success.all()
+    assert result.nfev.mean() < 0.5 * endless.nfev.mean()
+    np.testing.assert_allclose(result.fun, endless.fun, rtol=1e-5)
+
+
+def test_what_a_search_found_at_a_kink_is_kept():
+    starts = np.random.default_rng(0).uniform(-2.0, 2.0, (50, 2))
+    lost = batched_bfgs(valley_with_a_kink, starts)
+    kept = batched_bfgs(valley_with_a_kink, starts, value_tolerance=1e-9)
+    assert (kept.fun <= lost.fun + 1e-9).all()
+    assert np.mean(kept.fun - 1.0) < 0.3 * np.mean(lost.fun - 1.0)
+
+
+@each_function
+def test_a_tolerance_of_values_takes_the_same_steps_and_ends_no_later(name):
+    fun, x0 = starts_of(name)
+    exact = batched_bfgs(fun, x0)
+    result = batched_bfgs(fun, x0, value_tolerance=1e-9)
+    assert (result.nfev <= exact.nfev).all()
+    np.testing.assert_allclose(result.fun, exact.fun, rtol=1e-5, atol=1e-9)
+
+
 @each_function
 @pytest.mark.parametrize("memory", [None, 6])
 def test_converged_problems_have_no_gradient_left(name, memory):
@@ -190,6 +225,7 @@ def test_a_tensor_gives_the_precision():
     [
         ({"x0": np.zeros(3)}, r"x0 must have shape \(n_problems, n_variables\); got \(3,\)"),
         ({"tolerance": -1.0}, "tolerance must be a finite number"),
+        ({"value_tolerance": np.nan}, "value_tolerance must be a finite number"),
         ({"first_step": 0.0}, "first_step must be a finite number"),
         ({"memory": 0}, "memory must be an integer of at least 1; got 0"),
         ({"max_iterations": 1.5}, "max_iterations must be an integer of at least 0; got 1.5"),
