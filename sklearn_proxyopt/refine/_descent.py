@@ -32,9 +32,11 @@ _FEWEST_COMPARED = 15
 # Points nearer than this in the unit cube are the same.
 _SAME_POINT = 1e-10
 # A descent has ended when its distribution is smaller or more elongated than this, or when within
-# this many evaluations for each variable the gain was below this share of the spread of values.
+# this many evaluations for each variable, and this many generations, the gain was below this share
+# of the spread of the values learned last. In a narrow valley the distribution turns into its
+# direction first, which takes generations without gain.
 _SMALLEST_SIZE, _LARGEST_ELONGATION = 1e-9, 1e8
-_PATIENCE, _LEAST_GAIN = 10, 1e-10
+_PATIENCE, _N_GENERATIONS, _LEAST_GAIN = 10, 10, 1e-10
 # So many generations without a new row end it too; fewer where many points stand for one row.
 _N_IDLE, _N_IDLE_OF_ROWS = 20, 5
 # How often a point that lies next to one that failed is drawn again.
@@ -89,6 +91,7 @@ class Descent:
         self._settings: list[Settings] = []
         # How far below 0 constraints are kept, the same for all at first.
         self._margin, self._radius = np.zeros(1), _RADIUS
+        self._rows = np.empty(0, dtype=np.intp)
         self._n_last = 1
         self.n_bought = 0
         self._best: NDArray[np.float64] | None = None
@@ -116,17 +119,27 @@ class Descent:
         n_idle = _N_IDLE if self._ledger.is_plain else _N_IDLE_OF_ROWS
         if len(self._history) > n_idle and self._history[-n_idle][0] == self.n_bought:
             return True
-        return self.has_gained_less(_LEAST_GAIN, _PATIENCE)
+        return self.has_gained_less(_LEAST_GAIN * self.spread, _PATIENCE, _N_GENERATIONS)
 
-    def has_gained_less(self, share: float, patience: int) -> bool:
-        """Whether it gained less than a share of the spread within so many rows a variable."""
+    @property
+    def spread(self) -> float:
+        """How far the values of the rows that it learned last lie above the lowest of them."""
+        if not len(self._rows):
+            return self._ledger.spread
+        values = self._ledger.values[self._rows]
+        return float(np.median(values) - values.min())
+
+    def has_gained_less(self, least: float, patience: int, n_generations: int = 0) -> bool:
+        """Whether it gained no more within so many rows a variable and so many generations."""
         n_rows = patience * self._ledger.points.shape[1]
-        earlier = [best for count, best in self._history if count <= self.n_bought - n_rows]
+        history = self._history[: max(0, len(self._history) - n_generations)]
         if self._best is None:
-            # Whatever it bought has failed.
+            # Whatever it bought has failed: rows alone count.
+            history = self._history
+        earlier = [best for count, best in history if count <= self.n_bought - n_rows]
+        if not earlier or self._best is None:
             return bool(earlier)
-        least = share * self._ledger.spread
-        return bool(earlier) and self._value_of(earlier[-1]) - self.lowest <= least
+        return self._value_of(earlier[-1]) - self.lowest <= least
 
     def step(self, rng: np.random.Generator) -> None:
         """Live one generation."""
@@ -158,11 +171,12 @@ class Descent:
         finally:
             self.n_bought += self._ledger.n_evaluations - n_asked
             # Also where not all could be bought.
-            self._keep_best(self._ledger.outputs[n_known:])
-        self._keep_best(outputs)
+            self.claim(self._ledger.outputs[n_known:])
+        self.claim(outputs)
         return outputs
 
-    def _keep_best(self, outputs: NDArray[np.float64]) -> None:
+    def claim(self, outputs: NDArray[np.float64]) -> None:
+        """Take rows for its own: the lowest that it knows is what it must get below."""
         if not len(outputs):
             return
         values = self._ledger.value_of(outputs)
@@ -205,6 +219,9 @@ class Descent:
         """Buy the proxy's minimum, again while its promises hold, in place of the worst points."""
         order = np.argsort(self._predict(model, points), kind="stable")
         for worst in order[::-1][:_N_LEAPS]:
+            if not np.isnan(values[worst]):
+                # Bought for the sake of a full batch.
+                break
             best = self._rows[np.argmin(self._ledger.values[self._rows])]
             before = self._ledger.values[best]
             point = self._minimum(model, self._ledger.points[best])
@@ -213,7 +230,6 @@ class Descent:
             if not np.isfinite(promise) or self._ledger.is_known(point, _SAME_POINT):
                 break
             points[worst] = point
-            # What is bought beside it is bought for the sake of a full batch.
             others = order[np.isnan(values[order]) & (order != worst)][: self._batch_size - 1]
             bought = np.append(others, worst)
             outputs = self._buy(points[bought])

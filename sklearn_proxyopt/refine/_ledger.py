@@ -117,8 +117,8 @@ class Ledger:
         affordable = new[: self.limit - self.n_evaluations]
         if affordable:
             self.n_evaluations += len(affordable)
-            values = self._fun(rows[affordable])
-            self._keep(points[affordable], values, [keys[i] for i in affordable])
+            outputs = _checked(self._fun(rows[affordable]), len(affordable))
+            self._keep(points[affordable], outputs, [keys[i] for i in affordable])
         if len(affordable) < len(new):
             raise LimitReachedError
         if not self.is_plain:
@@ -201,3 +201,14 @@ class Ledger:
             self.weigh()
         self.values = self.value_of(self.outputs)
         self.failed = np.vstack([self.failed, points[~good]])
+
+
+def _checked(outputs: Any, n_rows: int) -> NDArray[np.float64]:
+    """Return what the function returned, if it has a value, or value and constraints, a row."""
+    outputs = np.asarray(outputs, dtype=np.float64)
+    if len(outputs.shape) not in (1, 2) or len(outputs) != n_rows or outputs.shape[1:] == (1,):
+        raise ValueError(
+            f"fun must return values of shape ({n_rows},), or ({n_rows}, 1 + n_constraints), for "
+            f"{n_rows} rows; got shape {outputs.shape}."
+        )
+    return outputs

@@ -18,13 +18,18 @@ from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
 
 __all__ = ["SurrogateCMAES", "SurrogateSearch"]
 
-# A descent whose distribution is this small has found its basin. Others are looked for first, and
-# the lowest is sharpened at the end, for which this share of the evaluations is kept.
+# A descent whose distribution is this small has found its basin; the lowest of all also gains less
+# than this share of the spread of its values within so many rows for each variable, and so many
+# generations. Others are looked for then, and the lowest is sharpened at the end, for which this
+# share of the evaluations is kept.
 _BASIN_FOUND = 2e-3
+_GAIN_LEFT, _PATIENCE_LEFT, _N_GENERATIONS_LEFT = 1e-2, 3, 10
 _SHARE_FOR_THE_END = 0.15
 # A descent around the best point known, with twice the population, is this wide, and is taken to
 # need this many times the evaluations of the one before.
 _WIDE_STEP, _WIDE_COST = 0.15, 1.5
+# Where no descent has come down to the best point known, it is sharpened by one this wide.
+_SHARP_STEP = 0.02
 # One that begins elsewhere begins this far from the borders, this wide.
 _MARGIN, _ELSEWHERE_STEP = 0.1, 0.2
 _N_TRIED = 8
@@ -312,9 +317,15 @@ class SurrogateSearch:
         is_wide = n_restarts % 2 == 0 and (ledger.is_plain or not self._n_idle)
         earlier = [one.n_bought for one in restarts[not is_wide :: 2]]
         cost = (earlier or [self._descents[0].n_bought])[-1] * (_WIDE_COST if is_wide else 1.0)
-        if not best_descent.has_ended and self._n_left() - self._reserve() < cost:
-            self._sharpened = best_descent
-            return best_descent
+        if self._n_left() - self._reserve() < cost:
+            if ledger.lowest < best_descent.lowest:
+                best_descent = self._begin_descent(
+                    ledger.lowest_point, _SHARP_STEP, self._population()
+                )
+                best_descent.claim(ledger.outputs)
+            if not best_descent.has_ended:
+                self._sharpened = best_descent
+                return best_descent
         if is_wide and len(ledger.values):
             most = _MOST_DOUBLINGS if ledger.is_plain else _MOST_DOUBLINGS_OF_ROWS
             population = self._population() * 2 ** min(n_restarts // 2 + 1, most)
@@ -368,10 +379,14 @@ class SurrogateSearch:
         if descent is self._sharpened or not descent.n_bought:
             return False
         if self._other_codes() is not None and descent.has_gained_less(
-            _GAIN_AMONG_CODES, _PATIENCE_AMONG_CODES
+            _GAIN_AMONG_CODES * self._ledger.spread, _PATIENCE_AMONG_CODES
         ):
             return True
-        return descent.size < _BASIN_FOUND or (self._is_late() and not self._is_best(descent))
+        if not self._is_best(descent):
+            return self._is_late() or descent.size < _BASIN_FOUND
+        return descent.size < _BASIN_FOUND and descent.has_gained_less(
+            _GAIN_LEFT * descent.spread, _PATIENCE_LEFT, _N_GENERATIONS_LEFT
+        )
 
     def _n_left(self) -> int:
         return self._end - self._ledger.n_evaluations

@@ -32,6 +32,21 @@ def test_a_turned_ellipsoid_is_solved_within_forty_evaluations_a_variable(seed):
     assert result.fun - problem.f_opt < 1e-8 * spread
 
 
+@pytest.mark.parametrize("n_features", [2, 4])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_narrow_valley_that_is_no_quadratic_is_followed_to_its_end(n_features, seed):
+    rng = np.random.default_rng(3)
+    turn = np.linalg.qr(rng.normal(size=(n_features, n_features)))[0]
+    center = rng.uniform(-1.0, 1.0, n_features)
+
+    def fun(X):
+        Z = np.abs((X - center) @ turn.T)
+        return Z[:, 0] ** 2 + 1e4 * (Z[:, 1:] ** 1.5).sum(axis=1)
+
+    search = SurrogateCMAES(max_evaluations=150 * n_features, random_state=seed)
+    assert search.refine(fun, [[0.0] * n_features], [[-2.0, 2.0]] * n_features).fun < 1e-4
+
+
 def test_a_minimum_in_a_corner_is_found():
     direction = np.array([1.0, -2.0, 0.5])
     result = SurrogateCMAES(max_evaluations=60, random_state=0).refine(
@@ -245,6 +260,29 @@ def test_a_descent_all_of_whose_rows_fail_ends():
     while not descent.has_ended:
         descent.step(rng)
     assert descent.n_bought < 60
+
+
+def test_what_is_known_to_be_lower_than_any_descent_is_sharpened_at_the_end():
+    problem = Rastrigin(n_dims=2)
+    search = SurrogateCMAES(initial_step=0.01, random_state=0).begin(problem, problem.bounds)
+    search.allow(120)
+    search.consider(np.array([[4.5, 4.5]]))
+    search.run(110)
+    known = np.array([[0.1, -0.1]])
+    search.note(known, np.array([-1.0]))
+    search._current = None
+    descent = search._choose()
+    assert_allclose(descent._distribution.mean, [0.509765625, 0.490234375])
+    assert descent.lowest == -1.0
+    assert descent.size < 0.05
+    search.run()
+    assert search.result().fun == -1.0
+
+
+@pytest.mark.parametrize("outputs", [np.zeros((5, 1)), np.zeros(4), np.zeros((5, 2, 2)), 0.0])
+def test_outputs_of_a_wrong_shape_are_refused(outputs):
+    with pytest.raises(ValueError, match=r"fun must return values of shape \(5,\), or \(5, 1 \+ "):
+        SurrogateCMAES(random_state=0).refine(lambda X: outputs, np.arange(15).reshape(5, 3) / 10, BOX)
 
 
 def test_an_incumbent_without_the_constraints_of_the_function_is_refused():
