@@ -38,6 +38,9 @@ PROBLEM = InverseProblem(decay, BOX)
 SOLVERS = {
     "direct": DirectInverse(PROBLEM),
     "several starts": DirectInverse(PROBLEM, n_starts=3, n_candidates=8, random_state=0),
+    "raced starts": DirectInverse(
+        PROBLEM, n_starts=3, n_candidates=8, keep_best_after=3, random_state=0
+    ),
     "reparameterized": ReparameterizedInverse(PROBLEM, n_iterations=60, random_state=0),
     "supervised": SupervisedInverse(PROBLEM, n_pairs=50, n_iterations=60, random_state=0),
     "neural adjoint": NeuralAdjointInverse(
@@ -311,6 +314,21 @@ def test_more_starts_are_never_worse_than_one():
     assert more.loss_.mean() < 0.7 * one.loss_.mean()
 
 
+def test_a_race_of_starts_costs_less_than_all_of_them_and_finds_nearly_the_same():
+    X, _ = WavePacket().sample(20, random_state=0)
+    problem = InverseProblem(WavePacket())
+    starts = {"n_starts": 4, "n_candidates": 16, "random_state": 0}
+    one = DirectInverse(problem).fit(X)
+    more = DirectInverse(problem, **starts).fit(X)
+    race = DirectInverse(problem, keep_best_after=2, **starts).fit(X)
+    assert race.n_forward_calls_ < 0.9 * more.n_forward_calls_
+    assert np.mean(race.loss_ <= more.loss_ * (1 + 1e-3)) >= 0.8
+    assert race.loss_.mean() < 0.7 * one.loss_.mean()
+    # Candidates and the guess are judged, and four begin; then one of them goes on.
+    unrefined = DirectInverse(problem, refine=None, keep_best_after=2, **starts).fit(X)
+    assert unrefined.n_forward_calls_ < race.n_forward_calls_
+
+
 def test_the_best_of_several_solvers_is_kept_for_each_problem():
     X, _ = WavePacket().sample(10, random_state=0)
     problem = InverseProblem(WavePacket())
@@ -415,12 +433,18 @@ def test_a_problem_that_does_not_fit_the_rows_is_refused(solver, problem, messag
     [
         ({"refine": "adam"}, "refine must be one of 'bfgs', None; got 'adam'"),
         ({"tolerance": -1}, "tolerance must be a finite number"),
+        ({"loss_tolerance": -1.0}, "loss_tolerance must be a finite number"),
         ({"device": "abacus"}, "device must be"),
     ],
 )
 def test_bad_parameters_are_named(solver, params, message):
     with pytest.raises(ValueError, match=message):
         clone(solver).set_params(**params).fit(draw(4)[0])
+
+
+def test_a_race_of_no_iterations_is_refused():
+    with pytest.raises(ValueError, match="keep_best_after must be an integer of at least 1; got 0"):
+        DirectInverse(PROBLEM, n_starts=2, keep_best_after=0).fit(draw(4)[0])
 
 
 @with_network

@@ -282,7 +282,9 @@ def test_what_is_known_to_be_lower_than_any_descent_is_sharpened_at_the_end():
 @pytest.mark.parametrize("outputs", [np.zeros((5, 1)), np.zeros(4), np.zeros((5, 2, 2)), 0.0])
 def test_outputs_of_a_wrong_shape_are_refused(outputs):
     with pytest.raises(ValueError, match=r"fun must return values of shape \(5,\), or \(5, 1 \+ "):
-        SurrogateCMAES(random_state=0).refine(lambda X: outputs, np.arange(15).reshape(5, 3) / 10, BOX)
+        SurrogateCMAES(random_state=0).refine(
+            lambda X: outputs, np.arange(15).reshape(5, 3) / 10, BOX
+        )
 
 
 def test_an_incumbent_without_the_constraints_of_the_function_is_refused():
