@@ -205,8 +205,7 @@ class _Batch:
         found, failed = self._search.advance(f, (g * self._direction).sum(dim=1))
 
         here = found.nonzero()[:, 0]
-        ended = torch.where(self._search.is_futile & (least > 0), 0, 2)
-        status = torch.where(failed, ended, _RUNNING)
+        status = torch.where(failed, torch.where(self._search.is_futile, 0, 2), _RUNNING)
         if len(here):
             accepted = rows[here]
             f_before, change = self._f[accepted], g[here] - self._g[accepted]

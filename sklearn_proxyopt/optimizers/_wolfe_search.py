@@ -96,7 +96,8 @@ class WolfeSearch:
     @property
     def is_futile(self) -> Tensor:
         """Which searches have no more to gain in their interval than is worth it."""
-        return self._bracketed & ((self._high - self._low) * -self._slope0 <= self._least)
+        left = (self._high - self._low) * -self._slope0
+        return self._bracketed & (left <= self._least) & (self._least > 0)
 
     def advance(self, f: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """Hear the values and slopes at the steps tried, and choose the next ones.
@@ -141,8 +142,8 @@ class WolfeSearch:
         # Never again as far as where a value was not finite.
         beyond = proposed >= self._ceiling
         proposed = torch.where(beyond, 0.5 * (self._x + self._ceiling), proposed)
-        is_near_end = self.is_futile | (self._n_trials >= _MAX_TRIALS - 1)
-        self._is_last = ~found & is_near_end & (self._least > 0)
+        is_late = (self._n_trials >= _MAX_TRIALS - 1) & (self._least > 0)
+        self._is_last = ~found & (self.is_futile | is_late)
         # Nothing lower than the beginning was seen.
         failed = failed | (self._is_last & (self._x == 0))
         proposed = torch.where(self._is_last, self._x, proposed)
