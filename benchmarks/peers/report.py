@@ -11,7 +11,7 @@ import pandas as pd
 from peers.figures import NAMES, draw_curves
 from peers.problems import BBOB, DIMS, SIMULATORS
 from peers.queue import all_cells
-from peers.ranks import COLUMNS, load_runs, mean_ranks, summary
+from peers.ranks import COLUMNS, SOLVED, load_runs, mean_ranks, summary
 from peers.runs import Run, load_run
 from peers.solvers import BUDGETS, SOLVERS
 
@@ -49,6 +49,9 @@ def write_report(cache: Path, results: Path) -> None:
             f"Our median regret in ten variables and the best of the others, {budget} evaluations"
         )
         page += _show(beside_the_best(rows, budget), results, f"beside_{budget}", title)
+    page += _show(
+        pairs(rows), results, "pairs", "Cases in which ours is lower : higher than theirs"
+    )
     page += ["Regret against evaluations", "--------------------------", ""]
     for dim in DIMS:
         if (rows["dim"].eq(dim) & rows["problem"].isin(BBOB)).any():
@@ -125,6 +128,29 @@ def beside_the_best(rows: pd.DataFrame, budget: int, dim: int = 10) -> pd.DataFr
                     "better": "ours" if mine[OURS] < others.min() else "theirs",
                 }
             )
+    return pd.DataFrame(table)
+
+
+def pairs(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return how often our regret is lower and higher than that of each other solver.
+
+    Here all that was run counts, but for runs that had been stopped before the budget.
+    """
+    rows = rows[rows["problem"].isin(BBOB) & ~rows["cut"]]
+    regrets = rows.pivot_table("regret", ["dim", "budget", "problem", "seed"], "solver")
+    regrets = regrets.clip(lower=SOLVED)
+    table: list[dict[str, Any]] = []
+    for solver in SOLVERS:
+        if solver == OURS or solver not in regrets or OURS not in regrets:
+            continue
+        both = regrets[[OURS, solver]].dropna()
+        for dim, here in both.groupby("dim"):
+            row: dict[str, Any] = {"solver": _label(solver), "variables": dim}
+            for budget in BUDGETS:
+                mine, theirs = here[here.index.get_level_values("budget") == budget].values.T
+                won, lost = int((mine < theirs).sum()), int((mine > theirs).sum())
+                row[f"{budget} evaluations"] = f"{won} : {lost}" if len(mine) else ""
+            table.append(row)
     return pd.DataFrame(table)
 
 

@@ -17,7 +17,7 @@ from peers.meter import BudgetSpent, Meter, TimeSpent, processor_limit
 from peers.problems import BBOB, Problem, make_problem
 from peers.queue import all_cells, cells_of, work_through
 from peers.ranks import mean_ranks, summary
-from peers.report import ranked, winners, write_report
+from peers.report import pairs, ranked, winners, write_report
 from peers.runs import Cell, Run, load_run, run_cell, save_run
 from peers.solvers import BUDGETS, SOLVERS, Solver
 from peers.solvers.turbo import TrustRegion
@@ -260,6 +260,21 @@ def test_a_solver_that_is_not_through_takes_no_cases_from_the_others(tmp_path):
     assert set(winners(rows, 1000)["10 variables"]) == {"CMA-ES (cma): 1"}
 
 
+def test_two_solvers_are_paired_where_both_have_reached_the_budget():
+    rows = regrets(
+        {
+            ("f1", 0): {"proxy_optimizer": 1.0, "smt_ego": 2.0},
+            ("f1", 1): {"proxy_optimizer": 4.0, "smt_ego": 3.0},
+            ("f1", 2): {"proxy_optimizer": 1e-9, "smt_ego": 0.0},
+            ("f3", 0): {"proxy_optimizer": 1.0, "cma_es": 2.0},
+            ("f3", 1): {"proxy_optimizer": 1.0, "cma_es": 2.0},
+        }
+    )
+    rows.loc[rows.index[-1], "cut"] = True
+    table = pairs(rows).set_index("solver")["200 evaluations"]
+    assert table.to_dict() == {"CMA-ES (cma)": "1 : 0", "EGO (SMT)": "1 : 1"}
+
+
 def test_the_page_shows_what_there_is_and_nothing_else(tmp_path):
     cache, results = tmp_path / "cache", tmp_path / "results"
     keep_cases(cache, {"random": 2.0, "proxy_optimizer": 3.0}, seeds=(0,))
@@ -268,7 +283,7 @@ def test_the_page_shows_what_there_is_and_nothing_else(tmp_path):
     tables = {
         f"{name}_{budget}.csv" for name in ("ranks", "winners", "beside") for budget in BUDGETS
     }
-    assert shown == {*tables, "curves_10.png", "coverage.csv"}
+    assert shown == {*tables, "pairs.csv", "curves_10.png", "coverage.csv"}
     assert {path.name for path in results.iterdir()} == {
         *(*shown, "ranks.csv", "summary.csv", "results.inc")
     }
