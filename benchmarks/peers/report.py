@@ -134,7 +134,7 @@ def beside_the_best(rows: pd.DataFrame, budget: int, dim: int = 10) -> pd.DataFr
 def pairs(rows: pd.DataFrame) -> pd.DataFrame:
     """Return how often our regret is lower and higher than that of each other solver.
 
-    Here all that was run counts, but for runs that had been stopped before the budget.
+    Here all that was run counts, but for runs that had ended before the budget.
     """
     rows = rows[rows["problem"].isin(BBOB) & ~rows["cut"]]
     regrets = rows.pivot_table("regret", ["dim", "budget", "problem", "seed"], "solver")

@@ -34,8 +34,8 @@ class DirectInverse(BaseInverse):
         Points of the box, spread evenly, from which the further starts are chosen by their loss.
         None takes as many as there are further starts.
     keep_best_after : int, default=None
-        Iterations after which only the lowest descent of each problem goes on. None lets the
-        descents from all starts end.
+        Iterations after which BFGS begins anew from the lowest point of each problem alone. None
+        lets the descents from all starts end. Of no effect with one start or without refinement.
     refine : {"bfgs", None}, default="bfgs"
         Whether to descend from the starts; None returns the best of starts and candidates.
     tolerance : float, default=1e-5
@@ -56,7 +56,8 @@ class DirectInverse(BaseInverse):
     failed_ : ndarray of shape (n_problems,)
         True for a problem without a finite loss, whose solution is NaN.
     estimates_, estimate_loss_ : ndarray
-        Starts, the best of each problem, and their losses.
+        Starts, the best of each problem, and their losses; with several starts and refinement, the
+        lowest points of their descents.
     n_forward_calls_ : int
         Simulations of one problem that `fit` has used.
     problem_ : InverseProblem
@@ -181,5 +182,5 @@ class DirectInverse(BaseInverse):
 
     def _first_step(self) -> float:
         # From the best guess the steps are those of SciPy.
-        goes_on = self._screens_one_start() or self.n_starts > 1
-        return super()._first_step() if goes_on else 1.0
+        is_estimate = self._screens_one_start() or self.keep_best_after is not None
+        return super()._first_step() if is_estimate else 1.0

@@ -45,7 +45,7 @@ class NeuralAdjointInverse(BaseInverse):
     tolerance : float, default=1e-5
         A search has converged when no component of its gradient exceeds this.
     loss_tolerance : float, default=1e-9
-        Or when a step gained no more than this share of its loss.
+        Or a refinement, when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
     dtype : {"float64", "float32"}, default="float64"

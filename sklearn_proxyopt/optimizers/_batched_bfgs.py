@@ -201,7 +201,7 @@ class _Batch:
         trial = self._x[rows] + moved
         f, g = self._evaluate(trial)
         self._nfev[rows] += 1
-        least = self._value_tolerance * self._f[rows].abs()
+        least = self._search.least
         found, failed = self._search.advance(f, (g * self._direction).sum(dim=1))
 
         here = found.nonzero()[:, 0]

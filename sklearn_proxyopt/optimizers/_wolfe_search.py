@@ -16,6 +16,11 @@ _LONGEST = 1e30
 _SHORTEST = 1e-30
 # Searches that take longer only do so where rounding hides the descent.
 _MAX_TRIALS = 20
+# What a trial changes, unless it is not finite.
+_INTERVAL = (
+    *("_x", "_fx", "_gx", "_y", "_fy", "_gy", "_bracketed"),
+    *("_low", "_high", "_width", "_width_before"),
+)
 
 
 class WolfeSearch:
@@ -34,12 +39,14 @@ class WolfeSearch:
         First steps to try.
     value_tolerance : float
         A search ends, at the lowest value it has seen, when the first slope promises no more than
-        this share of the first value between the ends of its interval.
+        this share of the first value between the ends of its interval, and after its last trial.
 
     Attributes
     ----------
     step : Tensor of shape (n,)
         The next step to try; for a search that has ended, the step it ended at.
+    least : Tensor of shape (n,)
+        The gain that is not worth a trial.
 
     References
     ----------
@@ -49,9 +56,9 @@ class WolfeSearch:
 
     # x: end of the interval with the lowest value; y: its other end.
     step: Tensor
+    least: Tensor
     _f0: Tensor
     _slope0: Tensor
-    _least: Tensor
     _x: Tensor
     _fx: Tensor
     _gx: Tensor
@@ -73,7 +80,7 @@ class WolfeSearch:
         no = torch.zeros_like(f, dtype=torch.bool)
         self.step = step
         self._f0, self._slope0 = f, slope
-        self._least = value_tolerance * f.abs()
+        self.least = value_tolerance * f.abs()
         self._x, self._fx, self._gx = zero, f, slope
         self._y, self._fy, self._gy = zero, f, slope
         self._low, self._high, self._ceiling = zero, step + _XTRAPU * step, endless
@@ -96,8 +103,10 @@ class WolfeSearch:
     @property
     def is_futile(self) -> Tensor:
         """Which searches have no more to gain in their interval than is worth it."""
-        left = (self._high - self._low) * -self._slope0
-        return self._bracketed & (left <= self._least) & (self._least > 0)
+        # Where a value was not finite, the interval ends there.
+        low = torch.where(self._bracketed, self._low, self._x)
+        high = torch.where(self._bracketed, self._high, torch.inf).minimum(self._ceiling)
+        return ((high - low) * -self._slope0 <= self.least) & (self.least > 0)
 
     def advance(self, f: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """Hear the values and slopes at the steps tried, and choose the next ones.
@@ -131,19 +140,21 @@ class WolfeSearch:
         self._second_stage = self._second_stage | (usable & (f <= test) & (slope >= 0))
 
         self._ceiling = torch.where(usable, self._ceiling, step)
-        before = {name: getattr(self, name) for name in ("_x", "_fx", "_gx", "_y", "_fy", "_gy")}
-        was_bracketed = self._bracketed
+        before = {name: getattr(self, name) for name in _INTERVAL}
         proposed = self._narrow(step, f, slope, test, decrease)
         for name, value in before.items():
             setattr(self, name, torch.where(usable, getattr(self, name), value))
-        self._bracketed = torch.where(usable, self._bracketed, was_bracketed)
         halved = self._x + 0.5 * (step - self._x)
         proposed = torch.where(usable, proposed, halved)
         # Never again as far as where a value was not finite.
         beyond = proposed >= self._ceiling
         proposed = torch.where(beyond, 0.5 * (self._x + self._ceiling), proposed)
-        is_late = (self._n_trials >= _MAX_TRIALS - 1) & (self._least > 0)
+        is_late = (self._n_trials >= _MAX_TRIALS - 1) & (self.least > 0)
         self._is_last = ~found & (self.is_futile | is_late)
+        # The lowest may be the trial just heard of.
+        is_here = self._is_last & usable & (self._x == step) & (f <= test)
+        found, self._is_last = found | is_here, self._is_last & ~is_here
+        failed = failed & ~found
         # Nothing lower than the beginning was seen.
         failed = failed | (self._is_last & (self._x == 0))
         proposed = torch.where(self._is_last, self._x, proposed)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from sklearn_proxyopt._rows import succeeded
 from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._ledger import Ledger
 from sklearn_proxyopt.refine._local_model import LocalModel
@@ -94,13 +95,21 @@ class Descent:
         self._rows = np.empty(0, dtype=np.intp)
         self._n_last = 1
         self.n_bought = 0
-        self._best: NDArray[np.float64] | None = None
+        self._own: list[NDArray[np.float64]] = []
         self._history: list[tuple[int, NDArray[np.float64] | None]] = []
 
     @property
     def lowest(self) -> float:
-        """The lowest value it bought."""
+        """The lowest value it bought or claimed."""
         return self._value_of(self._best)
+
+    @property
+    def _best(self) -> NDArray[np.float64] | None:
+        """The outputs of that row, None if all failed. With constraints, prices may change it."""
+        if not self._own:
+            return None
+        own = np.concatenate(self._own)
+        return np.asarray(own[np.argmin(self._ledger.value_of(own))])
 
     def _value_of(self, outputs: NDArray[np.float64] | None) -> float:
         return np.inf if outputs is None else float(self._ledger.value_of(outputs[None])[0])
@@ -177,12 +186,15 @@ class Descent:
 
     def claim(self, outputs: NDArray[np.float64]) -> None:
         """Take rows for its own: the lowest that it knows is what it must get below."""
+        outputs = outputs[succeeded(outputs)]
         if not len(outputs):
             return
-        values = self._ledger.value_of(outputs)
-        lowest = np.argmin(values)
-        if values[lowest] < self.lowest:
-            self._best = outputs[lowest]
+        if self._ledger.merit is None:
+            # What is not the lowest never will be.
+            outputs = np.concatenate([*self._own, outputs])
+            self._own = []
+            outputs = outputs[[np.argmin(outputs)]]
+        self._own.append(outputs)
 
     def _is_kin(self) -> NDArray[np.bool_]:
         """Tell which rows known have the codes of this descent."""

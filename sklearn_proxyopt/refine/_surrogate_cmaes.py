@@ -157,8 +157,13 @@ class SurrogateCMAES(BoxEstimator):
         """
         search = self.begin(fun, bounds)
         if incumbent is not None:
-            row, outputs = (np.asarray(part, dtype=np.float64)[None] for part in incumbent)
-            search.note(row, outputs)
+            row, outputs = (np.asarray(part, dtype=np.float64) for part in incumbent)
+            if outputs.ndim > 1 or outputs.shape == (1,):
+                raise ValueError(
+                    "incumbent must be a row and its value, or an array of value and constraints; "
+                    f"got an array of shape {outputs.shape}."
+                )
+            search.note(row[None], outputs[None])
         search.allow(self.max_evaluations)
         return search.go_on(np.atleast_2d(np.asarray(candidates, dtype=np.float64)))
 

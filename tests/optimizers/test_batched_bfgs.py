@@ -114,12 +114,28 @@ def test_what_a_search_found_at_a_kink_is_kept():
 
 
 @each_function
-def test_a_tolerance_of_values_takes_the_same_steps_and_ends_no_later(name):
+def test_a_tolerance_of_values_ends_a_search_on_its_way(name):
     fun, x0 = starts_of(name)
+    # A share of the value is a share of ten at the least.
+    coarse = batched_bfgs(lambda x, rows: 10.0 + fun(x, rows), x0, value_tolerance=1e-2)
     exact = batched_bfgs(fun, x0)
+    assert coarse.nfev.sum() < 0.95 * exact.nfev.sum()
     result = batched_bfgs(fun, x0, value_tolerance=1e-9)
     assert (result.nfev <= exact.nfev).all()
     np.testing.assert_allclose(result.fun, exact.fun, rtol=1e-5, atol=1e-9)
+
+
+def test_what_a_search_found_at_a_wall_of_failures_is_kept():
+    def wall(x, rows):
+        value = 1.0 + (x[:, 0] - 0.4).abs() + x[:, 1].square()
+        return torch.where(x[:, 0] > 0.5, value, torch.nan)
+
+    starts = np.random.default_rng(0).uniform([0.6, -2.0], [2.0, 2.0], (50, 2))
+    endless = batched_bfgs(wall, starts)
+    result = batched_bfgs(wall, starts, value_tolerance=1e-6)
+    assert np.isfinite(result.fun).all()
+    assert result.success.mean() > endless.success.mean() + 0.2
+    assert result.fun.mean() < endless.fun.mean() - 0.1
 
 
 @each_function

@@ -263,20 +263,43 @@ def test_a_descent_all_of_whose_rows_fail_ends():
 
 
 def test_what_is_known_to_be_lower_than_any_descent_is_sharpened_at_the_end():
-    problem = Rastrigin(n_dims=2)
-    search = SurrogateCMAES(initial_step=0.01, random_state=0).begin(problem, problem.bounds)
+    asked = []
+    needle = np.array([1.3, 1.3])
+
+    def fun(X):
+        asked.extend(X)
+        far = np.abs(X - needle).max(axis=1)
+        return np.where(far < 1e-12, -5.0, (X**2).sum(axis=1))
+
+    box = [[-2.0, 2.0]] * 2
+    result = SurrogateCMAES(max_evaluations=150, random_state=0).refine(fun, [needle], box)
+    assert result.fun == -5.0
+    near = np.abs(np.array(asked) - needle).max(axis=1) < 0.1
+    assert near[-100:].sum() >= 10
+
+
+def test_a_descent_owns_its_lowest_row_whatever_a_violation_costs():
+    def fun(X):
+        violated = [1.0 - X[:, 0] * X[:, 1], np.abs(X[:, 0] - X[:, 1]) - 0.05]
+        return np.column_stack([X.sum(axis=1), *violated])
+
+    search = SurrogateCMAES(random_state=0).begin(fun, [[-2.0, 2.0]] * 2)
     search.allow(120)
-    search.consider(np.array([[4.5, 4.5]]))
-    search.run(110)
-    known = np.array([[0.1, -0.1]])
-    search.note(known, np.array([-1.0]))
-    search._current = None
-    descent = search._choose()
-    assert_allclose(descent._distribution.mean, [0.509765625, 0.490234375])
-    assert descent.lowest == -1.0
-    assert descent.size < 0.05
-    search.run()
-    assert search.result().fun == -1.0
+    search.consider(np.zeros((1, 2)))
+    for _ in range(40):
+        search.run(3)
+        owned = min(one.lowest for one in search._descents)
+        bought = search._ledger.values[1:].min()
+        assert owned == bought
+    assert search.result().fun < 2.01
+
+
+@pytest.mark.parametrize("value", [[0.0], [[0.0]]])
+def test_an_incumbent_whose_value_is_no_number_is_refused(value):
+    with pytest.raises(ValueError, match="incumbent must be a row and its value"):
+        SurrogateCMAES(random_state=0).refine(
+            lambda X: X.sum(axis=1), [[1.0] * 3], BOX, incumbent=([0.0] * 3, value)
+        )
 
 
 @pytest.mark.parametrize("outputs", [np.zeros((5, 1)), np.zeros(4), np.zeros((5, 2, 2)), 0.0])
