@@ -209,14 +209,8 @@ class ThenDescent(FollowedSearch):
     """A search whose end a descent along the proxy's gradient takes to the bottom of its basin.
 
     A swarm needs no gradient, which is why it ends early in a long curved valley; a neural proxy
-    has one. The descent is SciPy's L-BFGS-B and stays in the box.
-
-    Parameters
-    ----------
-    search : optimizer
-        The search that goes before.
-    random_state : None, int, RandomState or Generator, default=None
-        Not used: the search brings its own.
+    has one. The descent is SciPy's L-BFGS-B and stays in the box. It has the parameters of
+    `FollowedSearch`.
 
     Attributes
     ----------

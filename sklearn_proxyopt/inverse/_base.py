@@ -148,7 +148,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator):
             estimates = self._learn(problems, rng, tell)
         answers = estimates
         if self.refine is not None:
-            answers = problems.refine(estimates, tell, **self._descent_options())
+            answers = self._refine(problems, estimates, tell)
         self.n_forward_calls_ = problems.n_forward_calls
         self.estimates_, self.estimate_loss_ = self._judge(problems, estimates)
         self.solutions_, self.loss_ = self._judge(problems, answers)
@@ -196,16 +196,16 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator):
         problems = self._problem_set(X)
         answers = self._estimate(problems)
         if self.refine is not None:
-            answers = problems.refine(answers, **self._descent_options())
+            answers = self._refine(problems, answers)
         return self._judge(problems, answers)
 
-    def _descent_options(self) -> dict[str, Any]:
-        """Return how `batched_bfgs` descends on the simulator."""
-        return {
-            "tolerance": self.tolerance,
-            "value_tolerance": self.loss_tolerance,
-            "first_step": self._first_step(),
-        }
+    def _refine(self, problems: ProblemSet, latent: Tensor, tell: Tell | None = None) -> Tensor:
+        """Descend from estimates on the simulator."""
+        return problems.refine(latent, tell, first_step=self._first_step(), **self._tolerances())
+
+    def _tolerances(self) -> dict[str, Any]:
+        """Return when a descent of `batched_bfgs` on the simulator ends."""
+        return {"tolerance": self.tolerance, "value_tolerance": self.loss_tolerance}
 
     def _first_step(self) -> float:
         """Return the first trial of a refinement, in unbounded variables.

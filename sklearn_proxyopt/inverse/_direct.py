@@ -146,9 +146,12 @@ class DirectInverse(BaseInverse):
                 values = losses(flat, torch.arange(len(flat), device=flat.device))
         else:
             callback = None if tell is None else lambda state: tell()
-            options = {**self._descent_options(), "first_step": 1.0}
             result = batched_bfgs(
-                losses, flat, max_iterations=self.keep_best_after, callback=callback, **options
+                losses,
+                flat,
+                max_iterations=self.keep_best_after,
+                callback=callback,
+                **self._tolerances(),
             )
             flat = torch.as_tensor(result.x).to(flat)
             values = torch.as_tensor(result.fun).to(flat)

@@ -8,7 +8,7 @@ from scipy.stats import kendalltau
 
 from sklearn_proxyopt._rows import succeeded
 from sklearn_proxyopt.refine._codes import Codes
-from sklearn_proxyopt.refine._ledger import Ledger
+from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError, spread_of
 from sklearn_proxyopt.refine._local_model import LocalModel
 from sklearn_proxyopt.refine._local_process import Settings
 from sklearn_proxyopt.refine._search_distribution import SearchDistribution
@@ -135,20 +135,20 @@ class Descent:
         """How far the values of the rows that it learned last lie above the lowest of them."""
         if not len(self._rows):
             return self._ledger.spread
-        values = self._ledger.values[self._rows]
-        return float(np.median(values) - values.min())
+        return spread_of(self._ledger.values[self._rows])
 
     def has_gained_less(self, least: float, patience: int, n_generations: int = 0) -> bool:
         """Whether it gained no more within so many rows a variable and so many generations."""
         n_rows = patience * self._ledger.points.shape[1]
-        history = self._history[: max(0, len(self._history) - n_generations)]
-        if self._best is None:
+        lowest = self.lowest
+        if np.isinf(lowest):
             # Whatever it bought has failed: rows alone count.
-            history = self._history
+            n_generations = 0
+        history = self._history[: max(0, len(self._history) - n_generations)]
         earlier = [best for count, best in history if count <= self.n_bought - n_rows]
-        if not earlier or self._best is None:
+        if not earlier or np.isinf(lowest):
             return bool(earlier)
-        return self._value_of(earlier[-1]) - self.lowest <= least
+        return self._value_of(earlier[-1]) - lowest <= least
 
     def step(self, rng: np.random.Generator) -> None:
         """Live one generation."""
@@ -177,10 +177,12 @@ class Descent:
         n_asked, n_known = self._ledger.n_evaluations, len(self._ledger.outputs)
         try:
             outputs = self._ledger.buy(points)
+        except LimitReachedError:
+            # Some were bought.
+            self.claim(self._ledger.outputs[n_known:])
+            raise
         finally:
             self.n_bought += self._ledger.n_evaluations - n_asked
-            # Also where not all could be bought.
-            self.claim(self._ledger.outputs[n_known:])
         self.claim(outputs)
         return outputs
 

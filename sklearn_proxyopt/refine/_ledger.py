@@ -14,7 +14,7 @@ from sklearn_proxyopt._constraints import best_first, values_of
 from sklearn_proxyopt._merit import Merit
 from sklearn_proxyopt._rows import row_keys, succeeded
 
-__all__ = ["Ledger", "LimitReachedError"]
+__all__ = ["Ledger", "LimitReachedError", "spread_of"]
 
 # As long as the lowest row violates constraints, these cost so many times as much each time, up to
 # so many times what the spread of the rows suggests.
@@ -95,8 +95,8 @@ class Ledger:
 
     @property
     def spread(self) -> float:
-        """How far the median of the values lies above the lowest."""
-        return float(np.median(self.values) - self.lowest) if len(self.values) else 0.0
+        """That of all values."""
+        return spread_of(self.values)
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take rows into account that were evaluated elsewhere, in the user's units."""
@@ -201,6 +201,11 @@ class Ledger:
             self.weigh()
         self.values = self.value_of(self.outputs)
         self.failed = np.vstack([self.failed, points[~good]])
+
+
+def spread_of(values: NDArray[np.float64]) -> float:
+    """Return how far the median of some values lies above the lowest, 0 if there are none."""
+    return float(np.median(values) - values.min()) if len(values) else 0.0
 
 
 def _checked(outputs: Any, n_rows: int) -> NDArray[np.float64]:

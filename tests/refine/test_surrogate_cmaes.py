@@ -233,13 +233,17 @@ def test_a_ledger_buys_what_it_can_before_it_says_that_no_more_is_left():
     assert_allclose(ledger.buy(np.array([[0.2]])), [0.4])
 
 
-def test_a_descent_without_a_gain_ends():
-    ledger = Ledger(lambda X: np.ones(len(X)), BOX)
-    ledger.limit = 10_000
+def n_bought_to_the_end(fun, limit):
+    ledger = Ledger(fun, BOX)
+    ledger.limit = limit
     descent, rng = Descent(ledger, np.full(3, 0.5), 0.2, 7, 1), np.random.default_rng(0)
     while not descent.has_ended:
         descent.step(rng)
-    assert descent.n_bought < 300
+    return descent.n_bought
+
+
+def test_a_descent_without_a_gain_ends():
+    assert n_bought_to_the_end(lambda X: np.ones(len(X)), limit=10_000) < 300
 
 
 def test_a_descent_all_of_whose_rows_fail_takes_no_value_of_others_for_its_own():
@@ -254,12 +258,7 @@ def test_a_descent_all_of_whose_rows_fail_takes_no_value_of_others_for_its_own()
 
 
 def test_a_descent_all_of_whose_rows_fail_ends():
-    ledger = Ledger(lambda X: np.full(len(X), np.nan), BOX)
-    ledger.limit = 100
-    descent, rng = Descent(ledger, np.full(3, 0.5), 0.2, 7, 1), np.random.default_rng(0)
-    while not descent.has_ended:
-        descent.step(rng)
-    assert descent.n_bought < 60
+    assert n_bought_to_the_end(lambda X: np.full(len(X), np.nan), limit=100) < 60
 
 
 def test_what_is_known_to_be_lower_than_any_descent_is_sharpened_at_the_end():
