@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,28 +9,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils.validation import check_array, check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from sklearn_proxyopt._threads import threads_for
 from sklearn_proxyopt._validation import as_generator, check_integer, check_option, check_real
+from sklearn_proxyopt.proxies._predicting import PredictingMixin
+from sklearn_proxyopt.proxies._shares import check_sample_weight, draw_rows, hold_out, plan_steps
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
-    from sklearn_proxyopt.proxies._net import MemberRows, ProxyNet
-    from sklearn_proxyopt.proxies._network import ProxyModule
+    from sklearn_proxyopt.proxies._net import MemberRows
+    from sklearn_proxyopt.proxies._recipe import TrainingData
+    from sklearn_proxyopt.proxies._smoothing import Smoothing
 
 __all__ = ["NeuralProxyRegressor"]
 
-# With fewer rows none are held out: too few to judge by, and each is needed for training.
-_MIN_ROWS_TO_HOLD_OUT = 50
-# The automatic number of epochs aims at this many steps of the optimizer.
-_N_STEPS = 2000
-_ROWS_PER_BLOCK = 4096
 SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
-class NeuralProxyRegressor(CallbackSupportMixin, RegressorMixin, BaseEstimator):
+class NeuralProxyRegressor(PredictingMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator):
     """A neural network that stands in for an expensive function.
 
     The proxy is the sum of a trend, fitted in closed form, and a network trained by skorch on
@@ -188,9 +185,6 @@ default="auto"
     (1, 1)
     """
 
-    net_: ProxyNet
-    n_outputs_: int
-    device_: str
     history_: list[dict[str, Any]]
 
     def __init__(
@@ -268,230 +262,100 @@ default="auto"
         """
         import torch
 
-        from sklearn_proxyopt.proxies._building import Builder
-        from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
-        from sklearn_proxyopt.proxies._net import build_net
-        from sklearn_proxyopt.proxies._recipe import TrainingData
+        from sklearn_proxyopt.proxies._device import resolve_dtype
         from sklearn_proxyopt.proxies._smoothing import Smoothing
 
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         self.check_parameters()
-        dtype = resolve_dtype(self.dtype)
-        device = resolve_device(self.device, dtype)
         smoothing = Smoothing.of(*self._dials())
-        weight = _check_sample_weight(sample_weight, len(X))
+        weight = check_sample_weight(sample_weight, len(X))
         rng = as_generator(self.random_state)
         seed = int(rng.integers(2**63))
+        continued = self.warm_start and hasattr(self, "net_")
+        data = self._share_out(X, y, weight, rng, continued)
+        steps = plan_steps(data.kept.shape[1], self.max_epochs, self.batch_size)
+        cuda_devices = list(range(torch.cuda.device_count()))
+        with torch.random.fork_rng(devices=cuda_devices):
+            torch.manual_seed(seed)
+            if not continued:
+                self._build(data, smoothing, steps, torch.Generator().manual_seed(seed))
+            dtype, device = resolve_dtype(self.dtype), torch.device(self.device_)
+            self._trend = smoothing.on_trend(self._recipe.trend)
+            rows = smoothing.on_rows(*self._recipe.hand_out(data, dtype, device))
+            penalty = smoothing.error_weights(dtype, device)
+            self._train(rows, *steps, penalty, smoothing.noise > 0)
+        return self
+
+    def _share_out(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[Any],
+        weight: NDArray[np.float64],
+        rng: np.random.Generator,
+        continued: bool,
+    ) -> TrainingData:
+        """Scale the rows that count to the box and say which of them each member learns from."""
+        import torch
+
+        from sklearn_proxyopt.proxies._recipe import TrainingData
 
         used = weight > 0
         targets = np.ascontiguousarray(y, dtype=np.float64).reshape(len(X), -1)
         if not used.all():
             X, targets, weight = X[used], targets[used], weight[used]
-        weight = weight / weight.mean()
-        held_out, kept = self._split(len(X), rng)
-
-        continued = self.warm_start and hasattr(self, "net_")
+        held_out, kept = hold_out(len(X), self.validation_fraction, rng)
         if continued:
             self._check_continuation(targets.shape[1])
-        self.n_outputs_ = targets.shape[1]
-        self._single_output = np.ndim(y) == 1
-        if not continued:
+        else:
             lower, upper = X[kept].min(axis=0), X[kept].max(axis=0)
             self._center = (lower + upper) / 2
             self._half_width = np.where(upper > lower, (upper - lower) / 2, 1.0)
-        drawn = self._draw_rows(kept, rng)
+        self.n_outputs_ = targets.shape[1]
+        self._single_output = np.ndim(y) == 1
+        drawn = draw_rows(kept, self.n_members, self.bootstrap, rng)
         if self.bootstrap:
             self.member_rows_ = np.flatnonzero(used)[drawn]
         rows = X - self._center
         rows /= self._half_width
-        data = TrainingData(
+        return TrainingData(
             torch.from_numpy(rows),
             torch.from_numpy(targets),
-            torch.from_numpy(weight),
+            torch.from_numpy(weight / weight.mean()),
             torch.from_numpy(drawn),
             torch.from_numpy(held_out),
         )
-        n_epochs, batch_size = self._plan(drawn.shape[1])
-        cuda_devices = list(range(torch.cuda.device_count()))
-        with torch.random.fork_rng(devices=cuda_devices):
-            torch.manual_seed(seed)
-            if not continued:
-                builder = Builder(
-                    self.hidden_layer_sizes,
-                    self.activation,
-                    self.n_frequencies,
-                    self.learn_frequencies,
-                    self.module,
-                    n_epochs,
-                    batch_size,
-                    self.learning_rate,
-                    dtype,
-                    device,
-                )
-                generator = torch.Generator().manual_seed(seed)
-                self._recipe = builder.choose_recipe(
-                    data, smoothing.trend_name(self.trend), self.features, self.spread, generator
-                )
-                self.device_, self.trend_ = str(device), self._recipe.trend.name
-                features = self._recipe.features
-                self.features_, self.spread_ = features.kind, features.spread
-                spreads = smoothing.spreads(features.spread)
-                ensemble = builder.ensemble(data, features, self.n_members, spreads)
-                self.net_ = build_net(ensemble, dtype, self.device_)
-            self._trend = smoothing.on_trend(self._recipe.trend)
-            rows = smoothing.on_rows(*self._recipe.hand_out(data, dtype, device))
-            penalty = smoothing.error_weights(dtype, device)
-            self._train(rows, n_epochs, batch_size, penalty, smoothing.noise > 0)
-        return self
 
-    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
-        """Predict values of the function.
+    def _build(
+        self, data: TrainingData, smoothing: Smoothing, steps: tuple[int, int], generator: Generator
+    ) -> None:
+        """Choose trend and features, and build the networks that learn the rest."""
+        from sklearn_proxyopt.proxies._building import Builder
+        from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
+        from sklearn_proxyopt.proxies._net import build_net
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to predict.
-        return_std : bool, default=False
-            Whether to return also the standard deviation over the members, which takes at least
-            two of them.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions in the units of `y`: the mean over the members.
-        std : ndarray of the same shape
-            Their standard deviation, with `return_std`.
-        """
-        check_is_fitted(self)
-        if return_std:
-            self._check_has_spread("return_std=True")
-        members = self.predict_members(X)
-        mean = members[0] if len(members) == 1 else members.mean(axis=0)
-        return (mean, members.std(axis=0, ddof=1)) if return_std else mean
-
-    def predict_members(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict values of the function by each member.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_outputs)
-            The members' predictions in the units of `y`.
-        """
-        import torch
-
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        module = self.torch_module()
-        # torch takes no rows in reverse order.
-        rows = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
-        with torch.no_grad(), threads_for(len(X)):
-            blocks = [
-                module.members(block.to(self.device_)).cpu()
-                for block in rows.split(_ROWS_PER_BLOCK)
-            ]
-        values = torch.cat(blocks, dim=1).numpy().astype(np.float64, copy=False)
-        return values[:, :, 0] if self._single_output else values
-
-    def value_and_grad(
-        self, X: ArrayLike, *, member: int | None = None, n_std: float = 0.0
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Predict values together with their gradients.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to predict.
-        member : int, default=None
-            The member that predicts. None takes the mean over all.
-        n_std : float, default=0.0
-            Number of standard deviations over the members to subtract from the mean.
-
-        Returns
-        -------
-        value : ndarray of shape (n_samples,)
-            Predictions.
-        gradient : ndarray of shape (n_samples, n_features)
-            Derivatives of each prediction with respect to its row, in units of `y` per unit of
-            `X`.
-
-        Raises
-        ------
-        ValueError
-            If the proxy has several targets.
-        """
-        import torch
-
-        check_is_fitted(self)
-        if self.n_outputs_ != 1:
-            raise ValueError(
-                f"y must have one target for a gradient of the proxy; got {self.n_outputs_}."
-            )
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        module = self.torch_module(member=member, n_std=n_std)
-        values, gradients = [], []
-        every_row = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
-        with threads_for(len(X)):
-            for block in every_row.split(_ROWS_PER_BLOCK):
-                rows = block.to(self.device_).requires_grad_()
-                value = module(rows)[:, 0]
-                gradients.append(torch.autograd.grad(value.sum(), rows)[0].cpu())
-                values.append(value.detach().cpu())
-        return (
-            torch.cat(values).numpy().astype(np.float64, copy=False),
-            torch.cat(gradients).numpy().astype(np.float64, copy=False),
+        dtype = resolve_dtype(self.dtype)
+        device = resolve_device(self.device, dtype)
+        builder = Builder(
+            self.hidden_layer_sizes,
+            self.activation,
+            self.n_frequencies,
+            self.learn_frequencies,
+            self.module,
+            *steps,
+            self.learning_rate,
+            dtype,
+            device,
         )
-
-    def torch_module(self, *, member: int | None = None, n_std: float = 0.0) -> ProxyModule:
-        """Return the whole proxy as one differentiable torch module.
-
-        Parameters
-        ----------
-        member : int, default=None
-            The member that predicts. None takes the mean over all.
-        n_std : float, default=0.0
-            Number of standard deviations over the members to subtract from the mean.
-
-        Returns
-        -------
-        torch.nn.Module
-            Maps float64 rows (n, n_features) in the user's units, on the device `device_`, to
-            predictions (n, n_outputs). On "mps", which has no float64, both are float32. Its
-            method `members` returns those of each member, (n_members, n, n_outputs).
-        """
-        import torch
-
-        from sklearn_proxyopt.proxies._network import ProxyModule
-
-        check_is_fitted(self)
-        if check_real(n_std, "n_std"):
-            self._check_has_spread(f"n_std={n_std!r}")
-            if member is not None:
-                raise ValueError(f"n_std must be 0 with member={member!r}; got {n_std!r}.")
-        ensemble, recipe = self.net_.module_, self._recipe
-        trend, scale = copy.deepcopy(self._trend), recipe.scale
-        if member is not None:
-            check_integer(member, "member", minimum=0, maximum=ensemble.n_members - 1)
-            ensemble = ensemble.member(member)
-            if len(scale) > 1:
-                scale = scale[member : member + 1]
-            if len(trend.coefficients) > 1:
-                trend.coefficients = trend.coefficients[member : member + 1]
-        module = ProxyModule(
-            torch.from_numpy(self._center),
-            torch.from_numpy(self._half_width),
-            trend,
-            ensemble,
-            scale,
-            n_std,
+        self._recipe = builder.choose_recipe(
+            data, smoothing.trend_name(self.trend), self.features, self.spread, generator
         )
-        if self.device_.startswith("mps"):
-            module = module.to(torch.float32)
-        return module.eval().to(self.device_)
+        features = self._recipe.features
+        self.device_, self.trend_ = str(device), self._recipe.trend.name
+        self.features_, self.spread_ = features.kind, features.spread
+        ensemble = builder.ensemble(
+            data, features, self.n_members, smoothing.spreads(features.spread)
+        )
+        self.net_ = build_net(ensemble, dtype, self.device_)
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""
@@ -549,40 +413,6 @@ default="auto"
         )
         return noise, penalty
 
-    def _split(
-        self, n_rows: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Draw the indices of the rows held out and of those kept for training."""
-        order = rng.permutation(n_rows)
-        n_held_out = round(self.validation_fraction * n_rows)
-        if n_rows < _MIN_ROWS_TO_HOLD_OUT:
-            n_held_out = 0
-        return order[:n_held_out], np.sort(order[n_held_out:])
-
-    def _draw_rows(self, kept: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
-        """Draw the rows of each member, or of all, of shape (1 or n_members, n_drawn)."""
-        if self.bootstrap == "halves":
-            n_half = max(len(kept) // 2, 1)
-            orders = [rng.permutation(kept) for _ in range(-(-self.n_members // 2))]
-            halves = [half for one in orders for half in (one[:n_half], one[-n_half:])]
-            return np.sort(np.array(halves[: self.n_members]), axis=1)
-        if self.bootstrap:
-            return np.sort(rng.choice(kept, size=(self.n_members, len(kept))), axis=1)
-        return kept[None]
-
-    def _plan(self, n_rows: int) -> tuple[int, int]:
-        """Settle the number of epochs and the batch size."""
-        if self.batch_size == "auto":
-            batch_size = n_rows if n_rows <= 128 else int(np.clip(n_rows // 16, 32, 512))
-        else:
-            batch_size = min(int(self.batch_size), n_rows)
-        if self.max_epochs == "auto":
-            n_batches = -(-n_rows // batch_size)
-            n_epochs = int(np.clip(-(-_N_STEPS // n_batches), 20, 500))
-        else:
-            n_epochs = int(self.max_epochs)
-        return n_epochs, batch_size
-
     def _check_continuation(self, n_outputs: int) -> None:
         """Check that a warm start finds what it is to go on with."""
         if n_outputs != self.n_outputs_:
@@ -595,11 +425,6 @@ default="auto"
                 f"n_members must be the {self.net_.module_.n_members} of the fit that warm_start "
                 f"goes on from; got {self.n_members!r}."
             )
-
-    def _check_has_spread(self, asked_for: str) -> None:
-        """Check that there are members to take a standard deviation of."""
-        if self.net_.module_.n_members < 2:
-            raise ValueError(f"n_members must be at least 2 for {asked_for}; got 1.")
 
     def _train(
         self,
@@ -662,19 +487,3 @@ default="auto"
         tags.target_tags.single_output = True
         tags.target_tags.multi_output = True
         return tags
-
-
-def _check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
-    """Return one weight a row."""
-    if sample_weight is None:
-        return np.ones(n_rows)
-    weight = check_array(
-        sample_weight, dtype=np.float64, ensure_2d=False, input_name="sample_weight"
-    )
-    if weight.shape != (n_rows,):
-        raise ValueError(
-            f"sample_weight must have shape ({n_rows},), a weight a row; got {weight.shape}."
-        )
-    if (weight < 0).any() or not weight.any():
-        raise ValueError("sample_weight must be non-negative and not all zero.")
-    return weight

@@ -1,0 +1,193 @@
+"""The side of a neural proxy that is asked: values, gradients, and the torch module behind them."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_proxyopt._threads import threads_for
+from sklearn_proxyopt._validation import check_integer, check_real
+
+if TYPE_CHECKING:
+    from sklearn_proxyopt.proxies._net import ProxyNet
+    from sklearn_proxyopt.proxies._network import ProxyModule
+    from sklearn_proxyopt.proxies._recipe import Recipe
+    from sklearn_proxyopt.proxies._trend import Trend
+
+__all__ = ["PredictingMixin"]
+
+_ROWS_PER_BLOCK = 4096
+
+
+class PredictingMixin:
+    """The predictions of a fitted `NeuralProxyRegressor`.
+
+    The class owes the attributes below, which its `fit` sets.
+    """
+
+    net_: ProxyNet
+    device_: str
+    n_outputs_: int
+    _center: NDArray[np.float64]
+    _half_width: NDArray[np.float64]
+    _recipe: Recipe
+    _trend: Trend
+    _single_output: bool
+
+    def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Predict values of the function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+        return_std : bool, default=False
+            Whether to return also the standard deviation over the members, which takes at least
+            two of them.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions in the units of `y`: the mean over the members.
+        std : ndarray of the same shape
+            Their standard deviation, with `return_std`.
+        """
+        check_is_fitted(self)
+        if return_std:
+            self._check_has_spread("return_std=True")
+        members = self.predict_members(X)
+        mean = members[0] if len(members) == 1 else members.mean(axis=0)
+        return (mean, members.std(axis=0, ddof=1)) if return_std else mean
+
+    def predict_members(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict values of the function by each member.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_members, n_samples) or (n_members, n_samples, n_outputs)
+            The members' predictions in the units of `y`.
+        """
+        import torch
+
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        module = self.torch_module()
+        # torch takes no rows in reverse order.
+        rows = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
+        with torch.no_grad(), threads_for(len(X)):
+            blocks = [
+                module.members(block.to(self.device_)).cpu()
+                for block in rows.split(_ROWS_PER_BLOCK)
+            ]
+        values = torch.cat(blocks, dim=1).numpy().astype(np.float64, copy=False)
+        return values[:, :, 0] if self._single_output else values
+
+    def value_and_grad(
+        self, X: ArrayLike, *, member: int | None = None, n_std: float = 0.0
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Predict values together with their gradients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+        member : int, default=None
+            The member that predicts. None takes the mean over all.
+        n_std : float, default=0.0
+            Number of standard deviations over the members to subtract from the mean.
+
+        Returns
+        -------
+        value : ndarray of shape (n_samples,)
+            Predictions.
+        gradient : ndarray of shape (n_samples, n_features)
+            Derivatives of each prediction with respect to its row, in units of `y` per unit of
+            `X`.
+
+        Raises
+        ------
+        ValueError
+            If the proxy has several targets.
+        """
+        import torch
+
+        check_is_fitted(self)
+        if self.n_outputs_ != 1:
+            raise ValueError(
+                f"y must have one target for a gradient of the proxy; got {self.n_outputs_}."
+            )
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        module = self.torch_module(member=member, n_std=n_std)
+        values, gradients = [], []
+        every_row = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
+        with threads_for(len(X)):
+            for block in every_row.split(_ROWS_PER_BLOCK):
+                rows = block.to(self.device_).requires_grad_()
+                value = module(rows)[:, 0]
+                gradients.append(torch.autograd.grad(value.sum(), rows)[0].cpu())
+                values.append(value.detach().cpu())
+        return (
+            torch.cat(values).numpy().astype(np.float64, copy=False),
+            torch.cat(gradients).numpy().astype(np.float64, copy=False),
+        )
+
+    def torch_module(self, *, member: int | None = None, n_std: float = 0.0) -> ProxyModule:
+        """Return the whole proxy as one differentiable torch module.
+
+        Parameters
+        ----------
+        member : int, default=None
+            The member that predicts. None takes the mean over all.
+        n_std : float, default=0.0
+            Number of standard deviations over the members to subtract from the mean.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps float64 rows (n, n_features) in the user's units, on the device `device_`, to
+            predictions (n, n_outputs). On "mps", which has no float64, both are float32. Its
+            method `members` returns those of each member, (n_members, n, n_outputs).
+        """
+        import torch
+
+        from sklearn_proxyopt.proxies._network import ProxyModule
+
+        check_is_fitted(self)
+        if check_real(n_std, "n_std"):
+            self._check_has_spread(f"n_std={n_std!r}")
+            if member is not None:
+                raise ValueError(f"n_std must be 0 with member={member!r}; got {n_std!r}.")
+        ensemble, recipe = self.net_.module_, self._recipe
+        trend, scale = copy.deepcopy(self._trend), recipe.scale
+        if member is not None:
+            check_integer(member, "member", minimum=0, maximum=ensemble.n_members - 1)
+            ensemble = ensemble.member(member)
+            if len(scale) > 1:
+                scale = scale[member : member + 1]
+            if len(trend.coefficients) > 1:
+                trend.coefficients = trend.coefficients[member : member + 1]
+        module = ProxyModule(
+            torch.from_numpy(self._center),
+            torch.from_numpy(self._half_width),
+            trend,
+            ensemble,
+            scale,
+            n_std,
+        )
+        if self.device_.startswith("mps"):
+            module = module.to(torch.float32)
+        return module.eval().to(self.device_)
+
+    def _check_has_spread(self, asked_for: str) -> None:
+        """Check that there are members to take a standard deviation of."""
+        if self.net_.module_.n_members < 2:
+            raise ValueError(f"n_members must be at least 2 for {asked_for}; got 1.")
