@@ -9,6 +9,7 @@ refined. The second varies the joint training.
 
 from __future__ import annotations
 
+import argparse
 import csv
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,13 @@ def compare_trainings(n_problems: int = 32, n_seeds: int = 2) -> list[tuple[Any,
 
 def main() -> None:
     """Write both tables."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     torch.set_num_threads(1)
     tables = {"estimates": compare_estimates, "trainings": compare_trainings}
     for name, compare in tables.items():
+        lines = compare()
         with (OUTPUT / f"wave_packet_{name}.csv").open("w", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(compare())
+            csv.writer(file, lineterminator="\n").writerows(lines)
 
 
 if __name__ == "__main__":

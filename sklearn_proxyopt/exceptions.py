@@ -47,7 +47,7 @@ class JournalError(ValueError):
 
 
 class FailedEvaluationWarning(UserWarning):
-    """Evaluations failed and were left out, as `on_error="drop"` asks for."""
+    """Evaluations failed and were left out, as `on_error="drop"` and "learn" ask for."""
 
 
 class FalseOptimumWarning(UserWarning):
