@@ -61,8 +61,9 @@ class AskTellMixin:
         """Propose experiments.
 
         Before any are known, the points of the sampler's design are handed out in order. Then up
-        to half of the points, the first one always, are the proxy's lowest minima; the others
-        are those of a design that lie farthest from all that is known or pending.
+        to half of the points, the first one always, are the proxy's lowest minima, or of its
+        front those that lie farthest from the known one; the others are those of a design that lie
+        farthest from all that is known or pending.
 
         Parameters
         ----------
@@ -101,7 +102,7 @@ class AskTellMixin:
         return points
 
     def tell(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Add evaluated rows, learn anew and find the proxy's minimum again.
+        """Add evaluated rows, learn anew and find the proxy's minimum or front again.
 
         Where it raises, the optimizer stays as it was, and the same rows can be told again. A row
         told twice with the same value is one experiment.
@@ -110,8 +111,7 @@ class AskTellMixin:
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows, asked for or not; of a category its code, or its label in a DataFrame. Where
-            neither the parameter `bounds` nor `minimize` was given
-            a box, it grows to hold them.
+            neither the parameter `bounds` nor `minimize` was given a box, it grows to hold them.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
             failed: it is kept in `X_failed_`, and not asked for again.

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from sklearn_proxyopt.variables import Variables
 
-__all__ = ["CautiousFunction", "EncodedRisk", "FailureRisk", "learn_failure_risk"]
+__all__ = [
+    "CautiousFunction",
+    "EncodedRisk",
+    "FailureRisk",
+    "learn_failure_risk",
+    "risk_in_units",
+    "risk_of_features",
+]
 
 # Between these probabilities of failure the promise of the proxy gives way to the worst value.
 _CARE_BEGINS, _CARE_ENDS = 0.25, 0.75
@@ -124,6 +131,22 @@ class EncodedRisk:
     def caution(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return 0 where a row may be trusted to succeed, 1 where it is best avoided."""
         return self._risk.caution(self._variables.features(X))
+
+
+def risk_of_features(
+    X: NDArray[np.float64], failed: NDArray[np.float64], variables: Variables, seed: int
+) -> FailureRisk | None:
+    """Learn where evaluations fail from rows of any variables, as a function of their features."""
+    return learn_failure_risk(
+        variables.features(X), variables.features(failed), variables.feature_bounds, seed
+    )
+
+
+def risk_in_units(
+    risk: FailureRisk | None, variables: Variables
+) -> FailureRisk | EncodedRisk | None:
+    """Return a risk of features as one of rows in the user's units."""
+    return risk if risk is None or variables.is_plain else EncodedRisk(risk, variables)
 
 
 def learn_failure_risk(

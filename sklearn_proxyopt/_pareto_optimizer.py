@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._buying import BuyingMixin
-from sklearn_proxyopt._failure_risk import learn_failure_risk
+from sklearn_proxyopt._failure_risk import risk_in_units, risk_of_features
 from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._parts import check_parts
 from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
@@ -32,6 +32,7 @@ from sklearn_proxyopt.optimizers._pareto import spread_out
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.samplers import SobolSampler
 from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["ParetoOptimizer"]
 
@@ -100,6 +101,24 @@ class ParetoOptimizer(
     journal : str or path-like, default=None
         A file where each evaluation is written before it is used, and from which the same program
         started again goes on. See `sklearn_proxyopt.evaluation.Journal`.
+    feature_names : sequence of str, default=None
+        Names of the variables; None takes those of a DataFrame, where rows come as one.
+    integrality : array-like of shape (n_features,), default=None
+        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
+        all. Of its bounds the whole numbers between them count.
+    categories : dict, default=None
+        The labels of each variable that is a category, under its name or place. Rows hold the
+        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
+        bounds of a category may be None.
+    log_scale : sequence of str or int, default=None
+        Names or places of variables that are designed, learned and searched on a logarithmic
+        axis. Their bounds must be above 0.
+    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
+        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
+        No row that misses one is evaluated or returned.
+    named_rows : bool, default=False
+        Whether the objective takes rows under the names of the variables, with labels for codes:
+        a DataFrame, or a dict for one row.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own.
     verbose : int, default=0
@@ -135,6 +154,9 @@ class ParetoOptimizer(
         Number of objectives.
     bounds_ : ndarray of shape (n_features_in_, 2)
         The box.
+    variables_ : Variables
+        The variables: the box, their kinds and constraints. `variables_.to_frame` shows rows
+        under their names, with labels; `variables_.snap` makes rows valid and feasible.
     result_ : scipy.optimize.OptimizeResult
         What `minimize` returns; after `fit` and `tell`, the result of the search on the proxy.
     n_features_in_ : int
@@ -170,6 +192,7 @@ class ParetoOptimizer(
     y_: NDArray[np.float64]
     X_failed_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
+    variables_: Variables
     result_: OptimizeResult
     _candidates: NDArray[np.float64]
 
@@ -192,6 +215,12 @@ class ParetoOptimizer(
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
+        feature_names: Any = None,
+        integrality: Any = None,
+        categories: Any = None,
+        log_scale: Any = None,
+        constraints: Any = (),
+        named_rows: bool = False,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -211,6 +240,12 @@ class ParetoOptimizer(
         self.time_limit = time_limit
         self.n_retries = n_retries
         self.journal = journal
+        self.feature_names = feature_names
+        self.integrality = integrality
+        self.categories = categories
+        self.log_scale = log_scale
+        self.constraints = constraints
+        self.named_rows = named_rows
         self.random_state = random_state
         self.verbose = verbose
 
@@ -221,7 +256,7 @@ class ParetoOptimizer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows that were already evaluated.
+            Rows that were already evaluated; of a category the code, or the label in a DataFrame.
         y : array-like of shape (n_samples, n_objectives + n_constraints)
             Their objectives, to be minimised, and constraints.
 
@@ -244,7 +279,7 @@ class ParetoOptimizer(
                 self._buy_design(purchases, space, seeds, stages)
             X, y, failed = purchases.X, purchases.y, purchases.X_failed
         elif self.sampler is not None:
-            rows = seeded(self.sampler, seeds["sampler"]).select(X, space.bounds)
+            rows = Design(seeded(self.sampler, seeds["sampler"]), space).select(X)
             X, y = X[rows], y[rows]
         search = self._learn(X, y, failed, space, seeds, stages)
         self._answer_by_proxy(search)
@@ -267,7 +302,8 @@ class ParetoOptimizer(
         fun : callable, default=None
             The function; None takes the parameter `objective`.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box; None takes the parameter `bounds`, or else the box of the rows `X`.
+            The box; None takes the parameter `bounds`, or else the box of the rows `X`. The row
+            of a category may be None.
         X : array-like of shape (n_samples, n_features), default=None
             Rows of the function that were already paid for. With them and no sampler, no design
             is bought.
@@ -329,8 +365,7 @@ class ParetoOptimizer(
             Predictions.
         """
         check_is_fitted(self, "proxy_")
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return self._promised.outputs(X)
+        return self._promised.outputs(self._read_rows(X, reset=False))
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits.
@@ -346,6 +381,7 @@ class ParetoOptimizer(
         check_integer(self.n_rounds, "n_rounds")
         check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
+        check_option(self.named_rows, "named_rows", (True, False))
         self._evaluator(None).check_parameters()
         if self.journal is not None:
             Journal(self.journal)
@@ -407,12 +443,12 @@ class ParetoOptimizer(
         stages: Stages,
     ) -> OptimizeResult:
         """Fit the proxy and find its front; keep both once they have succeeded."""
-        bounds = space.bounds
         promised = PromisedFront(
             NeuralProxyRegressor() if self.proxy is None else self.proxy,
             NSGA2() if self.optimizer is None else self.optimizer,
             seeds,
             self.n_constraints,
+            space,
         )
         text = f"Training {type(promised.proxy).__name__} on {len(X)} rows."
         with (
@@ -423,14 +459,15 @@ class ParetoOptimizer(
         with stages.stage("search", f"Searching the proxy by {type(promised.optimizer).__name__}."):
             risk = None
             if self.on_error == "learn":
-                risk = learn_failure_risk(X, failed, bounds, seeds["optimizer"])
-            search = promised.search(X, y, bounds, risk)
-        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, bounds, failed
+                risk = risk_in_units(risk_of_features(X, failed, space, seeds["optimizer"]), space)
+            search = promised.search(X, y, risk)
+        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, space.bounds, failed
+        self.variables_ = space
         self.failure_risk_, self.n_learned_ = risk, len(X)
         self._promised, self.proxy_, self.optimizer_ = promised, promised.proxy, promised.optimizer
         self.X_front_proxy_, self.F_front_proxy_ = search.X, search.F
         # Those that tell most come first: `ask` hands them out in this order.
-        known = front_of_rows(X, y, bounds, self.n_constraints)
+        known = front_of_rows(X, y, space, self.n_constraints)
         order = spread_out(search.F, known.F, len(search.F))
         self._candidates = search.X[order]
         return search

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._failure_risk import FailureRisk
+from sklearn_proxyopt._failure_risk import EncodedRisk, FailureRisk
 from sklearn_proxyopt._learned_proxy import named_rows, without_names
 from sklearn_proxyopt._merit import margin_of
+from sklearn_proxyopt._rows import is_among
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt.optimizers import nondominated
 from sklearn_proxyopt.optimizers._pareto import spread_out
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["PromisedFront", "front_of_rows"]
 
@@ -34,20 +36,29 @@ class PromisedFront:
         A seed for "proxy" and one for "optimizer", used where they have none of their own.
     n_constraints : int
         How many of the last outputs are constraints.
+    variables : Variables
+        The space, of which the proxy learns the features.
     """
 
     def __init__(
-        self, proxy: Any, optimizer: Any, seeds: dict[str, int], n_constraints: int
+        self,
+        proxy: Any,
+        optimizer: Any,
+        seeds: dict[str, int],
+        n_constraints: int,
+        variables: Variables,
     ) -> None:
         self.proxy = seeded(proxy, seeds["proxy"])
         self.optimizer = seeded(optimizer, seeds["optimizer"])
         self.n_constraints = n_constraints
+        self.variables = variables
 
     def fit(
         self, X: NDArray[np.float64], y: NDArray[np.float64], names: NDArray[np.object_] | None
     ) -> None:
         """Let the proxy learn; rows with names reach it as a DataFrame."""
-        self.proxy.fit(named_rows(X, names), y)
+        names = self.variables.feature_names(names)
+        self.proxy.fit(named_rows(self.variables.features(X), names), y)
         self._n_outputs = y.shape[1]
         self._n_objectives = y.shape[1] - self.n_constraints
         self._margin = np.zeros(self.n_constraints)
@@ -56,8 +67,9 @@ class PromisedFront:
             self._margin = margin_of(y[:, n:], self.outputs(X)[:, n:])
 
     def outputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return predictions of shape (n, n_objectives + n_constraints)."""
-        outputs = np.asarray(without_names(self.proxy).predict(X), dtype=np.float64)
+        """Return predictions of rows, of shape (n, n_objectives + n_constraints)."""
+        features = self.variables.features(X)
+        outputs = np.asarray(without_names(self.proxy).predict(features), dtype=np.float64)
         if outputs.shape == (len(X),) and self._n_outputs == 1:
             outputs = outputs[:, None]
         if outputs.shape != (len(X), self._n_outputs):
@@ -71,51 +83,76 @@ class PromisedFront:
         self,
         X: NDArray[np.float64],
         y: NDArray[np.float64],
-        bounds: NDArray[np.float64],
-        risk: FailureRisk | None,
+        risk: FailureRisk | EncodedRisk | None,
     ) -> OptimizeResult:
         """Find the proxy's front from that of the rows; `F` is what the proxy says there.
 
         Constraints keep a margin for the proxy's errors. Where evaluations are likely to fail,
-        the worst outputs known stand in for the promise.
+        the worst outputs known stand in for the promise. Points on the axes count as the valid
+        rows that they stand for, and known constraints as further outputs.
         """
-        n, worst = self._n_objectives, y.max(axis=0)
+        variables, worst = self.variables, y.max(axis=0)
 
-        def function(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        def judged(rows: NDArray[np.float64]) -> NDArray[np.float64]:
             outputs = self.outputs(rows)
-            outputs[:, n:] += self._margin
+            outputs[:, self._n_objectives :] += self._margin
             if risk is not None:
                 outputs += risk.caution(rows)[:, None] * (worst - outputs)
             return outputs
 
-        known = front_of_rows(X, y, bounds, self.n_constraints)
+        def on_axes(Z: NDArray[np.float64]) -> NDArray[np.float64]:
+            rows = variables.decode(Z)
+            if variables.constraints is None:
+                return judged(rows)
+            return np.hstack([judged(rows), variables.constraints.violations(rows)])
+
+        known = front_of_rows(X, y, variables, self.n_constraints)
         starts = known.X[spread_out(known.F, known.F[:0], _N_STARTS)]
+        n_known = 0 if variables.constraints is None else len(variables.constraints)
         search = self.optimizer.minimize(
-            function, bounds, n_constraints=self.n_constraints, x0=starts
+            on_axes,
+            variables.axes,
+            n_constraints=self.n_constraints + n_known,
+            x0=variables.encode(starts),
         )
-        outputs = self.outputs(search.X)
+        rows = variables.decode(search.X)
+        if not variables.is_plain:
+            rows = np.vstack([self._feasible_rows_near(rows), starts])
+        front = front_of_rows(rows, judged(rows), variables, self.n_constraints)
+        return self._promise(search, front.X)
+
+    def _feasible_rows_near(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the nearest feasible rows, and those one move of a whole number or label away."""
+        rows = self.variables.snap(rows)
+        if self.variables.is_discrete.any():
+            moved = np.vstack([self.variables.neighbors(x) for x in rows])
+            rows = np.vstack([rows, self.variables.snap(moved)])
+        rows = rows[~is_among(rows, rows[:0])]
+        return rows[self.variables.is_feasible(rows)]
+
+    def _promise(self, search: OptimizeResult, X: NDArray[np.float64]) -> OptimizeResult:
+        """Return the result of a search with the front that it led to, in the user's units."""
+        search.X, outputs = X, self.outputs(X)
         if not np.isfinite(outputs).all():
             raise ValueError(
                 f"proxy must predict finite values inside the box; got none from "
                 f"{type(self.proxy).__name__}."
             )
-        search.F = outputs[:, :n]
+        search.F = outputs[:, : self._n_objectives]
+        search.pop("constraints", None)
         if self.n_constraints:
-            search.constraints = outputs[:, n:]
+            search.constraints = outputs[:, self._n_objectives :]
         return search
 
 
 def front_of_rows(
-    X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64], n_constraints: int
+    X: NDArray[np.float64], y: NDArray[np.float64], variables: Variables, n_constraints: int
 ) -> OptimizeResult:
-    """Return the front of the rows inside the box, in the order of the first objective.
+    """Return the front of the valid rows inside the box, in the order of the first objective.
 
-    If no row is feasible, that is the one which violates its constraints least.
+    If no row keeps the constraints among its outputs, that is the one which violates them least.
     """
-    inside = ((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1)
-    if not inside.any():
-        raise ValueError("bounds must hold at least one of the rows; got none inside.")
-    X, y = X[inside], y[inside]
+    X, y = variables.rows_that_count(X, y)
     n = y.shape[1] - n_constraints
     violation = np.maximum(y[:, n:], 0.0).sum(axis=1)
     front = np.flatnonzero(nondominated(y[:, :n], violation))

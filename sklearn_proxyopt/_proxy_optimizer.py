@@ -18,7 +18,7 @@ from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._buying import BuyingMixin
 from sklearn_proxyopt._constraints import say_whether_feasible, values_of
 from sklearn_proxyopt._diagnosing import DiagnosingMixin
-from sklearn_proxyopt._failure_risk import EncodedRisk, learn_failure_risk
+from sklearn_proxyopt._failure_risk import risk_in_units, risk_of_features
 from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
 from sklearn_proxyopt._limits import Limits, RunEndedError
 from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
@@ -524,15 +524,14 @@ class ProxyOptimizer(
         with stages.stage("search", f"Searching the proxy by {type(learned.optimizer).__name__}."):
             risk = None
             if self.on_error == "learn":
-                rows = space.features(X), space.features(failed), space.feature_bounds
-                risk = learn_failure_risk(*rows, seeds["optimizer"])
+                risk = risk_of_features(X, failed, space, seeds["optimizer"])
             merits = merit_of_rows(y, learned.merit)
             spread = float(np.median(merits) - merits.min())
             search = learned.search(space.bounds, starts, risk, float(merits.max()), spread)
 
         self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, space.bounds, failed
         self.variables_ = space
-        self.failure_risk_ = risk if risk is None or space.is_plain else EncodedRisk(risk, space)
+        self.failure_risk_ = risk_in_units(risk, space)
         self.n_learned_, self._n_failed_learned = len(X), len(failed)
         self._seeds, self._diagnosis_seed, self._inquiry = seeds, seeds["diagnosis"], None
         self._typical = float(np.median(values_of(y)))

@@ -34,7 +34,7 @@ class VerifyingMixin:
     X_failed_: NDArray[np.float64]
     X_front_proxy_: NDArray[np.float64]
     F_front_proxy_: NDArray[np.float64]
-    bounds_: NDArray[np.float64]
+    variables_: Variables
     _candidates: NDArray[np.float64]
     _promised: PromisedFront
     _learn: Any
@@ -78,7 +78,7 @@ class VerifyingMixin:
     ) -> None:
         """Let the front of all true rows be the answer."""
         self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
-        front = front_of_rows(self.X_, self.y_, self.bounds_, self.n_constraints)
+        front = front_of_rows(self.X_, self.y_, self.variables_, self.n_constraints)
         self.X_front_, self.F_front_ = front.X, front.F
         message = f"A front of {len(front.F)} points after {verified.nit} rounds of verification."
         if not front.success:

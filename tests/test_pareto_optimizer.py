@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import LinearConstraint
 from sklearn.callback import ProgressBar
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -364,3 +365,99 @@ def test_a_proxy_of_one_target_is_refused():
     X = SobolSampler(16).sample(BOX)
     with pytest.raises(ValueError, match="proxy must predict 2 numbers a row"):
         quick(proxy=OneTarget(), sampler=None).fit(X, zdt1(X))
+
+
+# A beam of one of two materials, with 1 to 6 ribs: weight and bending, within a largest height.
+BEAM = {
+    "feature_names": ["width", "ribs", "material"],
+    "integrality": [0, 1, 0],
+    "categories": {"material": ["steel", "aluminium"]},
+    "log_scale": ["width"],
+    "constraints": LinearConstraint([[1.0, 1.0, 0.0]], ub=6.0),
+}
+BEAM_BOX = [(0.1, 4.0), (1, 6), None]
+
+
+def beam(frame):
+    width, ribs = frame["width"].to_numpy(), frame["ribs"].to_numpy()
+    is_steel = (frame["material"] == "steel").to_numpy()
+    weight = width * (1.0 + 0.2 * ribs) * np.where(is_steel, 2.5, 1.0)
+    return np.column_stack([weight, 1.0 / (width * (0.3 + ribs) * np.where(is_steel, 3.0, 1.0))])
+
+
+def whole_front_of_the_beam():
+    width, ribs = np.meshgrid(np.geomspace(0.1, 4.0, 400), np.arange(1, 7))
+    kept = width.ravel() + ribs.ravel() <= 6.0
+    rows = {"width": width.ravel()[kept], "ribs": ribs.ravel()[kept]}
+    frames = [pd.DataFrame({**rows, "material": name}) for name in BEAM["categories"]["material"]]
+    return beam(pd.concat(frames))
+
+
+def test_a_front_of_whole_numbers_categories_and_log_scales_is_found_within_known_constraints():
+    asked = []
+
+    def fun(frame):
+        asked.append(frame)
+        return beam(frame)
+
+    opt = ParetoOptimizer(
+        **BEAM,
+        named_rows=True,
+        sampler=SobolSampler(64),
+        max_evaluations=60,
+        n_rounds=3,
+        reference=[4.0, 2.0],
+        random_state=0,
+    )
+    result = opt.minimize(fun, BEAM_BOX)
+    frame = pd.concat(asked)
+    assert len(frame) == result.nfev
+    assert frame["material"].isin(BEAM["categories"]["material"]).all()
+    assert frame["ribs"].isin(range(1, 7)).all()
+    assert (frame["width"] + frame["ribs"] <= 6.0).all()
+    assert result.hypervolume > 0.97 * hypervolume(whole_front_of_the_beam(), [4.0, 2.0])
+    np.testing.assert_array_equal(beam(opt.variables_.to_frame(result.X)), result.F)
+    assert opt.variables_.is_feasible(result.X_proxy).all()
+    assert opt.predict(opt.variables_.to_frame(result.X)).shape == result.F.shape
+
+
+def test_a_front_of_labels_is_learned_from_a_table_and_asked_for(tmp_path):
+    frame = pd.DataFrame(
+        {
+            "width": np.geomspace(0.1, 4.0, 40),
+            "ribs": np.arange(40) % 6 + 1,
+            "material": np.where(np.arange(40) % 3, "steel", "aluminium"),
+        }
+    )
+    frame = frame[frame["width"] + frame["ribs"] <= 6.0]
+    opt = quick(sampler=None, bounds=BEAM_BOX, **BEAM).fit(frame, beam(frame))
+    assert opt.variables_.is_feasible(opt.X_front_).all()
+    assert len(np.unique(opt.X_front_, axis=0)) == len(opt.X_front_)
+    points = opt.ask(4)
+    assert opt.variables_.is_feasible(points).all()
+    opt.tell(points, beam(opt.variables_.to_frame(points)))
+    opt.save(tmp_path / "front.npz")
+    again = quick(sampler=None, bounds=BEAM_BOX, **BEAM).load(tmp_path / "front.npz")
+    np.testing.assert_array_equal(again.X_front_, opt.X_front_)
+    np.testing.assert_array_equal(again.F_front_, opt.F_front_)
+
+
+def test_a_front_of_whole_numbers_alone_has_each_row_once():
+    def fun(X):
+        return np.column_stack([X.sum(axis=1), ((X - 5.0) ** 2).sum(axis=1)])
+
+    result = quick(integrality=1).minimize(fun, [[0, 5]] * 2)
+    assert (np.rint(result.X) == result.X).all()
+    assert len(np.unique(result.X, axis=0)) == len(result.X)
+    assert set(map(tuple, result.F)) == {(float(s), -(-((10 - s) ** 2) // 2)) for s in range(11)}
+
+
+def test_the_variables_of_a_front_are_checked_before_anything_is_paid_for():
+    fun = Spy(schaffer)
+    with pytest.raises(ValueError, match="categories"):
+        quick(categories={"fluid": ["a", "b"]}).minimize(fun, SCHAFFER_BOX)
+    with pytest.raises(ValueError, match="named_rows must be"):
+        quick(named_rows="yes").minimize(fun, SCHAFFER_BOX)
+    with pytest.raises(ValueError, match="log_scale"):
+        quick(log_scale=[0]).minimize(fun, SCHAFFER_BOX)
+    assert not fun.rows

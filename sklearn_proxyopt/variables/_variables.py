@@ -165,15 +165,42 @@ class Variables(Axes):
         value : float or ndarray of shape (1 + n_constraints,)
             The value of the best.
         """
-        if not self.is_plain and len(X):
-            feasible = self.is_feasible(X)
-            inside = ((self.bounds[:, 0] <= X) & (self.bounds[:, 1] >= X)).all(axis=1)
-            if inside.any() and not feasible.any():
+        return best_rows(*self.rows_that_count(X, y), self.bounds)
+
+    def rows_that_count(
+        self, X: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the rows inside the box that are valid and feasible, and their values.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units.
+        y : ndarray of shape (n,) or (n, n_outputs)
+            Their values.
+
+        Returns
+        -------
+        X : ndarray of shape (n_kept, n_features)
+            The rows kept, at least one.
+        y : ndarray of shape (n_kept,) or (n_kept, n_outputs)
+            Their values.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        counts = ((self.bounds[:, 0] <= X) & (self.bounds[:, 1] >= X)).all(axis=1)
+        if not counts.any():
+            raise ValueError("bounds must hold at least one of the rows; got none inside.")
+        if not self.is_plain:
+            counts = self.is_feasible(X)
+            if not counts.any():
                 raise ValueError(
                     "constraints must be met by at least one of the rows; got none that meets them."
                 )
-            X, y = X[feasible], y[feasible]
-        return best_rows(X, y, self.bounds)
+        return X[counts], y[counts]
 
     def named(self, x: NDArray[np.float64]) -> dict[str, Any]:
         """Return a row under the names of its variables, with labels for codes.
