@@ -112,12 +112,13 @@ class BuyingMixin:
         evaluator.record = self._record_book().record_of(objective, self._n_outputs)
         box = None if given is None else space.bounds
         with self._writing_journal(box, space.kinds, patience) as evaluator.journal:
-            purchases = Purchases(evaluator, X, y, limits)
+            purchases = Purchases(evaluator, X, y, space, limits)
             try:
                 yield purchases
             except BaseException:
                 purchases.keep_all_on_record()
                 self.X_, self.y_, self.bounds_ = purchases.X, purchases.y, space.bounds
+                self.X_failed_ = purchases.X_failed
                 raise
 
     def _writing_journal(
@@ -145,9 +146,10 @@ class BuyingMixin:
         limits = purchases.limits
         sampler = self._design_sampler(seeds["sampler"], limits, space.n_features)
         design = Design(sampler, space).sample()
-        if len(design) >= limits.n_left:
+        n_new = int(purchases.are_new(design).sum())
+        if n_new >= limits.n_left:
             raise ValueError(
-                f"budget must exceed the {len(design)} rows of the sampler's design; "
+                f"budget must exceed the {n_new} new rows of the sampler's design; "
                 f"got {limits.budget}."
             )
         text = f"Evaluating a design of {len(design)} rows."

@@ -28,9 +28,9 @@ class Limits:
     target : float, default=None
         A value low enough.
     max_seconds : float, default=None
-        Seconds since `begin`, looked at after each batch of evaluations.
+        Seconds since `begin`.
     patience : int, default=None
-        Rows asked for in a row without a lower value.
+        Rows asked for in a row without a lower value, looked at after each batch.
     """
 
     budget: int | None = None
@@ -67,6 +67,10 @@ class Limits:
         """What is said when nothing is left of the budget."""
         return f"The budget of {self.budget} evaluations is spent."
 
+    def lets_begin(self, lowest: float) -> bool:
+        """Tell whether the target and the time let another row begin, with this lowest value."""
+        return not (self._is_low_enough(lowest) or self._is_late)
+
     def count(self, n_asked: int, lowest: float, was_cut: bool = False) -> None:
         """Count rows that were asked for, with the lowest value known now.
 
@@ -89,7 +93,7 @@ class Limits:
             self._lowest, self._n_in_vain = lowest, 0
         else:
             self._n_in_vain += n_asked
-        if self.target is not None and lowest <= self.target:
+        if self._is_low_enough(lowest):
             raise RunEndedError(
                 f"The target of {self.target:.6g} was reached after {self.n_asked} evaluations."
             )
@@ -97,8 +101,15 @@ class Limits:
             raise RunEndedError(self.budget_is_spent)
         if self.patience is not None and self._n_in_vain >= self.patience:
             raise RunEndedError(f"There was no gain within {self._n_in_vain} evaluations.")
-        if self.max_seconds is not None and time.monotonic() - self._start >= self.max_seconds:
+        if self._is_late:
             raise RunEndedError(
                 f"The time of {self.max_seconds:g} seconds is over, after {self.n_asked} "
                 "evaluations."
             )
+
+    def _is_low_enough(self, lowest: float) -> bool:
+        return self.target is not None and lowest <= self.target
+
+    @property
+    def _is_late(self) -> bool:
+        return self.max_seconds is not None and time.monotonic() - self._start >= self.max_seconds

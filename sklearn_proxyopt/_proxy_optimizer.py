@@ -365,11 +365,14 @@ class ProxyOptimizer(
             that an earlier run paid for do. None leaves it to the sampler, the infill and the
             refiner.
         target : float, default=None
-            The run ends at a value as low as this.
+            The run ends at a value as low as this. Evaluations that have begun side by side, or in
+            the same call of a vectorised function, still count.
         max_seconds : float, default=None
-            No evaluation begins after this many seconds; the proxy still learns.
+            No evaluation begins after this many seconds, and no call of a vectorised function,
+            but for the first two rows; the proxy still learns.
         patience : int, default=None
-            The run ends after this many evaluations in a row without a lower value.
+            The run ends after this many evaluations in a row without a lower value, when a batch
+            is over.
 
         Returns
         -------
@@ -404,12 +407,14 @@ class ProxyOptimizer(
             stages, seeds = Stages(self, 5), self._draw_seeds(purchases)
             search_on_truth, end, n_design = None, None, None
             try:
+                purchases.begin()
                 if X is None or self.sampler is not None:
                     self._buy_design(purchases, space, seeds, stages)
                 n_design = len(purchases.y)
                 self._fill_in(purchases, space, seeds, stages)
                 search_on_truth = self._explore(purchases, space, seeds, stages)
             except RunEndedError as reached:
+                purchases.check_enough(reached)
                 end = reached
             n_before = purchases.evaluator.n_calls
             search = self._learn(purchases.X, purchases.y, purchases.X_failed, space, seeds, stages)

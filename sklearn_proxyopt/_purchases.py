@@ -32,6 +32,8 @@ class Purchases:
         Rows that were already paid for; they enter the evaluator's record.
     y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
         Their values.
+    space : Variables
+        The variables; rows outside of their box, or that miss their constraints, are no answer.
     limits : Limits, default=None
         What ends the run.
 
@@ -50,6 +52,7 @@ class Purchases:
         evaluator: Evaluator,
         X: NDArray[np.float64],
         y: NDArray[np.float64],
+        space: Variables,
         limits: Limits | None = None,
     ) -> None:
         self.evaluator = evaluator
@@ -57,6 +60,7 @@ class Purchases:
         self.limits.begin()
         self.X, self.y = X, y
         self.X_failed = X[:0]
+        self._lowest = _lowest_of(y[space.is_feasible(X)])
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
         # The keys of the rows that succeeded, and of those that failed.
@@ -72,15 +76,33 @@ class Purchases:
         RunEndedError
             If the run has reached one of its limits; what was bought until then is kept.
         """
-        known = [key in self._good or key in self._bad for key in row_keys(rows)]
-        is_new = ~(np.array(known, dtype=bool) | is_among(rows, rows[:0]))
+        is_new = self.are_new(rows)
         affordable = rows[np.cumsum(is_new) <= self.limits.n_left]
-        values = self.evaluator(affordable) if len(affordable) else self.y[:0]
-        self._keep(affordable, values)
-        n_asked = int(is_new[: len(affordable)].sum())
-        lowest = np.fmin.reduce(feasible_values(self.y), initial=np.inf)
-        self.limits.count(n_asked, float(lowest), was_cut=len(affordable) < len(rows))
+        values = self.evaluator(affordable, self._goes_on) if len(affordable) else self.y[:0]
+        begun = np.array([self.evaluator.record.get(x) is not None for x in affordable], bool)
+        self._keep(affordable[begun], values[begun])
+        self._lowest = min(self._lowest, _lowest_of(values))
+        n_asked = int(is_new[: len(affordable)][begun].sum())
+        self.limits.count(n_asked, self._lowest, was_cut=len(affordable) < len(rows))
         return values
+
+    def begin(self) -> None:
+        """End the run at once if the rows given have reached a limit."""
+        if len(self.y):
+            self.limits.count(0, self._lowest)
+
+    def are_new(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which rows are neither known nor stand earlier among these."""
+        known = [key in self._good or key in self._bad for key in row_keys(rows)]
+        return ~(np.array(known, dtype=bool) | is_among(rows, rows[:0]))
+
+    def _goes_on(self, values: list[Any]) -> bool:
+        """Tell whether another row of a batch is to begin, of which these values are known."""
+        if len(self.y) + len(values) < 2:
+            # Nothing can be learned from less.
+            return True
+        lowest = _lowest_of(np.array(values).reshape(-1, *self.y.shape[1:]))
+        return self.limits.lets_begin(min(self._lowest, lowest))
 
     def buy_design(self, design: NDArray[np.float64]) -> None:
         """Evaluate a design, of which at least two rows must succeed."""
@@ -89,6 +111,15 @@ class Purchases:
             raise ValueError(
                 f"objective must succeed on at least two rows of the design; got {n_good} of "
                 f"{len(design)}."
+            )
+
+    def check_enough(self, end: RunEndedError) -> None:
+        """Raise an error unless a run that has ended knows two rows to learn from."""
+        if len(self.y) < 2:
+            n_rows = len(self.y) + len(self.X_failed)
+            raise ValueError(
+                f"objective must succeed on at least two rows before the run ends; got "
+                f"{len(self.y)} of {n_rows}. {end}"
             )
 
     def refine(
@@ -173,6 +204,11 @@ class Purchases:
         new = ~are_seen(rows, self._good)
         self.X = np.vstack([self.X, rows[new]])
         self.y = np.concatenate([self.y, values[new]])
+
+
+def _lowest_of(y: NDArray[np.float64]) -> float:
+    """Return the lowest value of rows that keep their constraints, infinity if there is none."""
+    return float(np.fmin.reduce(feasible_values(y), initial=np.inf))
 
 
 def nearest_feasible(X: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_proxyopt._limits import RunEndedError
 from sklearn_proxyopt.evaluation import Evaluator
 
 __all__ = ["Stages"]
@@ -35,7 +36,12 @@ class Stages:
         self.say(text)
         context = self._context.subcontext(task_name=name, max_subtasks=n_steps)
         context.call_on_fit_task_begin(estimator=self._estimator)
-        yield context
+        try:
+            yield context
+        except RunEndedError:
+            # A limit ends a stage as it is meant to end.
+            context.call_on_fit_task_end(estimator=self._estimator)
+            raise
         context.call_on_fit_task_end(estimator=self._estimator)
 
     @contextmanager

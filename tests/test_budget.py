@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -167,7 +169,9 @@ def test_a_wrong_limit_is_named_before_anything_is_paid_for(limits, message):
 
 def test_a_design_beyond_the_budget_is_refused_before_it_is_bought():
     fun = Counted()
-    with pytest.raises(ValueError, match="budget must exceed the 64 rows of the sampler's design"):
+    with pytest.raises(
+        ValueError, match="budget must exceed the 64 new rows of the sampler's design"
+    ):
         optimizer_with(sampler=SobolSampler(64)).minimize(fun, PROBLEM.bounds, budget=64)
     assert not fun.rows
 
@@ -178,3 +182,98 @@ def test_the_verdict_tolerates_what_is_little_beside_the_first_design():
     spread = np.median(optimizer.y_[:12]) - optimizer.y_.min()
     assert_allclose(optimizer.diagnose(of="answer").regret, 0.02 * spread, rtol=1e-6)
     assert result.verdict != "false"
+
+
+def test_the_time_ends_a_run_of_single_rows_within_a_design():
+    rows = []
+
+    def slow(x):
+        rows.append(x)
+        time.sleep(0.05)
+        return float((x**2).sum())
+
+    optimizer = optimizer_with(vectorized=False, sampler=SobolSampler(64))
+    result = optimizer.minimize(slow, PROBLEM.bounds, max_seconds=0.2)
+    assert 2 <= len(rows) == result.nfev < 10
+    assert result.message.startswith("The time of 0.2 seconds is over")
+
+
+def test_a_target_ends_a_run_of_single_rows_at_the_first_that_reaches_it():
+    rows = []
+
+    def fun(x):
+        rows.append(x)
+        return float(PROBLEM(x[None])[0])
+
+    optimizer = optimizer_with(vectorized=False, sampler=SobolSampler(64))
+    result = optimizer.minimize(fun, PROBLEM.bounds, target=40.0)
+    values = PROBLEM(np.array(rows))
+    assert result.nfev == len(rows) < 64
+    assert result.fun == values[-1] <= 40.0
+    assert (values[2:-1] > 40.0).all()
+
+
+def test_a_target_that_rows_given_have_reached_costs_nothing():
+    X = np.random.default_rng(0).uniform(-5.0, 5.0, (20, 2))
+    fun = Counted()
+    result = optimizer_with().minimize(fun, PROBLEM.bounds, X=X, y=PROBLEM(X), target=1000.0)
+    assert not fun.rows
+    assert result.fun == PROBLEM(X).min()
+    assert result.message.startswith("The target of 1000 was reached after 0 evaluations.")
+
+
+def test_rows_outside_the_box_reach_no_target():
+    X = np.vstack([np.full((1, 2), -2.9), [[1.0, 1.0], [2.0, 1.0]]])
+    result = optimizer_with().minimize(
+        Counted(), [[0.0, 5.0]] * 2, X=X, y=PROBLEM(X), target=-70.0, budget=20
+    )
+    assert result.message.startswith("The budget of 20 evaluations is spent.")
+
+
+def test_a_run_that_ends_with_nothing_but_failures_says_so():
+    message = "succeed on at least two rows before the run ends; got 0 of 12"
+    with (
+        pytest.raises(ValueError, match=message),
+        pytest.warns(FailedEvaluationWarning),
+    ):
+        optimizer_with(on_error="drop").minimize(
+            lambda X: np.full(len(X), np.nan), PROBLEM.bounds, budget=50, patience=5
+        )
+
+
+def test_rows_of_a_design_that_are_known_do_not_count_against_the_budget():
+    sampler = SobolSampler(64, random_state=1)
+    X = sampler.sample(PROBLEM.bounds)
+    fun = Counted()
+    optimizer_with(sampler=sampler).minimize(fun, PROBLEM.bounds, X=X, y=PROBLEM(X), budget=20)
+    assert len(fun.rows) == 20
+
+
+class Listener:
+    """A callback that notes the names of stages."""
+
+    max_propagation_depth = 0
+
+    def __init__(self):
+        self.begun, self.ended = [], []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begun.append(context.task_name)
+
+    def on_fit_task_end(self, estimator, context, metadata=None):
+        self.ended.append(context.task_name)
+
+
+def test_a_stage_that_a_limit_ends_is_ended_for_callbacks():
+    listener = Listener()
+    optimizer_with().set_callbacks(listener).minimize(
+        PROBLEM, PROBLEM.bounds, budget=200, target=20.0
+    )
+    assert "explore" in listener.begun
+    assert sorted(listener.begun) == sorted(listener.ended)

@@ -29,12 +29,16 @@ class Outcome:
         What went wrong, as the end of a sentence that begins with "objective".
     cause : Exception, default=None
         The error that was raised, where one was.
+    refusal : EvaluationError, default=None
+        Why what came back is no value and no failure either, such as a wrong shape: the program is
+        wrong, and no further row is begun.
     """
 
     value: float | NDArray[np.float64]
     duration: float
     error: str = ""
     cause: Exception | None = None
+    refusal: EvaluationError | None = None
 
     @classmethod
     def of(cls, value: NDArray[np.float64], duration: float) -> Outcome:
@@ -77,6 +81,8 @@ def returned(
     output: Any, duration: float, x: NDArray[np.float64], index: int, n_outputs: int | None
 ) -> Outcome:
     """Return the outcome of a call for one row that returned, or say why it is no value."""
+    if output is None:
+        return Outcome(no_value(n_outputs), duration, "returned None")
     value = _as_numbers(output)
     if value.size != (n_outputs or 1):
         wanted = "a number" if n_outputs is None else f"{n_outputs} numbers"
@@ -116,10 +122,12 @@ def call_many(
 def _as_numbers(output: Any) -> NDArray[np.float64]:
     """Return what the objective returned as an array, or say why it is none of real numbers."""
     try:
-        numbers = np.asarray(output)
+        numbers = output if np.ma.isMaskedArray(output) else np.asarray(output)
         if np.iscomplexobj(numbers):
             raise EvaluationError(f"objective must return real numbers; got {numbers.dtype}.")
-        return numbers.astype(np.float64)
+        numbers = numbers.astype(np.float64)
+        # What is masked has no value, whatever number lies under the mask.
+        return numbers.filled(np.nan) if isinstance(numbers, np.ma.MaskedArray) else numbers
     except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, EvaluationError):
             raise

@@ -132,18 +132,26 @@ class Evaluator:
                 "row."
             )
 
-    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(
+        self,
+        X: NDArray[np.float64],
+        goes_on: Callable[[list[float | NDArray[np.float64]]], bool] | None = None,
+    ) -> NDArray[np.float64]:
         """Return the values of rows.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
             Rows inside the box, in the user's units.
+        goes_on : callable, default=None
+            Told the values known so far, says whether further rows are to be begun; those begun
+            are waited for. None begins all.
 
         Returns
         -------
         ndarray of shape (n,) or (n, n_outputs)
-            Values; NaN where an evaluation failed and `on_error` is "drop".
+            Values; NaN where an evaluation failed and `on_error` is "drop", or was not begun. The
+            record knows those that were.
 
         Raises
         ------
@@ -151,41 +159,62 @@ class Evaluator:
             If the function raises, or returns what is no finite value for each row.
         """
         with self.record.lock:
-            known = [self.record.get(x) is not None for x in X]
-            new = [index for index, is_known in enumerate(known) if not is_known]
+            is_known = self._are_on_record(X)
+            values = list(self.record.values(X[is_known]))
             if self.on_row is not None:
-                for value in self.record.values(X[np.array(known, dtype=bool)]):
+                for value in values:
                     self.on_row(value)
-            if new:
-                self._evaluate(X, [new[i] for i in _first_of_each(X[new])])
+            new = np.flatnonzero(~is_known)
+            if len(new):
+                told = (lambda: True) if goes_on is None else (lambda: goes_on(values))
+                self._evaluate(X, new[_first_of_each(X[new])].tolist(), values, told)
             self.n_rounds += 1
-            values = self.record.values(X)
-            failed = np.flatnonzero(~succeeded(values))
+            is_known = self._are_on_record(X)
+            results = np.full((len(X), *self.record.values(X[:0]).shape[1:]), np.nan)
+            results[is_known] = self.record.values(X[is_known])
+            failed = np.flatnonzero(~succeeded(results) & is_known)
             if self.on_error == "raise" and len(failed):
                 self._fail(X, int(failed[0]), "has failed before", None)
             self._count_failures(X[failed], len(X))
-            return values
+            return results
 
-    def _evaluate(self, X: NDArray[np.float64], new: list[int]) -> None:
-        """Call the function on rows that are new, and write down what comes of each."""
+    def _are_on_record(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return np.array([self.record.get(x) is not None for x in X], dtype=bool)
+
+    def _evaluate(
+        self,
+        X: NDArray[np.float64],
+        new: list[int],
+        values: list[Any],
+        goes_on: Callable[[], bool],
+    ) -> None:
+        """Call the function on new rows and write down what comes of each, also in `values`."""
         work = Work(
             self.objective, self.vectorized, self.time_limit, self.n_retries, self.n_outputs
         )
         raising: dict[int, Outcome] = {}
-        for indices, results in outcomes(work, X, new, self.n_jobs, lambda: not raising):
+
+        def begins_more() -> bool:
+            return not raising and goes_on()
+
+        for indices, results in outcomes(work, X, new, self.n_jobs, begins_more):
             self.n_calls += len(indices)
-            if self.journal is not None:
+            if self.journal is not None and results[0].refusal is None:
                 self.journal.write(self.n_rounds, X[indices], results, self.on_error != "raise")
             for index, outcome in zip(indices, results, strict=True):
-                if outcome.error and self.on_error == "raise":
+                if outcome.error and (self.on_error == "raise" or outcome.refusal is not None):
                     raising[index] = outcome
                 else:
                     self.record.add(X[index], outcome.value)
+                values.append(outcome.value)
                 if self.on_row is not None:
                     self.on_row(outcome.value)
         if raising:
             index = min(raising)
-            self._fail(X, index, raising[index].error, raising[index].cause)
+            first = raising[index]
+            if first.refusal is not None:
+                raise first.refusal
+            self._fail(X, index, first.error, first.cause)
 
     def _count_failures(self, failed: NDArray[np.float64], n_asked: int) -> None:
         """Count the failures that were not met before, and warn of them."""
@@ -208,6 +237,6 @@ class Evaluator:
         ) from error
 
 
-def _first_of_each(X: NDArray[np.float64]) -> list[int]:
+def _first_of_each(X: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the indices of rows that do not stand earlier in `X`."""
-    return np.flatnonzero(~is_among(X, X[:0])).tolist()
+    return np.flatnonzero(~is_among(X, X[:0]))

@@ -122,7 +122,7 @@ class EvaluationRecord:
         width = n_features * np.dtype(np.float64).itemsize
         kept = {
             key: value
-            for key, value in self._values.items()
+            for key, value in dict(self._values).items()
             if len(key) == width and np.isfinite(value).all()
         }
         X = np.frombuffer(b"".join(kept), dtype=np.float64).reshape(-1, n_features).copy()

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.evaluation._call import Outcome, call_many, call_one
+from sklearn_proxyopt.evaluation._call import Outcome, call_many, call_one, no_value
 from sklearn_proxyopt.evaluation._time_limit import call_within
 from sklearn_proxyopt.exceptions import EvaluationError
 
@@ -56,10 +56,17 @@ class Work:
     def __call__(
         self, indices: list[int], X: NDArray[np.float64]
     ) -> tuple[list[int], list[Outcome]]:
-        """Evaluate the rows `X`, which have these indices in the batch."""
-        if self.vectorized:
-            return indices, self._many(X)
-        return indices, [self._one(x, index) for x, index in zip(X, indices, strict=True)]
+        """Evaluate the rows `X`, which have these indices in the batch.
+
+        An output that is no value is an outcome too, so that the rows of others are waited for.
+        """
+        try:
+            if self.vectorized:
+                return indices, self._many(X)
+            return indices, [self._one(x, index) for x, index in zip(X, indices, strict=True)]
+        except EvaluationError as error:
+            refused = Outcome(no_value(self.n_outputs), 0.0, "returned no value", refusal=error)
+            return indices, [refused] * len(indices)
 
     def guarded(self) -> Work:
         """Return the same work, in which a row that kills kills only a process of its own."""

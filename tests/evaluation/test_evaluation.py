@@ -203,3 +203,35 @@ def test_an_error_survives_pickling():
     assert str(error) == "text"
     assert error.row == 3
     np.testing.assert_array_equal(error.x, ROWS[3])
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_a_masked_output_is_a_failure_whatever_lies_under_the_mask(vectorized):
+    def fun(X):
+        values = np.ma.array(np.atleast_2d(X).sum(axis=1), fill_value=-9999.0)
+        values[values > 4.0] = np.ma.masked
+        return values if vectorized else values[0]
+
+    evaluate = Evaluator(fun, vectorized=vectorized, on_error="drop")
+    with pytest.warns(FailedEvaluationWarning, match="1 of 2"):
+        values = evaluate(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    np.testing.assert_array_equal(values, [3.0, np.nan])
+
+
+def test_a_function_without_return_is_said_to_return_none():
+    with pytest.raises(EvaluationError, match="objective returned None for row 0"):
+        Evaluator(lambda x: None, vectorized=False)(np.ones((1, 2)))
+
+
+def test_rows_are_begun_as_long_as_the_values_known_let_them():
+    asked = []
+
+    def fun(x):
+        asked.append(x[0])
+        return x[0]
+
+    evaluate = Evaluator(fun, vectorized=False)
+    values = evaluate(np.arange(6.0)[:, None], lambda known: len(known) < 3)
+    np.testing.assert_array_equal(values, [0.0, 1.0, 2.0, np.nan, np.nan, np.nan])
+    assert asked == [0.0, 1.0, 2.0]
+    assert (evaluate.n_calls, evaluate.n_failed) == (3, 0)

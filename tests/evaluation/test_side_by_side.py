@@ -239,6 +239,26 @@ def test_a_wrong_parameter_is_refused_by_name_before_any_evaluation(params, mess
         quick(**params).minimize(never, BOX)
 
 
+def says_nothing_at_one(x):
+    if x[0] == 0.0:
+        return "no number"
+    time.sleep(0.3)
+    return x.sum()
+
+
+@pytest.mark.parametrize("on_error", ["raise", "drop"])
+def test_rows_in_flight_are_kept_when_another_returns_no_number(tmp_path, on_error):
+    evaluate = Evaluator(says_nothing_at_one, vectorized=False, n_jobs=2, on_error=on_error)
+    with (
+        Journal(tmp_path / "runs.sqlite").writing(ROWS.shape[1], None) as evaluate.journal,
+        pytest.raises(EvaluationError, match="objective must return numbers; got str"),
+    ):
+        evaluate(ROWS)
+    assert evaluate.n_calls > 1
+    assert len(evaluate.record) == evaluate.n_calls - 1
+    assert len(Journal(tmp_path / "runs.sqlite").rows()[0]) == evaluate.n_calls - 1
+
+
 # On a Dask cluster of processes.
 
 
