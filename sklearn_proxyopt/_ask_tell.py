@@ -17,11 +17,16 @@ from sklearn_proxyopt._validation import check_integer, check_width
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._kinds import Kinds
 
 __all__ = ["AskTellMixin"]
 
 # Seconds that results told wait for another who tells the same journal.
 _PATIENCE = 60.0
+# What a run has settled before it forgets the one before.
+_SETTLED = {"n_features_in_", "feature_names_in_", "n_objectives_"}
+# What `_learn` keeps beside the public attributes.
+_PRIVATE = ("_candidates", "_merit", "_inquiry", "_questions")
 
 
 class AskTellMixin:
@@ -120,6 +125,12 @@ class AskTellMixin:
         -------
         self
             The optimizer, fitted on all rows told so far if these are at least two.
+
+        Raises
+        ------
+        ValueError
+            If there are two rows or more, and none of them lies inside the box and meets the
+            known constraints.
         """
         self.check_parameters()
         self._recall()
@@ -130,6 +141,7 @@ class AskTellMixin:
             check_width(box, table.shape[1])
         X, y = self._validate_told(X, y, reset=not has_rows)
         kinds = self._kinds(X.shape[1])
+        self._check_told(X, y, kinds)
         with self._writing_journal(self._journal_box(), kinds, _PATIENCE) as writer:
             if writer is not None:
                 writer.tell(X, y)
@@ -139,6 +151,20 @@ class AskTellMixin:
                     writer.set_pending_points(pending[is_open])
         self._take_in(X, y)
         return self
+
+    def _check_told(self, X: NDArray[np.float64], y: NDArray[np.float64], kinds: Kinds) -> None:
+        """Raise an error where rows cannot be learned together with those known."""
+        if hasattr(self, "variables_"):
+            difference = kinds.difference(self.variables_.kinds.facts())
+            if difference:
+                raise ValueError(
+                    "categories and integrality must be those of the rows told before; "
+                    f"{difference}."
+                )
+        rows = np.vstack([getattr(self, "X_", X[:0]), X[succeeded(y)]])
+        if len(rows) >= 2:
+            # Before they are written down: rows of which none can be the answer are a mistake.
+            self._space_told(rows).rows_that_count(rows, rows)
 
     def _open_questions(self) -> OpenQuestions:
         if not hasattr(self, "_questions"):
@@ -173,7 +199,7 @@ class AskTellMixin:
         rows = np.vstack([known, new[:, : X.shape[1]]])
         new_values = new[:, X.shape[1] :].reshape(len(new), *y.shape[1:])
         values = np.concatenate([known_values, new_values])
-        if len(rows) < 2:
+        if len(rows) < 2 or not self._space_told(rows).is_feasible(rows).any():
             self.X_, self.y_, self.X_failed_ = rows, values, failed
         else:
             space, stages = self._space_told(rows), Stages(self, 2)
@@ -231,8 +257,12 @@ class AskTellMixin:
         return None if box is None else self._space(box).bounds
 
     def _begin_anew(self, keeps_box: bool) -> None:
-        """Forget what `ask` handed out before; note whether `tell` must keep the box to come."""
-        for name in ("_questions", "X_pending_"):
+        """Forget what was learned and asked before; note whether `tell` must keep the box to come.
+
+        A run that fails then leaves what it bought, and nothing of another problem.
+        """
+        fitted = [name for name in vars(self) if name.endswith("_") and name not in _SETTLED]
+        for name in (*fitted, *_PRIVATE):
             self.__dict__.pop(name, None)
         self._keeps_box = keeps_box
 

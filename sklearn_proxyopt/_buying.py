@@ -37,6 +37,7 @@ class BuyingMixin:
     n_jobs: int | None
     time_limit: float | None
     n_retries: int
+    named_rows: bool
     journal: Any
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
@@ -71,6 +72,7 @@ class BuyingMixin:
             ensure_min_samples=n_least,
             reset=reset,
             order="C",
+            copy=True,
         )
         values = np.array(y, dtype=np.float64)
         if values.shape[1:] != self._no_values().shape[1:]:
@@ -109,7 +111,8 @@ class BuyingMixin:
     ) -> Iterator[Purchases]:
         """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
         evaluator = self._evaluator(self._for_evaluator(objective, space))
-        evaluator.record = self._record_book().record_of(objective, self._n_outputs)
+        meaning = repr((space.names, space.kinds.facts())) if self.named_rows else ""
+        evaluator.record = self._record_book().record_of(objective, self._n_outputs, meaning)
         box = None if given is None else space.bounds
         with self._writing_journal(box, space.kinds, patience) as evaluator.journal:
             purchases = Purchases(evaluator, X, y, space, limits)

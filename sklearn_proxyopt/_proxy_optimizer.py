@@ -357,7 +357,8 @@ class ProxyOptimizer(
         X : array-like of shape (n_samples, n_features), default=None
             Rows of the function that were already paid for. With them and no sampler, no design
             is bought; with a sampler, the points of its design that are among them are not bought
-            again.
+            again. Each run begins anew: what was told before is known to it where it is given
+            here, as ``X=opt.X_, y=opt.y_``.
         y : array-like of shape (n_samples,) or (n_samples, 1 + n_constraints), default=None
             Their values, with constraints if there are any.
         budget : int, default=None
@@ -377,10 +378,10 @@ class ProxyOptimizer(
         Returns
         -------
         scipy.optimize.OptimizeResult
-            `x` and `fun`, the best true point, never worse than the best row; `x_proxy` and
-            `fun_proxy`, where the proxy alone would have sent you and what it promised;
-            `true_at_proxy`, the true value there (NaN if it failed); `nfev`, the rows the
-            function was really called on; `nfev_design` of them before the proxy learned;
+            `x` and `fun`, the best true point, never worse than the best row, also of the
+            journal; `x_proxy` and `fun_proxy`, where the proxy alone would have sent you and what
+            it promised; `true_at_proxy`, the true value there (NaN if it failed); `nfev`, the rows
+            the function was really called on; `nfev_design` of them before the proxy learned;
             `n_failed`; `nit`, the descents of the refinement; `success` and `message`, which says
             what ended the run; `verdict` and `probability`, whether `x` can be believed (see
             `diagnose`); `x_named`, a dict of `x` with labels, where the variables have names.
@@ -594,6 +595,7 @@ class ProxyOptimizer(
     ) -> None:
         """Let the best true point be the answer."""
         evaluator = purchases.evaluator
+        purchases.look_into_journal(refined, self.variables_)
         self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
         self.x_, self.fun_ = refined.x, float(refined.fun)
         at_proxy = np.ravel(purchases.value_at(self.x_proxy_, self.variables_))

@@ -967,3 +967,77 @@ def test_ten_thousand_rows_lead_to_the_optimum_of_the_benchmarks(problem, before
     assert np.linalg.norm(result.x_proxy - problem.x_opt[0]) < before
     assert np.linalg.norm(result.x - problem.x_opt[0]) < after
     assert result.nfev - result.nfev_design <= 200
+
+
+def test_a_run_that_fails_leaves_nothing_of_the_run_before():
+    opt = quick().fit(*rows_of_bowl(32))
+    other_box = [[5.0, 9.0]] * 3
+
+    def fails(X):
+        raise RuntimeError("no licence")
+
+    with pytest.raises(EvaluationError, match="no licence"):
+        opt.minimize(fails, other_box)
+    assert not hasattr(opt, "proxy_")
+    assert not hasattr(opt, "x_")
+    points = opt.ask(4)
+    assert points.shape == (4, 3)
+    assert ((points >= 5.0) & (points <= 9.0)).all()
+
+
+def test_rows_learned_do_not_change_with_the_array_they_came_in():
+    X, y = rows_of_bowl(32)
+    opt = quick().fit(X, y)
+    kept = opt.X_.copy()
+    X *= 100.0
+    np.testing.assert_array_equal(opt.X_, kept)
+
+
+def test_labels_in_another_order_are_other_rows_to_the_record():
+    costs = {"a": 0.0, "b": 1.0, "c": 2.0}
+
+    def fun(frame):
+        return frame["x"].to_numpy() ** 2 + frame["m"].map(costs).to_numpy()
+
+    opt = quick(categories={"m": ["a", "b", "c"]}, feature_names=["x", "m"], named_rows=True)
+    opt.set_params(sampler=SobolSampler(16), refiner=None)
+    box = [(-1.0, 1.0), None]
+    opt.minimize(fun, box)
+    opt.set_params(categories={"m": ["c", "b", "a"]})
+    result = opt.minimize(fun, box)
+    row = opt.variables_.to_frame(result.x[None])
+    assert result.fun == fun(row)[0]
+    assert result.nfev > 0
+
+
+def test_rows_of_other_labels_are_not_told_to_what_was_learned():
+    opt = quick(bounds=[(-1.0, 1.0), None], categories={1: ["a", "b"]})
+    X = np.column_stack([np.linspace(-1.0, 1.0, 8), np.arange(8) % 2])
+    opt.tell(X, X.sum(axis=1))
+    opt.set_params(categories={1: ["b", "a"]})
+    with pytest.raises(ValueError, match="must be those of the rows told before; variable 1"):
+        opt.tell(X[:1], [1.0])
+
+
+def test_rows_told_that_cannot_be_the_answer_do_not_lock_the_journal(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    outside = [[5.0, 5.0], [6.0, 60.0]]
+    opt = quick(bounds=BOX, journal=path)
+    with pytest.raises(ValueError, match="bounds must hold at least one of the rows"):
+        opt.tell(outside, [1.0, 2.0])
+    assert not path.exists()
+    again = quick(bounds=BOX, journal=path)
+    again.tell(*rows_of_bowl(8))
+    assert hasattr(again, "x_")
+
+
+def test_a_better_row_that_the_journal_had_before_is_the_answer(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    best = np.array([[0.25, 0.25]])
+    quick(bounds=BOX, journal=path).tell(best, [-1.0])
+    opt = quick(journal=path, sampler=SobolSampler(16), refiner=None)
+    result = opt.minimize(lambda X: (X**2).sum(axis=1), BOX)
+    assert result.fun == -1.0
+    np.testing.assert_array_equal(result.x, best[0])
+    assert result.message.startswith("The best row was in the journal before.")
+    assert (best == opt.X_).all(axis=1).any()

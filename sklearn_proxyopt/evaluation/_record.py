@@ -34,6 +34,8 @@ class EvaluationRecord:
     ----------
     n_outputs : int or None, default=None
         How many numbers a value is made of; None for one that is no array.
+    meaning : str, default=""
+        What the numbers of a row stand for, where that is more than their places say.
 
     Examples
     --------
@@ -47,8 +49,9 @@ class EvaluationRecord:
     1
     """
 
-    def __init__(self, n_outputs: int | None = None) -> None:
+    def __init__(self, n_outputs: int | None = None, meaning: str = "") -> None:
         self.n_outputs = n_outputs
+        self.meaning = meaning
         self.key = uuid4().hex
         self.lock = threading.RLock()
         self._values: dict[bytes, Value] = {}
@@ -129,15 +132,17 @@ class EvaluationRecord:
         return X, self._as_array(list(kept.values()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.key, self.n_outputs, dict(self._values))
+        return _restore, (self.key, self.n_outputs, self.meaning, dict(self._values))
 
 
-def _restore(key: str, n_outputs: int | None, values: dict[bytes, Value]) -> EvaluationRecord:
+def _restore(
+    key: str, n_outputs: int | None, meaning: str, values: dict[bytes, Value]
+) -> EvaluationRecord:
     """Return the record of this process with that key, joined with the values that arrived."""
     with _registry_lock:
         record = _live_records.get(key)
     if record is None:
-        record = EvaluationRecord(n_outputs)
+        record = EvaluationRecord(n_outputs, meaning)
         record.key = key
         with _registry_lock:
             _live_records[key] = record

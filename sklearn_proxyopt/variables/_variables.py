@@ -191,15 +191,13 @@ class Variables(Axes):
         ValueError
             If there is none.
         """
-        counts = ((self.bounds[:, 0] <= X) & (self.bounds[:, 1] >= X)).all(axis=1)
+        counts = self.is_feasible(X)
         if not counts.any():
-            raise ValueError("bounds must hold at least one of the rows; got none inside.")
-        if not self.is_plain:
-            counts = self.is_feasible(X)
-            if not counts.any():
-                raise ValueError(
-                    "constraints must be met by at least one of the rows; got none that meets them."
-                )
+            if not ((self.bounds[:, 0] <= X) & (self.bounds[:, 1] >= X)).all(axis=1).any():
+                raise ValueError("bounds must hold at least one of the rows; got none inside.")
+            raise ValueError(
+                "constraints must be met by at least one of the rows; got none that meets them."
+            )
         return X[counts], y[counts]
 
     def named(self, x: NDArray[np.float64]) -> dict[str, Any]:
