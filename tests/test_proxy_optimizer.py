@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import pickle
 import random
@@ -324,6 +325,33 @@ def test_an_equal_problem_finds_the_rows_of_the_first():
     opt = quick(sampler=SobolSampler(32))
     opt.minimize(Rosenbrock(2), Rosenbrock(2).bounds)
     assert opt.minimize(Rosenbrock(2), Rosenbrock(2).bounds).nfev == 0
+
+
+@dataclasses.dataclass
+class Distance:
+    """A simulator whose equality is that of arrays: it has no single answer."""
+
+    center: np.ndarray
+
+    def __call__(self, X):
+        return ((X - self.center) ** 2).sum(axis=1)
+
+
+class ArrayEquality(Distance):
+    def __eq__(self, other):
+        return self.center == other.center
+
+    __hash__ = object.__hash__
+
+
+@pytest.mark.parametrize("simulator", [Distance, ArrayEquality])
+def test_simulators_that_cannot_say_whether_they_are_equal_have_records_of_their_own(simulator):
+    opt = quick(sampler=SobolSampler(8), refiner=None)
+    functions = [simulator(np.array(center)) for center in ([0.5, 20.0], [0.0, 30.0])]
+    for fun in functions:
+        opt.minimize(fun, BOX)
+        np.testing.assert_array_equal(opt.y_, fun(opt.X_))
+    assert opt.minimize(functions[0], BOX).nfev == 0
 
 
 def test_a_bound_method_finds_its_rows_again():

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
+import numpy as np
+
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
 
 __all__ = ["RecordBook"]
@@ -118,4 +120,13 @@ def _reference(function: Function) -> Callable[[], Function | None]:
 
 
 def _is_same(one: Function, other: Function) -> bool:
-    return one is other or (type(one) is type(other) and bool(one == other))
+    return one is other or (type(one) is type(other) and _is_equal(one, other))
+
+
+def _is_equal(one: Any, other: Any) -> bool:
+    """Tell whether two objects say that they are equal; an array or an error says nothing."""
+    try:
+        answer = one == other
+    except Exception:
+        return False
+    return isinstance(answer, bool | np.bool_) and bool(answer)
