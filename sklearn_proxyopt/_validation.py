@@ -70,7 +70,8 @@ def check_bounds(
     Raises
     ------
     ValueError
-        If a bound is missing, not finite, or a lower one is not below its upper one.
+        If a bound is missing, not finite, or a lower one is not below its upper one, or if the box
+        is wider than any number.
     """
     if isinstance(bounds, Bounds):
         bounds = np.column_stack(np.broadcast_arrays(bounds.lb, bounds.ub))
@@ -98,6 +99,11 @@ def check_bounds(
             raise ValueError(
                 f"{name} must have each lower bound below its upper bound; got the {relation} "
                 f"pair [{lower}, {upper}] for variable {index}."
+            )
+        if upper / 2.0 - lower / 2.0 > np.finfo(np.float64).max / 2.0:
+            raise ValueError(
+                f"{name} must lie less than {np.finfo(np.float64).max:.1e} apart; got "
+                f"[{lower}, {upper}] for variable {index}."
             )
     return box
 

@@ -852,6 +852,7 @@ def test_a_design_that_runs_out_goes_on():
         ([[2.0, -2.0], [0.0, 50.0]], "bounds must have each lower bound below.*reversed"),
         ([[1.0, 1.0], [0.0, 50.0]], "bounds must have each lower bound below.*equal"),
         ([[-np.inf, 2.0], [0.0, 50.0]], "bounds must be finite"),
+        ([[0.0, 1.0], [-1e308, 1e308]], r"bounds must lie less than 1.8e\+308 apart.*variable 1"),
         ([-2.0, 2.0], "bounds must have shape"),
         ("box", "bounds must be numbers"),
         (None, "bounds must be given"),
