@@ -75,6 +75,18 @@ def test_rows_given_do_not_count():
     assert len(optimizer.X_) == 50
 
 
+@pytest.mark.parametrize("budget", [None, 20])
+@pytest.mark.parametrize("refiner", ["auto", LocalRefinement(max_evaluations=10)])
+def test_rows_given_may_lie_outside_the_box_lower_than_any_inside(budget, refiner):
+    X = np.random.default_rng(0).uniform(-5.0, 5.0, (40, 2))
+    box = [[0.0, 5.0]] * 2
+    result = optimizer_with(refiner=refiner).minimize(
+        PROBLEM, box, X=X, y=PROBLEM(X), budget=budget
+    )
+    assert ((result.x >= 0.0) & (result.x <= 5.0)).all()
+    assert result.fun == PROBLEM(result.x[None])[0] > PROBLEM(X).min()
+
+
 def test_a_target_ends_the_run():
     fun = Counted()
     result = optimizer_with().minimize(fun, PROBLEM.bounds, budget=200, target=20.0)

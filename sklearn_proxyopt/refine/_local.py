@@ -12,6 +12,7 @@ from sklearn_proxyopt._box import BoxEstimator
 from sklearn_proxyopt._constraints import best_first
 from sklearn_proxyopt._rows import succeeded
 from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt.refine._incumbent import read_incumbent
 from sklearn_proxyopt.refine._limited_function import (
     TOO_FEW_LEFT,
     DescentEndedError,
@@ -130,7 +131,7 @@ class LocalRefinement(BoxEstimator):
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
-            The best row known so far and its value, or value and constraints.
+            The best row inside the box known so far and its value, or value and constraints.
         variables : Variables, default=None
             The space, where variables are whole numbers, categories or log-scaled, or constraints
             must be met. None takes every row inside the box to be valid.
@@ -147,6 +148,7 @@ class LocalRefinement(BoxEstimator):
         self.check_parameters()
         box = self._resolve_bounds(bounds)
         space = Variables(box) if variables is None else variables
+        known = None if incumbent is None else read_incumbent(incumbent, box)
         truth = LimitedFunction(fun, space, self.max_evaluations)
         n_evaluated = min(self.n_candidates, self.max_evaluations)
         points = np.atleast_2d(np.asarray(candidates, dtype=np.float64))
@@ -154,12 +156,11 @@ class LocalRefinement(BoxEstimator):
         candidate_values = truth(rows)
         starts = list(zip(candidate_values, rows, strict=True))
         self._check_method(candidate_values)
-        if incumbent is not None:
-            known = np.asarray(incumbent[0], dtype=np.float64)[None]
-            outputs = np.asarray(incumbent[1], dtype=np.float64)
-            row = np.clip(space.to_unit_cube(known)[0], 0.0, 1.0)
+        if known is not None:
+            x, outputs = known
+            row = np.clip(space.to_unit_cube(x[None])[0], 0.0, 1.0)
             starts.append((outputs, row))
-            x = space.from_unit_cube(row[None])[0] if space.is_plain else known[0]
+            x = space.from_unit_cube(row[None])[0] if space.is_plain else x
             truth.note(row, outputs, x)
         starts = _good_first(starts)
 

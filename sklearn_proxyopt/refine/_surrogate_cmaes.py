@@ -14,6 +14,7 @@ from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
 from sklearn_proxyopt._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._descent import Descent
+from sklearn_proxyopt.refine._incumbent import read_incumbent
 from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
 
 __all__ = ["SurrogateCMAES", "SurrogateSearch"]
@@ -144,7 +145,7 @@ class SurrogateCMAES(BoxEstimator):
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
-            The best row known so far and its value, or value and constraints.
+            The best row inside the box known so far and its value, or value and constraints.
 
         Returns
         -------
@@ -157,12 +158,7 @@ class SurrogateCMAES(BoxEstimator):
         """
         search = self.begin(fun, bounds)
         if incumbent is not None:
-            row, outputs = (np.asarray(part, dtype=np.float64) for part in incumbent)
-            if outputs.ndim > 1 or outputs.shape == (1,):
-                raise ValueError(
-                    "incumbent must be a row and its value, or an array of value and constraints; "
-                    f"got an array of shape {outputs.shape}."
-                )
+            row, outputs = read_incumbent(incumbent, search.bounds)
             search.note(row[None], outputs[None])
         search.allow(self.max_evaluations)
         return search.go_on(np.atleast_2d(np.asarray(candidates, dtype=np.float64)))
@@ -231,6 +227,11 @@ class SurrogateSearch:
         self._candidate_values = np.empty(0)
         self._current: Descent | None = None
         self._end = self._n_idle = 0
+
+    @property
+    def bounds(self) -> NDArray[np.float64]:
+        """The box."""
+        return self._ledger.bounds
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take evaluated rows into account, in the user's units."""

@@ -139,3 +139,11 @@ def test_a_wrong_parameter_is_refused_by_name_before_any_evaluation(params, name
     with pytest.raises(ValueError, match=f"{name} must be"):
         LocalRefinement(**params).refine(spy, [[1.0, 1.0]], Ackley(2).bounds)
     assert not spy.rows
+
+
+@pytest.mark.parametrize("row", [[0.3, 0.7], [0.7, 1.1], [0.7, np.nan], [0.7]])
+def test_an_incumbent_outside_the_box_is_refused_before_any_evaluation(row):
+    spy = Spy(lambda X: X.sum(axis=1))
+    with pytest.raises(ValueError, match="incumbent must be a row inside bounds"):
+        LocalRefinement().refine(spy, [[0.6, 0.6]], [[0.5, 1.0]] * 2, incumbent=(row, 0.0))
+    assert not len(spy.rows)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from spies import Spy
 
 from sklearn_proxyopt.problems import Ellipsoid, Rastrigin, Rosenbrock, StyblinskiTang
 from sklearn_proxyopt.refine import SurrogateCMAES
@@ -434,3 +435,13 @@ def test_a_space_of_few_rows_is_searched_until_nothing_new_is_left():
     assert result.status == 2
     grid = np.stack(np.meshgrid(*[np.arange(-2.0, 3.0)] * 2, [0, 1, 2]), axis=-1).reshape(-1, 3)
     assert result.fun == bowls(grid).min()
+
+
+@pytest.mark.parametrize("row", [[0.3, 0.7], [0.7, 1.1], [0.7, np.nan], [0.7]])
+def test_an_incumbent_outside_the_box_is_refused_before_any_evaluation(row):
+    spy = Spy(lambda X: X.sum(axis=1))
+    with pytest.raises(ValueError, match="incumbent must be a row inside bounds"):
+        SurrogateCMAES(random_state=0).refine(
+            spy, [[0.6, 0.6]], [[0.5, 1.0]] * 2, incumbent=(row, 0.0)
+        )
+    assert not len(spy.rows)
