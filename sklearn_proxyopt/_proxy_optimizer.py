@@ -91,7 +91,9 @@ class ProxyOptimizer(
     refiner : "auto", refiner or None, default="auto"
         Spends true evaluations on the proxy's best points in `minimize`: "auto" for a
         `LocalRefinement`, or with a budget for a `SurrogateCMAES`, which begins before the proxy
-        learns; None to spend none but that of the proxy's optimum.
+        learns; None to spend none but that of the proxy's optimum. One that is given keeps to its
+        own `max_evaluations` within a budget too; that of a `SurrogateCMAES` is what the budget
+        leaves where it is None.
     infill : infill strategy, default=None
         Chooses the points of further rounds of evaluations in `minimize`, between the first design
         and the refinement, from a proxy that learns anew each round; see
@@ -576,7 +578,7 @@ class ProxyOptimizer(
         if end is not None:
             return purchases.outcome(space, end)
         if search_on_truth is not None:
-            n_rows = int(purchases.limits.n_left)
+            n_rows = int(min(purchases.limits.n_left, search_on_truth.n_left))
             refinement = partial(search_on_truth.go_on, space.encode(self._candidates))
         else:
             refiner = self._make_refiner(purchases.limits)

@@ -115,10 +115,12 @@ class SpendingMixin:
         search.note(space.encode(purchases.X[inside]), purchases.y[inside])
         failed = space.encode(purchases.X_failed)
         search.note(failed, np.full((len(failed), *purchases.y.shape[1:]), np.nan))
-        n_left = int(limits.n_left)
-        search.allow(n_left)
+        n_allowed = int(limits.n_left)
+        if refiner.max_evaluations is not None:
+            n_allowed = min(n_allowed, refiner.max_evaluations)
+        search.allow(n_allowed)
         if self.infill is None:
-            n_rows = int(_SHARE_BEFORE_PROXY * n_left)
+            n_rows = int(_SHARE_BEFORE_PROXY * n_allowed)
             text = f"Searching the function, {n_rows} evaluations."
             with stages.evaluations("explore", text, purchases.evaluator, n_rows):
                 search.run(n_rows)

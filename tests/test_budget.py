@@ -66,6 +66,22 @@ def test_a_budget_of_eighty_rows_a_variable_solves_a_valley():
     assert result.fun < 0.1
 
 
+@pytest.mark.parametrize("infill", [None, ProxyMinima(4)])
+def test_a_refiner_keeps_its_own_limit_within_a_budget(infill):
+    params = {"sampler": SobolSampler(16), "infill": infill, "n_rounds": 2}
+    params["refiner"] = SurrogateCMAES(max_evaluations=10)
+    result = optimizer_with(**params).minimize(PROBLEM, PROBLEM.bounds, budget=60)
+    assert result.nfev == 26 + (8 if infill else 0)
+    assert result.message.startswith("Refinement used all of its 10 evaluations.")
+
+
+@pytest.mark.parametrize("limit", [None, 500])
+def test_a_budget_beyond_the_usual_limit_of_a_refiner_is_spent(limit):
+    params = {"sampler": SobolSampler(16), "refiner": SurrogateCMAES(limit)}
+    result = optimizer_with(**params).minimize(PROBLEM, PROBLEM.bounds, budget=250)
+    assert result.nfev == 250
+
+
 def test_rows_given_do_not_count():
     X = np.random.default_rng(0).uniform(-5.0, 5.0, (20, 2))
     fun = Counted()

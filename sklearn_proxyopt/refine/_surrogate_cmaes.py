@@ -19,6 +19,8 @@ from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
 
 __all__ = ["SurrogateCMAES", "SurrogateSearch"]
 
+# Evaluations where neither a limit nor a budget is given.
+_DEFAULT_N_EVALUATIONS = 200
 # A descent whose distribution is this small has found its basin; the lowest of all also gains less
 # than this share of the spread of its values within so many rows for each variable, and so many
 # generations. Others are looked for then, and the lowest is sharpened at the end, for which this
@@ -57,8 +59,9 @@ class SurrogateCMAES(BoxEstimator):
 
     Parameters
     ----------
-    max_evaluations : int, default=200
-        True evaluations at most, those of the candidates included.
+    max_evaluations : int, default=None
+        True evaluations at most, those of the candidates included. None takes what the budget of
+        `ProxyOptimizer.minimize` leaves, and 200 where there is none.
     n_candidates : int, default=5
         How many of the candidates are evaluated at most.
     population : int, default=None
@@ -98,7 +101,7 @@ class SurrogateCMAES(BoxEstimator):
 
     def __init__(
         self,
-        max_evaluations: int = 200,
+        max_evaluations: int | None = None,
         *,
         n_candidates: int = 5,
         population: int | None = None,
@@ -115,7 +118,8 @@ class SurrogateCMAES(BoxEstimator):
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""
-        check_integer(self.max_evaluations, "max_evaluations")
+        if self.max_evaluations is not None:
+            check_integer(self.max_evaluations, "max_evaluations")
         check_integer(self.n_candidates, "n_candidates")
         check_integer(self.batch_size, "batch_size")
         if self.population is not None:
@@ -160,7 +164,8 @@ class SurrogateCMAES(BoxEstimator):
         if incumbent is not None:
             row, outputs = read_incumbent(incumbent, search.bounds)
             search.note(row[None], outputs[None])
-        search.allow(self.max_evaluations)
+        limit = self.max_evaluations
+        search.allow(_DEFAULT_N_EVALUATIONS if limit is None else limit)
         return search.go_on(np.atleast_2d(np.asarray(candidates, dtype=np.float64)))
 
     def begin(
@@ -233,6 +238,11 @@ class SurrogateSearch:
         """The box."""
         return self._ledger.bounds
 
+    @property
+    def n_left(self) -> int:
+        """How many of the evaluations allowed are left."""
+        return self._end - self._ledger.n_evaluations
+
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take evaluated rows into account, in the user's units."""
         self._ledger.note(X, y)
@@ -245,7 +255,7 @@ class SurrogateSearch:
         """Evaluate points, the most promising first; a new best one begins a descent."""
         ledger = self._ledger
         units = to_unit_cube(candidates, ledger.bounds)[: self._settings.n_candidates]
-        units = np.clip(units, 0.0, 1.0)[: self._n_left()]
+        units = np.clip(units, 0.0, 1.0)[: self.n_left]
         before = ledger.lowest
         self._candidate_values = ledger.buy(units)
         values = ledger.value_of(self._candidate_values)
@@ -323,7 +333,7 @@ class SurrogateSearch:
         is_wide = n_restarts % 2 == 0 and (ledger.is_plain or not self._n_idle)
         earlier = [one.n_bought for one in restarts[not is_wide :: 2]]
         cost = (earlier or [self._descents[0].n_bought])[-1] * (_WIDE_COST if is_wide else 1.0)
-        if self._n_left() - self._reserve() < cost:
+        if self.n_left - self._reserve() < cost:
             if ledger.lowest < best_descent.lowest:
                 best_descent = self._begin_descent(
                     ledger.lowest_point, _SHARP_STEP, self._population()
@@ -394,14 +404,11 @@ class SurrogateSearch:
             _GAIN_LEFT * descent.spread, _PATIENCE_LEFT, _N_GENERATIONS_LEFT
         )
 
-    def _n_left(self) -> int:
-        return self._end - self._ledger.n_evaluations
-
     def _reserve(self) -> float:
         return _SHARE_FOR_THE_END * self._end
 
     def _is_late(self) -> bool:
-        return self._n_left() <= self._reserve()
+        return self.n_left <= self._reserve()
 
     def _is_best(self, descent: Descent) -> bool:
         return descent.lowest <= min(one.lowest for one in self._descents)

@@ -77,6 +77,12 @@ def test_no_more_rows_are_asked_for_than_allowed_and_none_twice():
     assert (np.abs(asked) <= 2.0).all()
 
 
+def test_without_a_limit_two_hundred_rows_are_asked_for():
+    problem = Rastrigin(2)
+    result = SurrogateCMAES(random_state=0).refine(problem, [[1.0, 1.0]], problem.bounds)
+    assert result.nfev == 200
+
+
 def test_a_search_goes_on_where_it_stopped():
     problem = Rosenbrock(n_dims=3)
     whole = SurrogateCMAES(max_evaluations=120, random_state=0)
