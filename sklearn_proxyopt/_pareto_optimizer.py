@@ -17,7 +17,7 @@ from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._buying import BuyingMixin
 from sklearn_proxyopt._failure_risk import risk_in_units, risk_of_features
 from sklearn_proxyopt._limits import Limits
-from sklearn_proxyopt._parts import check_parts
+from sklearn_proxyopt._parts import check_optimizer, check_parts, check_that_outputs_are_borne
 from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._saving import SavingMixin
@@ -375,9 +375,11 @@ class ParetoOptimizer(
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
         check_parts(self)
+        check_optimizer(self.optimizer, finds_front=True)
         if self.n_objectives is not None:
             check_integer(self.n_objectives, "n_objectives")
         check_integer(self.n_constraints, "n_constraints", minimum=0)
+        check_that_outputs_are_borne(self.proxy, self._n_outputs)
         check_integer(self.n_rounds, "n_rounds")
         check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))

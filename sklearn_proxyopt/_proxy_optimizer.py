@@ -22,7 +22,7 @@ from sklearn_proxyopt._failure_risk import risk_in_units, risk_of_features
 from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
 from sklearn_proxyopt._limits import Limits, RunEndedError
 from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
-from sklearn_proxyopt._parts import check_parts
+from sklearn_proxyopt._parts import check_optimizer, check_parts, check_that_outputs_are_borne
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._saving import SavingAnswersMixin
 from sklearn_proxyopt._seeding import seeded
@@ -473,7 +473,9 @@ class ProxyOptimizer(
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
         check_parts(self)
+        check_optimizer(self.optimizer, finds_front=False)
         self._check_n_constraints()
+        check_that_outputs_are_borne(self.proxy, 1 + self.n_constraints)
         check_smoothing(self.smoothing, self._new_proxy())
         self._check_spending()
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))

@@ -3,10 +3,17 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.ensemble import RandomForestRegressor
+import torch
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.ensemble import BaggingRegressor, GradientBoostingRegressor, RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.multioutput import MultiOutputRegressor
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
@@ -289,6 +296,11 @@ def test_the_verdict_sees_a_promise_that_breaks_its_constraint():
     ("params", "message"),
     [
         ({"n_constraints": -1}, "n_constraints must be an integer of at least 0; got -1"),
+        ({"proxy": GradientBoostingRegressor()}, "proxy must bear 2 targets, those of all outputs"),
+        (
+            {"proxy": make_pipeline(StandardScaler(), GradientBoostingRegressor())},
+            "proxy must bear 2 targets, those of all outputs",
+        ),
         ({"smoothing": 0.1}, "smoothing must be None with n_constraints=1; got 0.1"),
         ({"infill": "best"}, "infill must be None or a strategy with the method propose; got"),
         (
@@ -500,3 +512,33 @@ def test_violations_that_nothing_mends_keep_a_finite_price():
     for _ in range(1500):
         ledger.press()
     assert np.isfinite(ledger.values).all()
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        make_pipeline(StandardScaler(), LinearRegression()),
+        TransformedTargetRegressor(LinearRegression(), transformer=StandardScaler()),
+        MultiOutputRegressor(GradientBoostingRegressor()),
+        GridSearchCV(LinearRegression(), {"fit_intercept": [True, False]}),
+        BaggingRegressor(LinearRegression()),
+        MLPRegressor(hidden_layer_sizes=(4,), max_iter=2),
+    ],
+    ids=lambda proxy: type(proxy).__name__,
+)
+def test_every_proxy_that_bears_several_targets_is_taken_whatever_its_tags_say(proxy):
+    state = np.random.get_state()[1].copy(), torch.get_rng_state()
+    ProxyOptimizer(proxy=proxy, n_constraints=1).check_parameters()
+    np.testing.assert_array_equal(np.random.get_state()[1], state[0])
+    assert torch.equal(torch.get_rng_state(), state[1])
+
+
+def test_a_proxy_that_cannot_be_tried_is_given_the_benefit_of_the_doubt():
+    class NeedsManyVariables(RegressorMixin, BaseEstimator):
+        def fit(self, X, y):
+            raise ValueError("a hundred variables at least")
+
+        def predict(self, X):
+            raise NotImplementedError
+
+    ProxyOptimizer(proxy=NeedsManyVariables(), n_constraints=1).check_parameters()

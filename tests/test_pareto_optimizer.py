@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.optimize import LinearConstraint
 from sklearn.callback import ProgressBar
-from sklearn.ensemble import RandomForestRegressor
+from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -18,7 +18,7 @@ from spies import Spy
 from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning, JournalError
-from sklearn_proxyopt.optimizers import NSGA2, hypervolume, nondominated
+from sklearn_proxyopt.optimizers import NSGA2, MultiStartBFGS, hypervolume, nondominated
 from sklearn_proxyopt.samplers import SobolSampler
 
 BOX = np.array([[0.0, 1.0]] * 3)
@@ -333,6 +333,8 @@ def test_callbacks_are_told_of_the_stages(capsys):
         ({"max_evaluations": 1}, "max_evaluations must be an integer of at least 2; got 1"),
         ({"optimizer": NSGA2(2)}, "population_size must be an integer of at least 4; got 2"),
         ({"proxy": "net"}, "proxy must be an instance with the methods fit, predict"),
+        ({"proxy": GradientBoostingRegressor()}, "proxy must bear 2 targets, those of all outputs"),
+        ({"optimizer": MultiStartBFGS()}, "optimizer must find a front, by a method minimize that"),
         ({"on_error": "hope"}, "on_error must be one of"),
         ({"reference": [1.0, 1.0, 1.0]}, "reference must be 2 finite numbers"),
     ],

@@ -15,7 +15,7 @@ from sklearn.ensemble import RandomForestRegressor
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, PowerTransformer, StandardScaler
@@ -27,6 +27,7 @@ from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError
 from sklearn_proxyopt.model_selection import optimum_error_scorer, regret_scorer
 from sklearn_proxyopt.optimizers import (
+    NSGA2,
     DifferentialEvolution,
     GeneticAlgorithm,
     MultiStartBFGS,
@@ -919,7 +920,13 @@ def test_a_pool_smaller_than_the_design_is_refused():
         ({"sampler": SobolSampler(0)}, "n_samples must be an integer of at least 1"),
         ({"sampler": SobolSampler}, "sampler must be an instance with the methods sample, select"),
         ({"proxy": "network"}, "proxy must be an instance with the methods fit, predict"),
+        ({"proxy": LogisticRegression()}, r"proxy must be a regressor; got Log.*, a classifier"),
+        (
+            {"proxy": make_pipeline(StandardScaler(), RandomForestRegressor("many"))},
+            r"proxy must have valid parameters; got RandomForestRegressor\(.*'n_estimators'",
+        ),
         ({"optimizer": LinearRegression()}, "optimizer must be an instance with the methods"),
+        ({"optimizer": NSGA2()}, "optimizer must find the minimum of one value; got NSGA2"),
         ({"refiner": "newton"}, "refiner must be an instance with the methods refine"),
         ({"refiner": LocalRefinement(max_evaluations=0)}, "max_evaluations must be an integer"),
         ({"vectorized": "yes"}, "vectorized must be one of True, False"),
