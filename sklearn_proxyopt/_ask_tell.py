@@ -78,29 +78,27 @@ class AskTellMixin:
         Returns
         -------
         ndarray of shape (n_points, n_features)
-            Points inside the box, none of them known or asked for before; valid rows that meet
-            the constraints, in which a category has its code. `variables_.to_frame` gives them
+            Points inside the box, that of the parameter `bounds` as it is now unless `minimize` was
+            given one; none of them known or asked for before; valid rows that meet the
+            constraints, in which a category has its code. `variables_.to_frame` gives them
             names and labels.
         """
         n_points = check_integer(n_points, "n_points")
         self.check_parameters()
         self._recall()
-        if not hasattr(self, "bounds_"):
-            if self.bounds is None:
-                raise ValueError("bounds must be given before rows tell the box; got None.")
-            if not hasattr(self, "feature_names_in_"):
-                self._keep_names()
-            self.bounds_ = self._space(self.bounds).bounds
-        self.variables_ = self._space(self.bounds_)
-        minima = self._candidates if hasattr(self, "proxy_") else None
+        space, minima = self._space_asked(), None
+        if hasattr(self, "proxy_"):
+            minima = self._candidates[space.is_feasible(self._candidates)]
+        else:
+            self.bounds_, self.variables_ = space.bounds, space
         risk = getattr(self, "failure_risk_", None)
-        with self._writing_journal(self._journal_box(), self.variables_.kinds, _PATIENCE) as writer:
+        with self._writing_journal(self._journal_box(), space.kinds, _PATIENCE) as writer:
             questions, known = self._open_questions(), self._rows_paid_for()
             if writer is not None:
                 others = writer.pending_points()
                 own = questions.pending[~is_among(questions.pending, others)]
-                questions.recall(np.vstack([others, own]), known, self.variables_)
-            points = questions.ask(n_points, known, minima, self.variables_, risk)
+                questions.recall(np.vstack([others, own]), known, space)
+            points = questions.ask(n_points, known, minima, space, risk)
             if writer is not None:
                 writer.set_pending_points(questions.pending)
         self.X_pending_ = questions.pending
@@ -119,7 +117,7 @@ class AskTellMixin:
             neither the parameter `bounds` nor `minimize` was given a box, it grows to hold them.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
-            failed: it is kept in `X_failed_`, and not asked for again.
+            failed: it is kept in `X_failed_` until a value is told, and not asked for again.
 
         Returns
         -------
@@ -194,6 +192,8 @@ class AskTellMixin:
         known_failed = getattr(self, "X_failed_", X[:0])
         fails = ~succeeded(y)
         failed = np.vstack([known_failed, X[fails][~is_among(X[fails], known_failed)]])
+        # A value told later is a newer word than a failure.
+        failed = failed[~is_among(failed, X[~fails])]
         pairs = np.column_stack([X, y])[~fails]
         new = pairs[~is_among(pairs, np.column_stack([known, known_values]))]
         rows = np.vstack([known, new[:, : X.shape[1]]])
@@ -265,6 +265,21 @@ class AskTellMixin:
         for name in (*fitted, *_PRIVATE):
             self.__dict__.pop(name, None)
         self._keeps_box = keeps_box
+
+    def _space_asked(self) -> Variables:
+        """Return the variables of points asked for, in the box that the user gives now."""
+        is_first = not hasattr(self, "bounds_")
+        if is_first and self.bounds is None:
+            raise ValueError("bounds must be given before rows tell the box; got None.")
+        if is_first and not hasattr(self, "feature_names_in_"):
+            self._keep_names()
+        if not is_first and (self.bounds is None or getattr(self, "_keeps_box", False)):
+            space: Variables = self._space(self.bounds_)
+            return space
+        if not is_first:
+            check_width(self.bounds, len(self.bounds_))
+        space = self._space(self.bounds)
+        return space
 
     def _space_told(self, X: NDArray[np.float64]) -> Variables:
         """Return the variables of rows told, in the user's box or one that grows with the rows."""

@@ -687,6 +687,19 @@ def test_a_fit_anew_forgets_what_was_asked_for_before():
     assert len(first) == 3
 
 
+@pytest.mark.parametrize("n_told", [0, 30])
+def test_points_asked_for_lie_in_the_box_that_is_set_now(n_told):
+    narrow = np.array([[-2.0, 0.0], [30.0, 50.0]])
+    opt = quick(bounds=BOX, proxy=LinearRegression())
+    X = opt.ask(30)
+    if n_told:
+        opt.tell(X, bowl(X))
+    points = opt.set_params(bounds=narrow).ask(10)
+    assert ((narrow[:, 0] <= points) & (points <= narrow[:, 1])).all()
+    with pytest.raises(ValueError, match="bounds must have one row for each of the 2 variables"):
+        opt.set_params(bounds=[[0.0, 1.0]] * 3).ask()
+
+
 def test_without_a_box_given_rows_told_later_widen_it():
     X, y = rows_of_bowl()
     low = X[:, 0] < 0.0
@@ -738,6 +751,20 @@ def test_experiments_that_failed_are_told_as_such():
     np.testing.assert_array_equal(opt.X_failed_, X[::5])
     assert len(opt.X_) == 24
     assert len(opt.tell(X[:1], [np.nan]).X_failed_) == 6
+
+
+@pytest.mark.parametrize("journal", [None, "runs.sqlite"])
+def test_a_point_that_failed_and_is_told_with_a_value_later_has_succeeded(journal, tmp_path):
+    X, y = rows_of_bowl(20)
+    params = {"bounds": BOX, "proxy": LinearRegression(), "on_error": "drop"}
+    params["journal"] = None if journal is None else tmp_path / journal
+    opt = quick(**params).tell(X, np.where(np.arange(20) < 2, np.nan, y)).tell(X[:1], y[:1])
+    np.testing.assert_array_equal(opt.X_failed_, X[1:2])
+    assert len(opt.X_) == 19
+    if journal is not None:
+        again = quick(**params).tell(X[:1], y[:1])
+        np.testing.assert_array_equal(again.X_failed_, X[1:2])
+        assert len(again.X_) == 19
 
 
 def test_points_that_failed_are_not_asked_for_again():
