@@ -265,8 +265,8 @@ class ParetoOptimizer(
         self
             The fitted optimizer.
         """
-        X, y = self._validate_rows(X, y, n_least=2)
         self.check_parameters()
+        X, y = self._validate_rows(X, y, n_least=2)
         space = self._space(self.bounds, X)
         self._begin_anew(keeps_box=False)
         failed, stages = X[:0], Stages(self, 3)
@@ -483,7 +483,10 @@ class ParetoOptimizer(
     def _check_reference(self) -> None:
         if self.reference is None:
             return
-        reference = np.asarray(self.reference, dtype=np.float64)
+        try:
+            reference = np.asarray(self.reference, dtype=np.float64)
+        except (TypeError, ValueError):
+            reference = np.empty(0)
         if reference.shape != (self.n_objectives_,) or not np.isfinite(reference).all():
             raise ValueError(
                 f"reference must be {self.n_objectives_} finite numbers, one for each objective; "

@@ -337,6 +337,7 @@ def test_callbacks_are_told_of_the_stages(capsys):
         ({"optimizer": MultiStartBFGS()}, "optimizer must find a front, by a method minimize that"),
         ({"on_error": "hope"}, "on_error must be one of"),
         ({"reference": [1.0, 1.0, 1.0]}, "reference must be 2 finite numbers"),
+        ({"reference": "far"}, "reference must be 2 finite numbers, one for each obj.*; got 'far'"),
     ],
 )
 def test_bad_parameters_are_named_before_anything_is_paid_for(params, message):
@@ -344,6 +345,11 @@ def test_bad_parameters_are_named_before_anything_is_paid_for(params, message):
     with pytest.raises(ValueError, match=message):
         quick(**params).minimize(fun, BOX)
     assert fun.rows == []
+
+
+def test_a_number_of_constraints_that_is_none_is_named_before_the_rows_are_read():
+    with pytest.raises(ValueError, match="n_constraints must be an integer of at least 0; got '1'"):
+        quick(n_constraints="1").fit(BOX.T, zdt1(BOX.T))
 
 
 def test_another_number_of_objectives_is_refused():

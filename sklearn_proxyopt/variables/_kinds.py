@@ -219,7 +219,14 @@ def _read_levels(
     for key, labels in categories.items():
         index = _place_of(key, "categories", names, n_features)
         labels = () if isinstance(labels, str) or not np.iterable(labels) else tuple(labels)
-        if len(labels) < 2 or len(set(labels)) < len(labels) or index in levels:
+        try:
+            n_different = len(set(labels))
+        except TypeError:
+            raise ValueError(
+                f"categories must hold labels that are hashable, such as str or numbers; got "
+                f"{categories[key]!r} for {key!r}."
+            ) from None
+        if len(labels) < 2 or n_different < len(labels) or index in levels:
             raise ValueError(
                 f"categories must hold at least two different labels for each variable, once; got "
                 f"{categories[key]!r} for {key!r}."

@@ -376,6 +376,10 @@ def test_rows_that_cannot_be_are_named(row, message):
         ({"categories": ["fluid"]}, "categories must be a dict"),
         ({"categories": {"fluid": ["R32"]}}, "categories must hold at least two different labels"),
         ({"categories": {"fluid": "R32"}}, "categories must hold at least two different labels"),
+        (
+            {"categories": {"fluid": [["R32"], ["R290"]]}},
+            r"categories must hold labels that are hashable, .* got \[\['R32'\]",
+        ),
         ({"categories": {"gas": [1, 2]}}, "categories must hold known names of variables"),
         ({"constraints": [1]}, "constraints must be scipy.optimize.LinearConstraint"),
         (
