@@ -58,6 +58,7 @@ class AskTellMixin:
     _writing_journal: Any
     _no_values: Any
     _validate_rows: Any
+    _settle_outputs: Any
     _learn: Any
     _answer_by_proxy: Any
     check_parameters: Any
@@ -217,6 +218,7 @@ class AskTellMixin:
         journal = Journal(self.journal)
         if not journal.path.exists():
             return
+        self._settle_outputs(journal.n_outputs())
         n_outputs = int(np.prod(self._no_values().shape[1:]))
         if journal.n_outputs() != n_outputs:
             raise JournalError(

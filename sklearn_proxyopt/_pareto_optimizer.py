@@ -66,7 +66,8 @@ class ParetoOptimizer(
     bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
         The box, in the user's units. None takes the smallest box that holds the rows.
     n_objectives : int, default=None
-        How many objectives there are. None takes as many as `fit` is given, and 2 in `minimize`.
+        How many objectives there are. None takes as many as `fit`, `tell`, a file or a journal
+        has, and 2 in `minimize`.
     n_constraints : int, default=0
         How many constraints the objective returns after its objectives; a row is feasible where
         each of them is at most 0.
@@ -188,6 +189,7 @@ class ParetoOptimizer(
     True
     """
 
+    _saved_class = "ParetoOptimizer"
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
     X_failed_: NDArray[np.float64]
@@ -406,6 +408,9 @@ class ParetoOptimizer(
 
     def _settle_n_objectives(self, n_known: int) -> None:
         self.n_objectives_ = max(n_known, 1) if self.n_objectives is None else self.n_objectives
+
+    def _settle_outputs(self, n_outputs: int) -> None:
+        self._settle_n_objectives(n_outputs - self.n_constraints)
 
     def _validate_problem(
         self, X: ArrayLike | None, y: Any, bounds: Any

@@ -220,6 +220,7 @@ class ProxyOptimizer(
     True
     """
 
+    _saved_class = "ProxyOptimizer"
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
     X_failed_: NDArray[np.float64]

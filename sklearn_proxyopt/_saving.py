@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ from sklearn_proxyopt._saved_state import (
     check_kinds,
     part_of,
     read_state,
+    reason_of,
     under,
     write_state,
 )
@@ -38,11 +40,14 @@ _FORGOTTEN = ("X_", "y_", "X_failed_", "bounds_", "feature_names_in_", "proxy_",
 class SavingMixin:
     """The methods `save` and `load` of an optimizer that learns its proxy again.
 
-    The class owes `check_parameters`, `_no_values`, and what an `AskTellMixin` and a `SpaceMixin`
+    The class owes `check_parameters`, `_no_values`, the name of what it saves itself as in
+    `_saved_class`, and what an `AskTellMixin` and a `SpaceMixin`
     have.
     """
 
+    _saved_class: str
     bounds: Any
+    n_constraints: int
     bounds_: NDArray[np.float64]
     X_pending_: NDArray[np.float64]
     feature_names_in_: NDArray[np.object_]
@@ -83,6 +88,8 @@ class SavingMixin:
             arrays["bounds"] = self.bounds_
         names = getattr(self, "feature_names_in_", None)
         facts: dict[str, Any] = {
+            "class": self._saved_class,
+            "n_constraints": self.n_constraints,
             "n_features": n_features,
             "names": None if names is None else [str(name) for name in names],
             "keeps_box": getattr(self, "_keeps_box", False),
@@ -112,8 +119,8 @@ class SavingMixin:
         Raises
         ------
         ValueError
-            If the file is damaged, of another kind or of a format that is not known. The optimizer
-            stays as it was.
+            If the file is damaged, of another kind, class or number of constraints, or of a format
+            that is not known. The optimizer stays as it was.
         """
         self.check_parameters()
         arrays, facts = read_state(path)
@@ -121,35 +128,23 @@ class SavingMixin:
             check_width(self.bounds, facts["n_features"])
         names = facts["names"] if self.feature_names is None else None
         check_kinds(self._kinds(facts["n_features"], names), facts, path)
-        width, known = self._no_values().shape[1:], arrays["y"].shape[1:]
-        if known != width:
-            raise ValueError(
-                f"path must be a file of {int(np.prod(width))} outputs; got {path} of "
-                f"{int(np.prod(known))}."
-            )
+        n_outputs = self._check_outputs(arrays["y"], facts, path)
         try:
+            box = check_bounds(arrays["bounds"]) if "bounds" in arrays else None
             fitted = self._fitted_state(arrays, facts)
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            OverflowError,
-            RuntimeError,
-        ) as error:
-            reason = error.args[0] if type(error) is ValueError else repr(error)
+        except Exception as error:
             raise ValueError(
-                f"path must be a file whose arrays fit together; got {path}: {reason}."
+                f"path must be a file whose arrays fit together; got {path}: {reason_of(error)}."
             ) from error
-        self._begin_anew(keeps_box=bool(facts["keeps_box"]))
+        self._settle_outputs(n_outputs)
+        self._begin_anew(keeps_box=facts["keeps_box"] and box is not None)
         for name in (*_FORGOTTEN, "ladder_", "smoothing_report_"):
             self.__dict__.pop(name, None)
         if facts["names"] is not None:
             self.feature_names_in_ = np.array(facts["names"], dtype=object)
         self.n_features_in_ = facts["n_features"]
-        if "bounds" in arrays:
-            self.bounds_ = check_bounds(arrays["bounds"])
+        if box is not None:
+            self.bounds_ = box
         if "proxy_" not in fitted:
             self._learn_again(arrays, fitted)
         vars(self).update(fitted)
@@ -159,6 +154,37 @@ class SavingMixin:
             self._open_questions().pending = arrays["X_pending"]
             self.X_pending_ = arrays["X_pending"]
         return self
+
+    def _check_outputs(
+        self, y: NDArray[np.float64], facts: dict[str, Any], path: str | os.PathLike[str]
+    ) -> int:
+        """Return the number of outputs of a file, or raise an error that its values are others."""
+        written_by = facts.get("class", self._saved_class)
+        if written_by != self._saved_class:
+            raise ValueError(
+                f"path must be a file that {self._saved_class}.save wrote; got {path}, which is of "
+                f"a {written_by}."
+            )
+        known = y.shape[1:]
+        n_outputs = int(np.prod(known))
+        # The optimizer stays as it was until the file is known to be in order.
+        settled = copy.copy(self)
+        settled._settle_outputs(n_outputs)
+        width = settled._no_values().shape[1:]
+        if known != width:
+            raise ValueError(
+                f"path must be a file of {int(np.prod(width))} outputs; got {path} of {n_outputs}."
+            )
+        n_constraints = facts.get("n_constraints", self.n_constraints)
+        if n_constraints != self.n_constraints:
+            raise ValueError(
+                f"path must be a file of {self.n_constraints} constraints; got {path} of "
+                f"{n_constraints}."
+            )
+        return n_outputs
+
+    def _settle_outputs(self, n_outputs: int) -> None:
+        """Take in how many outputs there are, where no parameter says so."""
 
     def _answer_to_keep(self) -> tuple[Arrays, dict[str, Any]]:
         """Return arrays and facts of the answer for the file."""

@@ -1,5 +1,7 @@
+import io
 import json
 import pickle
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -9,8 +11,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
-from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS
+from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
+from sklearn_proxyopt._saved_state import read_state
+from sklearn_proxyopt.optimizers import NSGA2, DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.samplers import SobolSampler
 
 BOX = np.array([[-2.0, 2.0], [0.0, 50.0]])
@@ -249,6 +252,68 @@ def test_a_file_of_version_1_still_loads(path):
     np.testing.assert_array_equal(loaded.X_pending_, arrays["X_pending"])
 
 
+def test_a_file_of_version_2_still_loads(path):
+    X = SobolSampler(16, random_state=0).sample(BOX)
+    opt = quick(**NEURAL).tell(X, bowl(X))
+    opt.save(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    facts = json.loads(str(arrays["facts"])) | {"version": 2}
+    for name in ("class", "n_constraints"):
+        del facts[name]
+    np.savez(path, **{**arrays, "facts": np.array(json.dumps(facts))})
+    np.testing.assert_array_equal(quick(**NEURAL).load(path).predict(X), opt.predict(X))
+
+
+def two_outputs(X):
+    return np.column_stack([bowl(X), X[:, 0]])
+
+
+def pareto(**params):
+    params = {"bounds": BOX, "proxy": LinearRegression(), "optimizer": NSGA2(8, 4), **params}
+    return ParetoOptimizer(**params, sampler=SobolSampler(16), random_state=0)
+
+
+def test_a_file_of_another_class_is_refused_and_leaves_the_optimizer_as_it_was(path):
+    X = SobolSampler(16, random_state=0).sample(BOX)
+    front = pareto().tell(X, two_outputs(X))
+    front.save(path)
+    with pytest.raises(ValueError, match=r"that ProxyOptimizer.save wrote; got .* of a ParetoOpt"):
+        quick(n_constraints=1).load(path)
+    quick(n_constraints=2).tell(X, np.column_stack([two_outputs(X), X])[:, :3]).save(path)
+    with pytest.raises(ValueError, match=r"that ParetoOptimizer.save wrote; got .* of a ProxyOpt"):
+        front.load(path)
+    assert front.n_objectives_ == front.y_.shape[1] == 2
+
+
+def test_as_many_outputs_with_other_constraints_are_refused(path):
+    X = SobolSampler(16, random_state=0).sample(BOX)
+    pareto(n_constraints=1).tell(X, np.column_stack([two_outputs(X), X[:, 1]])).save(path)
+    with pytest.raises(ValueError, match=r"path must be a file of 0 constraints; got .* of 1"):
+        pareto().load(path)
+
+
+def test_the_number_of_objectives_comes_from_the_file(path):
+    X = SobolSampler(16, random_state=0).sample(BOX)
+    opt = pareto().tell(X, np.column_stack([two_outputs(X), X[:, 1]]))
+    opt.save(path)
+    loaded = pareto().load(path)
+    assert loaded.n_objectives_ == 3
+    np.testing.assert_array_equal(loaded.F_front_, opt.F_front_)
+    with pytest.raises(ValueError, match=r"path must be a file of 2 outputs; got .* of 3"):
+        pareto(n_objectives=2).load(path)
+
+
+def test_the_number_of_objectives_comes_from_the_journal(tmp_path):
+    X = SobolSampler(16, random_state=0).sample(BOX)
+    Y = np.column_stack([two_outputs(X), X[:, 1]])
+    params = {"journal": tmp_path / "runs.sqlite"}
+    pareto(**params).tell(X[:12], Y[:12])
+    again = pareto(**params).tell(X[12:], Y[12:])
+    assert again.n_objectives_ == 3
+    np.testing.assert_array_equal(again.y_, Y)
+
+
 def saved(path, params=None, **changes):
     """Save a state, with arrays or facts replaced; a callable changes what it is given."""
     X = SobolSampler(16, random_state=0).sample(BOX)
@@ -345,10 +410,10 @@ def test_a_file_that_is_refused_leaves_the_optimizer_as_it_was(path):
         (lambda path: saved(path, facts={"format": "other"}), "that ProxyOptimizer.save wrote"),
         (
             lambda path: saved(path, facts={"version": 9}),
-            "version 1 to 2; got .* of version 9, whi",
+            "version 1 to 3; got .* of version 9, whi",
         ),
-        (lambda path: saved(path, facts={"version": "2"}), "version 1 to 2; got .* of version '2'"),
-        (lambda path: saved(path, facts={"version": None}), "version 1 to 2; got .* version None"),
+        (lambda path: saved(path, facts={"version": "2"}), "version 1 to 3; got .* of version '2'"),
+        (lambda path: saved(path, facts={"version": None}), "version 1 to 3; got .* version None"),
         (lambda path: saved(path, y=np.zeros(3)), "whose arrays fit together"),
         (lambda path: saved(path, X=np.full((16, 2), np.nan)), "whose arrays fit together"),
         (lambda path: saved(path, X=np.array([object()])), "that ProxyOptimizer.save wrote"),
@@ -359,6 +424,106 @@ def test_a_file_that_is_damaged_or_foreign_is_refused(path, damage, message):
     damage(path)
     with pytest.raises(ValueError, match=f"path must .*{message}"):
         quick().load(path)
+
+
+def rewritten(path, change):
+    """Write a file again with other bytes for some of its members."""
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (contents | change).items():
+            archive.writestr(name, content)
+
+
+def head_of(shape):
+    file = io.BytesIO()
+    head = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, head)
+    return file.getvalue() + bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("member", "content", "reason"),
+    [
+        ("X.npy", head_of((10**9, 2)), r"X.npy does not have the 16000000000 bytes"),
+        ("X.npy", head_of((10**30, 2)), "X.npy does not have"),
+        ("X.npy", head_of((-1, 2)), "X.npy does not have"),
+        ("X.npy", b"\x93NUMPY\x03\x00" + bytes(40), "X.npy is of an unknown format"),
+        ("X.npy", b"\x93NUMPY\x01\x00\xff\xff" + b"(" * 65535, ""),
+        ("X.npy", bytes(10**7), "magic string"),
+        ("facts.npy", b"speed,angle", "magic string"),
+    ],
+    ids=["huge", "beyond numbers", "negative", "format", "nested", "bomb", "text"],
+)
+def test_an_array_that_is_not_what_its_head_says_is_refused_with_the_reason(
+    path, member, content, reason
+):
+    saved(path)
+    rewritten(path, {member: content})
+    with pytest.raises(
+        ValueError, match=f"path must be a file that .* undamaged; got .*: .*{reason}"
+    ):
+        quick().load(path)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(10, 77), (8, 1)], ids=["method", "encrypted"])
+def test_a_member_that_cannot_be_unpacked_is_refused(path, offset, value):
+    saved(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + offset] |= value
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"path must be a file that .* undamaged; got"):
+        quick().load(path)
+
+
+def test_a_size_that_no_compression_leads_to_is_refused_before_memory_is_taken(path):
+    saved(path)
+    rewritten(path, {})
+    content = bytearray(path.read_bytes())
+    size = content.index(b"PK\x01\x02") + 24
+    content[size : size + 4] = (2**31).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"path must be a file .* cannot have 2147483648 bytes"):
+        quick().load(path)
+
+
+def test_a_single_array_is_no_state(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ValueError, match=r"path must be a file that .* undamaged; got .* zip file"):
+        quick().load(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "1" * 10_000, "", "{"])
+def test_facts_that_are_no_facts_are_refused(path, text):
+    saved(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(path, **{**arrays, "facts": np.array(text)})
+    with pytest.raises(ValueError, match=r"path must be a file that ProxyOptimizer.save wrote"):
+        quick().load(path)
+
+
+@pytest.mark.parametrize("name", ["class", "n_constraints", "names", "keeps_box"])
+@pytest.mark.parametrize("value", [7.5, [1], "missing"])
+def test_a_fact_of_another_kind_is_refused(path, name, value):
+    saved(path, facts={name: value})
+    with pytest.raises(ValueError, match="path must be a file"):
+        quick().load(path)
+
+
+@pytest.mark.parametrize("path", [None, 5])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(ValueError, match=f"path must be a path; got {path}"):
+        quick().load(path)
+
+
+def test_arrays_that_compress_as_well_as_can_be_are_read(path):
+    saved(path)
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez_compressed(path, **{**arrays, "X_failed": np.zeros((500_000, 2))})
+    assert len(read_state(path)[0]["X_failed"]) == 500_000
 
 
 def test_a_file_cut_short_is_refused(path):
