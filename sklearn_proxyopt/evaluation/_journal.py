@@ -158,15 +158,18 @@ class Journal:
         -------
         pandas.DataFrame
             The columns of the table `evaluations`, with the inputs under their names where they
-            have any. Needs pandas.
+            have any; one that has the name of another column, such as `value`, has an underscore
+            after it, `value_`. Needs pandas.
         """
         import pandas as pd
 
         names = self.names() or []
         with self._reading() as connection:
             frame = pd.read_sql_query("SELECT * FROM evaluations ORDER BY id", connection)
-        frame = frame.rename(columns={f"x{i}": name for i, name in enumerate(names)})
-        return frame.set_index("id")
+        frame = frame.set_index("id")
+        inputs = [f"x{i}" for i in range(len(names))]
+        others = {frame.index.name, *frame.columns} - set(inputs)
+        return frame.rename(columns=dict(zip(inputs, _told_apart(names, others), strict=True)))
 
     @contextmanager
     def writing(
@@ -229,3 +232,14 @@ class Journal:
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
+
+
+def _told_apart(names: list[str], others: set[str]) -> list[str]:
+    """Return names with underscores after those that are among others."""
+    labels = []
+    for name in names:
+        label = name
+        while label in others or (label != name and label in names):
+            label += "_"
+        labels.append(label)
+    return labels

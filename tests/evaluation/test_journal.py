@@ -120,6 +120,27 @@ def test_the_table_has_failures_with_their_reasons_and_durations(path):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["value", "round"], ["value_", "round_"]),
+        (["id", "status"], ["id_", "status_"]),
+        (["value", "value_"], ["value__", "value_"]),
+        (["x1", "x0"], ["x1", "x0"]),
+    ],
+)
+def test_inputs_named_like_columns_of_the_table_are_told_apart(path, names, labels):
+    pytest.importorskip("pandas")
+    with Journal(path).writing(2, names=names) as writer:
+        Evaluator(total, journal=writer)(ROWS)
+    frame = Journal(path).to_frame()
+    assert frame.columns.is_unique
+    assert frame.index.name == "id"
+    np.testing.assert_array_equal(frame[labels], ROWS)
+    np.testing.assert_array_equal(frame["value"], total(ROWS))
+    assert Journal(path).names() == names
+
+
 def test_a_failure_that_was_dropped_is_not_paid_for_again(path):
     fun = lambda X: np.where(X[:, 0] == 4.0, np.nan, total(X))  # noqa: E731
     write(path, fun, on_error="drop")
