@@ -344,6 +344,11 @@ def compare_with_paper(table: Path) -> None:
         csv.writer(file, lineterminator="\n").writerows(lines)
 
 
+# Mean losses below this are drawn there: all of the problems are solved.
+_SOLVED = 1e-4
+_MARKERS = "osD^vP*X"
+
+
 def draw(table: Path) -> None:
     """Draw mean loss and share of better or equal problems against the number of problems."""
     import matplotlib
@@ -360,13 +365,14 @@ def draw(table: Path) -> None:
         2, len(names), figsize=(3.2 * len(names), 5.6), sharex=True, layout="constrained"
     )
     for column, name in zip(axes.reshape(2, -1).T, names, strict=True):
-        for method in METHODS:
+        for method, marker in zip(METHODS, _MARKERS, strict=True):
             mine = [row for row in rows if (row["experiment"], row["method"]) == (name, method)]
             n = [int(row["n"]) for row in mine]
-            loss = [max(float(row["mean_loss"]), 1e-12) for row in mine]
+            loss = [max(float(row["mean_loss"]), _SOLVED) for row in mine]
             share = [float(row["better_percent"]) + float(row["equal_percent"]) for row in mine]
-            column[0].plot(n, loss, "o-", markersize=3, label=method.replace("_", " "))
-            column[1].plot(n, share, "o-", markersize=3)
+            style = {"marker": marker, "markersize": 5, "alpha": 0.85}
+            column[0].plot(n, loss, label=method.replace("_", " "), **style)
+            column[1].plot(n, share, **style)
         column[0].set(title=name.replace("_", " "), xscale="log", yscale="log")
         column[1].set(xlabel="problems", ylim=(0, 104))
     axes.reshape(2, -1)[0, 0].set_ylabel("mean loss, refined")
