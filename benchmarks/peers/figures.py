@@ -71,6 +71,13 @@ def median_curves(
     return curves
 
 
+def _label(runs: dict[Cell, Run], solver: str, dim: int) -> str:
+    """Return the label of a solver, with the number of its seeds where not all were run."""
+    seeds = {one.seed for one in runs if (one.solver, one.dim) == (solver, dim)}
+    n_seeds = f", {len(seeds)} of {N_SEEDS} seeds" if len(seeds) < N_SEEDS else ""
+    return SOLVERS[solver].label + n_seeds
+
+
 def draw_curves(runs: dict[Cell, Run], dim: int, path: Path) -> None:
     """Draw a panel a function, with a line a solver."""
     import matplotlib
@@ -102,7 +109,7 @@ def draw_curves(runs: dict[Cell, Run], dim: int, path: Path) -> None:
     order = [name for name in SOLVERS if name in lines]
     figure.legend(
         [lines[name] for name in order],
-        [SOLVERS[name].label for name in order],
+        [_label(runs, name, dim) for name in order],
         loc="outside lower center",
         ncols=6,
         frameon=False,

@@ -60,7 +60,8 @@ def write_report(cache: Path, results: Path) -> None:
                 f".. figure:: /results/peers/curves_{dim}.png",
                 f"   :alt: Median regret of each solver against evaluations, {dim} variables",
                 "",
-                f"   {dim} variables: median over the seeds of the lowest regret so far.",
+                f"   {dim} variables: median over the seeds of the lowest regret so far. Dots are",
+                "   separate runs, one for each budget; the lines between them only guide the eye.",
                 "",
             ]
     page += ["Two simulators", "--------------", ""]
