@@ -27,8 +27,8 @@ _CROWD = 0.1
 class AcquisitionInfill(BaseInfill):
     """Base of the strategies that weigh the prediction against its standard deviation.
 
-    A subclass owes `_gain(mean, deviation, lowest)`, larger where an evaluation is worth more and
-    never negative.
+    A subclass owes `_gain(mean, deviation, lowest)` of all points of a pool, larger where an
+    evaluation is worth more and never negative.
     """
 
     def check_proxy(self, proxy: Any) -> None:
@@ -55,25 +55,31 @@ class AcquisitionInfill(BaseInfill):
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
         lowest, n_features = float(known.y.min()), len(known.bounds)
-
-        def gain(units: NDArray[np.float64]) -> NDArray[np.float64]:
-            mean, deviation = known.proxy.predict(
-                from_unit_cube(units, known.bounds), return_std=True
-            )
-            return self._gain(np.asarray(mean), np.asarray(deviation), lowest)
-
         near = to_unit_cube(np.vstack([known.best[None], known.minima]), known.bounds)
         sobol = qmc.Sobol(n_features, rng=known.rng)
         pool = np.vstack([near, sobol.random(_N_ANYWHERE)])
-        gains = gain(pool)
+        mean, deviation = _predicted(pool, known)
+        gains = self._gain(mean, deviation, lowest)
         for width in _WIDTHS:
             centers = pool[np.argsort(-gains, kind="stable")[:_N_CENTERS]]
             centers = np.vstack([centers, near[:1]])
             picked = centers[known.rng.integers(len(centers), size=_N_NEAR)]
             moved = picked + width * known.rng.standard_normal(picked.shape)
             moved = np.clip(moved, 0.0, 1.0)
-            pool, gains = np.vstack([pool, moved]), np.concatenate([gains, gain(moved)])
+            more_mean, more_deviation = _predicted(moved, known)
+            pool, mean = np.vstack([pool, moved]), np.concatenate([mean, more_mean])
+            deviation = np.concatenate([deviation, more_deviation])
+            # Gains compare only where they are of one pool.
+            gains = self._gain(mean, deviation, lowest)
         return from_unit_cube(pool[_spread(pool, gains, self.n_points)], known.bounds)
+
+
+def _predicted(
+    units: NDArray[np.float64], known: Knowledge
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what the proxy predicts at points of the unit cube, and how sure it is."""
+    mean, deviation = known.proxy.predict(from_unit_cube(units, known.bounds), return_std=True)
+    return np.asarray(mean), np.asarray(deviation)
 
 
 def _spread(

@@ -16,6 +16,7 @@ from sklearn_proxyopt.infill import (
     BaseInfill,
     DoubtfulMinima,
     ExpectedImprovement,
+    Knowledge,
     LowerConfidenceBound,
     ProxyMinima,
     ThompsonSampling,
@@ -124,6 +125,47 @@ def test_expected_improvement_is_that_of_a_normal_distribution():
     draws = mean + deviation * rng.standard_normal((400_000, 2))
     expected = np.maximum(lowest - draws, 0.0).mean(axis=0)
     assert_allclose(ExpectedImprovement()._gain(mean, deviation, lowest), expected, rtol=0.02)
+
+
+class Bowl:
+    """A proxy that knows a bowl, and how sure it is of it."""
+
+    def predict(self, X, return_std=False):
+        mean = np.square(X - 1.234).sum(axis=1)
+        return (mean, np.full(len(X), 0.1)) if return_std else mean
+
+
+def knowledge(bounds, n_rows=40, **changes):
+    """What is known of a bowl after some rows."""
+    bounds = np.array(bounds, dtype=float)
+    X = np.random.default_rng(0).uniform(*bounds.T, (n_rows, len(bounds)))
+    y = Bowl().predict(X)
+    fields = {
+        "proxy": Bowl(),
+        "optimizer": None,
+        "X": X,
+        "y": y,
+        "bounds": bounds,
+        "minima": X[[y.argmin()]],
+        "taken": X,
+        "rng": np.random.default_rng(1),
+        "learn": None,
+        "doubts": None,
+    }
+    return Knowledge(**(fields | changes))
+
+
+def test_the_first_point_of_a_confidence_bound_is_the_lowest_of_all_that_were_looked_at():
+    seen = []
+
+    class Watched(LowerConfidenceBound):
+        def _gain(self, mean, deviation, lowest):
+            seen.append(mean - self.n_deviations * deviation)
+            return super()._gain(mean, deviation, lowest)
+
+    known = knowledge([(-5, 5)] * 3)
+    (point,) = Watched(1).propose(known)
+    assert_allclose(known.proxy.predict(point[None]) - 0.2, np.concatenate(seen).min())
 
 
 class Nothing(BaseInfill):
