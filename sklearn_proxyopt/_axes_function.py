@@ -241,7 +241,9 @@ def _axes_module(
         def penalty(self, axes: torch.Tensor) -> torch.Tensor:
             if constraints is None:
                 return torch.zeros_like(axes[..., :1])
-            rows = torch.where(self.log, axes.exp(), axes)
+            # Where an exponential overflows, the gradient would be NaN though it is not chosen.
+            exponents = torch.where(self.log, axes, 0.0)
+            rows = torch.where(self.log, exponents.exp(), axes)
             values = rows @ self.matrix
             missed = (self.least - values).clamp_min(0.0) + (values - self.most).clamp_min(0.0)
             return weight * (missed / self.scale).square().sum(dim=-1, keepdim=True)

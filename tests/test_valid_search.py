@@ -184,6 +184,20 @@ def test_gradients_on_the_axes_are_those_of_differences(constraint, relaxed):
         np.testing.assert_allclose(gradient[:, j], slope, rtol=0.02, atol=0.02)
 
 
+def test_linear_constraints_on_large_numbers_leave_finite_gradients():
+    torch = pytest.importorskip("torch")
+    variables = Variables(
+        [(0.0, 5000.0), (1.0, 10.0)],
+        log_scale=[1],
+        constraints=LinearConstraint([[1, 1]], -np.inf, 2000.0),
+    )
+    function = AxesFunction(proxy_of(variables), variables, 1.0)
+    Z = np.random.default_rng(1).uniform(*variables.axes.T, (20, 2))
+    points = torch.from_numpy(Z).requires_grad_()
+    (gradient,) = torch.autograd.grad(function.torch_module()(points).sum(), points)
+    np.testing.assert_allclose(gradient.numpy(), function.value_and_grad(Z)[1], rtol=1e-5)
+
+
 def test_nothing_between_whole_numbers_has_a_value_of_its_own():
     variables = mixed()
     function = AxesFunction(proxy_of(variables), variables, 1.0)
