@@ -78,7 +78,10 @@ class Constraints:
 
     def values(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the values, of shape (n, n_values)."""
-        linear = X @ self.matrix.T
+        linear = np.zeros((len(X), len(self.matrix)))
+        # A product of matrices has other last bits for a row alone than for it among others.
+        for column, weights in zip(X.T, self.matrix.T, strict=True):
+            linear += column[:, None] * weights
         if self.is_linear:
             return linear
         n_curved = len(self.lower) - len(self.matrix)

@@ -125,6 +125,19 @@ def test_a_feasible_row_is_valid_and_meets_every_constraint():
     assert found.tolist() == [True, False, False, False, False]
 
 
+@pytest.mark.parametrize("n_features", [3, 6, 10])
+def test_whether_a_row_at_the_limit_is_feasible_does_not_depend_on_the_rows_beside_it(n_features):
+    rng = np.random.default_rng(0)
+    matrix, X = rng.uniform(0.1, 1.0, (3, n_features)), rng.random((500, n_features))
+    X /= (X @ matrix[0])[:, None]
+    limits = LinearConstraint(matrix, ub=[1.0, np.inf, np.inf])
+    variables = Variables([(0, 50)] * n_features, constraints=limits)
+    alone = np.concatenate([variables.is_feasible(x[None]) for x in X])
+    assert 0 < alone.sum() < len(X)
+    np.testing.assert_array_equal(variables.is_feasible(X), alone)
+    np.testing.assert_array_equal(variables.is_feasible(np.asfortranarray(X)), alone)
+
+
 def test_snapping_leaves_feasible_rows_and_is_the_same_when_repeated():
     variables = plant(constraints=BUDGET)
     X = some_rows(variables)
