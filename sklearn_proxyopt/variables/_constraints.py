@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import LinearConstraint, NonlinearConstraint
 
+from sklearn_proxyopt.variables._nonlinear import Nonlinear
+
 __all__ = ["Constraints"]
 
 # An equation is met where both sides differ by less than this share of what it spans in the box.
@@ -16,7 +18,6 @@ _EQUAL = 1e-8
 _MARGIN = 1e-9
 # What a constraint that has no value counts as, in spans of its values over the box.
 _UNKNOWN = 10.0
-_STEP = 1e-7
 
 
 class Constraints:
@@ -46,12 +47,12 @@ class Constraints:
         n_features = sample.shape[1]
         linear = [(i, part) for i, part in enumerate(parts) if isinstance(part, LinearConstraint)]
         curved = [(i, p) for i, p in enumerate(parts) if isinstance(p, NonlinearConstraint)]
-        self._functions = [part for _, part in curved]
+        self._functions = [Nonlinear(part, f"constraints[{i}]", sample) for i, part in curved]
         matrices = [_matrix_of(part, i, n_features) for i, part in linear]
         self.matrix = np.vstack([np.empty((0, n_features)), *matrices])
         self.is_linear = not curved
         sizes = [len(matrix) for matrix in matrices]
-        sizes += [len(_call(part, i, sample[0])) for i, part in curved]
+        sizes += [function.size for function in self._functions]
         limits = [
             _limits_of(part, i, size)
             for (i, part), size in zip(linear + curved, sizes, strict=True)
@@ -77,7 +78,7 @@ class Constraints:
         return self.lower + margin * self.scale, self.upper - margin * self.scale
 
     def values(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values, of shape (n, n_values)."""
+        """Return the values, of shape (n, n_values); NaN where a function does not answer."""
         linear = np.zeros((len(X), len(self.matrix)))
         # A product of matrices has other last bits for a row alone than for it among others.
         for column, weights in zip(X.T, self.matrix.T, strict=True):
@@ -87,7 +88,7 @@ class Constraints:
         n_curved = len(self.lower) - len(self.matrix)
         curved = np.empty((len(X), n_curved))
         for row, x in zip(curved, X, strict=True):
-            row[:] = np.concatenate([np.atleast_1d(part.fun(x.copy())) for part in self._functions])
+            row[:] = np.concatenate([function.values(x) for function in self._functions])
         return np.hstack([linear, curved])
 
     def violations(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -122,15 +123,8 @@ class Constraints:
 
         Differences are taken along free variables alone: the others keep valid values.
         """
-        rows = [self.matrix]
-        for part in self._functions:
-            if callable(part.jac):
-                slopes = part.jac(x.copy())
-                slopes = slopes.toarray() if hasattr(slopes, "toarray") else slopes
-                rows.append(np.asarray(slopes, dtype=np.float64).reshape(-1, len(x)))
-            else:
-                rows.append(_differences(part.fun, x, bounds, is_free))
-        return np.vstack(rows)
+        curved = [function.slopes(x, bounds, is_free) for function in self._functions]
+        return np.vstack([self.matrix, *curved])
 
     def _spans(self, sample: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what each value spans over the box: between the quartiles if it can be huge."""
@@ -168,22 +162,6 @@ def _matrix_of(part: LinearConstraint, index: int, n_features: int) -> NDArray[n
     return np.asarray(matrix, dtype=np.float64)
 
 
-def _call(part: NonlinearConstraint, index: int, x: NDArray[np.float64]) -> NDArray[np.float64]:
-    try:
-        values = np.atleast_1d(np.asarray(part.fun(x.copy()), dtype=np.float64))
-    except Exception as error:
-        raise ValueError(
-            f"constraints[{index}] must be a function of one row of shape ({len(x)},); got "
-            f"{type(error).__name__}: {error}."
-        ) from error
-    if values.ndim != 1:
-        raise ValueError(
-            f"constraints[{index}] must return a number or an array of shape (n,); got shape "
-            f"{values.shape}."
-        )
-    return values
-
-
 def _limits_of(part: Any, index: int, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     try:
         lower = np.broadcast_to(np.asarray(part.lb, dtype=np.float64), (size,))
@@ -196,21 +174,3 @@ def _limits_of(part: Any, index: int, size: int) -> tuple[NDArray[np.float64], N
             f"its {size} values; got {part.lb!r} and {part.ub!r}."
         )
     return lower, upper
-
-
-def _differences(
-    fun: Any,
-    x: NDArray[np.float64],
-    bounds: NDArray[np.float64],
-    is_free: NDArray[np.bool_],
-) -> NDArray[np.float64]:
-    """Return slopes by differences, whose steps point into the box."""
-    base = np.atleast_1d(np.asarray(fun(x.copy()), dtype=np.float64))
-    steps = _STEP * (bounds[:, 1] - bounds[:, 0])
-    steps = np.where(x + steps > bounds[:, 1], -steps, steps)
-    slopes = np.zeros((len(base), len(x)))
-    for j in np.flatnonzero(is_free):
-        moved = x.copy()
-        moved[j] += steps[j]
-        slopes[:, j] = (np.atleast_1d(fun(moved)) - base) / steps[j]
-    return slopes

@@ -83,8 +83,8 @@ class CubeConstraints:
 
     def _values(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         values = self._constraints.values(self.row(u)[None])[0]
-        # A value that is not known is one that misses every limit.
-        return np.nan_to_num(values, nan=np.inf, posinf=1e30, neginf=-1e30)
+        # A value that is not known misses its limits by far; infinity would make steps of NaN.
+        return np.nan_to_num(values, nan=1e30, posinf=1e30, neginf=-1e30)
 
     def _slopes(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         x, variables = self.row(u), self._variables

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -214,6 +216,53 @@ def test_constraints_see_valid_rows_only():
     np.testing.assert_array_equal(column, np.rint(column))
 
 
+def raises_beyond_half(x):
+    return math.sqrt(0.5 - x[0])
+
+
+def says_none_beyond_half(x):
+    return None if x[0] > 0.5 else 0.1
+
+
+def says_one_number_beyond_half(x):
+    return np.nan if x[0] > 0.5 else [0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    "fun", [raises_beyond_half, says_none_beyond_half, says_one_number_beyond_half]
+)
+def test_a_row_at_which_a_constraint_does_not_answer_misses_it(fun):
+    variables = Variables([(0, 1)] * 2, constraints=NonlinearConstraint(fun, 0.0, 1.0))
+    rows = np.array([[0.2, 0.2], [0.6, 0.2]])
+    assert variables.is_feasible(rows).tolist() == [True, False]
+    assert len(Design(SobolSampler(16, random_state=0), variables).sample()) == 16
+
+
+def test_slopes_that_are_not_known_at_a_row_are_flat_there():
+    def jac(x):
+        return [[-0.5 / math.sqrt(0.5 - x[0]), 0.0]]
+
+    root = NonlinearConstraint(raises_beyond_half, 0.1, 1.0, jac=jac)
+    constraints = Variables([(0, 1)] * 2, constraints=root).constraints
+    box, is_free = np.array([[0.0, 1.0]] * 2), np.array([True, True])
+    rows = np.array([[0.495, 0.2], [0.6, 0.2]])
+    _, gradient = constraints.penalty_and_grad(rows, box, is_free)
+    assert gradient[0, 0] > 0.0
+    np.testing.assert_array_equal(gradient[1], 0.0)
+
+
+def test_constraints_are_not_asked_about_unknown_numbers_where_one_does_not_answer():
+    seen = []
+
+    def fun(x):
+        seen.append(x)
+        return raises_beyond_half(x)
+
+    both = [NonlinearConstraint(fun, -np.inf, 0.5), LinearConstraint([[1, 1]], ub=0.7)]
+    Variables([(0, 1)] * 2, constraints=both).snap(np.random.default_rng(0).random((50, 2)))
+    assert np.isfinite(seen).all()
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     kinds=st.lists(st.sampled_from(["plain", "whole", "category", "log"]), min_size=1, max_size=4),
@@ -401,7 +450,27 @@ def test_rows_that_cannot_be_are_named(row, message):
         ),
         (
             {"constraints": NonlinearConstraint(lambda x: x[9], 0, 1)},
-            r"constraints\[0\] must be a function of one row of shape \(4,\)",
+            r"constraints\[0\] must be a function of one row of shape \(4,\).*; got IndexError",
+        ),
+        (
+            {"constraints": NonlinearConstraint(lambda x: None, 0, 1)},
+            r"constraints\[0\] must be a function .*; got None at every row of 256\.",
+        ),
+        (
+            {"constraints": NonlinearConstraint(lambda x: [[x[0]]], 0, 1)},
+            r"constraints\[0\] must be a function .*; got shape \(1, 1\) at every row of 256\.",
+        ),
+        (
+            {"constraints": [BUDGET, NonlinearConstraint(lambda x: x, [0, 0], [1, 1])]},
+            r"constraints\[1\] must have a lower limit .* each of its 4 values",
+        ),
+        (
+            {"constraints": NonlinearConstraint(lambda x: x @ x, 0, 1, jac=lambda x: x[9])},
+            r"constraints\[0\] must have a jac that returns shape \(1, 4\); got IndexError",
+        ),
+        (
+            {"constraints": NonlinearConstraint(lambda x: x @ x, 0, 1, jac=lambda x: x[:3])},
+            r"constraints\[0\] must have a jac that returns shape \(1, 4\); got shape \(3,\) at",
         ),
         (
             {"constraints": [BUDGET, LinearConstraint([[1, 0, 0, 0]], 2, 1)]},
