@@ -38,10 +38,8 @@ def knowledge_of(
 
     Values that come with constraints count by their merit, in the rows and in the proxy alike.
     """
-    X, y, merit = purchases.X, purchases.y, learned.merit
-    if not space.is_plain:
-        feasible = space.is_feasible(X)
-        X, y = X[feasible], y[feasible]
+    merit = learned.merit
+    X, y = space.rows_that_count(purchases.X, purchases.y)
     starts, _ = space.best_rows(X, y)
     values = merit_of_rows(y, merit)
     spread = float(np.median(values) - values.min())

@@ -35,7 +35,7 @@ class Knowledge:
     optimizer : optimizer
         Searches it, seeded.
     X : ndarray of shape (n_rows, n_features)
-        The rows, in the user's units.
+        The rows inside the box that meet the constraints, at least one; points on the axes.
     y : ndarray of shape (n_rows,)
         Their values; with a penalty where the function returns constraints.
     bounds : ndarray of shape (n_features, 2)

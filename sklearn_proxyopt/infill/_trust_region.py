@@ -76,9 +76,9 @@ class TrustRegion(BaseInfill):
         lower, upper = known.bounds.T
         half = self.width_ * (upper - lower) / 2
         center = np.clip(known.best, lower + half, upper - half)
-        return np.clip(
-            np.column_stack([center - half, center + half]), lower[:, None], upper[:, None]
-        )
+        # The last bits of the sides may leave out the best row at the border of the box.
+        low, high = np.minimum(center - half, known.best), np.maximum(center + half, known.best)
+        return np.clip(np.column_stack([low, high]), lower[:, None], upper[:, None])
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
         units = to_unit_cube(known.X, known.bounds)

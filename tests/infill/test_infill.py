@@ -204,3 +204,34 @@ def test_a_trust_region_grows_after_a_gain_and_shrinks_after_none():
     assert len(pairs) == 5
     for (width, lowest), (next_width, next_lowest) in pairs:
         assert (next_width > width) == (next_lowest < lowest)
+
+
+def test_a_trust_region_holds_the_best_row_at_any_corner_of_any_box():
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        lower = rng.uniform(-10, 10, 3)
+        bounds = np.column_stack([lower, lower + rng.uniform(0.1, 10, 3)])
+        corner = np.where(rng.random(3) < 0.5, *bounds.T)
+        known = knowledge(bounds, 2, X=corner[None], y=np.zeros(1))
+        infill = TrustRegion()
+        infill.width_ = 0.4 * 0.6 ** rng.integers(0, 16)
+        region = infill._region(known)
+        assert ((region[:, 0] <= corner) & (corner <= region[:, 1])).all()
+
+
+@pytest.mark.parametrize("infill", STRATEGIES, ids=lambda one: type(one).__name__)
+def test_rows_outside_of_the_box_are_not_what_a_strategy_looks_around(infill):
+    box = np.array([[-5.0, 5.0], [0.0, 5.0]])
+    X = LatinHypercubeSampler(40, random_state=0).sample(PROBLEM.bounds)
+    seen = []
+
+    class Watched(type(infill)):
+        def propose(self, known):
+            seen.append(known.X)
+            points = super().propose(known)
+            assert ((points >= box[:, 0]) & (points <= box[:, 1])).all()
+            return points
+
+    optimizer = optimizer_with(Watched(2), n_rounds=1, sampler=None)
+    optimizer.minimize(PROBLEM, box, X=X, y=PROBLEM(X))
+    assert_allclose(seen[0], X[X[:, 1] >= 0.0], rtol=0, atol=0)
