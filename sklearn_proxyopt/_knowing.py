@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn_proxyopt._axes_function import AxesProxy
 from sklearn_proxyopt._learned_proxy import LearnedProxy, without_names
 from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
-from sklearn_proxyopt._purchases import Purchases
+from sklearn_proxyopt._purchases import Purchases, nearest_feasible
 from sklearn_proxyopt._rows import best_rows
 from sklearn_proxyopt.diagnosis._opinions import SecondOpinions
 from sklearn_proxyopt.infill import Knowledge
@@ -62,6 +62,9 @@ def knowledge_of(
         )
         return space.encode(opinions.minima(space, np.vstack([minima, starts]), seed)[0])
 
+    def rows_at(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return space.encode(nearest_feasible(space.decode(points), space))
+
     proxy = without_names(learned.proxy)
     if merit is not None:
         proxy = MeritFunction(proxy, merit)
@@ -76,6 +79,7 @@ def knowledge_of(
         rng=rng,
         learn=learn,
         doubts=doubts,
+        rows_at=None if space.is_plain else rows_at,
     )
 
 

@@ -22,6 +22,8 @@ _N_CENTERS = 16
 # A point chosen lowers the gain of others within about this distance in the unit cube, in root
 # mean square over the variables.
 _CROWD = 0.1
+# So many times the points wanted are picked where several of them may stand for one row.
+_SPARE = 8
 
 
 class AcquisitionInfill(BaseInfill):
@@ -71,7 +73,8 @@ class AcquisitionInfill(BaseInfill):
             deviation = np.concatenate([deviation, more_deviation])
             # Gains compare only where they are of one pool.
             gains = self._gain(mean, deviation, lowest)
-        return from_unit_cube(pool[_spread(pool, gains, self.n_points)], known.bounds)
+        n_picked = self.n_points if known.rows_at is None else _SPARE * self.n_points
+        return from_unit_cube(pool[_spread(pool, gains, n_picked)], known.bounds)
 
 
 def _predicted(

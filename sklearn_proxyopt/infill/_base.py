@@ -19,8 +19,8 @@ from sklearn_proxyopt._validation import check_integer
 __all__ = ["BaseInfill", "Knowledge", "members_of"]
 
 # Points of a round lie at least this far apart in the unit cube, in root mean square over the
-# variables.
-_APART = 0.01
+# variables; what fills a round up, so far.
+_APART, _DIFFERENT = 0.01, 1e-9
 _N_IN_POOL = 1024
 
 
@@ -51,6 +51,9 @@ class Knowledge:
         it with its distinct minima in a box, the lowest first.
     doubts : callable
         Returns where proxies of half of the rows have their minima, of shape (n, n_features).
+    rows_at : callable, default=None
+        `rows_at(points)` returns the rows that would be evaluated for points, themselves points of
+        the box; NaN where there is none. None where every point is a row.
     """
 
     proxy: Any
@@ -63,6 +66,7 @@ class Knowledge:
     rng: np.random.Generator
     learn: Callable[..., tuple[Any, NDArray[np.float64]]]
     doubts: Callable[[], NDArray[np.float64]]
+    rows_at: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
 
     @property
     def best(self) -> NDArray[np.float64]:
@@ -75,8 +79,8 @@ class BaseInfill(BaseEstimator):
     """Base of all infill strategies.
 
     A subclass has the parameter `n_points` and owes `_propose`, which returns points in the order
-    of their promise. They need be neither new nor apart, nor as many as asked for: what is missing
-    is filled up with points far from all that is known.
+    of their promise. They need be neither new nor apart, nor rows, nor as many as asked for: what
+    is missing is filled up with points far from all that is known.
     """
 
     n_points: int
@@ -109,16 +113,19 @@ class BaseInfill(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_points, n_features)
-            Points inside the box, new and apart from one another.
+            Points inside the box, new and apart from one another; fewer where no more new ones
+            are found.
         """
         self._begin_round(known)
-        box = self._region(known)
-        chosen = _apart(self._propose(known), known)[: self.n_points]
-        n_missing = self.n_points - len(chosen)
-        if n_missing:
+        chosen = _extended(known.X[:0], self._propose(known), known, self.n_points, _APART)
+        # The whole box where its part has no more new rows.
+        for box in (self._region(known), known.bounds):
+            if len(chosen) == self.n_points:
+                break
             taken = to_unit_cube(np.vstack([known.taken, chosen]), known.bounds)
             pool = from_unit_cube(qmc.Sobol(len(box), rng=known.rng).random(_N_IN_POOL), box)
-            chosen = np.vstack([chosen, farthest_points(pool, taken, known.bounds, n_missing)])
+            pool = farthest_points(pool, taken, known.bounds, len(pool))
+            chosen = _extended(chosen, pool, known, self.n_points, _DIFFERENT)
         return chosen
 
     def _begin_round(self, known: Knowledge) -> None:
@@ -135,14 +142,26 @@ def members_of(proxy: Any) -> int | None:
     return params.get("n_members")
 
 
-def _apart(points: NDArray[np.float64], known: Knowledge) -> NDArray[np.float64]:
-    """Return the points that are new and not close to an earlier one."""
+def _extended(
+    chosen: NDArray[np.float64],
+    points: NDArray[np.float64],
+    known: Knowledge,
+    n_points: int,
+    distance: float,
+) -> NDArray[np.float64]:
+    """Return the rows chosen and the next of some points that are new and apart, up to so many."""
     taken = to_unit_cube(known.taken, known.bounds)
-    points = new_points(points, taken, known.bounds)
-    kept: list[int] = []
-    units = to_unit_cube(points, known.bounds)
-    for place, unit in enumerate(units):
-        near = np.square(units[kept] - unit).mean(axis=1) < _APART**2
-        if not near.any():
-            kept.append(place)
-    return points[kept]
+    # A few at a time: where there are constraints, each row is a search.
+    for first in range(0, len(points), n_points):
+        if len(chosen) == n_points:
+            break
+        rows = points[first : first + n_points]
+        if known.rows_at is not None:
+            rows = known.rows_at(rows)
+            rows = rows[~np.isnan(rows).any(axis=1)]
+        for row in new_points(rows, taken, known.bounds):
+            away = to_unit_cube(chosen, known.bounds) - to_unit_cube(row, known.bounds)
+            is_apart = (np.square(away).mean(axis=1) >= distance**2).all()
+            if is_apart and len(chosen) < n_points:
+                chosen = np.vstack([chosen, row])
+    return chosen

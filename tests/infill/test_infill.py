@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.optimize import LinearConstraint
 from scipy.spatial.distance import pdist
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
@@ -22,6 +23,7 @@ from sklearn_proxyopt.infill import (
     ThompsonSampling,
     TrustRegion,
 )
+from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.problems import StyblinskiTang
 from sklearn_proxyopt.samplers import LatinHypercubeSampler
 
@@ -235,3 +237,39 @@ def test_rows_outside_of_the_box_are_not_what_a_strategy_looks_around(infill):
     optimizer = optimizer_with(Watched(2), n_rounds=1, sampler=None)
     optimizer.minimize(PROBLEM, box, X=X, y=PROBLEM(X))
     assert_allclose(seen[0], X[X[:, 1] >= 0.0], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("infill", STRATEGIES, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"categories": {0: list("abcdefghijk")}, "integrality": [0, 1]},
+        {"integrality": 1, "constraints": LinearConstraint([[1, 1]], ub=12)},
+    ],
+    ids=["category", "constrained"],
+)
+def test_each_round_buys_as_many_new_rows_as_wanted_between_whole_numbers_too(infill, space):
+    def fun(X):
+        asked.append(X)
+        return np.square(X - 5.3).sum(axis=1)
+
+    asked = []
+    optimizer = optimizer_with(infill, optimizer=MultiStartBFGS(8, n_rounds=2), **space)
+    optimizer.minimize(fun, [None if "categories" in space else (0, 10), (0, 10)])
+    rows = np.vstack(asked)[:32]
+    assert [len(X) for X in asked[1:3]] == [4, 4]
+    assert len(np.unique(rows, axis=0)) == 32
+    assert optimizer.variables_.is_feasible(rows).all()
+
+
+def test_a_space_of_fewer_rows_than_asked_is_bought_to_the_last():
+    optimizer = optimizer_with(ProxyMinima(4), sampler=LatinHypercubeSampler(6), integrality=1)
+    optimizer.minimize(lambda X: np.square(X - 1.3).sum(axis=1), [(0, 2)] * 2)
+    assert len(np.unique(optimizer.X_, axis=0)) == len(optimizer.X_) == 9
+
+
+def test_a_region_without_new_rows_is_filled_up_from_the_whole_box():
+    infill = TrustRegion(4, initial_width=0.05)
+    optimizer = optimizer_with(infill, n_rounds=3, integrality=1)
+    optimizer.minimize(lambda X: np.square(X - 5.3).sum(axis=1), [(0, 10)] * 2)
+    assert len(optimizer.X_) >= 24 + 3 * 4
