@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_proxyopt._axes_function import AxesProxy
+from sklearn_proxyopt._failure_risk import FailureRisk
 from sklearn_proxyopt._learned_proxy import LearnedProxy, without_names
 from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
 from sklearn_proxyopt._purchases import Purchases, nearest_feasible
@@ -33,17 +35,26 @@ def knowledge_of(
     space: Variables,
     names: NDArray[np.object_] | None,
     rng: np.random.Generator,
+    risk: FailureRisk | None = None,
 ) -> Knowledge:
     """Return what is known after a round, on the axes, where a strategy sees a plain box.
 
     Values that come with constraints count by their merit, in the rows and in the proxy alike.
+    Minima are looked for away from where evaluations fail, if `risk` tells that of features.
     """
     merit = learned.merit
     X, y = space.rows_that_count(purchases.X, purchases.y)
     starts, _ = space.best_rows(X, y)
     values = merit_of_rows(y, merit)
     spread = float(np.median(values) - values.min())
-    minima = _minima(learned, space.bounds, starts, spread)
+
+    def minima_of(
+        proxy: LearnedProxy, box: NDArray[np.float64], starts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        search = proxy.search(box, starts, risk, float(values.max()), spread)
+        return np.atleast_2d(search.get("x_candidates", search.x))
+
+    minima = minima_of(learned, space.bounds, starts)
     seed = int(rng.integers(2**31 - 1))
 
     def learn(
@@ -51,9 +62,9 @@ def knowledge_of(
     ) -> tuple[Any, NDArray[np.float64]]:
         local = _learned_anew(learned, X[rows], y[rows], names)
         if space.is_plain:
-            return local.proxy, _minima(local, region, best_rows(X[rows], y[rows], region)[0])
+            return local.proxy, minima_of(local, region, best_rows(X[rows], y[rows], region)[0])
         starts, _ = space.best_rows(X[rows], y[rows])
-        found = space.encode(_minima(local, space.bounds, starts, spread))
+        found = space.encode(minima_of(local, space.bounds, starts))
         return local.proxy, np.clip(found, *region.T)
 
     def doubts() -> NDArray[np.float64]:
@@ -61,9 +72,6 @@ def knowledge_of(
             learned.proxy, space.features(purchases.X), purchases.y, seed, merit
         )
         return space.encode(opinions.minima(space, np.vstack([minima, starts]), seed)[0])
-
-    def rows_at(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return space.encode(nearest_feasible(space.decode(points), space))
 
     proxy = without_names(learned.proxy)
     if merit is not None:
@@ -79,7 +87,8 @@ def knowledge_of(
         rng=rng,
         learn=learn,
         doubts=doubts,
-        rows_at=None if space.is_plain else rows_at,
+        rows_at=None if space.is_plain else partial(_rows_at, space),
+        caution=None if risk is None else partial(_caution, space, risk),
     )
 
 
@@ -89,6 +98,18 @@ def warm_up(proxy: Any) -> None:
         n_epochs = max(round(_SHARE_OF_EPOCHS * proxy.n_iter_), _MIN_EPOCHS)
         if not proxy.warm_start:
             proxy.set_params(warm_start=True, max_epochs=n_epochs)
+
+
+def _rows_at(space: Variables, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the feasible rows nearest to points, all on the axes; NaN where there is none."""
+    return space.encode(nearest_feasible(space.decode(points), space))
+
+
+def _caution(
+    space: Variables, risk: FailureRisk, points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far the rows that points on the axes stand for are to be avoided."""
+    return risk.caution(space.features(space.decode(points)))
 
 
 def _learned_anew(
@@ -104,14 +125,3 @@ def _learned_anew(
     local = LearnedProxy(proxy, learned.optimizer, learned.seeds, variables=learned.variables)
     local.fit(X, y, names)
     return local
-
-
-def _minima(
-    learned: LearnedProxy,
-    bounds: NDArray[np.float64],
-    starts: NDArray[np.float64],
-    spread: float = 1.0,
-) -> NDArray[np.float64]:
-    """Return the proxy's distinct minima, the lowest first."""
-    search = learned.search(bounds, starts, spread=spread)
-    return np.atleast_2d(search.get("x_candidates", search.x))

@@ -18,7 +18,7 @@ from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._buying import BuyingMixin
 from sklearn_proxyopt._constraints import say_whether_feasible, values_of
 from sklearn_proxyopt._diagnosing import DiagnosingMixin
-from sklearn_proxyopt._failure_risk import risk_in_units, risk_of_features
+from sklearn_proxyopt._failure_risk import risk_in_units
 from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
 from sklearn_proxyopt._limits import Limits, RunEndedError
 from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
@@ -106,8 +106,8 @@ class ProxyOptimizer(
         takes one row of shape (n_features,) and returns a number.
     on_error : {"raise", "drop", "learn"}, default="raise"
         What an evaluation that fails leads to: "raise" ends the run; "drop" leaves it out and
-        counts it; "learn" does too, and learns where evaluations are likely to fail, so that the
-        search keeps away from there. No failure is given a value.
+        counts it; "learn" does too, and learns where evaluations are likely to fail, so that
+        search and infill keep away from there. No failure is given a value.
     n_jobs : int, default=None
         How many evaluations run side by side, through joblib; see `Evaluator`.
     time_limit : float, default=None
@@ -533,9 +533,7 @@ class ProxyOptimizer(
         ):
             learned.fit(X, y, getattr(self, "feature_names_in_", None), **fit_params)
         with stages.stage("search", f"Searching the proxy by {type(learned.optimizer).__name__}."):
-            risk = None
-            if self.on_error == "learn":
-                risk = risk_of_features(X, failed, space, seeds["optimizer"])
+            risk = self._learn_risk(X, failed, space, seeds)
             merits = merit_of_rows(y, learned.merit)
             spread = float(np.median(merits) - merits.min())
             search = learned.search(space.bounds, starts, risk, float(merits.max()), spread)

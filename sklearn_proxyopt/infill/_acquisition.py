@@ -60,29 +60,28 @@ class AcquisitionInfill(BaseInfill):
         near = to_unit_cube(np.vstack([known.best[None], known.minima]), known.bounds)
         sobol = qmc.Sobol(n_features, rng=known.rng)
         pool = np.vstack([near, sobol.random(_N_ANYWHERE)])
-        mean, deviation = _predicted(pool, known)
-        gains = self._gain(mean, deviation, lowest)
+        mean, deviation, trust = _predicted(pool, known)
+        gains = trust * self._gain(mean, deviation, lowest)
         for width in _WIDTHS:
             centers = pool[np.argsort(-gains, kind="stable")[:_N_CENTERS]]
             centers = np.vstack([centers, near[:1]])
             picked = centers[known.rng.integers(len(centers), size=_N_NEAR)]
             moved = picked + width * known.rng.standard_normal(picked.shape)
             moved = np.clip(moved, 0.0, 1.0)
-            more_mean, more_deviation = _predicted(moved, known)
-            pool, mean = np.vstack([pool, moved]), np.concatenate([mean, more_mean])
-            deviation = np.concatenate([deviation, more_deviation])
+            pool = np.vstack([pool, moved])
+            mean, deviation, trust = np.hstack([(mean, deviation, trust), _predicted(moved, known)])
             # Gains compare only where they are of one pool.
-            gains = self._gain(mean, deviation, lowest)
+            gains = trust * self._gain(mean, deviation, lowest)
         n_picked = self.n_points if known.rows_at is None else _SPARE * self.n_points
         return from_unit_cube(pool[_spread(pool, gains, n_picked)], known.bounds)
 
 
-def _predicted(
-    units: NDArray[np.float64], known: Knowledge
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what the proxy predicts at points of the unit cube, and how sure it is."""
-    mean, deviation = known.proxy.predict(from_unit_cube(units, known.bounds), return_std=True)
-    return np.asarray(mean), np.asarray(deviation)
+def _predicted(units: NDArray[np.float64], known: Knowledge) -> NDArray[np.float64]:
+    """Return mean, deviation and the trust that evaluations succeed, (3, n), of a unit cube."""
+    points = from_unit_cube(units, known.bounds)
+    mean, deviation = known.proxy.predict(points, return_std=True)
+    trust = np.ones(len(points)) if known.caution is None else 1.0 - known.caution(points)
+    return np.array([mean, deviation, trust])
 
 
 def _spread(

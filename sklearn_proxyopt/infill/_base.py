@@ -54,6 +54,10 @@ class Knowledge:
     rows_at : callable, default=None
         `rows_at(points)` returns the rows that would be evaluated for points, themselves points of
         the box; NaN where there is none. None where every point is a row.
+    caution : callable, default=None
+        `caution(points)` returns 0 where an evaluation may be trusted to succeed, 1 where it is
+        best avoided, and a number between them elsewhere. None where nothing is known of failures.
+        No point with a caution of 1 is proposed, whatever the strategy.
     """
 
     proxy: Any
@@ -67,6 +71,7 @@ class Knowledge:
     learn: Callable[..., tuple[Any, NDArray[np.float64]]]
     doubts: Callable[[], NDArray[np.float64]]
     rows_at: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    caution: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
 
     @property
     def best(self) -> NDArray[np.float64]:
@@ -114,7 +119,7 @@ class BaseInfill(BaseEstimator):
         -------
         ndarray of shape (n_points, n_features)
             Points inside the box, new and apart from one another; fewer where no more new ones
-            are found.
+            are found that may succeed.
         """
         self._begin_round(known)
         chosen = _extended(known.X[:0], self._propose(known), known, self.n_points, _APART)
@@ -159,7 +164,10 @@ def _extended(
         if known.rows_at is not None:
             rows = known.rows_at(rows)
             rows = rows[~np.isnan(rows).any(axis=1)]
-        for row in new_points(rows, taken, known.bounds):
+        rows = new_points(rows, taken, known.bounds)
+        if known.caution is not None and len(rows):
+            rows = rows[known.caution(rows) < 1.0]
+        for row in rows:
             away = to_unit_cube(chosen, known.bounds) - to_unit_cube(row, known.bounds)
             is_apart = (np.square(away).mean(axis=1) >= distance**2).all()
             if is_apart and len(chosen) < n_points:

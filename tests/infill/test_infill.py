@@ -23,9 +23,9 @@ from sklearn_proxyopt.infill import (
     ThompsonSampling,
     TrustRegion,
 )
-from sklearn_proxyopt.optimizers import MultiStartBFGS
+from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.problems import StyblinskiTang
-from sklearn_proxyopt.samplers import LatinHypercubeSampler
+from sklearn_proxyopt.samplers import LatinHypercubeSampler, SobolSampler
 
 PROBLEM = StyblinskiTang(n_dims=2)
 ENSEMBLE = NeuralProxyRegressor((16, 16), n_members=3, max_epochs=20)
@@ -273,3 +273,46 @@ def test_a_region_without_new_rows_is_filled_up_from_the_whole_box():
     optimizer = optimizer_with(infill, n_rounds=3, integrality=1)
     optimizer.minimize(lambda X: np.square(X - 5.3).sum(axis=1), [(0, 10)] * 2)
     assert len(optimizer.X_) >= 24 + 3 * 4
+
+
+@pytest.mark.parametrize(
+    "infill", [ExpectedImprovement(6), LowerConfidenceBound(6), ProxyMinima(6), Nothing(6)]
+)
+def test_no_point_is_proposed_where_evaluations_fail(infill):
+    known = knowledge([(-5, 5)] * 2, caution=lambda points: (points[:, 0] < 2.0).astype(float))
+    points = infill.propose(known)
+    assert len(points) == 6
+    assert (points[:, 0] >= 2.0).all()
+
+
+def test_a_gain_counts_less_where_evaluations_may_fail():
+    known = knowledge([(-5, 5)] * 2, caution=lambda points: 0.9 * (points[:, 0] < 2.0))
+    (point,) = LowerConfidenceBound(1).propose(known)
+    assert_allclose(point, [2.0, 1.234], atol=0.1)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
+@pytest.mark.parametrize("space", [{}, {"log_scale": [0]}], ids=["plain", "axes"])
+@pytest.mark.parametrize("infill", [ProxyMinima(4), TrustRegion(4)])
+def test_minima_are_looked_for_away_from_where_evaluations_have_failed(infill, space):
+    def downhill_into_failure(X):
+        return np.where(X[:, 0] < 1.4, np.nan, X.sum(axis=1))
+
+    class Watched(type(infill)):
+        def _propose(self, known):
+            points = super()._propose(known)
+            cautions.append(known.caution(points))
+            return points
+
+    cautions = []
+    optimizer = optimizer_with(
+        Watched(4),
+        sampler=SobolSampler(64),
+        proxy=LinearRegression(),
+        optimizer=DifferentialEvolution(20, 20),
+        on_error="learn",
+        **space,
+    )
+    optimizer.minimize(downhill_into_failure, [(1, 2)] * 2)
+    assert len(cautions) == 2
+    assert np.concatenate(cautions).max() < 0.5
