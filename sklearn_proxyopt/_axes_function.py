@@ -18,7 +18,8 @@ __all__ = ["AxesFunction", "AxesProxy", "ModuleFunction"]
 class AxesProxy:
     """A fitted proxy of features, asked about points on the axes.
 
-    It has `torch_module` where the proxy has and the constraints are linear.
+    Where the proxy has `torch_module`, this has it too if the constraints are linear; if not, its
+    members are functions of arrays.
 
     Parameters
     ----------
@@ -27,7 +28,7 @@ class AxesProxy:
     variables : Variables
         The space.
     weight : float
-        What a violation of one span of a constraint adds in the torch module.
+        What a violation of one span of a constraint adds in the torch module and the members.
     """
 
     def __init__(self, proxy: Any, variables: Variables, weight: float) -> None:
@@ -41,9 +42,18 @@ class AxesProxy:
         rows = self._variables.decode(Z)
         return self._proxy.predict(self._variables.features(rows), **options)
 
-    def _torch_module(self) -> torch.nn.Module:
-        is_rounded = self._variables.is_discrete
-        return _axes_module(self._proxy.torch_module(), self._variables, is_rounded, self._weight)
+    def members(self) -> list[AxesFunction]:
+        """Return what each member of an ensemble says, as functions of points on the axes."""
+        n_members = self._proxy.torch_module().n_members
+        modules = [self._proxy.torch_module(member=member) for member in range(n_members)]
+        return [
+            AxesFunction(ModuleFunction(module), self._variables, self._weight)
+            for module in modules
+        ]
+
+    def _torch_module(self, **chosen: Any) -> torch.nn.Module:
+        module, is_rounded = self._proxy.torch_module(**chosen), self._variables.is_discrete
+        return _axes_module(module, self._variables, is_rounded, self._weight)
 
 
 class ModuleFunction:

@@ -44,7 +44,12 @@ class ThompsonSampling(BaseInfill):
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
         seed = seed_argument(known.optimizer, int(known.rng.integers(2**31 - 1)))
-        found = known.optimizer.minimize_members(known.proxy, known.bounds, x0=known.best, **seed)
+        options = {"bounds": known.bounds, "x0": known.best, **seed}
+        if hasattr(known.proxy, "torch_module"):
+            found = known.optimizer.minimize_members(known.proxy, **options)
+        else:
+            # No torch module knows nonlinear constraints.
+            found = [known.optimizer.minimize(one, **options) for one in known.proxy.members()]
         minima = np.array([one.x for one in found])
         others = [one.x_candidates[1:] for one in found]
         return np.vstack([known.rng.permutation(minima), *others])

@@ -7,12 +7,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-from scipy.optimize import LinearConstraint
+from scipy.optimize import LinearConstraint, NonlinearConstraint
 from scipy.spatial.distance import pdist
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt._axes_function import AxesProxy
 from sklearn_proxyopt.infill import (
     BaseInfill,
     DoubtfulMinima,
@@ -26,6 +27,7 @@ from sklearn_proxyopt.infill import (
 from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.problems import StyblinskiTang
 from sklearn_proxyopt.samplers import LatinHypercubeSampler, SobolSampler
+from sklearn_proxyopt.variables import Variables
 
 PROBLEM = StyblinskiTang(n_dims=2)
 ENSEMBLE = NeuralProxyRegressor((16, 16), n_members=3, max_epochs=20)
@@ -316,3 +318,39 @@ def test_minima_are_looked_for_away_from_where_evaluations_have_failed(infill, s
     optimizer.minimize(downhill_into_failure, [(1, 2)] * 2)
     assert len(cautions) == 2
     assert np.concatenate(cautions).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    "optimizer", [MultiStartBFGS(8, n_rounds=2), DifferentialEvolution(10, 10)]
+)
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"integrality": [1, 0]},
+        {"constraints": LinearConstraint([[1, 1]], ub=10)},
+        {"constraints": NonlinearConstraint(np.prod, 0, 20)},
+        {"constraints": NonlinearConstraint(np.prod, 0, 20), "n_constraints": 1},
+    ],
+    ids=["whole", "linear", "nonlinear", "learned"],
+)
+def test_members_are_searched_by_any_optimizer_in_any_space(optimizer, space):
+    def fun(X):
+        value = np.square(X - 7.3).sum(axis=1)
+        return np.column_stack([value, X[:, 0] - 9.0]) if "n_constraints" in space else value
+
+    sampling = optimizer_with(ThompsonSampling(3), optimizer=optimizer, n_rounds=1, **space)
+    assert sampling.minimize(fun, [(0, 10)] * 2).nfev_design == 24 + 3
+    assert sampling.variables_.is_feasible(sampling.X_).all()
+
+
+def test_members_on_the_axes_are_those_of_the_ensemble_with_a_penalty():
+    variables = Variables([(0, 10)] * 2, constraints=NonlinearConstraint(np.prod, 0, 20))
+    X = np.random.default_rng(0).uniform(0, 10, (40, 2))
+    ensemble = NeuralProxyRegressor((8,), n_members=3, max_epochs=5, random_state=0)
+    ensemble.fit(X, X.sum(axis=1))
+    is_met = variables.is_feasible(X)
+    for member, expected in zip(
+        AxesProxy(ensemble, variables, 5.0).members(), ensemble.predict_members(X), strict=True
+    ):
+        assert_allclose(member(X)[is_met], expected[is_met])
+        assert (member(X)[~is_met] > expected[~is_met]).all()
