@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from peers.problems import BBOB
+from peers.queue import N_SEEDS
 from peers.ranks import SOLVED
 from peers.runs import Cell, Run
 from peers.solvers import SOLVERS
