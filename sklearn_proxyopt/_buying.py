@@ -15,6 +15,7 @@ from sklearn_proxyopt._constraints import feasible_values
 from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._stages import Stages
+from sklearn_proxyopt._validation import as_generator
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.variables import Variables
@@ -39,12 +40,18 @@ class BuyingMixin:
     n_retries: int
     named_rows: bool
     journal: Any
+    random_state: Any
+    # The parts that have seeds, in the order in which these are drawn.
+    _seeded: tuple[str, ...] = ("sampler", "proxy", "optimizer")
+    n_features_in_: int
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
     bounds_: NDArray[np.float64]
     _design_sampler: Any
     _for_evaluator: Any
     _read_rows: Any
+    _space: Any
+    _keep_names: Any
 
     @property
     def _n_outputs(self) -> int | None:
@@ -81,6 +88,34 @@ class BuyingMixin:
                 f"shape {values.shape}."
             )
         return X, values
+
+    def _settle_outputs(self, n_outputs: int | None) -> None:
+        """Settle how many outputs there are where no parameter says so; None if nothing does."""
+
+    def _rows_given(
+        self, X: ArrayLike | None, y: ArrayLike | None, given: Any
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Variables]:
+        """Return the rows that `minimize` was given, if any, their values and the variables."""
+        if (X is None) != (y is None):
+            raise ValueError("X and y must be given together; got only one of them.")
+        if X is not None:
+            assert y is not None
+            rows, values = self._validate_rows(X, y, n_least=2)
+            return rows, values, self._space(given, rows)
+        if given is None:
+            raise ValueError("bounds must be given where no rows X tell the box; got None.")
+        self._keep_names()
+        space = self._space(given)
+        self.n_features_in_ = space.n_features
+        self._settle_outputs(None)
+        return np.empty((0, space.n_features)), self._no_values(), space
+
+    def _draw_seeds(self, purchases: Purchases | None = None) -> dict[str, int]:
+        """Draw a seed for each part, in an order that does not depend on which are used."""
+        rng = as_generator(self.random_state)
+        if self.random_state is None and purchases is not None:
+            rng = purchases.generator()
+        return {name: int(rng.integers(2**31 - 1)) for name in self._seeded}
 
     def _evaluator(self, objective: Any) -> Evaluator:
         return Evaluator(

@@ -19,12 +19,11 @@ from sklearn_proxyopt._failure_risk import risk_in_units, risk_of_features
 from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._parts import check_optimizer, check_parts, check_that_outputs_are_borne
 from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
-from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._saving import SavingMixin
 from sklearn_proxyopt._seeding import seeded
 from sklearn_proxyopt._spaces import SpaceMixin
 from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import as_generator, check_integer, check_option
+from sklearn_proxyopt._validation import check_integer, check_option
 from sklearn_proxyopt._verifying import VerifyingMixin
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.optimizers import NSGA2
@@ -334,10 +333,9 @@ class ParetoOptimizer(
         objective = self.objective if fun is None else fun
         if not callable(objective):
             raise ValueError(f"fun must be callable; got {objective!r}.")
-        if (X is None) != (y is None):
-            raise ValueError("X and y must be given together; got only one of them.")
         self.check_parameters()
-        rows, values, space, given = self._validate_problem(X, y, bounds)
+        given = self.bounds if bounds is None else bounds
+        rows, values, space = self._rows_given(X, y, given)
         self._check_reference()
         self._begin_anew(keeps_box=bounds is not None)
         with self._buying(objective, rows, values, space, given, 0.0) as purchases:
@@ -409,31 +407,9 @@ class ParetoOptimizer(
     def _settle_n_objectives(self, n_known: int) -> None:
         self.n_objectives_ = max(n_known, 1) if self.n_objectives is None else self.n_objectives
 
-    def _settle_outputs(self, n_outputs: int) -> None:
-        self._settle_n_objectives(n_outputs - self.n_constraints)
-
-    def _validate_problem(
-        self, X: ArrayLike | None, y: Any, bounds: Any
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Variables, Any]:
-        """Return rows, values, the variables and the box as the user gave it."""
-        given = self.bounds if bounds is None else bounds
-        if X is not None:
-            rows, values = self._validate_rows(X, y, n_least=2)
-            return rows, values, self._space(given, rows), given
-        if given is None:
-            raise ValueError("bounds must be given where no rows X tell the box; got None.")
-        self._keep_names()
-        space = self._space(given)
-        self.n_features_in_ = space.n_features
-        self._settle_n_objectives(_DEFAULT_N_OBJECTIVES)
-        return np.empty((0, space.n_features)), self._no_values(), space, given
-
-    def _draw_seeds(self, purchases: Purchases | None = None) -> dict[str, int]:
-        """Draw a seed for each part."""
-        rng = as_generator(self.random_state)
-        if self.random_state is None and purchases is not None:
-            rng = purchases.generator()
-        return {name: int(rng.integers(2**31 - 1)) for name in ("sampler", "proxy", "optimizer")}
+    def _settle_outputs(self, n_outputs: int | None) -> None:
+        known = _DEFAULT_N_OBJECTIVES if n_outputs is None else n_outputs - self.n_constraints
+        self._settle_n_objectives(known)
 
     def _design_sampler(self, seed: int, limits: Limits | None = None, n_features: int = 0) -> Any:
         return seeded(

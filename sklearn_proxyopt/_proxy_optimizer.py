@@ -31,7 +31,6 @@ from sklearn_proxyopt._spaces import SpaceMixin
 from sklearn_proxyopt._spending import SpendingMixin, refinement_of
 from sklearn_proxyopt._stages import Stages
 from sklearn_proxyopt._validation import (
-    as_generator,
     check_integer,
     check_option,
 )
@@ -221,6 +220,7 @@ class ProxyOptimizer(
     """
 
     _saved_class = "ProxyOptimizer"
+    _seeded = ("sampler", "proxy", "optimizer", "diagnosis", "refiner", "infill")
     X_: NDArray[np.float64]
     y_: NDArray[np.float64]
     X_failed_: NDArray[np.float64]
@@ -430,22 +430,6 @@ class ProxyOptimizer(
             self._doubt_the_answer()
         return self.result_
 
-    def _rows_given(
-        self, X: ArrayLike | None, y: ArrayLike | None, given: Any
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], Variables]:
-        """Return the rows that `minimize` was given, if any, their values and the variables."""
-        if (X is None) != (y is None):
-            raise ValueError("X and y must be given together; got only one of them.")
-        if X is None:
-            if given is None:
-                raise ValueError("bounds must be given where no rows X tell the box; got None.")
-            self._keep_names()
-            space = self._space(given)
-            self.n_features_in_ = space.n_features
-            return np.empty((0, space.n_features)), self._no_values(), space
-        rows, values = self._validate_rows(X, y, n_least=2)
-        return rows, values, self._space(given, rows)
-
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict values of the function by the proxy.
 
@@ -498,14 +482,6 @@ class ProxyOptimizer(
     @property
     def _n_outputs(self) -> int | None:
         return 1 + self.n_constraints if self.n_constraints else None
-
-    def _draw_seeds(self, purchases: Purchases | None = None) -> dict[str, int]:
-        """Draw a seed for each part, in an order that does not depend on which are used."""
-        rng = as_generator(self.random_state)
-        if self.random_state is None and purchases is not None:
-            rng = purchases.generator()
-        names = ("sampler", "proxy", "optimizer", "diagnosis", "refiner", "infill")
-        return {name: int(rng.integers(2**31 - 1)) for name in names}
 
     def _learn(
         self,

@@ -59,6 +59,7 @@ class SavingMixin:
     _no_values: Any
     _begin_anew: Any
     _open_questions: Any
+    _settle_outputs: Any
     _take_in: Any
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -182,9 +183,6 @@ class SavingMixin:
                 f"{n_constraints}."
             )
         return n_outputs
-
-    def _settle_outputs(self, n_outputs: int) -> None:
-        """Take in how many outputs there are, where no parameter says so."""
 
     def _answer_to_keep(self) -> tuple[Arrays, dict[str, Any]]:
         """Return arrays and facts of the answer for the file."""
