@@ -26,7 +26,18 @@ _PATIENCE = 60.0
 # What a run has settled before it forgets the one before.
 _SETTLED = {"n_features_in_", "feature_names_in_", "n_objectives_"}
 # What `_learn` keeps beside the public attributes.
-_PRIVATE = ("_candidates", "_merit", "_inquiry", "_questions")
+_PRIVATE = (
+    "_best_outputs",
+    "_candidates",
+    "_diagnosis_seed",
+    "_inquiry",
+    "_merit",
+    "_n_failed_learned",
+    "_promised",
+    "_questions",
+    "_seeds",
+    "_typical",
+)
 
 
 class AskTellMixin:
@@ -79,10 +90,10 @@ class AskTellMixin:
         Returns
         -------
         ndarray of shape (n_points, n_features)
-            Points inside the box, that of the parameter `bounds` as it is now unless `minimize` was
-            given one; none of them known or asked for before; valid rows that meet the
-            constraints, in which a category has its code. `variables_.to_frame` gives them
-            names and labels.
+            Points inside the box, that of the parameter `bounds` as it is now unless `minimize`
+            was given one; none of them known or asked for before; valid rows that meet the
+            constraints, in which a category has its code. `variables_.to_frame` gives them names
+            and labels. With a journal the box stays that of the journal.
         """
         n_points = check_integer(n_points, "n_points")
         self.check_parameters()
@@ -161,6 +172,7 @@ class AskTellMixin:
                     f"{difference}."
                 )
         rows = np.vstack([getattr(self, "X_", X[:0]), X[succeeded(y)]])
+        rows = rows[~is_among(rows, rows[:0])]
         if len(rows) >= 2:
             # Before they are written down: rows of which none can be the answer are a mistake.
             self._space_told(rows).rows_that_count(rows, rows)

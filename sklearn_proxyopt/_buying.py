@@ -147,7 +147,8 @@ class BuyingMixin:
         """Open a run's purchases; if the block fails, leave those made in `X_` and `y_`."""
         evaluator = self._evaluator(self._for_evaluator(objective, space))
         meaning = repr((space.names, space.kinds.facts())) if self.named_rows else ""
-        evaluator.record = self._record_book().record_of(objective, self._n_outputs, meaning)
+        record = self._record_book().record_of(objective, self._n_outputs)
+        evaluator.record = record.of_meaning(meaning)
         box = None if given is None else space.bounds
         with self._writing_journal(box, space.kinds, patience) as evaluator.journal:
             purchases = Purchases(evaluator, X, y, space, limits)

@@ -268,20 +268,23 @@ class ParetoOptimizer(
         """
         self.check_parameters()
         X, y = self._validate_rows(X, y, n_least=2)
+        check_that_outputs_are_borne(self.proxy, self._n_outputs)
         space = self._space(self.bounds, X)
-        self._begin_anew(keeps_box=False)
         failed, stages = X[:0], Stages(self, 3)
-        seeds = self._draw_seeds()
         if self.sampler is not None and self.objective is not None:
             with self._buying(
                 self.objective, X[:0], y[:0], space, self.bounds, np.inf
             ) as purchases:
+                self._begin_anew(keeps_box=False)
                 seeds = self._draw_seeds(purchases)
                 self._buy_design(purchases, space, seeds, stages)
             X, y, failed = purchases.X, purchases.y, purchases.X_failed
-        elif self.sampler is not None:
-            rows = Design(seeded(self.sampler, seeds["sampler"]), space).select(X)
-            X, y = X[rows], y[rows]
+        else:
+            self._begin_anew(keeps_box=False)
+            seeds = self._draw_seeds()
+            if self.sampler is not None:
+                rows = Design(seeded(self.sampler, seeds["sampler"]), space).select(X)
+                X, y = X[rows], y[rows]
         search = self._learn(X, y, failed, space, seeds, stages)
         self._answer_by_proxy(search)
         stages.end(f"The proxy promises a front of {len(self.F_front_)} points.")
@@ -336,9 +339,10 @@ class ParetoOptimizer(
         self.check_parameters()
         given = self.bounds if bounds is None else bounds
         rows, values, space = self._rows_given(X, y, given)
+        check_that_outputs_are_borne(self.proxy, self._n_outputs)
         self._check_reference()
-        self._begin_anew(keeps_box=bounds is not None)
         with self._buying(objective, rows, values, space, given, 0.0) as purchases:
+            self._begin_anew(keeps_box=bounds is not None)
             stages, seeds = Stages(self, 1 + 3 * self.n_rounds), self._draw_seeds(purchases)
             if X is None or self.sampler is not None:
                 self._buy_design(purchases, space, seeds, stages)
@@ -379,7 +383,6 @@ class ParetoOptimizer(
         if self.n_objectives is not None:
             check_integer(self.n_objectives, "n_objectives")
         check_integer(self.n_constraints, "n_constraints", minimum=0)
-        check_that_outputs_are_borne(self.proxy, self._n_outputs)
         check_integer(self.n_rounds, "n_rounds")
         check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))

@@ -306,7 +306,6 @@ class ProxyOptimizer(
         X, y = self._validate_rows(X, y, n_least=2)
         self.check_parameters()
         space = self._space(self.bounds, X)
-        self._begin_anew(keeps_box=False)
         if self.sampler is not None and fit_params:
             raise ValueError(
                 f"sampler must be None together with parameters for the proxy's fit; got "
@@ -318,10 +317,12 @@ class ProxyOptimizer(
             with self._buying(
                 self.objective, X[:0], y[:0], space, self.bounds, np.inf
             ) as purchases:
+                self._begin_anew(keeps_box=False)
                 seeds = self._draw_seeds(purchases)
                 self._buy_design(purchases, space, seeds, stages)
             X, y, failed = purchases.X, purchases.y, purchases.X_failed
         else:
+            self._begin_anew(keeps_box=False)
             seeds = self._draw_seeds()
             if self.sampler is not None:
                 rows = Design(seeded(self.sampler, seeds["sampler"]), space).select(X)
@@ -373,7 +374,7 @@ class ProxyOptimizer(
             the same call of a vectorised function, still count.
         max_seconds : float, default=None
             No evaluation begins after this many seconds, and no call of a vectorised function,
-            but for the first two rows; the proxy still learns.
+            but for those until two rows have succeeded; the proxy still learns.
         patience : int, default=None
             The run ends after this many evaluations in a row without a lower value, when a batch
             is over.
@@ -406,8 +407,8 @@ class ProxyOptimizer(
         self.check_parameters()
         given = self.bounds if bounds is None else bounds
         rows, values, space = self._rows_given(X, y, given)
-        self._begin_anew(keeps_box=bounds is not None)
         with self._buying(objective, rows, values, space, given, 0.0, limits) as purchases:
+            self._begin_anew(keeps_box=bounds is not None)
             stages, seeds = Stages(self, 5), self._draw_seeds(purchases)
             search_on_truth, end, n_design = None, None, None
             try:

@@ -98,11 +98,11 @@ class Purchases:
 
     def _goes_on(self, values: list[Any]) -> bool:
         """Tell whether another row of a batch is to begin, of which these values are known."""
-        if len(self.y) + len(values) < 2:
+        known = np.array(values, dtype=np.float64).reshape(-1, *self.y.shape[1:])
+        if len(self.y) + succeeded(known).sum() < 2:
             # Nothing can be learned from less.
             return True
-        lowest = _lowest_of(np.array(values).reshape(-1, *self.y.shape[1:]))
-        return self.limits.lets_begin(min(self._lowest, lowest))
+        return self.limits.lets_begin(min(self._lowest, _lowest_of(known)))
 
     def buy_design(self, design: NDArray[np.float64]) -> None:
         """Evaluate a design, of which at least two rows must succeed."""

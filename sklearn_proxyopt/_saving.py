@@ -33,8 +33,6 @@ from sklearn_proxyopt.variables import Variables
 __all__ = ["SavingAnswersMixin", "SavingMixin"]
 
 _NUMBERS = (bool, int, float, str)
-# What `load` forgets before it takes in what the file knows.
-_FORGOTTEN = ("X_", "y_", "X_failed_", "bounds_", "feature_names_in_", "proxy_", "x_", "fun_")
 
 
 class SavingMixin:
@@ -90,7 +88,7 @@ class SavingMixin:
         names = getattr(self, "feature_names_in_", None)
         facts: dict[str, Any] = {
             "class": self._saved_class,
-            "n_constraints": self.n_constraints,
+            "n_constraints": int(self.n_constraints),
             "n_features": n_features,
             "names": None if names is None else [str(name) for name in names],
             "keeps_box": getattr(self, "_keeps_box", False),
@@ -139,8 +137,7 @@ class SavingMixin:
             ) from error
         self._settle_outputs(n_outputs)
         self._begin_anew(keeps_box=facts["keeps_box"] and box is not None)
-        for name in (*_FORGOTTEN, "ladder_", "smoothing_report_"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("feature_names_in_", None)
         if facts["names"] is not None:
             self.feature_names_in_ = np.array(facts["names"], dtype=object)
         self.n_features_in_ = facts["n_features"]

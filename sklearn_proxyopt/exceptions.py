@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 __all__ = [
@@ -35,11 +36,20 @@ class EvaluationError(ValueError):
         self.x = x
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild_error, (str(self), self.row, self.x)
+        cause = self.__cause__
+        text = None if cause is None else "".join(traceback.format_exception(cause))
+        return _rebuild_error, (str(self), self.row, self.x, text)
 
 
-def _rebuild_error(message: str, row: int | None, x: Any) -> EvaluationError:
-    return EvaluationError(message, row=row, x=x)
+class _CauseElsewhereError(Exception):
+    """What an error of another process was raised from, as the text of its traceback."""
+
+
+def _rebuild_error(message: str, row: int | None, x: Any, cause: str | None) -> EvaluationError:
+    error = EvaluationError(message, row=row, x=x)
+    if cause is not None:
+        error.__cause__ = _CauseElsewhereError(f"\n{cause}")
+    return error
 
 
 class JournalError(ValueError):

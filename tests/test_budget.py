@@ -241,6 +241,18 @@ def test_a_target_ends_a_run_of_single_rows_at_the_first_that_reaches_it():
     assert (values[2:-1] > 40.0).all()
 
 
+def test_a_target_does_not_end_a_run_before_two_rows_have_succeeded():
+    def fails_at_first(x):
+        rows.append(x)
+        return np.nan if len(rows) in {2, 3} else 1.0
+
+    rows = []
+    optimizer = optimizer_with(vectorized=False, on_error="drop", sampler=SobolSampler(8))
+    with pytest.warns(FailedEvaluationWarning):
+        result = optimizer.minimize(fails_at_first, PROBLEM.bounds, target=5.0)
+    assert (result.nfev, result.n_failed) == (4, 2)
+
+
 def test_a_target_that_rows_given_have_reached_costs_nothing():
     X = np.random.default_rng(0).uniform(-5.0, 5.0, (20, 2))
     fun = Counted()

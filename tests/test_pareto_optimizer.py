@@ -12,6 +12,7 @@ from sklearn.callback import ProgressBar
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
+from sklearn.svm import SVR
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from spies import Spy
 
@@ -363,6 +364,12 @@ def test_another_number_of_objectives_is_refused():
         quick().minimize(zdt1)
     with pytest.raises(ValueError, match="X and y must be given together"):
         quick().minimize(zdt1, BOX, X=BOX.T)
+
+
+def test_a_proxy_of_one_target_learns_one_objective():
+    X = SobolSampler(32, random_state=0).sample(SCHAFFER_BOX)
+    opt = quick(sampler=None, proxy=SVR()).fit(X, schaffer(X)[:, :1])
+    assert opt.F_front_.shape[1] == 1
 
 
 def test_a_proxy_of_one_target_is_refused():

@@ -24,7 +24,7 @@ from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.evaluation import Journal
-from sklearn_proxyopt.exceptions import EvaluationError
+from sklearn_proxyopt.exceptions import EvaluationError, JournalError
 from sklearn_proxyopt.model_selection import optimum_error_scorer, regret_scorer
 from sklearn_proxyopt.optimizers import (
     NSGA2,
@@ -1046,6 +1046,33 @@ def test_a_run_that_fails_leaves_nothing_of_the_run_before():
     points = opt.ask(4)
     assert points.shape == (4, 3)
     assert ((points >= 5.0) & (points <= 9.0)).all()
+
+
+def test_a_run_that_is_refused_leaves_what_was_known(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    opt = quick().tell(*rows_of_bowl(32))
+    x = opt.x_.copy()
+    opt.set_params(journal=path)
+    with Journal(path).writing(2), pytest.raises(JournalError):
+        opt.minimize(bowl, BOX)
+    np.testing.assert_array_equal(opt.x_, x)
+    opt.set_params(journal=None).tell(*rows_of_bowl(8, seed=1))
+    assert len(opt.X_) == 40
+
+
+def test_folds_share_what_a_function_of_named_rows_was_paid_for():
+    fun = Spy(lambda frame: bowl(frame.to_numpy()))
+    names = {"feature_names": ["a", "b"], "named_rows": True}
+    opt = quick(objective=fun, bounds=BOX, sampler=SobolSampler(16, random_state=0), **names)
+    cross_validate(opt, *rows_of_bowl(30), cv=3)
+    assert len(fun.rows) == 16
+
+
+def test_a_row_told_twice_is_one_experiment_from_the_first_on():
+    opt = quick()
+    for _ in range(2):
+        opt.tell([[0.1, 0.2]], [1.0])
+    assert len(opt.X_) == 1
 
 
 def test_rows_learned_do_not_change_with_the_array_they_came_in():

@@ -546,3 +546,12 @@ def test_a_file_of_another_number_of_variables_is_refused(path):
     saved(path)
     with pytest.raises(ValueError, match="bounds must have one row for each of the 2 variables"):
         quick(bounds=[[0.0, 1.0]] * 3).load(path)
+
+
+def test_a_number_of_constraints_of_numpy_is_saved(tmp_path):
+    X = SobolSampler(16, random_state=0).sample([[0.0, 1.0]] * 2)
+    y = np.column_stack([X.sum(axis=1), X[:, 0] - 0.5])
+    opt = quick(n_constraints=np.int64(1)).fit(X, y)
+    opt.save(tmp_path / "saved.npz")
+    again = quick(n_constraints=1).load(tmp_path / "saved.npz")
+    np.testing.assert_array_equal(again.x_, opt.x_)

@@ -34,8 +34,6 @@ class EvaluationRecord:
     ----------
     n_outputs : int or None, default=None
         How many numbers a value is made of; None for one that is no array.
-    meaning : str, default=""
-        What the numbers of a row stand for, where that is more than their places say.
 
     Examples
     --------
@@ -49,17 +47,36 @@ class EvaluationRecord:
     1
     """
 
-    def __init__(self, n_outputs: int | None = None, meaning: str = "") -> None:
+    def __init__(self, n_outputs: int | None = None) -> None:
         self.n_outputs = n_outputs
-        self.meaning = meaning
         self.key = uuid4().hex
         self.lock = threading.RLock()
         self._values: dict[bytes, Value] = {}
+        self._others: dict[str, EvaluationRecord] = {}
         with _registry_lock:
             _live_records[self.key] = self
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def of_meaning(self, meaning: str) -> EvaluationRecord:
+        """Return the part of the record in which the numbers of a row stand for the same.
+
+        Parameters
+        ----------
+        meaning : str
+            What they stand for, such as the labels of a category, where the function is told. Empty
+            for this record itself.
+
+        Returns
+        -------
+        EvaluationRecord
+            The part, which goes wherever this record goes.
+        """
+        if not meaning:
+            return self
+        with self.lock:
+            return self._others.setdefault(meaning, EvaluationRecord(self.n_outputs))
 
     def add(self, x: NDArray[np.float64], value: Value) -> None:
         """Write down the value of a row.
@@ -132,21 +149,27 @@ class EvaluationRecord:
         return X, self._as_array(list(kept.values()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (self.key, self.n_outputs, self.meaning, dict(self._values))
+        return _restore, (self.key, self.n_outputs, dict(self._values), dict(self._others))
 
 
 def _restore(
-    key: str, n_outputs: int | None, meaning: str, values: dict[bytes, Value]
+    key: str,
+    n_outputs: int | None,
+    values: dict[bytes, Value],
+    others: dict[str, EvaluationRecord],
 ) -> EvaluationRecord:
     """Return the record of this process with that key, joined with the values that arrived."""
     with _registry_lock:
         record = _live_records.get(key)
     if record is None:
-        record = EvaluationRecord(n_outputs, meaning)
+        record = EvaluationRecord(n_outputs)
         record.key = key
         with _registry_lock:
             _live_records[key] = record
     with record.lock:
         record._values.update(values)
+        for meaning, other in others.items():
+            part = record._others.setdefault(meaning, other)
+            part._values.update(other._values)
     _recent_records.append(record)
     return record

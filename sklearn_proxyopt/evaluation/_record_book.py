@@ -36,9 +36,7 @@ class RecordBook:
         self._entries: list[tuple[Callable[[], Function | None], EvaluationRecord]] = []
         self._latest: Function | None = None
 
-    def record_of(
-        self, function: Function, n_outputs: int | None = None, meaning: str = ""
-    ) -> EvaluationRecord:
+    def record_of(self, function: Function, n_outputs: int | None = None) -> EvaluationRecord:
         """Return the record of a function, a new one if it has none.
 
         Parameters
@@ -47,55 +45,46 @@ class RecordBook:
             The function; the same one or one equal to it finds the record again.
         n_outputs : int or None, default=None
             How many numbers its values are made of; None for those that are no arrays.
-        meaning : str, default=""
-            What the numbers of a row stand for, where the function is told: a row of other names
-            or labels is another row.
 
         Returns
         -------
         EvaluationRecord
             Its record.
         """
-        wanted = n_outputs, meaning
         record = None
         kept = []
         for reference, known in self._entries:
             owner = reference()
             if owner is None:
                 continue
-            is_of_it = (known.n_outputs, known.meaning) == wanted
-            if record is None and is_of_it and _is_same(owner, function):
+            is_of_it = known.n_outputs == n_outputs and _is_same(owner, function)
+            if record is None and is_of_it:
                 record = known
             else:
                 kept.append((reference, known))
-        record = EvaluationRecord(n_outputs, meaning) if record is None else record
+        record = EvaluationRecord(n_outputs) if record is None else record
         self._entries = [*kept, (_reference(function), record)]
         self._latest = function
         return record
 
     def only(self, function: Function, n_outputs: int | None = None) -> RecordBook:
-        """Return a book that holds the records of one function and keeps that function alive.
+        """Return a book that holds the record of one function and keeps that function alive.
 
         Parameters
         ----------
         function : callable
             The function.
         n_outputs : int or None, default=None
-            How many numbers the values are made of that are sure to have a record.
+            How many numbers its values are made of.
 
         Returns
         -------
         RecordBook
-            The records in it are shared with this book.
+            The record in it is shared with this book.
         """
-        self.record_of(function, n_outputs)
         book = RecordBook()
-        entries = [(reference(), record) for reference, record in self._entries]
-        book._entries = [
-            (_Kept(function), record)
-            for owner, record in entries
-            if owner is not None and _is_same(owner, function)
-        ]
+        record = self.record_of(function, n_outputs)
+        book._entries = [(_Kept(function), record)]
         book._latest = function
         return book
 

@@ -198,6 +198,14 @@ def test_a_record_that_comes_back_from_another_process_joins_the_one_here():
     assert len(record) == 2
 
 
+def test_the_traceback_of_a_function_survives_pickling():
+    with pytest.raises(EvaluationError) as caught:
+        Evaluator(lambda X: {}["no such key"])(np.ones((2, 1)))
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert "KeyError: 'no such key'" in str(again.__cause__)
+    assert "test_evaluation.py" in str(again.__cause__)
+
+
 def test_an_error_survives_pickling():
     error = pickle.loads(pickle.dumps(EvaluationError("text", row=3, x=ROWS[3])))
     assert str(error) == "text"
