@@ -68,7 +68,8 @@ def write_report(cache: Path, results: Path) -> None:
     page += _show(simulators(rows), results, "simulators", "Median regret")
     page += _show(lowest_found(runs), results, "lowest", "Lowest values that any run found")
     page += ["What was run", "------------", ""]
-    page += _show(coverage(cache), results, "coverage", "Runs of each solver, and how they ended")
+    title = "Cases (a function with a seed) that were run, and runs that ended early"
+    page += _show(coverage(cache), results, "coverage", title)
     (results / "results.inc").write_text("\n".join(page))
 
 
@@ -177,22 +178,34 @@ def lowest_found(runs: dict[Any, Run]) -> pd.DataFrame:
 
 
 def coverage(cache: Path) -> pd.DataFrame:
-    """Return how many runs of each solver there are, and how many ended before their budget."""
-    counts: dict[str, dict[str, Any]] = {}
+    """Return how many cases of each solver were run, and how many runs ended early."""
+    rows = []
     for cell in all_cells():
         run = load_run(cell.path(cache))
-        if run is None:
-            continue
-        row = counts.setdefault(
-            _label(cell.solver),
-            {"solver": _label(cell.solver)}
-            | {"largest budget": SOLVERS[cell.solver].largest_budget, "runs": 0}
-            | {"stopped by the time limit": 0, "failed": 0},
+        is_simulator = cell.problem in SIMULATORS
+        rows.append(
+            {
+                "solver": cell.solver,
+                "where": "simulators" if is_simulator else f"{cell.dim} variables",
+                "case": (cell.problem, cell.seed),
+                "is run": run is not None,
+                "stopped by the time limit": run is not None and run.ended == "time",
+                "failed": run is not None and run.is_failed,
+            }
         )
-        row["runs"] += 1
-        row["stopped by the time limit"] += run.ended == "time"
-        row["failed"] += run.is_failed
-    return pd.DataFrame(counts.values())
+    cells = pd.DataFrame(rows)
+    done = cells[cells["is run"]]
+    if done.empty:
+        return done
+    counts = done.pivot_table("case", "solver", "where", aggfunc="nunique", fill_value=0)
+    wanted = cells.groupby("where", sort=False)["case"].nunique()
+    places = sorted(counts, key=lambda name: (name == "simulators", len(name), name))
+    table = counts[places].rename(columns={name: f"{name}, of {wanted[name]}" for name in places})
+    table.insert(0, "largest budget", [SOLVERS[name].largest_budget for name in table.index])
+    ends = ["stopped by the time limit", "failed"]
+    table = table.join(done.groupby("solver")[ends].sum())
+    order = [solver for solver in SOLVERS if solver in table.index]
+    return _labelled(table.loc[order].reset_index())
 
 
 def _medians(rows: pd.DataFrame, budget: int) -> pd.DataFrame:
