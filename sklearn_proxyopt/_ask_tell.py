@@ -212,10 +212,11 @@ class AskTellMixin:
         rows = np.vstack([known, new[:, : X.shape[1]]])
         new_values = new[:, X.shape[1] :].reshape(len(new), *y.shape[1:])
         values = np.concatenate([known_values, new_values])
-        if len(rows) < 2 or not self._space_told(rows).is_feasible(rows).any():
+        space = self._space_told(rows) if len(rows) >= 2 else None
+        if space is None or not space.is_feasible(rows).any():
             self.X_, self.y_, self.X_failed_ = rows, values, failed
         else:
-            space, stages = self._space_told(rows), Stages(self, 2)
+            stages = Stages(self, 2)
             search = self._learn(rows, values, failed, space, self._draw_seeds(), stages)
             self._answer_by_proxy(search)
             stages.end(f"Learned {len(rows)} rows.")
@@ -282,17 +283,17 @@ class AskTellMixin:
 
     def _space_asked(self) -> Variables:
         """Return the variables of points asked for, in the box that the user gives now."""
-        is_first = not hasattr(self, "bounds_")
-        if is_first and self.bounds is None:
-            raise ValueError("bounds must be given before rows tell the box; got None.")
-        if is_first and not hasattr(self, "feature_names_in_"):
-            self._keep_names()
-        if not is_first and (self.bounds is None or getattr(self, "_keeps_box", False)):
-            space: Variables = self._space(self.bounds_)
-            return space
-        if not is_first:
-            check_width(self.bounds, len(self.bounds_))
-        space = self._space(self.bounds)
+        box = self.bounds
+        if not hasattr(self, "bounds_"):
+            if box is None:
+                raise ValueError("bounds must be given before rows tell the box; got None.")
+            if not hasattr(self, "feature_names_in_"):
+                self._keep_names()
+        elif box is None or getattr(self, "_keeps_box", False):
+            box = self.bounds_
+        else:
+            check_width(box, len(self.bounds_))
+        space: Variables = self._space(box)
         return space
 
     def _space_told(self, X: NDArray[np.float64]) -> Variables:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
 from sklearn_proxyopt._constraints import feasible_values
+from sklearn_proxyopt._failure_risk import FailureRisk, risk_of_features
 from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._purchases import Purchases
 from sklearn_proxyopt._stages import Stages
@@ -116,6 +117,18 @@ class BuyingMixin:
         if self.random_state is None and purchases is not None:
             rng = purchases.generator()
         return {name: int(rng.integers(2**31 - 1)) for name in self._seeded}
+
+    def _learn_risk(
+        self,
+        X: NDArray[np.float64],
+        failed: NDArray[np.float64],
+        space: Variables,
+        seeds: dict[str, int],
+    ) -> FailureRisk | None:
+        """Learn where evaluations fail, as a function of features, if that is asked for."""
+        if self.on_error != "learn":
+            return None
+        return risk_of_features(X, failed, space, seeds["optimizer"])
 
     def _evaluator(self, objective: Any) -> Evaluator:
         return Evaluator(

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._ask_tell import AskTellMixin
 from sklearn_proxyopt._buying import BuyingMixin
-from sklearn_proxyopt._failure_risk import risk_in_units, risk_of_features
+from sklearn_proxyopt._failure_risk import risk_in_units
 from sklearn_proxyopt._limits import Limits
 from sklearn_proxyopt._parts import check_optimizer, check_parts, check_that_outputs_are_borne
 from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
@@ -443,9 +443,7 @@ class ParetoOptimizer(
         ):
             promised.fit(X, y, getattr(self, "feature_names_in_", None))
         with stages.stage("search", f"Searching the proxy by {type(promised.optimizer).__name__}."):
-            risk = None
-            if self.on_error == "learn":
-                risk = risk_in_units(risk_of_features(X, failed, space, seeds["optimizer"]), space)
+            risk = risk_in_units(self._learn_risk(X, failed, space, seeds), space)
             search = promised.search(X, y, risk)
         self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, space.bounds, failed
         self.variables_ = space

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 
-from sklearn_proxyopt._failure_risk import FailureRisk, risk_of_features
 from sklearn_proxyopt._knowing import knowledge_of, warm_up
 from sklearn_proxyopt._learned_proxy import LearnedProxy
 from sklearn_proxyopt._limits import Limits
@@ -53,7 +52,7 @@ class SpendingMixin:
     infill: Any
     n_rounds: int | None
     n_constraints: int
-    on_error: str
+    _learn_risk: Any
     feature_names_in_: NDArray[np.object_]
 
     def _check_spending(self) -> None:
@@ -160,18 +159,6 @@ class SpendingMixin:
                     purchases.buy(points)
                 else:
                     purchases.buy_on_axes(points, space)
-
-    def _learn_risk(
-        self,
-        X: NDArray[np.float64],
-        failed: NDArray[np.float64],
-        space: Variables,
-        seeds: dict[str, int],
-    ) -> FailureRisk | None:
-        """Learn where evaluations fail, as a function of features, if that is asked for."""
-        if self.on_error != "learn":
-            return None
-        return risk_of_features(X, failed, space, seeds["optimizer"])
 
     def _make_refiner(self, limits: Limits) -> Any:
         if self.refiner is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from sklearn_proxyopt._threads import threads_for
 from sklearn_proxyopt._validation import check_integer, check_real
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sklearn_proxyopt.proxies._net import ProxyNet
     from sklearn_proxyopt.proxies._network import ProxyModule
     from sklearn_proxyopt.proxies._recipe import Recipe
@@ -81,13 +84,8 @@ class PredictingMixin:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         module = self.torch_module()
-        # torch takes no rows in reverse order.
-        rows = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
         with torch.no_grad(), threads_for(len(X)):
-            blocks = [
-                module.members(block.to(self.device_)).cpu()
-                for block in rows.split(_ROWS_PER_BLOCK)
-            ]
+            blocks = [module.members(rows).cpu() for rows in self._blocks(X, module)]
         values = torch.cat(blocks, dim=1).numpy().astype(np.float64, copy=False)
         return values[:, :, 0] if self._single_output else values
 
@@ -128,10 +126,9 @@ class PredictingMixin:
         X = validate_data(self, X, dtype=np.float64, reset=False)
         module = self.torch_module(member=member, n_std=n_std)
         values, gradients = [], []
-        every_row = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
         with threads_for(len(X)):
-            for block in every_row.split(_ROWS_PER_BLOCK):
-                rows = block.to(self.device_).requires_grad_()
+            for block in self._blocks(X, module):
+                rows = block.requires_grad_()
                 value = module(rows)[:, 0]
                 gradients.append(torch.autograd.grad(value.sum(), rows)[0].cpu())
                 values.append(value.detach().cpu())
@@ -186,6 +183,14 @@ class PredictingMixin:
         if self.device_.startswith("mps"):
             module = module.to(torch.float32)
         return module.eval().to(self.device_)
+
+    def _blocks(self, X: NDArray[np.float64], module: ProxyModule) -> Iterator[Tensor]:
+        """Yield rows, some thousand at a time, where the module lies and in its precision."""
+        import torch
+
+        # torch takes no rows in reverse order.
+        rows = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
+        return (block.to(self.device_) for block in rows.split(_ROWS_PER_BLOCK))
 
     def _check_has_spread(self, asked_for: str) -> None:
         """Check that there are members to take a standard deviation of."""
