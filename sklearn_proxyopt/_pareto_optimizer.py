@@ -13,18 +13,22 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._ask_tell import AskTellMixin
-from sklearn_proxyopt._buying import BuyingMixin
-from sklearn_proxyopt._failure_risk import risk_in_units
-from sklearn_proxyopt._limits import Limits
-from sklearn_proxyopt._parts import check_optimizer, check_parts, check_that_outputs_are_borne
-from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
-from sklearn_proxyopt._saving import SavingMixin
-from sklearn_proxyopt._seeding import seeded
-from sklearn_proxyopt._spaces import SpaceMixin
-from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import check_integer, check_option
-from sklearn_proxyopt._verifying import VerifyingMixin
+from sklearn_proxyopt._proxy_search._failure_model import risk_in_units
+from sklearn_proxyopt._proxy_search._front import PromisedFront, front_of_rows
+from sklearn_proxyopt._run._ask_tell import AskTellMixin
+from sklearn_proxyopt._run._components import (
+    check_optimizer,
+    check_parts,
+    check_that_outputs_are_borne,
+)
+from sklearn_proxyopt._run._persistence import SavingMixin
+from sklearn_proxyopt._run._progress import Stages
+from sklearn_proxyopt._run._run import BuyingMixin
+from sklearn_proxyopt._run._space_spec import SpaceMixin
+from sklearn_proxyopt._run._stopping import Limits
+from sklearn_proxyopt._run._verification import VerifyingMixin
+from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt._utils._validation import check_integer, check_option
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.optimizers._pareto import spread_out

@@ -14,23 +14,27 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._ask_tell import AskTellMixin
-from sklearn_proxyopt._buying import BuyingMixin
-from sklearn_proxyopt._constraints import say_whether_feasible, values_of
-from sklearn_proxyopt._diagnosing import DiagnosingMixin
-from sklearn_proxyopt._failure_risk import risk_in_units
-from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
-from sklearn_proxyopt._limits import Limits, RunEndedError
-from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
-from sklearn_proxyopt._parts import check_optimizer, check_parts, check_that_outputs_are_borne
-from sklearn_proxyopt._purchases import Purchases
-from sklearn_proxyopt._saving import SavingAnswersMixin
-from sklearn_proxyopt._seeding import seeded
-from sklearn_proxyopt._smoothed_search import check_smoothing
-from sklearn_proxyopt._spaces import SpaceMixin
-from sklearn_proxyopt._spending import SpendingMixin, refinement_of
-from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import (
+from sklearn_proxyopt._proxy_search._failure_model import risk_in_units
+from sklearn_proxyopt._proxy_search._model import LearnedProxy, function_of, without_names
+from sklearn_proxyopt._proxy_search._penalty import MeritFunction, merit_of_rows
+from sklearn_proxyopt._proxy_search._smoothed_search import check_smoothing
+from sklearn_proxyopt._run._ask_tell import AskTellMixin
+from sklearn_proxyopt._run._components import (
+    check_optimizer,
+    check_parts,
+    check_that_outputs_are_borne,
+)
+from sklearn_proxyopt._run._diagnose import DiagnosingMixin
+from sklearn_proxyopt._run._oracle import Purchases
+from sklearn_proxyopt._run._persistence import SavingAnswersMixin
+from sklearn_proxyopt._run._phases import SpendingMixin, refinement_of
+from sklearn_proxyopt._run._progress import Stages
+from sklearn_proxyopt._run._run import BuyingMixin
+from sklearn_proxyopt._run._space_spec import SpaceMixin
+from sklearn_proxyopt._run._stopping import Limits, RunEndedError
+from sklearn_proxyopt._utils._feasibility import say_whether_feasible, values_of
+from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt._utils._validation import (
     check_integer,
     check_option,
 )

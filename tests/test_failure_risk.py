@@ -5,8 +5,8 @@ from scipy.optimize import approx_fprime
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt._failure_risk import CautiousFunction, learn_failure_risk
-from sklearn_proxyopt._learned_proxy import function_of
+from sklearn_proxyopt._proxy_search._failure_model import CautiousFunction, learn_failure_risk
+from sklearn_proxyopt._proxy_search._model import function_of
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.refine import LocalRefinement

@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
-from sklearn_proxyopt._saved_state import read_state
+from sklearn_proxyopt._utils._state_file import read_state
 from sklearn_proxyopt.optimizers import NSGA2, DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.samplers import SobolSampler
 

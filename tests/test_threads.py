@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from sklearn_proxyopt._threads import paying_threads, threads_for
+from sklearn_proxyopt._utils._threads import paying_threads, threads_for
 
 
 @pytest.fixture(autouse=True)

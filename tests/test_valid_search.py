@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import LinearConstraint, NonlinearConstraint, minimize
 
 from sklearn_proxyopt import NeuralProxyRegressor
-from sklearn_proxyopt._axes_function import AxesFunction
-from sklearn_proxyopt._learned_proxy import function_of
-from sklearn_proxyopt._valid_search import ValidSearch
+from sklearn_proxyopt._proxy_search._mixed_search import ValidSearch
+from sklearn_proxyopt._proxy_search._model import function_of
+from sklearn_proxyopt._proxy_search._on_axes import AxesFunction
 from sklearn_proxyopt.optimizers import (
     DifferentialEvolution,
     GeneticAlgorithm,

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import qmc, spearmanr
 
-from sklearn_proxyopt._merit import Merit, merit_of_rows
-from sklearn_proxyopt._valid_search import ValidSearch
+from sklearn_proxyopt._proxy_search._mixed_search import ValidSearch
+from sklearn_proxyopt._proxy_search._penalty import Merit, merit_of_rows
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
 from sklearn_proxyopt.diagnosis._opinions import SecondOpinions, judged_function
 from sklearn_proxyopt.optimizers import MultiStartBFGS

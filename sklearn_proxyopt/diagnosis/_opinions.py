@@ -10,10 +10,10 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from sklearn_proxyopt._learned_proxy import function_of, named_rows, without_names
-from sklearn_proxyopt._merit import Merit, MeritFunction
-from sklearn_proxyopt._seeding import seeded
-from sklearn_proxyopt._valid_search import ValidSearch
+from sklearn_proxyopt._proxy_search._mixed_search import ValidSearch
+from sklearn_proxyopt._proxy_search._model import function_of, named_rows, without_names
+from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
+from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._member_function import MemberFunction
 from sklearn_proxyopt.proxies import NeuralProxyRegressor

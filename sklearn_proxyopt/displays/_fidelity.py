@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt._run._diagnose import inquiry_of
 from sklearn_proxyopt.diagnosis._evidence import best_of
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
 

@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._constraints import best_first
-from sklearn_proxyopt._diagnosing import inquiry_of
-from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt._run._diagnose import inquiry_of
+from sklearn_proxyopt._utils._feasibility import best_first
+from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.displays._base import check_optimizer, despine, names_of, pyplot
 
 __all__ = ["LandscapeDisplay"]

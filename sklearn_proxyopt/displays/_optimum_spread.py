@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_proxyopt._constraints import best_first
-from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt._run._diagnose import inquiry_of
+from sklearn_proxyopt._utils._feasibility import best_first
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, names_of
 
 __all__ = ["OptimumSpreadDisplay"]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 from sklearn.base import BaseEstimator
 
-from sklearn_proxyopt._apart import farthest_points, new_points
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._distances import farthest_points, new_points
+from sklearn_proxyopt._utils._validation import check_integer
 
 __all__ = ["BaseInfill", "Knowledge", "members_of"]
 

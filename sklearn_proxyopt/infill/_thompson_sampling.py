@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._seeding import seed_argument
+from sklearn_proxyopt._utils._seeding import seed_argument
 from sklearn_proxyopt.infill._base import BaseInfill, Knowledge, members_of
 
 __all__ = ["ThompsonSampling"]

@@ -14,7 +14,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from sklearn_proxyopt._validation import as_generator, check_option, check_real
+from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
 from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import resolve_device

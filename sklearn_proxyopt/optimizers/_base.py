@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import as_generator
+from sklearn_proxyopt._utils._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._validation import as_generator
 from sklearn_proxyopt.optimizers._member_function import MemberFunction
 
 __all__ = ["BaseOptimizer", "UnitCubeFunction", "asks_to_stop", "starts_in_cube"]

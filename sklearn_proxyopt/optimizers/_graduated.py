@@ -11,8 +11,13 @@ from scipy.optimize import OptimizeResult
 from scipy.stats import qmc
 from sklearn.base import clone
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import as_generator, check_bounds, check_integer, check_real
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._validation import (
+    as_generator,
+    check_bounds,
+    check_integer,
+    check_real,
+)
 from sklearn_proxyopt.optimizers._base import BaseOptimizer, SearchCallback, UnitCubeFunction
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
 from sklearn_proxyopt.optimizers._descents import DescentBatch, Search

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from scipy.stats import qmc
 
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.optimizers._base import (
     BaseOptimizer,
     SearchCallback,

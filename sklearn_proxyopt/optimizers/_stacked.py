@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._threads import paying_threads
+from sklearn_proxyopt._utils._threads import paying_threads
 from sklearn_proxyopt.optimizers._base import UnitCubeFunction
 
 if TYPE_CHECKING:

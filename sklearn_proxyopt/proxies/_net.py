@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
 
-from sklearn_proxyopt._threads import PayingThreads, paying_threads, threads_for
+from sklearn_proxyopt._utils._threads import PayingThreads, paying_threads, threads_for
 from sklearn_proxyopt.proxies._network import Ensemble
 
 __all__ = [

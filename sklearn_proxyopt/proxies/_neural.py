@@ -11,8 +11,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import validate_data
 
-from sklearn_proxyopt._threads import threads_for
-from sklearn_proxyopt._validation import as_generator, check_integer, check_option, check_real
+from sklearn_proxyopt._utils._threads import threads_for
+from sklearn_proxyopt._utils._validation import (
+    as_generator,
+    check_integer,
+    check_option,
+    check_real,
+)
 from sklearn_proxyopt.proxies._predicting import PredictingMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight, draw_rows, hold_out, plan_steps
 

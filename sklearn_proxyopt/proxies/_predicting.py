@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_proxyopt._threads import threads_for
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._threads import threads_for
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from sklearn_proxyopt._rows import succeeded
+from sklearn_proxyopt._utils._dataset import succeeded
 from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError, spread_of
 from sklearn_proxyopt.refine._local_model import LocalModel

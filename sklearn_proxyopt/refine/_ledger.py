@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._constraints import best_first, values_of
-from sklearn_proxyopt._merit import Merit
-from sklearn_proxyopt._rows import row_keys, succeeded
+from sklearn_proxyopt._proxy_search._penalty import Merit
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._dataset import row_keys, succeeded
+from sklearn_proxyopt._utils._feasibility import best_first, values_of
 
 __all__ = ["Ledger", "LimitReachedError", "spread_of"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._constraints import best_first, values_of
-from sklearn_proxyopt._rows import is_among, row_keys
+from sklearn_proxyopt._utils._dataset import is_among, row_keys
+from sklearn_proxyopt._utils._feasibility import best_first, values_of
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._repair import CubeConstraints
 

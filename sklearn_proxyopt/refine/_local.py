@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import NonlinearConstraint, OptimizeResult, minimize
 
-from sklearn_proxyopt._box import BoxEstimator
-from sklearn_proxyopt._constraints import best_first
-from sklearn_proxyopt._rows import succeeded
-from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._box import BoxEstimator
+from sklearn_proxyopt._utils._dataset import succeeded
+from sklearn_proxyopt._utils._feasibility import best_first
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.refine._incumbent import read_incumbent
 from sklearn_proxyopt.refine._limited_function import (
     TOO_FEW_LEFT,

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from scipy.spatial import cKDTree
 
-from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import as_generator, check_integer, check_real
+from sklearn_proxyopt._utils._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._descent import Descent
 from sklearn_proxyopt.refine._incumbent import read_incumbent

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_array
 
-from sklearn_proxyopt._box import BoxEstimator, bounds_of_rows, from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import as_generator, check_integer
+from sklearn_proxyopt._utils._box import BoxEstimator, bounds_of_rows, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._validation import as_generator, check_integer
 
 __all__ = ["BaseSampler"]
 

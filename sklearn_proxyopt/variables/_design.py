@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from sklearn_proxyopt._box import from_unit_cube
-from sklearn_proxyopt._rows import is_among
+from sklearn_proxyopt._utils._box import from_unit_cube
+from sklearn_proxyopt._utils._dataset import is_among
 from sklearn_proxyopt.variables._repair import Repair
 from sklearn_proxyopt.variables._variables import Variables
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import qmc
 
-from sklearn_proxyopt._pandas import pandas_for
-from sklearn_proxyopt._rows import best_rows
+from sklearn_proxyopt._utils._dataset import best_rows
+from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.variables._axes import Axes
 from sklearn_proxyopt.variables._constraints import Constraints
 from sklearn_proxyopt.variables._kinds import box_of, n_variables, read_kinds

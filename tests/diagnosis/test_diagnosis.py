@@ -10,7 +10,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt._run._diagnose import inquiry_of
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
 from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model

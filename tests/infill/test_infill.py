@@ -13,7 +13,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt._axes_function import AxesProxy
+from sklearn_proxyopt._proxy_search._on_axes import AxesProxy
 from sklearn_proxyopt.infill import (
     BaseInfill,
     DoubtfulMinima,

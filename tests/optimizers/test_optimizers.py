@@ -13,7 +13,7 @@ from scipy.optimize import Bounds, minimize
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_proxyopt._global_random import BorrowedStream
+from sklearn_proxyopt._utils._global_random import BorrowedStream
 from sklearn_proxyopt.optimizers import (
     DifferentialEvolution,
     GeneticAlgorithm,

@@ -6,7 +6,7 @@ import torch
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import NeuralProxyRegressor
-from sklearn_proxyopt._global_random import preserved
+from sklearn_proxyopt._utils._global_random import preserved
 from sklearn_proxyopt.optimizers import (
     DifferentialEvolution,
     GeneticAlgorithm,

@@ -90,7 +90,7 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch, n_groups):
         for n_threads in (1, 2):
             torch.set_num_threads(n_threads)
             # As if all threads always paid.
-            monkeypatch.setattr("sklearn_proxyopt._threads._MINIMUM_GAIN", 0.0)
+            monkeypatch.setattr("sklearn_proxyopt._utils._threads._MINIMUM_GAIN", 0.0)
             proxy = quick().fit(X, y)
             assert len(proxy.net_.module_.groups) == n_groups
             predictions.append(proxy.predict_members(X))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
-from sklearn_proxyopt._axes_function import AxesFunction, ModuleFunction
+from sklearn_proxyopt._proxy_search._on_axes import AxesFunction, ModuleFunction
 from sklearn_proxyopt.optimizers._candidates import lowest_apart
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._constraints import Constraints

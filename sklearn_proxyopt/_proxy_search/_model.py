@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._failure_risk import CautiousFunction, FailureRisk
-from sklearn_proxyopt._merit import Merit, MeritFunction
-from sklearn_proxyopt._seeding import seed_argument, seeded
-from sklearn_proxyopt._smoothed_search import SmoothedSearch
-from sklearn_proxyopt._valid_search import ValidSearch
+from sklearn_proxyopt._proxy_search._failure_model import CautiousFunction, FailureRisk
+from sklearn_proxyopt._proxy_search._mixed_search import ValidSearch
+from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
+from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
+from sklearn_proxyopt._utils._seeding import seed_argument, seeded
 from sklearn_proxyopt.proxies._function import ProxyFunction
 from sklearn_proxyopt.variables import Variables
 

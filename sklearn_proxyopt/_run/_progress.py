@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_proxyopt._limits import RunEndedError
+from sklearn_proxyopt._run._stopping import RunEndedError
 from sklearn_proxyopt.evaluation import Evaluator
 
 __all__ = ["Stages"]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._merit import Merit, merit_of_rows
-from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._proxy_search._penalty import Merit, merit_of_rows
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
 from sklearn_proxyopt.diagnosis._evidence import Inquiry

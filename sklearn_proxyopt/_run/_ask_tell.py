@@ -9,11 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.callback import with_callbacks
 from sklearn.utils.validation import check_array
 
-from sklearn_proxyopt._apart import are_new
-from sklearn_proxyopt._questions import OpenQuestions
-from sklearn_proxyopt._rows import is_among, succeeded, with_failures
-from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import check_integer, check_width
+from sklearn_proxyopt._run._pending_points import OpenQuestions
+from sklearn_proxyopt._run._progress import Stages
+from sklearn_proxyopt._utils._dataset import is_among, succeeded, with_failures
+from sklearn_proxyopt._utils._distances import are_new
+from sklearn_proxyopt._utils._validation import check_integer, check_width
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables import Variables

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._apart import are_new, farthest_places
-from sklearn_proxyopt._failure_risk import EncodedRisk, FailureRisk
+from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
+from sklearn_proxyopt._utils._distances import are_new, farthest_places
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
 

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from sklearn_proxyopt._axes_function import AxesProxy
-from sklearn_proxyopt._failure_risk import FailureRisk
-from sklearn_proxyopt._learned_proxy import LearnedProxy, without_names
-from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
-from sklearn_proxyopt._purchases import Purchases, nearest_feasible
-from sklearn_proxyopt._rows import best_rows
+from sklearn_proxyopt._proxy_search._failure_model import FailureRisk
+from sklearn_proxyopt._proxy_search._model import LearnedProxy, without_names
+from sklearn_proxyopt._proxy_search._on_axes import AxesProxy
+from sklearn_proxyopt._proxy_search._penalty import MeritFunction, merit_of_rows
+from sklearn_proxyopt._run._oracle import Purchases, nearest_feasible
+from sklearn_proxyopt._utils._dataset import best_rows
 from sklearn_proxyopt.diagnosis._opinions import SecondOpinions
 from sklearn_proxyopt.infill import Knowledge
 from sklearn_proxyopt.proxies import NeuralProxyRegressor

@@ -12,8 +12,8 @@ from scipy.optimize import OptimizeResult
 from scipy.stats import qmc
 from sklearn.base import clone
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import check_real
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._validation import check_real
 from sklearn_proxyopt.optimizers import GraduatedSearch, Ladder, descend
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
 

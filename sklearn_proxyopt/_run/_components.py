@@ -10,8 +10,8 @@ import numpy as np
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.utils import get_tags
 
-from sklearn_proxyopt._global_random import preserved
-from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._utils._global_random import preserved
+from sklearn_proxyopt._utils._seeding import seeded
 
 __all__ = ["check_optimizer", "check_parts", "check_that_outputs_are_borne"]
 

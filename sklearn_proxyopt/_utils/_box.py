@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_proxyopt._validation import check_bounds
+from sklearn_proxyopt._utils._validation import check_bounds
 
 __all__ = ["BoxEstimator", "bounds_of_rows", "from_unit_cube", "to_unit_cube"]
 

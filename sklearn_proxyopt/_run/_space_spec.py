@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import validate_data
 
-from sklearn_proxyopt._box import bounds_of_rows
-from sklearn_proxyopt._learned_proxy import named_rows
-from sklearn_proxyopt._validation import check_bounds, check_width
+from sklearn_proxyopt._proxy_search._model import named_rows
+from sklearn_proxyopt._utils._box import bounds_of_rows
+from sklearn_proxyopt._utils._validation import check_bounds, check_width
 from sklearn_proxyopt.variables import NamedFunction, Variables
 from sklearn_proxyopt.variables._kinds import Kinds, read_kinds
 

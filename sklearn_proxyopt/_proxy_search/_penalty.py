@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._constraints import values_of
+from sklearn_proxyopt._utils._feasibility import values_of
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._constraints import best_first, feasible_values
-from sklearn_proxyopt._limits import Limits, RunEndedError
-from sklearn_proxyopt._rows import are_seen, is_among, row_keys, succeeded
+from sklearn_proxyopt._run._stopping import Limits, RunEndedError
+from sklearn_proxyopt._utils._dataset import are_seen, is_among, row_keys, succeeded
+from sklearn_proxyopt._utils._feasibility import best_first, feasible_values
 from sklearn_proxyopt.evaluation import Evaluator
 from sklearn_proxyopt.variables import Variables
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._constraints import best_first
+from sklearn_proxyopt._utils._feasibility import best_first
 
 __all__ = ["are_seen", "best_rows", "is_among", "row_keys", "succeeded", "with_failures"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from sklearn_proxyopt._box import to_unit_cube
+from sklearn_proxyopt._utils._box import to_unit_cube
 
 __all__ = ["are_new", "farthest_places", "farthest_points", "new_points"]
 

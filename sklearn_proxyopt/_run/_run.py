@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 
-from sklearn_proxyopt._constraints import feasible_values
-from sklearn_proxyopt._failure_risk import FailureRisk, risk_of_features
-from sklearn_proxyopt._limits import Limits
-from sklearn_proxyopt._purchases import Purchases
-from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import as_generator
+from sklearn_proxyopt._proxy_search._failure_model import FailureRisk, risk_of_features
+from sklearn_proxyopt._run._oracle import Purchases
+from sklearn_proxyopt._run._progress import Stages
+from sklearn_proxyopt._run._stopping import Limits
+from sklearn_proxyopt._utils._feasibility import feasible_values
+from sklearn_proxyopt._utils._validation import as_generator
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.variables import Variables

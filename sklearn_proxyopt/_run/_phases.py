@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 
-from sklearn_proxyopt._knowing import knowledge_of, warm_up
-from sklearn_proxyopt._learned_proxy import LearnedProxy
-from sklearn_proxyopt._limits import Limits
-from sklearn_proxyopt._purchases import Purchases, nearest_feasible
-from sklearn_proxyopt._seeding import seeded
-from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt._proxy_search._model import LearnedProxy
+from sklearn_proxyopt._run._infill_state import knowledge_of, warm_up
+from sklearn_proxyopt._run._oracle import Purchases, nearest_feasible
+from sklearn_proxyopt._run._progress import Stages
+from sklearn_proxyopt._run._stopping import Limits
+from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES

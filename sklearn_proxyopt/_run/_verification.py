@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
-from sklearn_proxyopt._purchases import Purchases
-from sklearn_proxyopt._rows import is_among
-from sklearn_proxyopt._stages import Stages
+from sklearn_proxyopt._proxy_search._front import PromisedFront, front_of_rows
+from sklearn_proxyopt._run._oracle import Purchases
+from sklearn_proxyopt._run._progress import Stages
+from sklearn_proxyopt._utils._dataset import is_among
 from sklearn_proxyopt.optimizers import hypervolume
 from sklearn_proxyopt.variables import Variables
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._failure_risk import EncodedRisk, FailureRisk
-from sklearn_proxyopt._learned_proxy import named_rows, without_names
-from sklearn_proxyopt._merit import margin_of
-from sklearn_proxyopt._rows import is_among
-from sklearn_proxyopt._seeding import seeded
+from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
+from sklearn_proxyopt._proxy_search._model import named_rows, without_names
+from sklearn_proxyopt._proxy_search._penalty import margin_of
+from sklearn_proxyopt._utils._dataset import is_among
+from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import nondominated
 from sklearn_proxyopt.optimizers._pareto import spread_out
 from sklearn_proxyopt.variables import Variables

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.callback import with_callbacks
 
-from sklearn_proxyopt._failure_risk import learn_failure_risk
-from sklearn_proxyopt._learned_proxy import LearnedProxy
-from sklearn_proxyopt._merit import Merit
-from sklearn_proxyopt._rows import with_failures
-from sklearn_proxyopt._saved_state import (
+from sklearn_proxyopt._proxy_search._failure_model import learn_failure_risk
+from sklearn_proxyopt._proxy_search._model import LearnedProxy
+from sklearn_proxyopt._proxy_search._penalty import Merit
+from sklearn_proxyopt._run._progress import Stages
+from sklearn_proxyopt._utils._dataset import with_failures
+from sklearn_proxyopt._utils._state_file import (
     Arrays,
     check_kinds,
     part_of,
@@ -24,8 +25,7 @@ from sklearn_proxyopt._saved_state import (
     under,
     write_state,
 )
-from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import check_bounds, check_width
+from sklearn_proxyopt._utils._validation import check_bounds, check_width
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.proxies._stored import can_be_stored, put_together, take_apart
 from sklearn_proxyopt.variables import Variables

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 
 __all__ = ["Limits", "RunEndedError"]
 

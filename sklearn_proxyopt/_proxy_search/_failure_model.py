@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.svm import SVC
 
-from sklearn_proxyopt._box import to_unit_cube
+from sklearn_proxyopt._utils._box import to_unit_cube
 
 if TYPE_CHECKING:
     import torch
