@@ -19,6 +19,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt._run._diagnose import evidence_of
 from sklearn_proxyopt.displays import LandscapeDisplay, OptimumSpreadDisplay
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
@@ -370,7 +371,7 @@ def test_a_diagnosis_checks_valid_feasible_rows():
 def test_a_diagnosis_of_a_forest_looks_at_valid_rows():
     opt = quick(proxy=RandomForestRegressor(10))
     opt.minimize(plant, BOUNDS)
-    inquiry = opt._inquire()
+    inquiry = evidence_of(opt)
     assert opt.variables_.is_feasible(inquiry._pool).all()
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import LinearConstraint, NonlinearConstraint, minimize
 
 from sklearn_proxyopt import NeuralProxyRegressor
-from sklearn_proxyopt._proxy_search._mixed_search import ValidSearch
+from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._model import function_of
 from sklearn_proxyopt._proxy_search._on_axes import AxesFunction
 from sklearn_proxyopt.optimizers import (
@@ -51,7 +51,7 @@ def search(fun, variables, optimizer=OPTIMIZERS[0], n_starts=10):
     starts = variables.snap(variables.from_unit_cube(u))
     starts = starts[variables.is_feasible(starts)]
     values = fun(starts)
-    valid = ValidSearch(
+    valid = MixedSearch(
         OnFeatures(fun, variables), variables, float(np.median(values) - values.min())
     )
     return valid.finish(valid.run(optimizer, starts, None), starts)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sklearn_proxyopt.variables import Variables
 
 __all__ = [
-    "CautiousFunction",
     "EncodedRisk",
+    "FailureAverse",
     "FailureRisk",
     "learn_failure_risk",
     "risk_in_units",
@@ -146,7 +146,7 @@ def risk_in_units(
     risk: FailureRisk | None, variables: Variables
 ) -> FailureRisk | EncodedRisk | None:
     """Return a risk of features as one of rows in the user's units."""
-    return risk if risk is None or variables.is_plain else EncodedRisk(risk, variables)
+    return risk if risk is None or variables.is_continuous_box else EncodedRisk(risk, variables)
 
 
 def learn_failure_risk(
@@ -167,7 +167,7 @@ def learn_failure_risk(
     return FailureRisk(machine.fit(units, has_failed), curve, bounds)
 
 
-class CautiousFunction:
+class FailureAverse:
     """A proxy's function that gives way to the worst known value where evaluations fail.
 
     Parameters

@@ -17,13 +17,13 @@ from sklearn_proxyopt.optimizers import nondominated
 from sklearn_proxyopt.optimizers._pareto import spread_out
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["PromisedFront", "front_of_rows"]
+__all__ = ["FrontSearch", "front_of_rows"]
 
 # Points of the known front that the search begins with.
 _N_STARTS = 30
 
 
-class PromisedFront:
+class FrontSearch:
     """A proxy and an optimizer, seeded, that learn rows and find the front of what was learned.
 
     Parameters
@@ -54,11 +54,15 @@ class PromisedFront:
         self.variables = variables
 
     def fit(
-        self, X: NDArray[np.float64], y: NDArray[np.float64], names: NDArray[np.object_] | None
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        names: NDArray[np.object_] | None,
+        **fit_params: Any,
     ) -> None:
         """Let the proxy learn; rows with names reach it as a DataFrame."""
         names = self.variables.feature_names(names)
-        self.proxy.fit(named_rows(self.variables.features(X), names), y)
+        self.proxy.fit(named_rows(self.variables.features(X), names), y, **fit_params)
         self._n_outputs = y.shape[1]
         self._n_objectives = y.shape[1] - self.n_constraints
         self._margin = np.zeros(self.n_constraints)
@@ -116,7 +120,7 @@ class PromisedFront:
             x0=variables.encode(starts),
         )
         rows = variables.decode(search.X)
-        if not variables.is_plain:
+        if not variables.is_continuous_box:
             rows = np.vstack([self._feasible_rows_near(rows), starts])
         front = front_of_rows(rows, judged(rows), variables, self.n_constraints)
         return self._promise(search, front.X)

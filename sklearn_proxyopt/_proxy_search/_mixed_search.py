@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
 from sklearn_proxyopt._proxy_search._on_axes import AxesFunction, ModuleFunction
+from sklearn_proxyopt._proxy_search._penalty import PENALTY
+from sklearn_proxyopt._utils._distances import SAME_MINIMUM
 from sklearn_proxyopt.optimizers._candidates import lowest_apart
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._constraints import Constraints
 from sklearn_proxyopt.variables._repair import CubeConstraints
 
-__all__ = ["ValidSearch"]
+__all__ = ["MixedSearch"]
 
-# A violation of one span of a constraint weighs as much as so many spreads of the values.
-_PENALTY = 100.0
 _N_CANDIDATES = 10
 # Rows, and moves from one, after which the continuous variables descend.
 _N_POLISHED = 3
@@ -25,7 +25,7 @@ _MOST_MOVES = 50
 _STEP = 1e-4
 
 
-class ValidSearch:
+class MixedSearch:
     """Finds the minimum of a function of features among valid rows that meet the constraints.
 
     An optimizer searches the axes, on which every point has the value of the row it stands for and
@@ -59,7 +59,7 @@ class ValidSearch:
     def on_axes(self, function: Any = None, *, relaxed: bool = False) -> AxesFunction:
         """Return a function of features, or the one searched, as one of points on the axes."""
         function = self._function if function is None else _with_gradient(function)
-        return AxesFunction(function, self.variables, _PENALTY * self._spread, relaxed=relaxed)
+        return AxesFunction(function, self.variables, PENALTY * self._spread, relaxed=relaxed)
 
     def run(self, optimizer: Any, starts: NDArray[np.float64], seed: int | None) -> OptimizeResult:
         """Search the axes by an optimizer; `x` and the candidates are points on the axes.
@@ -117,7 +117,7 @@ class ValidSearch:
         rows = np.vstack([rows, starts])
         values = self.values(rows)
         values = np.where(np.isfinite(values), values, np.inf)
-        kept = lowest_apart(variables.to_unit_cube(rows), values, 0.01, _N_CANDIDATES)
+        kept = lowest_apart(variables.to_unit_cube(rows), values, SAME_MINIMUM, _N_CANDIDATES)
         result = OptimizeResult(found)
         result.x, result.fun = rows[kept[0]].copy(), float(values[kept[0]])
         result.x_candidates, result.fun_candidates = rows[kept], values[kept]

@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._proxy_search._failure_model import CautiousFunction, FailureRisk
-from sklearn_proxyopt._proxy_search._mixed_search import ValidSearch
+from sklearn_proxyopt._proxy_search._failure_model import FailureAverse, FailureRisk
+from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
 from sklearn_proxyopt._utils._seeding import seed_argument, seeded
 from sklearn_proxyopt.proxies._function import ProxyFunction
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["LearnedProxy", "function_of", "named_rows", "without_names"]
+__all__ = ["ProxyModel", "function_of", "named_rows", "without_names"]
 
 # So often the penalty for what is violated is raised tenfold, until the search keeps out of it.
 _N_PENALTIES = 4
 
 
 @dataclass
-class LearnedProxy:
+class ProxyModel:
     """A proxy and an optimizer, seeded, that learn rows and search what was learned.
 
     Parameters
@@ -131,8 +131,8 @@ class LearnedProxy:
         worst: float,
         spread: float,
     ) -> OptimizeResult:
-        function = promise if risk is None else CautiousFunction(promise, risk, worst)
-        if self.variables is None or self.variables.is_plain:
+        function = promise if risk is None else FailureAverse(promise, risk, worst)
+        if self.variables is None or self.variables.is_continuous_box:
             seed = seed_argument(self.optimizer, self.seeds["optimizer"])
             search = self.optimizer.minimize(function, bounds, x0=starts, **seed)
             if self.smoothed is not None:
@@ -156,7 +156,7 @@ class LearnedProxy:
     ) -> OptimizeResult:
         """Search the valid, feasible rows, by way of smoother proxies if there are any."""
         assert self.variables is not None
-        valid = ValidSearch(function, self.variables, spread)
+        valid = MixedSearch(function, self.variables, spread)
         seed = seed_argument(self.optimizer, self.seeds["optimizer"])
         found = valid.run(self.optimizer, starts, seed.get("random_state"))
         if self.smoothed is not None:

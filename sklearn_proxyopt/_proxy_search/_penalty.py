@@ -13,7 +13,10 @@ from sklearn_proxyopt._utils._feasibility import values_of
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Merit", "MeritFunction", "margin_of", "merit_of_rows"]
+__all__ = ["PENALTY", "Merit", "MeritFunction", "margin_of", "merit_of_rows"]
+
+# A violation of one span of a constraint on the variables costs so many spreads of the values.
+PENALTY = 100.0
 
 # How many spreads of the value a violation by one spread of its constraint costs, at first.
 _WEIGHT = 10.0

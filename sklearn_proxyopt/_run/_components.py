@@ -1,4 +1,4 @@
-"""The parts that an optimizer is put together from."""
+"""The components that an optimizer is put together from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,13 @@ from sklearn.utils import get_tags
 from sklearn_proxyopt._utils._global_random import preserved
 from sklearn_proxyopt._utils._seeding import seeded
 
-__all__ = ["check_optimizer", "check_parts", "check_that_outputs_are_borne"]
+__all__ = [
+    "check_components",
+    "check_infill",
+    "check_optimizer",
+    "check_refiner",
+    "check_that_outputs_are_borne",
+]
 
 # What each part owes.
 _METHODS = {
@@ -28,7 +34,7 @@ _PARTS = (*_METHODS, "infill")
 _N_TRIED = (20, 3)
 
 
-def check_parts(estimator: Any) -> None:
+def check_components(estimator: Any) -> None:
     """Raise an error that names the first part that is none, or a parameter that it refuses.
 
     All parts are asked, wherever they lie inside one another.
@@ -70,6 +76,29 @@ def check_optimizer(optimizer: Any, *, finds_front: bool) -> None:
             f"optimizer must find the minimum of one value; got {optimizer!r}. ParetoOptimizer "
             "finds fronts."
         )
+
+
+def check_refiner(refiner: Any, n_constraints: int) -> None:
+    """Raise an error that names the refiner if there are constraints and it knows nothing of any.
+
+    One that does not say is believed to.
+    """
+    if n_constraints and not getattr(refiner, "handles_constraints", True):
+        raise ValueError(
+            "refiner must be one with method='COBYQA', or a SurrogateCMAES, with n_constraints="
+            f"{n_constraints}; got {refiner!r}."
+        )
+
+
+def check_infill(infill: Any, proxy: Any) -> None:
+    """Raise an error unless an infill strategy is one, and can work with the proxy."""
+    if infill is None:
+        return
+    if not hasattr(infill, "propose") or isinstance(infill, type):
+        raise ValueError(
+            f"infill must be None or a strategy with the method propose; got {infill!r}."
+        )
+    infill.check_proxy(proxy)
 
 
 def check_that_outputs_are_borne(proxy: Any, n_outputs: int) -> None:

@@ -1,4 +1,4 @@
-"""The side of an optimizer that doubts: whether its optimum can be believed."""
+"""Judge what was learned: whether its optimum can be believed."""
 
 from __future__ import annotations
 
@@ -10,179 +10,111 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._proxy_search._penalty import Merit, merit_of_rows
-from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
+from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
+from sklearn_proxyopt._utils._distances import SAME_SAMPLE
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
-from sklearn_proxyopt.diagnosis._evidence import Inquiry
+from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
 from sklearn_proxyopt.exceptions import FalseOptimumWarning
-from sklearn_proxyopt.variables import Variables
 
-__all__ = ["DiagnosingMixin", "inquiry_of"]
+__all__ = ["add_verdict", "diagnose", "evidence_of"]
 
-# Fewer rows cannot be halved and still say anything.
-_MIN_ROWS = 10
-# Rows closer than this in the unit cube are the same but for rounding.
-_SAME_ROW = 1e-9
+Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-class DiagnosingMixin:
-    """The method `diagnose` of an optimizer.
+def diagnose(
+    state: ModelState,
+    evaluate: Function | None = None,
+    *,
+    n_checks: int = 5,
+    regret: float | None = None,
+    of: str = "proxy",
+) -> Diagnosis:
+    """Judge the proxy's optimum, or the answer, by what is known or by a few evaluations.
 
-    The class owes the fitted attributes of an optimizer, `n_learned_`, `_typical` and
-    `_diagnosis_seed`, which `_learn` sets, and `_buying`.
+    Parameters
+    ----------
+    state : ModelState
+        What was learned.
+    evaluate : callable, default=None
+        Returns the outputs of rows; None judges by what is known.
+    n_checks : int, default=5
+        Most rows to evaluate.
+    regret : float, default=None
+        What is tolerated, in units of the values; None for a share of their spread.
+    of : {"proxy", "answer"}, default="proxy"
+        Which optimum.
+
+    Returns
+    -------
+    Diagnosis
+        Verdict, probability, reasons and evidence.
     """
-
-    X_: NDArray[np.float64]
-    y_: NDArray[np.float64]
-    bounds_: NDArray[np.float64]
-    variables_: Variables
-    x_: NDArray[np.float64]
-    fun_: float
-    x_proxy_: NDArray[np.float64]
-    proxy_: Any
-    result_: Any
-    _candidates: NDArray[np.float64]
-    n_learned_: int
-    _diagnosis_seed: int
-    _typical: float
-    _buying: Any
-    _inquiry: Inquiry | None = None
-    _merit: Merit | None = None
-
-    def diagnose(
-        self,
-        objective: Callable[..., Any] | None = None,
-        *,
-        n_checks: int = 5,
-        regret: float | None = None,
-        of: str = "proxy",
-    ) -> Diagnosis:
-        """Judge whether the optimum can be believed.
-
-        Proxies of the same kind learn from halves of the rows; where they find their minima, what
-        they say of this one and of rows that they have not seen is weighed against what is
-        tolerated, by a model that was learned on functions with known optima.
-
-        Parameters
-        ----------
-        objective : callable, default=None
-            The true function, called to check the optimum and rivals of it. None spends no
-            evaluation: what is known from `minimize` is used, or else the rows alone.
-        n_checks : int, default=5
-            How many times it is called, at most.
-        regret : float, default=None
-            How far the true value may lie above the lowest in the box, in units of `y`. None
-            tolerates 2 % of what lies between the middle row and the lowest value known; where a
-            search chose further rows, the middle one of the first design.
-        of : {"proxy", "answer"}, default="proxy"
-            Which optimum is judged: the proxy's, or `x_`, which differs from it after `minimize`.
-
-        Returns
-        -------
-        Diagnosis
-            Verdict, probability, reasons and evidence.
-
-        Raises
-        ------
-        ValueError
-            If fewer than 10 rows were learned from, or an argument is out of its limits.
-
-        Notes
-        -----
-        What the checks pay for stays on record: `minimize` does not pay for it again.
-        """
-        check_is_fitted(self, "proxy_")
-        if objective is not None and not callable(objective):
-            raise ValueError(f"objective must be callable or None; got {objective!r}.")
-        check_integer(n_checks, "n_checks")
-        if regret is not None:
-            check_real(regret, "regret", minimum=0.0, include_minimum=False)
-        check_option(of, "of", ("proxy", "answer"))
-        x = self.x_proxy_ if of == "proxy" else self.x_
-        inquiry = self._inquire()
-        evidence = inquiry.about(x)
-        if objective is None:
-            rows, truths = self._known_checks(x)
-        else:
-            rivals = self.variables_.from_unit_cube(evidence.rivals[: n_checks - 1])
-            rivals = rivals[self.variables_.is_feasible(rivals)]
-            rows = np.vstack([x[None], rivals])
-            truths = self._buy_checks(objective, rows)
-        mode = "rows"
-        if len(rows) and np.isfinite(truths[0]):
-            promises = inquiry.promises(rows[1:]) if len(rows) > 1 else np.empty(0)
-            lowest = min(evidence.lowest_known, float(self._merit_of(self.y_).min()))
-            evidence = replace(evidence, lowest_known=lowest)
-            evidence = evidence.checked(float(truths[0]), promises, truths[1:])
-            mode = "refined" if of == "answer" and "true_at_proxy" in self.result_ else "checks"
-        tolerated = stated_regret(evidence, self._typical) if regret is None else float(regret)
-        diagnosis = judge(evidence, tolerated, mode, x, rows, truths)
-        return replace(diagnosis, smoothing=getattr(self, "smoothing_report_", None))
-
-    def _inquire(self) -> Inquiry:
-        """Ask proxies of half of the rows, once for each fit."""
-        if self._inquiry is None:
-            X, y = self.X_[: self.n_learned_], self.y_[: self.n_learned_]
-            if len(X) < _MIN_ROWS:
-                raise ValueError(
-                    f"X must have at least {_MIN_ROWS} rows for a diagnosis; got {len(X)}."
-                )
-            seed = self._diagnosis_seed
-            self._inquiry = Inquiry(
-                self.proxy_, X, y, self.variables_, self._candidates, seed, self._judged_merit()
-            )
-        return self._inquiry
-
-    def _judged_merit(self) -> Merit | None:
-        return None if self._merit is None else self._merit.of_truths()
-
-    def _merit_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what is judged of true outputs: values, with a penalty for what is violated."""
-        return merit_of_rows(outputs, self._merit)
-
-    def _known_checks(
-        self, x: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the optimum and other low points of the proxy whose true values are known.
-
-        The first is the optimum; without its own value the others are of no use.
-        """
-        known = cKDTree(self.variables_.to_unit_cube(self.X_))
-        points = np.vstack([x[None], self._candidates])
-        distance, row = known.query(self.variables_.to_unit_cube(points))
-        used = distance <= _SAME_ROW
-        used[1:] &= row[1:] != row[0]
-        if not used[0]:
-            return points[:0], np.empty(0)
-        return points[used], self._merit_of(self.y_[row[used]])
-
-    def _buy_checks(
-        self, objective: Callable[..., Any], rows: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        with self._buying(
-            objective, self.X_, self.y_, self.variables_, self.bounds_, 0.0
-        ) as purchases:
-            return self._merit_of(purchases.buy(rows))
-
-    def _doubt_the_answer(self) -> None:
-        """Add the verdict on the answer to the result; warn where it is not believed."""
-        if self.n_learned_ < _MIN_ROWS:
-            return
-        diagnosis = self.diagnose(of="answer")
-        result = self.result_
-        result.verdict, result.probability = diagnosis.verdict, diagnosis.probability
-        result.message = f"{result.message} Verdict: {diagnosis.headline}"
-        if diagnosis.verdict == "false":
-            warnings.warn(
-                f"x_ is not believed to be the minimum: {diagnosis}",
-                FalseOptimumWarning,
-                stacklevel=4,
-            )
+    x = state.x_proxy if of == "proxy" else state.x
+    assert x is not None
+    collector = state.evidence
+    evidence = collector.about(x)
+    if evaluate is None:
+        rows, measured = _known_checks(state, x)
+    else:
+        rivals = state.variables.from_unit_cube(evidence.rivals[: n_checks - 1])
+        rows = np.vstack([x[None], rivals[state.variables.is_feasible(rivals)]])
+        measured = _merit(state, evaluate(rows))
+    mode = "rows"
+    if len(rows) and np.isfinite(measured[0]):
+        predicted = collector.promises(rows[1:]) if len(rows) > 1 else np.empty(0)
+        lowest = min(evidence.lowest_known, float(_merit(state, state.data.y).min()))
+        evidence = replace(evidence, lowest_known=lowest)
+        evidence = evidence.checked(float(measured[0]), predicted, measured[1:])
+        is_refined = of == "answer" and "true_at_proxy" in (state.result or {})
+        mode = "refined" if is_refined else "checks"
+    tolerated = stated_regret(evidence, state.typical) if regret is None else float(regret)
+    diagnosis = judge(evidence, tolerated, mode, x, rows, measured)
+    return replace(diagnosis, smoothing=state.smoothing_report)
 
 
-def inquiry_of(optimizer: DiagnosingMixin) -> Inquiry:
-    """Return the second opinions on a fitted optimizer's proxy, asked once for each fit."""
-    return optimizer._inquire()
+def _merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is judged of measured outputs: values, with a penalty for what is violated."""
+    return merit_of_rows(outputs, state.merit)
+
+
+def _known_checks(
+    state: ModelState, x: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the optimum and other low points of the proxy whose values are known.
+
+    The first is the optimum; without its own value the others are of no use.
+    """
+    space, data = state.variables, state.data
+    known = cKDTree(space.to_unit_cube(data.X))
+    points = np.vstack([x[None], state.candidates])
+    distance, row = known.query(space.to_unit_cube(points))
+    used = distance <= SAME_SAMPLE
+    used[1:] &= row[1:] != row[0]
+    if not used[0]:
+        return points[:0], np.empty(0)
+    return points[used], _merit(state, data.y[row[used]])
+
+
+def add_verdict(state: ModelState, stacklevel: int) -> None:
+    """Add the verdict on the answer to the result; warn where it is not believed."""
+    result = state.result
+    if result is None or state.n_learned < MIN_DIAGNOSED:
+        return
+    diagnosis = diagnose(state, of="answer")
+    result.verdict, result.probability = diagnosis.verdict, diagnosis.probability
+    result.message = f"{result.message} Verdict: {diagnosis.headline}"
+    if diagnosis.verdict == "false":
+        warnings.warn(
+            f"x_ is not believed to be the minimum: {diagnosis}",
+            FalseOptimumWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def evidence_of(optimizer: Any) -> EvidenceCollector:
+    """Return the second opinions on a fitted optimizer's proxy, collected once for each fit."""
+    evidence: EvidenceCollector = optimizer._known.evidence
+    return evidence

@@ -1,34 +1,41 @@
-"""How a run spends its true evaluations between the first design and the refinement."""
+"""The phases of a run that spend evaluations, each a strategy, and the loop that drives them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 
-from sklearn_proxyopt._proxy_search._model import LearnedProxy
-from sklearn_proxyopt._run._infill_state import knowledge_of, warm_up
-from sklearn_proxyopt._run._oracle import Purchases, nearest_feasible
-from sklearn_proxyopt._run._progress import Stages
-from sklearn_proxyopt._run._stopping import Limits
+from sklearn_proxyopt._run._design import InitialDesign
+from sklearn_proxyopt._run._infill_state import InfillState, nearest_feasible, warm_up
+from sklearn_proxyopt._run._learning import learn_risk, unfitted_model
+from sklearn_proxyopt._run._run import PaidRun, Run
+from sklearn_proxyopt._run._settings import SearchSettings, Settings
+from sklearn_proxyopt._strategies import Batches, Routine, Strategy
 from sklearn_proxyopt._utils._seeding import seeded
-from sklearn_proxyopt._utils._validation import check_integer
-from sklearn_proxyopt.optimizers import MultiStartBFGS
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
-from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
-from sklearn_proxyopt.refine._surrogate_cmaes import SurrogateSearch
-from sklearn_proxyopt.samplers import LatinHypercubeSampler, SobolSampler
+from sklearn_proxyopt._utils._stopping import StopRun
+from sklearn_proxyopt.infill import BaseInfill
+from sklearn_proxyopt.refine import SurrogateCMAES
+from sklearn_proxyopt.refine._base import EarlySearch
+from sklearn_proxyopt.samplers import BaseSampler, LatinHypercubeSampler, SobolSampler
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["SpendingMixin", "refinement_of"]
+__all__ = [
+    "InfillRounds",
+    "Phase",
+    "SearchPlan",
+    "begins_before_proxy",
+    "design_phase",
+    "design_sampler",
+    "drive",
+]
 
-_DEFAULT_N_SAMPLES = 1024
 # Rounds of infill without a budget that would say how many there can be.
 _DEFAULT_N_ROUNDS = 10
 # With a budget: rows of the first design for each variable and in all, and the share of what it
@@ -38,153 +45,209 @@ _SMALLEST_DESIGN = 12
 _SHARE_BEFORE_PROXY = 0.5
 
 
-class SpendingMixin:
-    """The spending of an optimizer: its first design, its infill, its refiner.
+@dataclass
+class Phase:
+    """A strategy with what is told of it while it is driven.
 
-    The class owes the parameters used here.
+    Parameters
+    ----------
+    name : str
+        Its name, as callbacks see it.
+    text : str
+        What is printed as it begins.
+    strategy : Strategy
+        Proposes the points.
+    n_rows : int or None
+        Most evaluations, None where that is not known.
     """
 
-    sampler: Any
-    proxy: Any
-    optimizer: Any
-    smoothing: Any
-    refiner: Any
-    infill: Any
-    n_rounds: int | None
-    n_constraints: int
-    _learn_risk: Any
-    feature_names_in_: NDArray[np.object_]
+    name: str
+    text: str
+    strategy: Strategy
+    n_rows: int | None
 
-    def _check_spending(self) -> None:
-        """Raise an error that names the first parameter of the spending that is wrong."""
-        if self.n_rounds is not None:
-            check_integer(self.n_rounds, "n_rounds")
-        if self.n_constraints:
-            self._check_that_constraints_are_borne()
-        if self.infill is None:
-            return
-        if not hasattr(self.infill, "propose") or isinstance(self.infill, type):
-            raise ValueError(
-                f"infill must be None or a strategy with the method propose; got {self.infill!r}."
-            )
-        self.infill.check_proxy(self._new_proxy())
 
-    def _check_that_constraints_are_borne(self) -> None:
-        """Raise an error that names the refiner if it knows nothing of constraints."""
-        is_descent = isinstance(self.refiner, LocalRefinement) and self.refiner.method != "COBYQA"
-        if is_descent:
-            raise ValueError(
-                "refiner must be one with method='COBYQA', or a SurrogateCMAES, with n_constraints="
-                f"{self.n_constraints}; got {self.refiner!r}."
-            )
+def drive(run: PaidRun, phase: Phase) -> None:
+    """Evaluate what a phase proposes, a batch at a time, until it or the run has ended.
 
-    def _new_proxy(self) -> Any:
-        return NeuralProxyRegressor() if self.proxy is None else self.proxy
+    Raises
+    ------
+    StopRun
+        If the run has ended.
+    """
+    oracle, strategy = run.oracle, phase.strategy
+    telling = run.progress.evaluations(phase.name, phase.text, oracle.evaluator, phase.n_rows)
+    with telling, closing(strategy):
+        while True:
+            data = oracle.data
+            points = strategy.propose(None, data, data.X[:0])
+            if strategy.has_ended:
+                return
+            strategy.observe(points, oracle.evaluate(points))
 
-    def _new_optimizer(self) -> Any:
-        return MultiStartBFGS() if self.optimizer is None else self.optimizer
 
-    def _design_sampler(self, seed: int, limits: Limits | None = None, n_features: int = 0) -> Any:
-        """Return the sampler of the first design, seeded."""
-        sampler: Any = SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler
-        if self.sampler is None and limits is not None and limits.budget is not None:
-            n_samples = max(_DESIGN_PER_VARIABLE * n_features, _SMALLEST_DESIGN)
-            n_samples = max(min(n_samples, limits.budget // 3), 2)
-            if self.infill is not None or not isinstance(self.refiner, (str, SurrogateCMAES)):
-                # Nothing but the design tells the proxy of the whole box.
-                n_samples = max(limits.budget // 3, 2)
-            sampler = LatinHypercubeSampler(n_samples)
-        return seeded(sampler, seed)
+def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
+    """Return the evaluation of an initial design, if the budget pays for more than that."""
+    design = InitialDesign(sampler, run.space)
+    rows, stopping = design.rows, run.oracle.stopping
+    n_new = int(run.oracle.are_new(rows).sum())
+    if n_new >= stopping.n_left:
+        raise ValueError(
+            f"budget must exceed the {n_new} new rows of the sampler's design; "
+            f"got {stopping.budget}."
+        )
+    text = f"Evaluating a design of {len(rows)} rows."
+    return Phase("design", text, design, len(rows))
 
-    def _explore(
-        self,
-        purchases: Purchases,
-        space: Variables,
-        seeds: dict[str, int],
-        stages: Stages,
-    ) -> SurrogateSearch | None:
-        """With a budget, begin to search the truth before the proxy learns; return the search."""
-        limits = purchases.limits
-        is_default = isinstance(self.refiner, str)
-        if limits.budget is None or not (is_default or isinstance(self.refiner, SurrogateCMAES)):
-            return None
-        refiner = seeded(SurrogateCMAES() if is_default else self.refiner, seeds["refiner"])
-        # Where not every point of the box is a row, the search works on the axes.
-        rows_of = None if space.is_plain else lambda Z: nearest_feasible(space.decode(Z), space)
-        search = refiner.begin(purchases.buy, space.axes, rows_of, space.kinds.is_category)
-        inside = space.is_feasible(purchases.X)
-        search.note(space.encode(purchases.X[inside]), purchases.y[inside])
-        failed = space.encode(purchases.X_failed)
-        search.note(failed, np.full((len(failed), *purchases.y.shape[1:]), np.nan))
-        n_allowed = int(limits.n_left)
-        if refiner.max_evaluations is not None:
-            n_allowed = min(n_allowed, refiner.max_evaluations)
-        search.allow(n_allowed)
-        if self.infill is None:
-            n_rows = int(_SHARE_BEFORE_PROXY * n_allowed)
-            text = f"Searching the function, {n_rows} evaluations."
-            with stages.evaluations("explore", text, purchases.evaluator, n_rows):
-                search.run(n_rows)
-        return search
 
-    def _fill_in(
-        self,
-        purchases: Purchases,
-        space: Variables,
-        seeds: dict[str, int],
-        stages: Stages,
+class SearchPlan:
+    """What a run evaluates before its proxy learns: a design, then infill, or a search.
+
+    Parameters
+    ----------
+    run : PaidRun
+        The run.
+    optimizer : SearchSettings
+        Its parameters hold.
+
+    Attributes
+    ----------
+    early_search : EarlySearch or None
+        The search of the objective that goes on after the proxy has learned.
+    end : StopRun or None
+        What ended the run, None where it goes on.
+    """
+
+    def __init__(self, run: PaidRun, optimizer: SearchSettings) -> None:
+        self._run, self._optimizer = run, optimizer
+        self.early_search: EarlySearch | None = None
+        self.end: StopRun | None = None
+
+    def drive(self, *, with_design: bool) -> None:
+        """Drive all phases, until they or the run have ended."""
+        run = self._run
+        try:
+            run.oracle.check_given()
+            for phase in self._phases(with_design):
+                drive(run, phase)
+        except StopRun as reached:
+            run.oracle.check_enough(reached)
+            self.end = reached
+
+    def _phases(self, with_design: bool) -> Iterator[Phase]:
+        """Yield the phases, each prepared once the one before has ended."""
+        run, optimizer = self._run, self._optimizer
+        if with_design:
+            yield design_phase(run, _sampler_within(run, optimizer))
+        run.n_initial = len(run.oracle.data)
+        if optimizer.infill is not None:
+            yield _infill_phase(run, optimizer, optimizer.infill)
+        budget = run.oracle.stopping.budget
+        if budget is not None and begins_before_proxy(optimizer.refiner):
+            self.early_search, n_rows = _begin_search(run, optimizer)
+            if optimizer.infill is None:
+                n_rows = int(_SHARE_BEFORE_PROXY * n_rows)
+                text = f"Searching the function, {n_rows} evaluations."
+                yield Phase("explore", text, Routine(self.early_search.explore(n_rows)), n_rows)
+
+
+def begins_before_proxy(refiner: Any) -> bool:
+    """Tell whether a refiner begins its search before the proxy learns, where there is a budget."""
+    return refiner == "auto" or getattr(refiner, "begins_before_proxy", False)
+
+
+def design_sampler(optimizer: Settings, seed: int) -> BaseSampler:
+    """Return the sampler of the initial design, seeded."""
+    default = SobolSampler(optimizer._default_n_samples)
+    sampler: BaseSampler = seeded(optimizer.sampler or default, seed)
+    return sampler
+
+
+def _sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
+    """Return the sampler of the initial design, a small one where a budget has to pay for it."""
+    budget, seed = run.oracle.stopping.budget, run.seeds["sampler"]
+    if optimizer.sampler is not None or budget is None:
+        return design_sampler(optimizer, seed)
+    n_samples = max(_DESIGN_PER_VARIABLE * run.space.n_features, _SMALLEST_DESIGN)
+    n_samples = max(min(n_samples, budget // 3), 2)
+    if optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
+        # Nothing but the design tells the proxy of the whole box.
+        n_samples = max(budget // 3, 2)
+    small: BaseSampler = seeded(LatinHypercubeSampler(n_samples), seed)
+    return small
+
+
+def _infill_phase(run: PaidRun, optimizer: SearchSettings, infill: BaseInfill) -> Phase:
+    n_left = run.oracle.stopping.n_left
+    n_rounds = _DEFAULT_N_ROUNDS if optimizer.n_rounds is None else optimizer.n_rounds
+    if np.isfinite(n_left):
+        n_affordable = max(int(_SHARE_BEFORE_PROXY * n_left) // infill.n_points, 1)
+        n_rounds = n_affordable if optimizer.n_rounds is None else min(n_rounds, n_affordable)
+    text = f"Infill by {type(infill).__name__}, {n_rounds} rounds."
+    rounds = InfillRounds(run, optimizer, clone(infill), n_rounds)
+    return Phase("infill", text, rounds, n_rounds * infill.n_points)
+
+
+class InfillRounds(Routine):
+    """Rounds in which a proxy learns what is known, and an infill strategy proposes points.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    optimizer : SearchSettings
+        Its parameters hold.
+    infill : BaseInfill
+        The strategy, which may remember earlier rounds.
+    n_rounds : int
+        How many.
+    """
+
+    def __init__(
+        self, run: Run, optimizer: SearchSettings, infill: BaseInfill, n_rounds: int
     ) -> None:
-        """Buy the rounds of the infill strategy."""
-        if self.infill is None:
-            return
-        rng = np.random.default_rng(seeds["infill"])
-        infill = clone(self.infill)
-        n_left = purchases.limits.n_left
-        n_rounds = _DEFAULT_N_ROUNDS if self.n_rounds is None else self.n_rounds
-        if np.isfinite(n_left):
-            n_affordable = max(int(_SHARE_BEFORE_PROXY * n_left) // infill.n_points, 1)
-            n_rounds = n_affordable if self.n_rounds is None else min(n_rounds, n_affordable)
-        names = getattr(self, "feature_names_in_", None)
-        learned = LearnedProxy(self._new_proxy(), self._new_optimizer(), seeds, variables=space)
-        text = f"Infill by {type(infill).__name__}, {n_rounds} rounds."
-        n_rows = n_rounds * infill.n_points
-        with stages.evaluations("infill", text, purchases.evaluator, n_rows):
-            for n_round in range(n_rounds):
-                if n_round:
-                    warm_up(learned.proxy)
-                learned.fit(purchases.X, purchases.y, names)
-                risk = self._learn_risk(purchases.X, purchases.X_failed, space, seeds)
-                points = infill.propose(knowledge_of(learned, purchases, space, names, rng, risk))
-                if space.is_plain:
-                    purchases.buy(points)
-                else:
-                    purchases.buy_on_axes(points, space)
+        super().__init__()
+        self._of_run, self._optimizer, self._infill = run, optimizer, infill
+        self._n_rounds = n_rounds
 
-    def _make_refiner(self, limits: Limits) -> Any:
-        if self.refiner is None:
-            return LocalRefinement(max_evaluations=1, n_candidates=1)
-        if not isinstance(self.refiner, str):
-            return clone(self.refiner)
-        if limits.budget is None or limits.n_left < 1:
-            return LocalRefinement()
-        return LocalRefinement(max_evaluations=int(limits.n_left))
+    def _run(self) -> Batches:
+        run, space = self._of_run, self._of_run.space
+        rng = np.random.default_rng(run.seeds["infill"])
+        model = unfitted_model(self._optimizer, run.seeds, space)
+        for n_round in range(self._n_rounds):
+            if n_round:
+                warm_up(model.proxy)
+            model.fit(self.known.X, self.known.y, run.names)
+            risk = learn_risk(self._optimizer, self.known, space, run.seeds)
+            state = InfillState(model, self.known, space, run.names, rng, risk)
+            points = self._infill.propose(state.knowledge(self.pending))
+            yield points if space.is_continuous_box else _rows_of(points, space)
 
 
-def refinement_of(
-    refiner: Any,
-    purchases: Purchases,
-    candidates: NDArray[np.float64],
-    space: Variables,
-    incumbent: tuple[NDArray[np.float64], Any],
-) -> Callable[[], OptimizeResult]:
-    """Return the refinement of some candidates, which buys feasible rows only."""
-    if space.is_plain:
-        return partial(refiner.refine, purchases.buy, candidates, space.bounds, incumbent=incumbent)
-    if "variables" in signature(refiner.refine).parameters:
-        buy = partial(purchases.buy_nearest, space=space)
-        named = {"incumbent": incumbent, "variables": space}
-        return partial(refiner.refine, buy, candidates, space.bounds, **named)
-    # A refiner that knows boxes only works on the axes, where each point stands for a row.
-    on_axes = partial(purchases.buy_on_axes, space=space)
-    best = space.encode(incumbent[0][None])[0], incumbent[1]
-    return partial(refiner.refine, on_axes, space.encode(candidates), space.axes, incumbent=best)
+def _rows_of(points: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
+    """Return the feasible rows nearest to points on the axes, where there are any."""
+    rows = nearest_feasible(space.decode(points), space)
+    return rows[~np.isnan(rows).any(axis=1)]
+
+
+def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch, int]:
+    """Begin the search of the objective; return it and how many evaluations it has."""
+    space, data = run.space, run.oracle.data
+    is_default = optimizer.refiner == "auto"
+    refiner = seeded(SurrogateCMAES() if is_default else optimizer.refiner, run.seeds["refiner"])
+    # Where not every point of the box is a row, the search works on the axes.
+    rows_of = None if space.is_continuous_box else partial(_nearest_to_axes, space)
+    search = refiner.begin(space.axes, rows_of, space.kinds.is_category)
+    inside = space.is_feasible(data.X)
+    search.note(space.encode(data.X[inside]), data.y[inside])
+    failed = space.encode(data.X_failed)
+    search.note(failed, np.full((len(failed), *data.y.shape[1:]), np.nan))
+    n_allowed = int(run.oracle.stopping.n_left)
+    if refiner.max_evaluations is not None:
+        n_allowed = min(n_allowed, refiner.max_evaluations)
+    search.allow(n_allowed)
+    return search, n_allowed
+
+
+def _nearest_to_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return nearest_feasible(space.decode(points), space)

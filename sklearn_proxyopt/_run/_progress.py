@@ -1,4 +1,4 @@
-"""The stages of a run, as scikit-learn's callbacks and readers of the output are told of them."""
+"""The phases of a run, as scikit-learn's callbacks and readers of the output are told of them."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_proxyopt._run._stopping import RunEndedError
+from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import Evaluator
 
-__all__ = ["Stages"]
+__all__ = ["Progress"]
 
 
-class Stages:
-    """Tells of the stages of a run as they begin and end, and of evaluations within them.
+class Progress:
+    """Tells of the phases of a run as they begin and end, and of evaluations within them.
 
     Parameters
     ----------
     estimator : estimator
         Holds the callbacks, and the parameter `verbose`.
-    n_stages : int
+    n_phases : int
         How many there will be.
     """
 
-    def __init__(self, estimator: Any, n_stages: int) -> None:
+    def __init__(self, estimator: Any, n_phases: int) -> None:
         self._estimator = estimator
-        self._context = estimator._init_callback_context(max_subtasks=n_stages)
+        self._context = estimator._init_callback_context(max_subtasks=n_phases)
         self._context.call_on_fit_task_begin(estimator=estimator)
 
     @contextmanager
-    def stage(self, name: str, text: str, n_steps: int | None = 0) -> Iterator[Any]:
-        """Run the block as a stage; yield its callback context."""
+    def phase(self, name: str, text: str, n_steps: int | None = 0) -> Iterator[Any]:
+        """Run the block as a phase; yield its callback context."""
         self.say(text)
         context = self._context.subcontext(task_name=name, max_subtasks=n_steps)
         context.call_on_fit_task_begin(estimator=self._estimator)
         try:
             yield context
-        except RunEndedError:
-            # A limit ends a stage as it is meant to end.
+        except StopRun:
+            # A limit ends a phase as it is meant to end.
             context.call_on_fit_task_end(estimator=self._estimator)
             raise
         context.call_on_fit_task_end(estimator=self._estimator)
@@ -48,8 +48,8 @@ class Stages:
     def evaluations(
         self, name: str, text: str, evaluator: Evaluator, n_rows: int | None
     ) -> Iterator[None]:
-        """Run the block as a stage in which the evaluator's rows are steps."""
-        with self.stage(name, text, n_rows) as context:
+        """Run the block as a phase in which the evaluator's rows are steps."""
+        with self.phase(name, text, n_rows) as context:
 
             def tell(value: Any) -> None:
                 row = context.subcontext(task_name="evaluation")

@@ -5,41 +5,38 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt._utils._validation import check_integer, check_real
 
-__all__ = ["Limits", "RunEndedError"]
+__all__ = ["StoppingCriteria"]
 
 # A lower value is a gain if it is lower by more than this share of its size.
 _LEAST_GAIN = 1e-12
 
 
-class RunEndedError(Exception):
-    """A run has reached one of its limits; the message says which."""
-
-
 @dataclass
-class Limits:
+class StoppingCriteria:
     """What ends a run; None for no limit of that kind.
 
     Parameters
     ----------
     budget : int, default=None
-        Rows that may be asked for.
+        Rows that may be evaluated.
     target : float, default=None
         A value low enough.
     max_seconds : float, default=None
         Seconds since `begin`.
     patience : int, default=None
-        Rows asked for in a row without a lower value, looked at after each batch.
+        Rows evaluated one after another without a lower value, looked at after each batch.
     """
 
     budget: int | None = None
     target: float | None = None
     max_seconds: float | None = None
     patience: int | None = None
-    n_asked: int = field(default=0, init=False)
+    n_evaluated: int = field(default=0, init=False)
     _lowest: float = field(default=float("inf"), init=False)
-    _n_in_vain: int = field(default=0, init=False)
+    _n_without_gain: int = field(default=0, init=False)
     _start: float = field(default=0.0, init=False)
 
     def check_parameters(self) -> None:
@@ -59,8 +56,8 @@ class Limits:
 
     @property
     def n_left(self) -> float:
-        """Rows that may still be asked for."""
-        return float("inf") if self.budget is None else self.budget - self.n_asked
+        """Rows that may still be evaluated."""
+        return float("inf") if self.budget is None else self.budget - self.n_evaluated
 
     @property
     def budget_is_spent(self) -> str:
@@ -71,12 +68,12 @@ class Limits:
         """Tell whether the target and the time let another row begin, with this lowest value."""
         return not (self._is_low_enough(lowest) or self._is_late)
 
-    def count(self, n_asked: int, lowest: float, was_cut: bool = False) -> None:
-        """Count rows that were asked for, with the lowest value known now.
+    def count(self, n_new: int, lowest: float, was_cut: bool = False) -> None:
+        """Count rows that were evaluated, with the lowest value known now.
 
         Parameters
         ----------
-        n_asked : int
+        n_new : int
             How many.
         lowest : float
             The lowest value of all rows known, infinity if there is none.
@@ -85,25 +82,25 @@ class Limits:
 
         Raises
         ------
-        RunEndedError
+        StopRun
             If a limit has been reached. A budget ends the run when more is asked for than it has.
         """
-        self.n_asked += n_asked
+        self.n_evaluated += n_new
         if lowest < self._lowest - _LEAST_GAIN * abs(lowest):
-            self._lowest, self._n_in_vain = lowest, 0
+            self._lowest, self._n_without_gain = lowest, 0
         else:
-            self._n_in_vain += n_asked
+            self._n_without_gain += n_new
         if self._is_low_enough(lowest):
-            raise RunEndedError(
-                f"The target of {self.target:.6g} was reached after {self.n_asked} evaluations."
+            raise StopRun(
+                f"The target of {self.target:.6g} was reached after {self.n_evaluated} evaluations."
             )
         if was_cut:
-            raise RunEndedError(self.budget_is_spent)
-        if self.patience is not None and self._n_in_vain >= self.patience:
-            raise RunEndedError(f"There was no gain within {self._n_in_vain} evaluations.")
+            raise StopRun(self.budget_is_spent)
+        if self.patience is not None and self._n_without_gain >= self.patience:
+            raise StopRun(f"There was no gain within {self._n_without_gain} evaluations.")
         if self._is_late:
-            raise RunEndedError(
-                f"The time of {self.max_seconds:g} seconds is over, after {self.n_asked} "
+            raise StopRun(
+                f"The time of {self.max_seconds:g} seconds is over, after {self.n_evaluated} "
                 "evaluations."
             )
 

@@ -2,17 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._feasibility import best_first
 
-__all__ = ["are_seen", "best_rows", "is_among", "row_keys", "succeeded", "with_failures"]
+__all__ = ["Dataset", "are_seen", "best_rows", "is_among", "row_keys", "succeeded"]
 
 # Best rows handed to a search as starting points.
 _N_STARTING_ROWS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The samples evaluated so far: those that have a value, and those that failed.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The samples that have a value, in the order in which they got it.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Their values, finite.
+    X_failed : ndarray of shape (n_failed, n_features)
+        The samples whose evaluation failed.
+    """
+
+    X: NDArray[np.float64]
+    y: NDArray[np.float64]
+    X_failed: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, X: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
+        """Return samples of which none failed."""
+        return cls(X, y, X[:0])
+
+    @classmethod
+    def empty(cls, n_features: int, n_outputs: int | None = None) -> Self:
+        """Return no samples, of a function that returns a number or an array of `n_outputs`."""
+        y = np.empty(0 if n_outputs is None else (0, n_outputs))
+        return cls.of(np.empty((0, n_features)), y)
+
+    @property
+    def evaluated(self) -> NDArray[np.float64]:
+        """The samples that need not be evaluated again, of shape (n, n_features)."""
+        return np.vstack([self.X, self.X_failed])
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, places: NDArray[np.intp]) -> Self:
+        """Return the samples at some places, and all that failed."""
+        return type(self)(self.X[places], self.y[places], self.X_failed)
+
+    def first(self, n_samples: int, n_failed: int) -> Self:
+        """Return the first of those that have a value, and of those that failed."""
+        return type(self)(self.X[:n_samples], self.y[:n_samples], self.X_failed[:n_failed])
+
+    def results(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return all samples and their values, NaN for those that failed."""
+        missing = np.full((len(self.X_failed), *self.y.shape[1:]), np.nan)
+        return self.evaluated, np.concatenate([self.y, missing])
+
+    def told(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
+        """Return the samples with further results, of which NaN tells that one failed.
+
+        The same sample with the same value is one result, and a value is a newer word than a
+        failure.
+        """
+        fails = ~succeeded(y)
+        failed = np.vstack([self.X_failed, X[fails][~is_among(X[fails], self.X_failed)]])
+        failed = failed[~is_among(failed, X[~fails])]
+        pairs = np.column_stack([X, y])[~fails]
+        new = pairs[~is_among(pairs, np.column_stack([self.X, self.y]))]
+        values = new[:, X.shape[1] :].reshape(len(new), *y.shape[1:])
+        samples = np.vstack([self.X, new[:, : X.shape[1]]])
+        return type(self)(samples, np.concatenate([self.y, values]), failed)
 
 
 def row_keys(X: NDArray[np.float64]) -> list[bytes]:
@@ -55,11 +122,3 @@ def best_rows(
         raise ValueError("bounds must hold at least one of the rows; got none inside.")
     order = inside[best_first(y[inside])][:_N_STARTING_ROWS]
     return X[order], y[order[0]]
-
-
-def with_failures(
-    X: NDArray[np.float64], y: NDArray[np.float64], failed: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rows and values to which rows that failed are added, with values of NaN."""
-    missing = np.full((len(failed), *y.shape[1:]), np.nan)
-    return np.vstack([X, failed]), np.concatenate([y, missing])

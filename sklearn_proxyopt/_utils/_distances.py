@@ -1,4 +1,4 @@
-"""Points that are new, and points that lie far from those taken."""
+"""How near points may lie to count as the same; points that are new, or far from others."""
 
 from __future__ import annotations
 
@@ -8,10 +8,38 @@ from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._utils._box import to_unit_cube
 
-__all__ = ["are_new", "farthest_places", "farthest_points", "new_points"]
+__all__ = [
+    "APART",
+    "ROUNDING",
+    "SAME_BASIN",
+    "SAME_MINIMUM",
+    "SAME_OPTIMUM",
+    "SAME_POINT",
+    "SAME_SAMPLE",
+    "SAME_START",
+    "are_new",
+    "farthest_places",
+    "farthest_points",
+    "new_points",
+]
 
-# Points nearer to one another than this, in the unit cube, are the same experiment.
-_SAME_POINT = 1e-9
+# All distances at which two points are taken for one, in widths of the box, the nearest first.
+# They differ by rounding alone.
+ROUNDING = 1e-12
+# A proposal is a point that was evaluated.
+SAME_POINT = 1e-10
+# They are the same sample, and not evaluated twice.
+SAME_SAMPLE = 1e-9
+# Descents from them are the same descent.
+SAME_START = 1e-3
+# They are the same optimum (root mean square over the variables).
+SAME_OPTIMUM = 0.005
+# They are the same minimum of a proxy (root mean square over the variables).
+SAME_MINIMUM = 0.01
+# Evaluations of one round lie at least so far apart (root mean square over the variables).
+APART = 0.01
+# They lie in the same basin (root mean square over the variables).
+SAME_BASIN = 0.05
 
 
 def are_new(units: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -19,7 +47,7 @@ def are_new(units: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArray[n
     if not len(taken) or not len(units):
         return np.ones(len(units), dtype=bool)
     distance = cKDTree(taken).query(units)[0]
-    return np.asarray(distance >= _SAME_POINT)
+    return np.asarray(distance >= SAME_SAMPLE)
 
 
 def farthest_places(

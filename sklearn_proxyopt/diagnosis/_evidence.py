@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import qmc, spearmanr
 
-from sklearn_proxyopt._proxy_search._mixed_search import ValidSearch
+from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._penalty import Merit, merit_of_rows
+from sklearn_proxyopt._utils._distances import SAME_BASIN, SAME_OPTIMUM
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
-from sklearn_proxyopt.diagnosis._opinions import SecondOpinions, judged_function
+from sklearn_proxyopt.diagnosis._opinions import HalfSampleEnsemble, judged_function
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._candidates import lowest_apart
 from sklearn_proxyopt.samplers import SobolSampler
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
 
-__all__ = ["Evidence", "Inquiry", "best_of"]
+__all__ = ["Evidence", "EvidenceCollector", "best_of"]
 
 # Points of the box at which all proxies are compared, and of them those kept as rivals.
 _N_ELSEWHERE = 1024
@@ -29,10 +30,6 @@ _N_RIVALS = 10
 # The best rows are a tenth of all, and at least so many.
 _SHARE_OF_BEST = 0.1
 _MIN_BEST = 10
-# Points that lie closer than this, in root mean square over the width of the box, are taken to be
-# of one basin, or the same.
-_SAME_BASIN = 0.05
-_SAME_POINT = 0.005
 _EDGE = 1e-6
 _BAND = 0.9
 
@@ -178,7 +175,7 @@ class Evidence:
             "optimism": float(self.opinions.mean() - self.promise) / regret,
             "optimism_of_halves": float(crossed.mean()) / regret,
             "distance_of_lows": float(distance.mean()),
-            "share_elsewhere": float((distance > _SAME_BASIN).mean()),
+            "share_elsewhere": float((distance > SAME_BASIN).mean()),
             "search_error": max(self.promise - self.lowest_promise, 0.0) / regret,
         }
 
@@ -219,7 +216,7 @@ def best_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.argsort(values, kind="stable")[:n_best]
 
 
-class Inquiry:
+class EvidenceCollector:
     """Second opinions on a fitted proxy, and the low points that it and they know of.
 
     Parameters
@@ -243,7 +240,7 @@ class Inquiry:
     ----------
     function : ProxyFunction
         The proxy, a function of features.
-    opinions : SecondOpinions
+    opinions : HalfSampleEnsemble
         Proxies of half of the rows.
     minima : ndarray of shape (n_minima, n_features)
         The low points of the proxy, in the unit cube.
@@ -262,7 +259,7 @@ class Inquiry:
         self.function = judged_function(proxy, merit)
         self._X, self._y, self._variables = X, merit_of_rows(y, merit), variables
         self.minima = variables.to_unit_cube(minima)
-        self.opinions = SecondOpinions(proxy, variables.features(X), y, seed, merit)
+        self.opinions = HalfSampleEnsemble(proxy, variables.features(X), y, seed, merit)
         lowest_rows, _ = variables.best_rows(X, self._y)
         points = np.vstack([minima, lowest_rows, _elsewhere(variables, seed)])
         self._low_places, self._lows = self.opinions.minima(variables, points, seed)
@@ -285,10 +282,10 @@ class Inquiry:
             return minima
         search = MultiStartBFGS(64, 60, n_rounds=1, n_candidates=1024, random_state=seed)
         starts = np.vstack([self._low_places, minima])
-        if self._variables.is_plain:
+        if self._variables.is_continuous_box:
             found = search.minimize(self.function, self._variables.bounds, x0=starts)
         else:
-            valid = ValidSearch(self.function, self._variables, float(np.ptp(self._y)))
+            valid = MixedSearch(self.function, self._variables, float(np.ptp(self._y)))
             found = valid.finish(valid.run(search, starts, None), starts)
         return np.asarray(found.x_candidates, dtype=np.float64)
 
@@ -333,7 +330,7 @@ class Inquiry:
 
 def _elsewhere(variables: Variables, seed: int) -> NDArray[np.float64]:
     """Return valid, feasible rows spread over the box."""
-    if not variables.is_plain:
+    if not variables.is_continuous_box:
         return Design(SobolSampler(_N_ELSEWHERE, random_state=seed), variables).sample()
     sobol = qmc.Sobol(variables.n_features, rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
     return variables.from_unit_cube(sobol)
@@ -349,11 +346,11 @@ def _rivals(
     """
     bound = opinions.mean(axis=0) - opinions.std(axis=0)
     distance = _distance(places, place)
-    far = np.flatnonzero(distance > _SAME_BASIN)
-    near = np.flatnonzero((distance > _SAME_POINT) & (distance <= _SAME_BASIN))
+    far = np.flatnonzero(distance > SAME_BASIN)
+    near = np.flatnonzero((distance > SAME_OPTIMUM) & (distance <= SAME_BASIN))
     chosen = [
         group[lowest_apart(places[group], bound[group], reach, _N_RIVALS)]
-        for group, reach in ((far, _SAME_BASIN), (near, _SAME_POINT))
+        for group, reach in ((far, SAME_BASIN), (near, SAME_OPTIMUM))
     ]
     in_turn = [int(i) for pair in zip_longest(*chosen) for i in pair if i is not None]
     return in_turn[:_N_RIVALS]

@@ -10,24 +10,21 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from sklearn_proxyopt._proxy_search._mixed_search import ValidSearch
+from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._model import function_of, named_rows, without_names
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._member_function import MemberFunction
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.proxies._schedule import continued_epochs
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["SecondOpinions", "judged_function"]
+__all__ = ["HalfSampleEnsemble", "judged_function"]
 
 # Members of a stack. Of any other regressor there is one copy for each half, which together cost as
 # much as the first fit did.
 _N_STACKED = 6
-# A stack trains for this share of the epochs of the proxy in question: six members on half of the
-# rows then take about as long as it did.
-_SHARE_OF_EPOCHS = 1 / 3
-_MIN_EPOCHS = 20
 
 
 def judged_function(proxy: Any, merit: Merit | None) -> Any:
@@ -35,7 +32,7 @@ def judged_function(proxy: Any, merit: Merit | None) -> Any:
     return function_of(proxy) if merit is None else MeritFunction(without_names(proxy), merit)
 
 
-class SecondOpinions:
+class HalfSampleEnsemble:
     """Proxies of the same kind as one in question, each of which learned from half of the rows.
 
     Two share out the rows, two more share them out anew, and so on. Their spread is that of
@@ -93,7 +90,8 @@ class SecondOpinions:
     ) -> NDArray[np.intp]:
         from sklearn_proxyopt.proxies._trend import trends_for
 
-        n_epochs = max(round(_SHARE_OF_EPOCHS * proxy.n_iter_), _MIN_EPOCHS)
+        # Six members on half of the rows then take about as long as the proxy did.
+        n_epochs = continued_epochs(proxy.n_iter_)
         # Half of the rows may not carry the trend that all of them do.
         n_kept = int((1.0 - proxy.validation_fraction) * len(X)) // 2
         trend = proxy.trend_ if proxy.trend_ in trends_for(X.shape[1], n_kept) else "auto"
@@ -154,7 +152,7 @@ class SecondOpinions:
         if self._stack is not None:
             starts = np.unique(np.argsort(values, axis=1)[:, :3])
             search = MultiStartBFGS(32, 60, n_rounds=2, n_candidates=1024, random_state=seed)
-            if variables.is_plain:
+            if variables.is_continuous_box:
                 box = variables.bounds
                 found = search.minimize_members(self._stack, box, x0=points[starts])
             else:
@@ -171,7 +169,7 @@ class SecondOpinions:
         for member in range(self.n_opinions):
             function = MemberFunction(self._stack, member)
             spread = float(np.ptp(function(variables.features(starts))))
-            valid = ValidSearch(function, variables, spread)
+            valid = MixedSearch(function, variables, spread)
             one = valid.run(search, starts, None)
             one.x_candidates = one.x[None]
             found.append(valid.finish(one, starts))

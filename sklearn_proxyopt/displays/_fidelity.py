@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_proxyopt._run._diagnose import inquiry_of
+from sklearn_proxyopt._run._diagnose import evidence_of
 from sklearn_proxyopt.diagnosis._evidence import best_of
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
 
@@ -105,7 +105,7 @@ class FidelityDisplay:
             The display, not drawn.
         """
         estimator = check_optimizer(estimator)
-        evidence = inquiry_of(estimator).about(estimator.x_proxy_)
+        evidence = evidence_of(estimator).about(estimator.x_proxy_)
         known = np.isfinite(evidence.unseen)
         return cls(
             evidence.values[known],

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._run._diagnose import inquiry_of
+from sklearn_proxyopt._run._diagnose import evidence_of
 from sklearn_proxyopt._utils._feasibility import best_first
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.displays._base import check_optimizer, despine, names_of, pyplot
@@ -114,7 +114,7 @@ class LandscapeDisplay:
             raise ValueError(f"objective must be callable or None; got {objective!r}.")
         all_names = names_of(estimator)
         drawn = _places(features, all_names)
-        inquiry = inquiry_of(estimator)
+        inquiry = evidence_of(estimator)
         bounds, center = estimator.bounds_, estimator.x_proxy_
         grids = [np.linspace(low, high, n_points) for low, high in bounds[drawn]]
         if len(drawn) == 2:

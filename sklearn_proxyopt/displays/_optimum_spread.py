@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_proxyopt._run._diagnose import inquiry_of
+from sklearn_proxyopt._run._diagnose import evidence_of
 from sklearn_proxyopt._utils._feasibility import best_first
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, names_of
 
@@ -98,7 +98,7 @@ class OptimumSpreadDisplay:
             The display, not drawn.
         """
         estimator = check_optimizer(estimator)
-        inquiry = inquiry_of(estimator)
+        inquiry = evidence_of(estimator)
         evidence = inquiry.about(estimator.x_proxy_)
         best = estimator.X_[best_first(estimator.y_)[0]]
         return cls(

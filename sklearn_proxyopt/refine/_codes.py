@@ -1,4 +1,4 @@
-"""The codes of categories that a search on the truth has been to."""
+"""The codes of categories that a search of the objective has been to."""
 
 from __future__ import annotations
 

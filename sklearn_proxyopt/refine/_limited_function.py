@@ -1,4 +1,4 @@
-"""The true function as a refiner sees it: in the unit cube, within a limit."""
+"""The objective as a refiner sees it: in the unit cube, within a limit."""
 
 from __future__ import annotations
 
@@ -10,20 +10,15 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._dataset import is_among, row_keys
 from sklearn_proxyopt._utils._feasibility import best_first, values_of
+from sklearn_proxyopt._utils._stopping import TOO_FEW_LEFT, StopRun
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._repair import CubeConstraints
 
-__all__ = ["TOO_FEW_LEFT", "DescentEndedError", "LimitedFunction"]
-
-TOO_FEW_LEFT = "too few evaluations were left for the next step"
-
-
-class DescentEndedError(Exception):
-    """A descent cannot go on; the message says for what reason."""
+__all__ = ["LimitedFunction"]
 
 
 class LimitedFunction:
-    """The true function in the unit cube, with a limit, that remembers its best points.
+    """The objective in the unit cube, with a limit, that remembers its best points.
 
     Where the variables have constraints, a point has the value of the nearest feasible row, so that
     nothing else is evaluated; one without such a row has none. Outputs are values, or values with
@@ -32,7 +27,7 @@ class LimitedFunction:
     Parameters
     ----------
     fun : callable
-        The true function, of rows.
+        The objective, of rows.
     variables : Variables
         The space.
     limit : int
@@ -129,7 +124,7 @@ class LimitedFunction:
             # and for its constraints in turn.
             is_new &= np.array([key not in self._known for key in keys])
         if self.n_left < is_new.sum():
-            raise DescentEndedError(TOO_FEW_LEFT)
+            raise StopRun(TOO_FEW_LEFT)
         self.n_evaluations += int(is_new.sum())
         outputs = self._fun(X[is_new]) if is_new.any() else self._nothing()
         values = np.full((len(X), *outputs.shape[1:]), np.nan)

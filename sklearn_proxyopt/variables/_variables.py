@@ -56,7 +56,7 @@ class Variables(Axes):
         The kinds of the variables.
     axes : ndarray of shape (n_features, 2)
         The box of the axes.
-    is_plain : bool
+    is_continuous_box : bool
         Whether every row of the box is valid and the axes are the user's units.
 
     Examples
@@ -99,7 +99,7 @@ class Variables(Axes):
                 constraints, self.from_unit_cube(sampler.random(_N_SAMPLE))
             )
         has_kinds = bool(self.is_discrete.any() or kinds.is_log.any())
-        self.is_plain = not has_kinds and self.constraints is None
+        self.is_continuous_box = not has_kinds and self.constraints is None
 
     @property
     def names(self) -> tuple[str, ...] | None:
