@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any, Self
@@ -33,6 +33,7 @@ from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, 
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import feasible_values
 from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer, check_option
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.optimizers import BaseOptimizer
@@ -62,7 +63,7 @@ class BaseProxyOptimizer(
     _default_n_samples: int
 
     objective: Callable[..., Any] | None
-    bounds: Any
+    bounds: BoundsLike | None
     sampler: BaseSampler | None
     proxy: Regressor | None
     optimizer: BaseOptimizer | None
@@ -73,13 +74,13 @@ class BaseProxyOptimizer(
     time_limit: float | None
     n_retries: int
     journal: str | PathLike[str] | None
-    feature_names: Any
-    integrality: Any
-    categories: Any
-    log_scale: Any
-    constraints: Any
+    feature_names: Sequence[str] | None
+    integrality: ArrayLike | None
+    categories: LabelsOf | None
+    log_scale: Sequence[str | int] | None
+    constraints: Constraint | Sequence[Constraint]
     named_rows: bool
-    random_state: Any
+    random_state: RandomStateLike
     verbose: int
 
     n_features_in_: int
@@ -93,7 +94,9 @@ class BaseProxyOptimizer(
         """Fit the proxy to samples and search it; return what was learned, with its answer."""
 
     @abstractmethod
-    def minimize(self, fun: Callable[..., Any] | None = None, bounds: Any = None) -> OptimizeResult:
+    def minimize(
+        self, fun: Callable[..., Any] | None = None, bounds: BoundsLike | None = None
+    ) -> OptimizeResult:
         """Find the best points of a function.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any
 
@@ -19,6 +19,7 @@ from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._state import FrontState
 from sklearn_proxyopt._run._verification import answered_by_front, learn_front, verify
 from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.samplers import BaseSampler
@@ -176,7 +177,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
     def __init__(
         self,
         objective: Callable[..., Any] | None = None,
-        bounds: Any = None,
+        bounds: BoundsLike | None = None,
         *,
         n_objectives: int | None = None,
         n_constraints: int = 0,
@@ -192,13 +193,13 @@ class ParetoOptimizer(BaseProxyOptimizer):
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
-        feature_names: Any = None,
-        integrality: Any = None,
-        categories: Any = None,
-        log_scale: Any = None,
-        constraints: Any = (),
+        feature_names: Sequence[str] | None = None,
+        integrality: ArrayLike | None = None,
+        categories: LabelsOf | None = None,
+        log_scale: Sequence[str | int] | None = None,
+        constraints: Constraint | Sequence[Constraint] = (),
         named_rows: bool = False,
-        random_state: Any = None,
+        random_state: RandomStateLike = None,
         verbose: int = 0,
     ) -> None:
         self.objective = objective
@@ -230,7 +231,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
     def minimize(
         self,
         fun: Callable[..., Any] | None = None,
-        bounds: Any = None,
+        bounds: BoundsLike | None = None,
         *,
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,

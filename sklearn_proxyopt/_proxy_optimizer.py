@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.infill import BaseInfill
@@ -213,13 +214,13 @@ class ProxyOptimizer(BaseProxyOptimizer):
     def __init__(
         self,
         objective: Callable[..., Any] | None = None,
-        bounds: Any = None,
+        bounds: BoundsLike | None = None,
         *,
         sampler: BaseSampler | None = None,
         proxy: Regressor | None = None,
         optimizer: BaseOptimizer | None = None,
         n_constraints: int = 0,
-        smoothing: Any = None,
+        smoothing: Literal["auto"] | float | Sequence[float] | None = None,
         refiner: BaseRefiner | Literal["auto"] | None = "auto",
         infill: BaseInfill | None = None,
         n_rounds: int | None = None,
@@ -229,14 +230,14 @@ class ProxyOptimizer(BaseProxyOptimizer):
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
-        feature_names: Any = None,
-        integrality: Any = None,
-        categories: Any = None,
-        log_scale: Any = None,
-        constraints: Any = (),
+        feature_names: Sequence[str] | None = None,
+        integrality: ArrayLike | None = None,
+        categories: LabelsOf | None = None,
+        log_scale: Sequence[str | int] | None = None,
+        constraints: Constraint | Sequence[Constraint] = (),
         named_rows: bool = False,
         verdict: bool = True,
-        random_state: Any = None,
+        random_state: RandomStateLike = None,
         verbose: int = 0,
     ) -> None:
         self.objective = objective
@@ -269,7 +270,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
     def minimize(
         self,
         fun: Callable[..., Any] | None = None,
-        bounds: Any = None,
+        bounds: BoundsLike | None = None,
         *,
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,

@@ -19,7 +19,7 @@ from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
 from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
 from sklearn_proxyopt.exceptions import FalseOptimumWarning
 
-__all__ = ["add_verdict", "diagnose", "evidence_of"]
+__all__ = ["add_verdict", "diagnose", "evidence_of", "measured_merit"]
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -61,11 +61,11 @@ def diagnose(
     else:
         rivals = state.variables.from_unit_cube(evidence.rivals[: n_checks - 1])
         rows = np.vstack([x[None], rivals[state.variables.is_feasible(rivals)]])
-        measured = _merit(state, evaluate(rows))
+        measured = measured_merit(state, evaluate(rows))
     mode = "rows"
     if len(rows) and np.isfinite(measured[0]):
-        predicted = collector.promises(rows[1:]) if len(rows) > 1 else np.empty(0)
-        lowest = min(evidence.lowest_known, float(_merit(state, state.data.y).min()))
+        predicted = collector.predict(rows[1:]) if len(rows) > 1 else np.empty(0)
+        lowest = min(evidence.lowest_known, float(measured_merit(state, state.data.y).min()))
         evidence = replace(evidence, lowest_known=lowest)
         evidence = evidence.checked(float(measured[0]), predicted, measured[1:])
         is_refined = of == "answer" and "true_at_proxy" in (state.result or {})
@@ -75,7 +75,7 @@ def diagnose(
     return replace(diagnosis, smoothing=state.smoothing_report)
 
 
-def _merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+def measured_merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what is judged of measured outputs: values, with a penalty for what is violated."""
     return merit_of_rows(outputs, state.merit)
 
@@ -95,7 +95,7 @@ def _known_checks(
     used[1:] &= row[1:] != row[0]
     if not used[0]:
         return points[:0], np.empty(0)
-    return points[used], _merit(state, data.y[row[used]])
+    return points[used], measured_merit(state, data.y[row[used]])
 
 
 def add_verdict(state: ModelState, stacklevel: int) -> None:

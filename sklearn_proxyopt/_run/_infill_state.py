@@ -14,7 +14,7 @@ from sklearn_proxyopt._proxy_search._model import ProxyModel, without_names
 from sklearn_proxyopt._proxy_search._on_axes import AxesProxy
 from sklearn_proxyopt._proxy_search._penalty import PENALTY, MeritFunction, merit_of_rows
 from sklearn_proxyopt._utils._dataset import Dataset, best_rows
-from sklearn_proxyopt.diagnosis._opinions import HalfSampleEnsemble
+from sklearn_proxyopt.diagnosis._half_samples import HalfSampleEnsemble
 from sklearn_proxyopt.infill import Knowledge
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.proxies._schedule import continued_epochs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
 from typing import Any, Literal, Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, LearnedState
+from sklearn_proxyopt._utils._types import BoundsLike, RandomStateLike
 from sklearn_proxyopt.evaluation import Evaluator, RecordBook
 from sklearn_proxyopt.infill import BaseInfill
 from sklearn_proxyopt.optimizers import BaseOptimizer
@@ -43,7 +44,7 @@ class Settings(Protocol):
     named_rows: bool
     on_error: str
     journal: str | PathLike[str] | None
-    random_state: Any
+    random_state: RandomStateLike
     verbose: int
     # The parts that have seeds, in the order in which these are drawn.
     _seeded: tuple[str, ...]
@@ -82,7 +83,7 @@ class Settings(Protocol):
 class SearchSettings(Settings, Protocol):
     """The parameters of an optimizer that searches for one minimum."""
 
-    smoothing: Any
+    smoothing: Literal["auto"] | float | Sequence[float] | None
     refiner: BaseRefiner | Literal["auto"] | None
     infill: BaseInfill | None
     n_rounds: int | None
@@ -91,8 +92,8 @@ class SearchSettings(Settings, Protocol):
 class AskingSettings(Settings, Protocol):
     """What `ask` and `tell` need of an optimizer beside its parameters."""
 
-    bounds: Any
-    feature_names: Any
+    bounds: BoundsLike | None
+    feature_names: Sequence[str] | None
     _state_class: type[LearnedState]
     _saved_class: str
     X_pending_: NDArray[np.float64]

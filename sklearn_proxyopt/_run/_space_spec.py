@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sklearn_proxyopt._proxy_search._model import named_rows
 from sklearn_proxyopt._utils._box import bounds_of_rows
+from sklearn_proxyopt._utils._types import Constraint, LabelsOf
 from sklearn_proxyopt._utils._validation import check_bounds, check_width
 from sklearn_proxyopt.variables import NamedFunction, Variables
 from sklearn_proxyopt.variables._kinds import Kinds, read_kinds
@@ -36,11 +37,11 @@ class SpaceSpec:
         Known constraints, as of SciPy.
     """
 
-    names: Any
-    integrality: Any
-    categories: Any
-    log_scale: Any
-    constraints: Any
+    names: Sequence[str] | None
+    integrality: ArrayLike | None
+    categories: LabelsOf | None
+    log_scale: Sequence[str | int] | None
+    constraints: Constraint | Sequence[Constraint]
 
     @classmethod
     def of(cls, optimizer: Any) -> Self:

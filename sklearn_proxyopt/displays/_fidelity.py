@@ -110,7 +110,7 @@ class FidelityDisplay:
         return cls(
             evidence.values[known],
             evidence.unseen[known],
-            promise=evidence.promise,
+            promise=evidence.predicted,
             band=evidence.band(),
             truth_at_optimum=_truth_at_proxy(estimator),
         )

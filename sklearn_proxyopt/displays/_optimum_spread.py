@@ -22,7 +22,7 @@ class OptimumSpreadDisplay:
     ----------
     optimum : array-like of shape (n_features,)
         The optimum in question, in the unit cube.
-    halves : array-like of shape (n_opinions, n_features)
+    halves : array-like of shape (n_halves, n_features)
         The minima of proxies that learned from half of the rows.
     other_minima : array-like of shape (n_minima, n_features)
         Other minima of the proxy, where other starts of the search ended.
@@ -103,7 +103,7 @@ class OptimumSpreadDisplay:
         best = estimator.X_[best_first(estimator.y_)[0]]
         return cls(
             evidence.place,
-            evidence.low_places,
+            evidence.low_points,
             inquiry.minima,
             best=estimator.variables_.to_unit_cube(best[None])[0],
             names=names_of(estimator),

@@ -144,7 +144,7 @@ def test_values_in_other_units_lead_to_the_same_verdict(smooth):
 
 def test_any_regressor_can_be_diagnosed(wiggly):
     opt = fitted(wiggly, proxy=RandomForestRegressor(20))
-    assert evidence_of(opt).opinions.n_opinions == 2
+    assert evidence_of(opt).opinions.n_halves == 2
     assert opt.diagnose(wiggly).verdict in ("doubtful", "false")
 
 

@@ -54,9 +54,9 @@ class HalfSampleEnsemble:
 
     Attributes
     ----------
-    n_opinions : int
+    n_halves : int
         How many there are.
-    has_seen : ndarray of bool of shape (n_opinions, n_rows)
+    has_seen : ndarray of bool of shape (n_halves, n_rows)
         Which rows each learned from.
 
     References
@@ -81,8 +81,8 @@ class HalfSampleEnsemble:
             halves = self._learn_as_stack(proxy, X, y, seed)
         else:
             halves = self._learn_as_copies(proxy, X, y, seed)
-        self.n_opinions = len(halves)
-        self.has_seen = np.zeros((self.n_opinions, len(X)), dtype=bool)
+        self.n_halves = len(halves)
+        self.has_seen = np.zeros((self.n_halves, len(X)), dtype=bool)
         np.put_along_axis(self.has_seen, halves, True, axis=1)
 
     def _learn_as_stack(
@@ -127,7 +127,7 @@ class HalfSampleEnsemble:
         return halves
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what each predicts for rows, of shape (n_opinions, n)."""
+        """Return what each predicts for rows, of shape (n_halves, n)."""
         if self._stack is not None:
             members: NDArray[np.float64] = self._stack.predict_members(X)
             return members
@@ -166,7 +166,7 @@ class HalfSampleEnsemble:
     ) -> list[OptimizeResult]:
         """Return the minimum of each member of the stack among valid, feasible rows."""
         found = []
-        for member in range(self.n_opinions):
+        for member in range(self.n_halves):
             function = MemberFunction(self._stack, member)
             spread = float(np.ptp(function(variables.features(starts))))
             valid = MixedSearch(function, variables, spread)
