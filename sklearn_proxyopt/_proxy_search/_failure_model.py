@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.svm import SVC
 
 from sklearn_proxyopt._utils._box import to_unit_cube
+from sklearn_proxyopt._utils._threads import one_thread
 
 if TYPE_CHECKING:
     import torch
@@ -75,8 +76,9 @@ class FailureRisk:
         import torch
 
         rows = torch.tensor(X, dtype=torch.float64, requires_grad=True)
-        caution = self.torch_module()(rows)
-        (gradient,) = torch.autograd.grad(caution.sum(), rows)
+        with one_thread():
+            caution = self.torch_module()(rows)
+            (gradient,) = torch.autograd.grad(caution.sum(), rows)
         return caution.detach().numpy(), gradient.numpy()
 
     def torch_module(self) -> torch.nn.Module:

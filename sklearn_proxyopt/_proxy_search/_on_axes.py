@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._threads import one_thread
 from sklearn_proxyopt.variables import Variables
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class ModuleFunction:
         """Return values of shape (n,)."""
         import torch
 
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             values: NDArray[np.float64] = self._module(self._rows(X))[:, 0].cpu().double().numpy()
         return values
 
@@ -83,10 +84,11 @@ class ModuleFunction:
         import torch
 
         rows = self._rows(X).requires_grad_()
-        values = self._module(rows)[:, 0]
-        if not values.requires_grad:
-            return values.cpu().double().numpy(), np.zeros_like(X)
-        (gradient,) = torch.autograd.grad(values.sum(), rows)
+        with one_thread():
+            values = self._module(rows)[:, 0]
+            if not values.requires_grad:
+                return values.cpu().double().numpy(), np.zeros_like(X)
+            (gradient,) = torch.autograd.grad(values.sum(), rows)
         return values.detach().cpu().double().numpy(), gradient.cpu().double().numpy()
 
     def torch_module(self) -> Any:

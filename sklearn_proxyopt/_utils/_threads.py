@@ -1,101 +1,88 @@
-"""How many CPU threads torch runs on."""
+"""How many CPU threads torch runs on, so that their number changes no bit of a result.
+
+torch cuts a computation where the number of its threads says, and sums over other parts, or the
+elements at the ends of other parts, differ in their last digits. Here a computation runs on one
+thread, or it is cut by its size alone into pieces that run side by side, on one thread each.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from time import perf_counter
+from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["PayingThreads", "paying_threads", "threads_for"]
+__all__ = ["one_thread", "side_by_side", "threads_for"]
 
-# Below this many rows a batch, a second thread gains little, and costs dearly where the cores have
-# other work: each step waits for the slowest.
+# From this many rows on, torch shares a batch among its threads. Below, more threads gain little,
+# and cost dearly where the cores have other work: each step waits for the slowest.
 _ROWS_FOR_ALL_THREADS = 8192
-# Trials may take this share of the time; between them lie so many seconds, and twice as many each
-# time that the outcome is the one before.
-_SHARE_OF_TRIALS = 0.02
-_SHORTEST_WAIT, _LONGEST_WAIT = 0.5, 8.0
-_N_TRIALS = 2
-# Further threads must be faster by this factor.
-_MINIMUM_GAIN = 1.2
+
+# The number of threads outside of the outermost block that runs on one.
+_threads_outside: ContextVar[int | None] = ContextVar("threads_outside", default=None)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run the block on one torch thread."""
+    with _torch_threads(1):
+        yield
 
 
 @contextmanager
 def threads_for(n_rows: int) -> Iterator[None]:
-    """Run the block on one torch thread where its batches of rows are too small to share."""
+    """Run the block on one torch thread where its batches of rows are too small to share.
+
+    Larger ones run on all threads, and their last digits depend on how many those are.
+    """
+    with _torch_threads(_available() if n_rows >= _ROWS_FOR_ALL_THREADS else 1):
+        yield
+
+
+@contextmanager
+def side_by_side(n_pieces: int) -> Iterator[Callable[..., list[Any]]]:
+    """Compute independent pieces of a computation at once, each on one torch thread.
+
+    Parameters
+    ----------
+    n_pieces : int
+        Number of pieces that there are; no more of them run at once than torch has threads.
+
+    Yields
+    ------
+    callable
+        ``map(function, *iterables)``, a list of the results in the order of the pieces.
+    """
+    import torch
+
+    n_workers = min(n_pieces, _available())
+    with one_thread():
+        if n_workers < 2:
+            yield lambda function, *pieces: list(map(function, *pieces))
+            return
+        with ThreadPoolExecutor(
+            n_workers, initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool:
+            yield lambda function, *pieces: list(pool.map(function, *pieces))
+
+
+def _available() -> int:
+    """Return the number of threads that torch may use."""
+    import torch
+
+    return _threads_outside.get() or torch.get_num_threads()
+
+
+@contextmanager
+def _torch_threads(n_threads: int) -> Iterator[None]:
     import torch
 
     before = torch.get_num_threads()
-    if n_rows >= _ROWS_FOR_ALL_THREADS or before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
+    token = _threads_outside.set(_available())
+    torch.set_num_threads(n_threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-class PayingThreads:
-    """The number of threads that a repeated computation runs fastest on, as measured.
-
-    Which number that is depends on what else the machine is doing: where cores are taken, threads
-    that wait for each other may be many times slower than one alone. What is computed must not
-    depend on it.
-
-    Parameters
-    ----------
-    trial : callable
-        A piece of the computation, without side effects.
-    """
-
-    def __init__(self, trial: Callable[[], Any]) -> None:
-        import torch
-
-        self._trial = trial
-        self._all = torch.get_num_threads()
-        self._due = 0.0
-        self._wait = _SHORTEST_WAIT
-        self._pay: bool | None = None
-        torch.set_num_threads(1)
-
-    def choose(self) -> None:
-        """Set the number of threads anew, if it is time to."""
-        begin = perf_counter()
-        if self._all == 1 or begin < self._due:
-            return
-        import torch
-
-        one, every = self._seconds(1), self._seconds(self._all)
-        pay = every * _MINIMUM_GAIN < one
-        torch.set_num_threads(self._all if pay else 1)
-        self._wait = min(2 * self._wait, _LONGEST_WAIT) if pay is self._pay else _SHORTEST_WAIT
-        self._pay = pay
-        end = perf_counter()
-        self._due = end + max(self._wait, (end - begin) / _SHARE_OF_TRIALS)
-
-    def _seconds(self, n_threads: int) -> float:
-        import torch
-
-        torch.set_num_threads(n_threads)
-        start = perf_counter()
-        for _ in range(_N_TRIALS):
-            self._trial()
-        return perf_counter() - start
-
-    def restore(self) -> None:
-        """Put the number of threads back."""
-        import torch
-
-        torch.set_num_threads(self._all)
-
-
-@contextmanager
-def paying_threads(trial: Callable[[], Any]) -> Iterator[PayingThreads]:
-    """Run the block on the threads that pay; its `choose` belongs into the loop of the block."""
-    threads = PayingThreads(trial)
-    try:
-        yield threads
-    finally:
-        threads.restore()
+        _threads_outside.reset(token)

@@ -309,13 +309,12 @@ def _descend(
 
     stack = stack_of(fun)
     rows = torch.tensor(starts, dtype=stack.dtype, device=stack.device)
-    values = stack.values(rows[None])[0].cpu().double().numpy()
-    search = Search(starts, values, None, len(starts), tolerance)
-    search.starts = starts
-    batch, nit = DescentBatch(stack, [0], [search], *first_step), 0
-    with stack.threads(len(starts)) as threads:
+    with stack.threads():
+        values = stack.values(rows[None])[0].cpu().double().numpy()
+        search = Search(starts, values, None, len(starts), tolerance)
+        search.starts = starts
+        batch, nit = DescentBatch(stack, [0], [search], *first_step), 0
         while nit < n_iterations and batch.n_running:
-            threads.choose()
             batch.advance()
             nit += 1
     ((points, values, _),) = batch.ends()

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._threads import one_thread
+
 __all__ = ["MemberFunction"]
 
 
@@ -30,7 +32,7 @@ class MemberFunction:
 
         first = next(self._module.buffers())
         rows = np.ascontiguousarray(X)
-        with torch.no_grad():
+        with torch.no_grad(), one_thread():
             values = self._module(torch.as_tensor(rows, dtype=first.dtype, device=first.device))
         return values[:, 0].cpu().double().numpy()
 

@@ -8,7 +8,10 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sklearn_proxyopt import NeuralProxyRegressor
+from sklearn_proxyopt.optimizers import GeneticAlgorithm, MultiStartBFGS, ParticleSwarm
+from sklearn_proxyopt.proxies._function import ProxyFunction
 from sklearn_proxyopt.proxies._net import MemberBatches, MemberRows, n_groups_for
+from sklearn_proxyopt.proxies._network import ACTIVATIONS
 
 quick = partial(
     NeuralProxyRegressor,
@@ -80,23 +83,77 @@ def test_members_answer_rows_of_their_own_together_as_alone(fitted):
         np.testing.assert_allclose(together[k], alone, rtol=1e-12)
 
 
-@pytest.mark.parametrize("n_groups", [1, 3])
-def test_the_number_of_threads_changes_no_bit(monkeypatch, n_groups):
-    X, y = wave()
-    monkeypatch.setattr("sklearn_proxyopt.proxies._net._ROWS_A_GROUP", 96 // n_groups)
+@pytest.fixture
+def on_threads():
+    """Call a function under several numbers of torch threads; return what it gives each time."""
     before = torch.get_num_threads()
-    predictions = []
-    try:
-        for n_threads in (1, 2):
+
+    def call(function):
+        results = []
+        for n_threads in (1, 2, 3):
             torch.set_num_threads(n_threads)
-            # As if all threads always paid.
-            monkeypatch.setattr("sklearn_proxyopt._utils._threads._MINIMUM_GAIN", 0.0)
-            proxy = quick().fit(X, y)
-            assert len(proxy.net_.module_.groups) == n_groups
-            predictions.append(proxy.predict_members(X))
-    finally:
-        torch.set_num_threads(before)
-    np.testing.assert_array_equal(*predictions)
+            results.append(function())
+            assert torch.get_num_threads() == n_threads
+        return results
+
+    yield call
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("n_groups", [1, 3])
+def test_the_number_of_threads_changes_no_bit(monkeypatch, on_threads, n_groups):
+    X, y = wave()
+    # Wide enough for torch to share a layer among its threads.
+    proxy = quick(hidden_layer_sizes=(128, 129), max_epochs=3, n_lbfgs_iterations=2, batch_size=96)
+    monkeypatch.setattr("sklearn_proxyopt.proxies._net._ROWS_A_GROUP", 3 * 96 // n_groups)
+    one, *others = on_threads(lambda: proxy.fit(X, y).predict_members(X))
+    assert len(proxy.net_.module_.groups) == n_groups
+    for other in others:
+        np.testing.assert_array_equal(other, one)
+
+
+OPTIMIZERS = [
+    MultiStartBFGS(40, 5, n_rounds=1, n_candidates=1024, random_state=0),
+    ParticleSwarm(300, 5, random_state=0),
+    ParticleSwarm(100, 5, n_restarts=3, random_state=0),
+    GeneticAlgorithm(300, 5, random_state=0),
+]
+
+
+@pytest.mark.parametrize("ask", ["predict_members", "value_and_grad", *OPTIMIZERS], ids=str)
+def test_the_number_of_threads_changes_no_bit_of_an_answer(on_threads, ask):
+    X, y = wave()
+    proxy = quick(hidden_layer_sizes=(30, 31), max_epochs=2).fit(X, y)
+
+    def answer():
+        if isinstance(ask, str):
+            return getattr(proxy, ask)(wave(9001, seed=1)[0])
+        return ask.minimize(ProxyFunction(proxy), [(-1, 1)] * 2).x_candidates
+
+    one, *others = on_threads(answer)
+    for other in others:
+        for ours, theirs in zip(other, one, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_networks_are_trained_asked_and_searched_on_one_thread(monkeypatch, on_threads):
+    seen = set()
+
+    def silu(x):
+        seen.add(torch.get_num_threads())
+        return torch.nn.functional.silu(x)
+
+    def everything():
+        X, y = wave()
+        proxy = quick(max_epochs=1, n_lbfgs_iterations=1).fit(X, y)
+        proxy.predict(X)
+        proxy.value_and_grad(X)
+        for optimizer in OPTIMIZERS:
+            optimizer.minimize(ProxyFunction(proxy), [(-1, 1)] * 2)
+
+    monkeypatch.setitem(ACTIVATIONS, "silu", silu)
+    on_threads(everything)
+    assert seen == {1}
 
 
 def test_a_member_is_trained_as_it_would_be_in_a_stack_of_one():
