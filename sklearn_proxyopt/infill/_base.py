@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +77,7 @@ class Knowledge:
         return best
 
 
-class BaseInfill(BaseEstimator):
+class BaseInfill(BaseEstimator, ABC):
     """Base of all infill strategies.
 
     A subclass has the parameter `n_points` and owes `_propose`, which returns points in the order

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -64,7 +64,7 @@ class ProblemSet:
         return torch.as_tensor(result.x).to(latent)
 
 
-class BaseInverse(CallbackSupportMixin, BaseEstimator):
+class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     """Base of all inverse solvers.
 
     A subclass has the parameters `problem`, `refine`, `tolerance`, `loss_tolerance`, `device` and

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +55,7 @@ class UnitCubeFunction:
         return np.where(np.isfinite(values), values, np.inf)
 
 
-class BaseOptimizer(BoxEstimator):
+class BaseOptimizer(BoxEstimator, ABC):
     """Base of all optimizers.
 
     A subclass has the parameter `random_state` and owes two methods: `check_parameters`, and

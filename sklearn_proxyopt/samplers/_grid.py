@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.samplers._base import BaseSampler
+from sklearn_proxyopt.samplers._base import UnitCubeSampler
 
 __all__ = ["GridSampler"]
 
@@ -15,7 +15,7 @@ __all__ = ["GridSampler"]
 _PRIMES = np.array([n for n in range(2, 114) if all(n % k for k in range(2, n))])
 
 
-class GridSampler(BaseSampler):
+class GridSampler(UnitCubeSampler):
     """Space points equally over the box, for any number of points and of variables.
 
     The levels of each variable run from one side of the box to the other. Their numbers, as
