@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import LinearConstraint, NonlinearConstraint, minimize
 
 from sklearn_proxyopt import NeuralProxyRegressor
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
-from sklearn_proxyopt._proxy_search._model import function_of
 from sklearn_proxyopt._proxy_search._on_axes import AxesFunction
 from sklearn_proxyopt.optimizers import (
     DifferentialEvolution,
@@ -132,7 +132,7 @@ def proxy_of(variables, n_rows=60):
     X = variables.from_unit_cube(np.random.default_rng(0).random((n_rows, variables.n_features)))
     y = np.sin(X[:, 0]) + X[:, 1] + np.log(X[:, -1])
     proxy = NeuralProxyRegressor(max_epochs=5, random_state=0)
-    return function_of(proxy.fit(variables.features(X), y))
+    return RegressorFunction(proxy.fit(variables.features(X), y))
 
 
 def mixed(**changes):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sklearn.svm import SVC
 
 from sklearn_proxyopt._utils._box import to_unit_cube
 from sklearn_proxyopt._utils._threads import one_thread
+from sklearn_proxyopt.optimizers._functions import ProxyFunction
 
 if TYPE_CHECKING:
     import torch
@@ -169,7 +170,7 @@ def learn_failure_risk(
     return FailureRisk(machine.fit(units, has_failed), curve, bounds)
 
 
-class FailureAverse:
+class FailureAverse(ProxyFunction):
     """A proxy's function that gives way to the worst known value where evaluations fail.
 
     Parameters
@@ -182,29 +183,29 @@ class FailureAverse:
         The worst value known.
     """
 
-    def __init__(self, function: Any, risk: FailureRisk, worst: float) -> None:
+    def __init__(self, function: ProxyFunction, risk: FailureRisk, worst: float) -> None:
         self._function = function
         self._risk = risk
         self._worst = worst
-        for name in ("value_and_grad", "torch_module"):
-            if hasattr(function, name):
-                setattr(self, name, getattr(self, f"_{name}"))
+        self.has_gradient, self.has_module = function.has_gradient, function.has_module
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return values of shape (n,)."""
         value = self._function(X)
         return value + self._risk.caution(X) * (self._worst - value)
 
-    def _value_and_grad(
+    def value_and_grad(
         self, X: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return values of shape (n,) and gradients of shape (n, n_features)."""
         value, gradient = self._function.value_and_grad(X)
         caution, slope = self._risk.value_and_grad(X)
         value, caution = value[:, None], caution[:, None]
         mixed = value + caution * (self._worst - value)
         return mixed[:, 0], (1.0 - caution) * gradient + slope * (self._worst - value)
 
-    def _torch_module(self) -> torch.nn.Module:
+    def torch_module(self) -> torch.nn.Module:
+        """Return the function as a module."""
         import torch
 
         proxy, worst = self._function.torch_module(), self._worst

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
-from sklearn_proxyopt._proxy_search._model import named_rows, without_names
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_rows
 from sklearn_proxyopt._proxy_search._penalty import margin_of
 from sklearn_proxyopt._utils._dataset import is_among
 from sklearn_proxyopt._utils._seeding import seeded
@@ -73,7 +73,7 @@ class FrontSearch:
     def outputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return predictions of rows, of shape (n, n_objectives + n_constraints)."""
         features = self.variables.features(X)
-        outputs = np.asarray(without_names(self.proxy).predict(features), dtype=np.float64)
+        outputs = np.asarray(RegressorFunction(self.proxy).predict(features), dtype=np.float64)
         if outputs.shape == (len(X),) and self._n_outputs == 1:
             outputs = outputs[:, None]
         if outputs.shape != (len(X), self._n_outputs):

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
-from sklearn_proxyopt._proxy_search._on_axes import AxesFunction, ModuleFunction
+from sklearn_proxyopt._proxy_search._on_axes import AxesFunction
 from sklearn_proxyopt._proxy_search._penalty import PENALTY
 from sklearn_proxyopt._utils._distances import SAME_MINIMUM
 from sklearn_proxyopt.optimizers._candidates import lowest_apart
+from sklearn_proxyopt.optimizers._functions import ModuleFunction, ProxyFunction
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._constraints import Constraints
 from sklearn_proxyopt.variables._repair import CubeConstraints
@@ -36,15 +37,15 @@ class MixedSearch:
 
     Parameters
     ----------
-    function : callable
-        Takes features, (n, n_learned) to (n,), with `value_and_grad` or `torch_module` if it can.
+    function : ProxyFunction
+        Takes features, (n, n_learned) to (n,).
     variables : Variables
         The space.
     spread : float
         How far the values known spread.
     """
 
-    def __init__(self, function: Any, variables: Variables, spread: float) -> None:
+    def __init__(self, function: ProxyFunction, variables: Variables, spread: float) -> None:
         self._function, self.variables = _with_gradient(function), variables
         self._spread = spread if np.isfinite(spread) and spread > 0.0 else 1.0
 
@@ -56,7 +57,9 @@ class MixedSearch:
         values: NDArray[np.float64] = self._function(self.variables.features(X))
         return values
 
-    def on_axes(self, function: Any = None, *, relaxed: bool = False) -> AxesFunction:
+    def on_axes(
+        self, function: ProxyFunction | None = None, *, relaxed: bool = False
+    ) -> AxesFunction:
         """Return a function of features, or the one searched, as one of points on the axes."""
         function = self._function if function is None else _with_gradient(function)
         return AxesFunction(function, self.variables, PENALTY * self._spread, relaxed=relaxed)
@@ -208,7 +211,7 @@ class MixedSearch:
         """Return value and gradient at a point of the cube of the continuous variables."""
         variables = self.variables
         x = cube.row(u)
-        if hasattr(self._function, "value_and_grad"):
+        if self._function.has_gradient:
             values, slopes = self._function.value_and_grad(variables.features(x[None]))
             free = ~variables.is_discrete[~variables.kinds.is_category]
             slopes = np.asarray(slopes, dtype=np.float64)[0, : len(free)][free]
@@ -219,11 +222,9 @@ class MixedSearch:
         return float(values[0]), (values[1:] - values[0]) / steps
 
 
-def _with_gradient(function: Any) -> Any:
+def _with_gradient(function: ProxyFunction) -> ProxyFunction:
     """Return a function with its gradient, where it is a torch module inside.
 
     The module is made once for all calls.
     """
-    return (
-        ModuleFunction(function.torch_module()) if hasattr(function, "torch_module") else function
-    )
+    return ModuleFunction(function.torch_module()) if function.has_module else function

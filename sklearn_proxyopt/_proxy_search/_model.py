@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import FailureAverse, FailureRisk
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_rows
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
 from sklearn_proxyopt._utils._seeding import seed_argument, seeded
-from sklearn_proxyopt.proxies._function import ProxyFunction
+from sklearn_proxyopt.optimizers._functions import ProxyFunction
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["ProxyModel", "function_of", "named_rows", "without_names"]
+__all__ = ["ProxyModel"]
 
 # So often the penalty for what is violated is raised tenfold, until the search keeps out of it.
 _N_PENALTIES = 4
@@ -91,10 +92,10 @@ class ProxyModel:
         far the values known spread, by which violations are weighed.
         """
         if self.merit is None:
-            promise: Any = function_of(self.proxy)
-            search = self._search(promise, bounds, starts, risk, worst, spread)
+            function = RegressorFunction(self.proxy)
+            search = self._search(function, bounds, starts, risk, worst, spread)
             # What the proxy says there to the last bit, and without the risk added for the search.
-            search.fun = float(promise(self._features(search.x[None]))[0])
+            search.fun = float(function(self._features(search.x[None]))[0])
             return search
         return self._search_constrained(self.merit, bounds, starts, risk, worst, spread)
 
@@ -108,12 +109,12 @@ class ProxyModel:
         spread: float,
     ) -> OptimizeResult:
         """Find the lowest merit: raise the penalty until it keeps out of it, then sharpen it."""
-        proxy = without_names(self.proxy)
+        proxy = RegressorFunction(self.proxy)
         is_kept = False
         for _ in range(_N_PENALTIES):
-            promise = MeritFunction(proxy, merit, adds_spread=True)
-            search = self._search(promise, bounds, starts, risk, worst, spread)
-            (outputs,) = promise.outputs(self._features(search.x[None]))
+            function = MeritFunction(proxy, merit, adds_spread=True)
+            search = self._search(function, bounds, starts, risk, worst, spread)
+            (outputs,) = function.outputs(self._features(search.x[None]))
             starts = np.vstack([search.get("x_candidates", search.x[None]), starts])
             if is_kept:
                 break
@@ -124,14 +125,15 @@ class ProxyModel:
 
     def _search(
         self,
-        promise: Any,
+        function: ProxyFunction,
         bounds: NDArray[np.float64],
         starts: NDArray[np.float64],
         risk: FailureRisk | None,
         worst: float,
         spread: float,
     ) -> OptimizeResult:
-        function = promise if risk is None else FailureAverse(promise, risk, worst)
+        if risk is not None:
+            function = FailureAverse(function, risk, worst)
         if self.variables is None or self.variables.is_continuous_box:
             seed = seed_argument(self.optimizer, self.seeds["optimizer"])
             search = self.optimizer.minimize(function, bounds, x0=starts, **seed)
@@ -170,49 +172,3 @@ class ProxyModel:
                 valid.on_axes,
             )
         return valid.finish(found, starts)
-
-
-def function_of(proxy: Any) -> ProxyFunction:
-    """Return a fitted proxy as a function of plain rows, also one that was fitted with names."""
-    return ProxyFunction(without_names(proxy))
-
-
-def without_names(proxy: Any) -> Any:
-    """Return a fitted proxy that takes plain rows, also one that was fitted with names."""
-    names = getattr(proxy, "feature_names_in_", None)
-    return proxy if names is None else _NamedProxy(proxy, names)
-
-
-class _NamedProxy:
-    """A proxy fitted with names, which are given back to the rows that it is asked about."""
-
-    def __init__(self, proxy: Any, names: NDArray[np.object_]) -> None:
-        self._proxy = proxy
-        self._names = names
-        if hasattr(proxy, "torch_module"):
-            self.torch_module = proxy.torch_module
-        if hasattr(proxy, "value_and_grad"):
-            self.value_and_grad = self._value_and_grad
-        if hasattr(proxy, "predict_members"):
-            self.predict_members = self._predict_members
-
-    def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
-        """Predict the values of rows."""
-        return self._proxy.predict(named_rows(X, self._names), **options)
-
-    def _predict_members(self, X: NDArray[np.float64]) -> Any:
-        return self._proxy.predict_members(named_rows(X, self._names))
-
-    def _value_and_grad(self, X: NDArray[np.float64]) -> Any:
-        return self._proxy.value_and_grad(named_rows(X, self._names))
-
-
-def named_rows(X: NDArray[np.float64], names: NDArray[np.object_] | None) -> Any:
-    """Return rows under their names; plain rows where there are none, or no pandas."""
-    if names is None:
-        return X
-    try:
-        import pandas as pd
-    except ImportError:
-        return X
-    return pd.DataFrame(X, columns=names)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._utils._threads import one_thread
+from sklearn_proxyopt.optimizers._functions import ModuleFunction, ProxyFunction, offers_module
 from sklearn_proxyopt.variables import Variables
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["AxesFunction", "AxesProxy", "ModuleFunction"]
+__all__ = ["AxesFunction", "AxesProxy"]
 
 
-class AxesProxy:
+class AxesProxy(ProxyFunction):
     """A fitted proxy of features, asked about points on the axes.
 
     Where the proxy has `torch_module`, this has it too if the constraints are linear; if not, its
@@ -34,9 +34,11 @@ class AxesProxy:
 
     def __init__(self, proxy: Any, variables: Variables, weight: float) -> None:
         self._proxy, self._variables, self._weight = proxy, variables, weight
-        constraints = variables.constraints
-        if hasattr(proxy, "torch_module") and (constraints is None or constraints.is_linear):
-            self.torch_module = self._torch_module
+        self.has_module = offers_module(proxy) and _is_linear(variables)
+
+    def __call__(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values of shape (n,)."""
+        return np.asarray(self.predict(Z), dtype=np.float64)
 
     def predict(self, Z: NDArray[np.float64], **options: Any) -> Any:
         """Predict the values of the rows that points stand for."""
@@ -52,57 +54,13 @@ class AxesProxy:
             for module in modules
         ]
 
-    def _torch_module(self, **chosen: Any) -> torch.nn.Module:
+    def torch_module(self, **chosen: Any) -> torch.nn.Module:
+        """Return the proxy, or a member that was chosen, as a module of points on the axes."""
         module, is_rounded = self._proxy.torch_module(**chosen), self._variables.is_discrete
         return _axes_module(module, self._variables, is_rounded, self._weight)
 
 
-class ModuleFunction:
-    """A torch module as a function of arrays with a gradient.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Maps rows (n, n_features) to values (n, 1), and has buffers in the type of its rows.
-    """
-
-    def __init__(self, module: Any) -> None:
-        self._module = module
-
-    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values of shape (n,)."""
-        import torch
-
-        with torch.no_grad(), one_thread():
-            values: NDArray[np.float64] = self._module(self._rows(X))[:, 0].cpu().double().numpy()
-        return values
-
-    def value_and_grad(
-        self, X: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return values of shape (n,) and gradients of shape (n, n_features)."""
-        import torch
-
-        rows = self._rows(X).requires_grad_()
-        with one_thread():
-            values = self._module(rows)[:, 0]
-            if not values.requires_grad:
-                return values.cpu().double().numpy(), np.zeros_like(X)
-            (gradient,) = torch.autograd.grad(values.sum(), rows)
-        return values.detach().cpu().double().numpy(), gradient.cpu().double().numpy()
-
-    def torch_module(self) -> Any:
-        """Return the module."""
-        return self._module
-
-    def _rows(self, X: NDArray[np.float64]) -> torch.Tensor:
-        import torch
-
-        first = next(self._module.buffers())
-        return torch.tensor(X, dtype=first.dtype, device=first.device)
-
-
-class AxesFunction:
+class AxesFunction(ProxyFunction):
     """A function of features as one of points on the axes, which an optimizer can search.
 
     Each point has the value of the valid row that it stands for, so that no optimum lies between
@@ -112,7 +70,7 @@ class AxesFunction:
 
     Parameters
     ----------
-    function : callable
+    function : ProxyFunction
         Takes features, (n, n_learned) to (n,).
     variables : Variables
         The space.
@@ -123,18 +81,15 @@ class AxesFunction:
     """
 
     def __init__(
-        self, function: Any, variables: Variables, weight: float, *, relaxed: bool = False
+        self, function: ProxyFunction, variables: Variables, weight: float, *, relaxed: bool = False
     ) -> None:
         self._function, self._variables, self._weight = function, variables, weight
-        constraints = variables.constraints
         # Nonlinear constraints are called on valid rows only.
-        self._relaxes_constraints = relaxed and (constraints is None or constraints.is_linear)
+        self._relaxes_constraints = relaxed and _is_linear(variables)
         kinds = variables.kinds
         self._is_rounded = kinds.is_category if relaxed else variables.is_discrete
-        if hasattr(function, "torch_module") and (constraints is None or constraints.is_linear):
-            self.torch_module = self._torch_module
-        if hasattr(function, "value_and_grad"):
-            self.value_and_grad = self._value_and_grad
+        self.has_module = function.has_module and _is_linear(variables)
+        self.has_gradient = function.has_gradient
 
     def __call__(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return values of shape (n,)."""
@@ -158,9 +113,10 @@ class AxesFunction:
     def _constrained(self, Z: NDArray[np.float64], X: NDArray[np.float64]) -> NDArray[np.float64]:
         return X if self._relaxes_constraints else self._variables.decode(Z)
 
-    def _value_and_grad(
+    def value_and_grad(
         self, Z: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return values of shape (n,) and gradients of shape (n, n_features)."""
         variables = self._variables
         X = self._rows(Z)
         values, slopes = self._function.value_and_grad(variables.features(X))
@@ -181,9 +137,15 @@ class AxesFunction:
             values, gradient = values + self._weight * missed, gradient + self._weight * uphill
         return values, gradient
 
-    def _torch_module(self) -> torch.nn.Module:
+    def torch_module(self) -> torch.nn.Module:
+        """Return the function as a module of points on the axes."""
         proxy = self._function.torch_module()
         return _axes_module(proxy, self._variables, self._is_rounded, self._weight)
+
+
+def _is_linear(variables: Variables) -> bool:
+    """Tell whether a module can know the constraints: there are none but linear ones."""
+    return variables.constraints is None or variables.constraints.is_linear
 
 
 def _axes_module(

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._utils._feasibility import values_of
+from sklearn_proxyopt.optimizers._functions import ProxyFunction
 
 if TYPE_CHECKING:
     import torch
@@ -130,15 +132,15 @@ class Merit:
         return MeritModule()
 
 
-class MeritFunction:
+class MeritFunction(ProxyFunction):
     """What a proxy of several outputs says of the merit, as a function of one value a row.
 
-    It has `torch_module` and `predict_members` only where the proxy has them.
+    It has `torch_module` and `predict_members` where the proxy has them.
 
     Parameters
     ----------
-    proxy : regressor
-        Fitted on rows without names; predicts value and constraints.
+    proxy : RegressorFunction
+        Predicts value and constraints.
     merit : Merit
         The merit.
     adds_spread : bool, default=False
@@ -146,17 +148,15 @@ class MeritFunction:
         mean.
     """
 
-    def __init__(self, proxy: Any, merit: Merit, adds_spread: bool = False) -> None:
+    def __init__(self, proxy: RegressorFunction, merit: Merit, adds_spread: bool = False) -> None:
         self.proxy = proxy
         self.merit = merit
         self._adds_spread = adds_spread
-        for name in ("torch_module", "predict_members"):
-            if hasattr(proxy, name):
-                setattr(self, name, getattr(self, f"_{name}"))
+        self.has_module, self.has_members = proxy.has_module, proxy.has_members
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the merit of what is predicted, of shape (n,)."""
-        if not self._adds_spread or not hasattr(self.proxy, "predict_members"):
+        if not self._adds_spread or not self.has_members:
             return self.merit(self.outputs(X))
         members = self.proxy.predict_members(X)
         outputs = members.mean(axis=0)
@@ -171,8 +171,8 @@ class MeritFunction:
         """
         if not return_std:
             return self.merit(self.outputs(X))
-        if hasattr(self.proxy, "predict_members"):
-            members = self._predict_members(X)
+        if self.has_members:
+            members = self.predict_members(X)
             return members.mean(axis=0), members.std(axis=0, ddof=1)
         outputs, deviation = self.proxy.predict(X, return_std=True)
         deviation = np.asarray(deviation).reshape(outputs.shape)
@@ -191,10 +191,12 @@ class MeritFunction:
             )
         return outputs
 
-    def _predict_members(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict_members(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the merit of what each member predicts."""
         return self.merit(self.proxy.predict_members(X))
 
-    def _torch_module(self, *, member: int | None = None) -> torch.nn.Module:
+    def torch_module(self, *, member: int | None = None) -> torch.nn.Module:
+        """Return the merit of the proxy, or of a member, as a module."""
         import torch
 
         chosen = {} if member is None else {"member": member}

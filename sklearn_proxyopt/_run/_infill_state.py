@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_proxyopt._proxy_search._failure_model import FailureRisk
-from sklearn_proxyopt._proxy_search._model import ProxyModel, without_names
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction, without_names
+from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._proxy_search._on_axes import AxesProxy
 from sklearn_proxyopt._proxy_search._penalty import PENALTY, MeritFunction, merit_of_rows
 from sklearn_proxyopt._utils._dataset import Dataset, best_rows
@@ -84,9 +85,9 @@ class InfillState:
     @cached_property
     def _proxy(self) -> Any:
         """The proxy as one of points on the axes, of one value a row."""
-        proxy, merit = without_names(self._model.proxy), self._model.merit
+        merit, proxy = self._model.merit, without_names(self._model.proxy)
         if merit is not None:
-            proxy = MeritFunction(proxy, merit)
+            proxy = MeritFunction(RegressorFunction(self._model.proxy), merit)
         if self._space.is_continuous_box:
             return proxy
         return AxesProxy(proxy, self._space, PENALTY * self._spread)

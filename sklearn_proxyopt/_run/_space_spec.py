@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sklearn_proxyopt._proxy_search._model import named_rows
+from sklearn_proxyopt._proxy_search._functions import named_rows
 from sklearn_proxyopt._utils._box import bounds_of_rows
 from sklearn_proxyopt._utils._types import Constraint, LabelsOf
 from sklearn_proxyopt._utils._validation import check_bounds, check_width

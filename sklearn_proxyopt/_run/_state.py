@@ -13,7 +13,7 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
 from sklearn_proxyopt._proxy_search._front import FrontSearch
-from sklearn_proxyopt._proxy_search._model import function_of, without_names
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
@@ -173,8 +173,8 @@ class ModelState(LearnedState):
         """Return what the proxy says of rows."""
         rows = self.variables.features(X)
         if self.merit is not None:
-            return MeritFunction(without_names(self.proxy), self.merit).outputs(rows)
-        return function_of(self.proxy)(rows)
+            return MeritFunction(RegressorFunction(self.proxy), self.merit).outputs(rows)
+        return RegressorFunction(self.proxy)(rows)
 
     @property
     def learned(self) -> Dataset:

@@ -278,7 +278,7 @@ class EvidenceCollector:
 
     def _search_again(self, minima: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         """Search the proxy from what its halves found, to see whether the search was stuck."""
-        if not hasattr(self.function, "torch_module"):
+        if not self.function.has_module:
             return minima
         search = MultiStartBFGS(64, 60, n_rounds=1, n_candidates=1024, random_state=seed)
         starts = np.vstack([self._low_places, minima])

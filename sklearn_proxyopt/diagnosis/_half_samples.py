@@ -10,12 +10,12 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_rows
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
-from sklearn_proxyopt._proxy_search._model import function_of, named_rows, without_names
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import MultiStartBFGS
-from sklearn_proxyopt.optimizers._member_function import MemberFunction
+from sklearn_proxyopt.optimizers._functions import ProxyFunction, member_function
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.proxies._schedule import continued_epochs
 from sklearn_proxyopt.variables import Variables
@@ -27,9 +27,13 @@ __all__ = ["HalfSampleEnsemble", "judged_function"]
 _N_STACKED = 6
 
 
-def judged_function(proxy: Any, merit: Merit | None) -> Any:
+def judged_function(proxy: Any, merit: Merit | None) -> ProxyFunction:
     """Return a fitted proxy as the function of one value a row that is judged."""
-    return function_of(proxy) if merit is None else MeritFunction(without_names(proxy), merit)
+    return (
+        RegressorFunction(proxy)
+        if merit is None
+        else MeritFunction(RegressorFunction(proxy), merit)
+    )
 
 
 class HalfSampleEnsemble:
@@ -110,7 +114,9 @@ class HalfSampleEnsemble:
             random_state=seed,
         )
         stack.fit(X, y)
-        self._stack = stack if self._merit is None else MeritFunction(stack, self._merit)
+        self._stack = (
+            stack if self._merit is None else MeritFunction(RegressorFunction(stack), self._merit)
+        )
         return stack.member_rows_
 
     def _learn_as_copies(
@@ -167,7 +173,7 @@ class HalfSampleEnsemble:
         """Return the minimum of each member of the stack among valid, feasible rows."""
         found = []
         for member in range(self.n_halves):
-            function = MemberFunction(self._stack, member)
+            function = member_function(self._stack, member)
             spread = float(np.ptp(function(variables.features(starts))))
             valid = MixedSearch(function, variables, spread)
             one = valid.run(search, starts, None)

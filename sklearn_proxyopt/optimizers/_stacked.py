@@ -181,7 +181,7 @@ class FunctionStack(Stack):
         import torch
 
         points = u[0].numpy()
-        if hasattr(self.fun.fun, "value_and_grad"):
+        if self.fun.fun.has_gradient:
             value, gradient = self._by_method(points)
         else:
             value, gradient = self._by_differences(points)
@@ -190,8 +190,7 @@ class FunctionStack(Stack):
     def _by_method(self, points: NDArray[np.float64]) -> tuple[Any, Any]:
         self.fun.nfev += len(points)
         width = self.bounds[:, 1] - self.bounds[:, 0]
-        method = self.fun.fun.value_and_grad  # type: ignore[attr-defined]
-        value, gradient = method(self.bounds[:, 0] + width * points)
+        value, gradient = self.fun.fun.value_and_grad(self.bounds[:, 0] + width * points)
         return np.asarray(value, dtype=np.float64), np.asarray(gradient, dtype=np.float64) * width
 
     def _by_differences(self, points: NDArray[np.float64]) -> tuple[Any, Any]:
@@ -208,6 +207,6 @@ class FunctionStack(Stack):
 
 def stack_of(fun: UnitCubeFunction) -> Stack:
     """Return a function as a stack of one, on its own device if it is a torch module inside."""
-    if hasattr(fun.fun, "torch_module"):
+    if fun.fun.has_module:
         return MemberStack(fun.fun.torch_module(), fun.bounds, each=False)
     return FunctionStack(fun)
