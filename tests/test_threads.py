@@ -3,7 +3,7 @@ import threading
 import pytest
 import torch
 
-from sklearn_proxyopt._utils._threads import one_thread, side_by_side, threads_for
+from sklearn_proxyopt._utils._threads import in_parallel, one_thread, threads_for
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +20,7 @@ def test_one_thread_computes_the_block_and_the_number_is_put_back():
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("block", [one_thread(), threads_for(10), side_by_side(3)])
+@pytest.mark.parametrize("block", [one_thread(), threads_for(10), in_parallel(3)])
 def test_threads_are_put_back_after_an_error(block):
     with pytest.raises(RuntimeError), block:
         raise RuntimeError
@@ -44,12 +44,12 @@ def test_pieces_run_at_once_on_one_thread_each():
         barrier.wait()
         return index, torch.get_num_threads()
 
-    with side_by_side(2) as apply:
+    with in_parallel(2) as apply:
         assert apply(piece, range(2)) == [(0, 1), (1, 1)]
 
 
 def test_pieces_find_their_threads_within_a_block_that_runs_on_one():
-    with one_thread(), side_by_side(2) as apply:
+    with one_thread(), in_parallel(2) as apply:
         names = apply(lambda piece: threading.current_thread().name, range(2))
     assert threading.current_thread().name not in names
 
@@ -57,7 +57,7 @@ def test_pieces_find_their_threads_within_a_block_that_runs_on_one():
 @pytest.mark.parametrize(("n_threads", "n_pieces"), [(1, 8), (2, 1)])
 def test_a_single_worker_is_the_calling_thread(n_threads, n_pieces):
     torch.set_num_threads(n_threads)
-    with side_by_side(n_pieces) as apply:
+    with in_parallel(n_pieces) as apply:
         names = apply(lambda piece: threading.current_thread().name, range(n_pieces))
     assert set(names) == {threading.current_thread().name}
 
@@ -66,5 +66,5 @@ def test_an_error_in_a_piece_reaches_the_caller():
     def piece(index):
         raise ValueError(f"piece {index}")
 
-    with pytest.raises(ValueError, match="piece 0"), side_by_side(2) as apply:
+    with pytest.raises(ValueError, match="piece 0"), in_parallel(2) as apply:
         apply(piece, range(2))

@@ -123,7 +123,7 @@ class FrontSearch:
         if not variables.is_continuous_box:
             rows = np.vstack([self._feasible_rows_near(rows), starts])
         front = front_of_rows(rows, judged(rows), variables, self.n_constraints)
-        return self._promise(search, front.X)
+        return self._with_predictions(search, front.X)
 
     def _feasible_rows_near(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the nearest feasible rows, and those one move of a whole number or label away."""
@@ -134,7 +134,7 @@ class FrontSearch:
         rows = rows[~is_among(rows, rows[:0])]
         return rows[self.variables.is_feasible(rows)]
 
-    def _promise(self, search: OptimizeResult, X: NDArray[np.float64]) -> OptimizeResult:
+    def _with_predictions(self, search: OptimizeResult, X: NDArray[np.float64]) -> OptimizeResult:
         """Return the result of a search with the front that it led to, in the user's units."""
         search.X, outputs = X, self.outputs(X)
         if not np.isfinite(outputs).all():

@@ -91,7 +91,7 @@ class Merit:
         """Return the merit with the higher price of two for each constraint."""
         return replace(self, prices=np.maximum(self.prices, other.prices))
 
-    def of_truths(self) -> Merit:
+    def of_measured(self) -> Merit:
         """Return the merit of values that are known: neither a margin nor soft."""
         nothing = np.zeros(len(self.margin))
         return replace(self, margin=nothing, softness=nothing)
@@ -243,4 +243,4 @@ def _spread(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def merit_of_rows(outputs: NDArray[np.float64], merit: Merit | None) -> NDArray[np.float64]:
     """Return what counts of known rows: their merit, or their value where nothing constrains."""
-    return values_of(outputs) if merit is None else merit.of_truths()(outputs)
+    return values_of(outputs) if merit is None else merit.of_measured()(outputs)

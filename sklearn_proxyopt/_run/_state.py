@@ -189,7 +189,7 @@ class ModelState(LearnedState):
             raise ValueError(
                 f"X must have at least {MIN_DIAGNOSED} rows for a diagnosis; got {len(learned)}."
             )
-        merit = None if self.merit is None else self.merit.of_truths()
+        merit = None if self.merit is None else self.merit.of_measured()
         seed = self.seeds["diagnosis"]
         return EvidenceCollector(
             self.proxy, learned.X, learned.y, self.variables, self.candidates, seed, merit

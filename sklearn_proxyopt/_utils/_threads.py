@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["one_thread", "side_by_side", "threads_for"]
+__all__ = ["in_parallel", "one_thread", "threads_for"]
 
 # From this many rows on, torch shares a batch among its threads. Below, more threads gain little,
 # and cost dearly where the cores have other work: each step waits for the slowest.
@@ -41,7 +41,7 @@ def threads_for(n_rows: int) -> Iterator[None]:
 
 
 @contextmanager
-def side_by_side(n_pieces: int) -> Iterator[Callable[..., list[Any]]]:
+def in_parallel(n_pieces: int) -> Iterator[Callable[..., list[Any]]]:
     """Compute independent pieces of a computation at once, each on one torch thread.
 
     Parameters

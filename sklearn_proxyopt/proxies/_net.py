@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
 
-from sklearn_proxyopt._utils._threads import side_by_side, threads_for
+from sklearn_proxyopt._utils._threads import in_parallel, threads_for
 from sklearn_proxyopt.proxies._network import Ensemble
 
 __all__ = [
@@ -180,7 +180,7 @@ class ProxyNet(NeuralNet):
             with threads_for(batch_size):
                 yield
             return
-        with side_by_side(n_groups) as self._map:
+        with in_parallel(n_groups) as self._map:
             try:
                 yield
             finally:

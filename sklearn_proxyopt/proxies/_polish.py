@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 import torch
 from torch import Tensor
 
-from sklearn_proxyopt._utils._threads import side_by_side
+from sklearn_proxyopt._utils._threads import in_parallel
 from sklearn_proxyopt.proxies._net import MemberRows, member_losses
 from sklearn_proxyopt.proxies._network import DenseNetworks, Ensemble
 
@@ -52,7 +52,7 @@ def polish(
     def polish_one(group: DenseNetworks, members: slice) -> int:
         return _polish_group(group, training, held_out, members, n_iterations)
 
-    with side_by_side(len(members)) as apply:
+    with in_parallel(len(members)) as apply:
         return max(apply(polish_one, ensemble.groups, members))
 
 

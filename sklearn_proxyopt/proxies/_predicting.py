@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_proxyopt._utils._threads import side_by_side
+from sklearn_proxyopt._utils._threads import in_parallel
 from sklearn_proxyopt._utils._validation import check_integer, check_real
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ class PredictingMixin:
         blocks = rows.split(_ROWS_PER_BLOCK)
         # A module of the user's may not bear to be called twice at once.
         alone = self.device_ != "cpu" or not module.ensemble.is_stacked
-        with side_by_side(1 if alone else len(blocks)) as apply:
+        with in_parallel(1 if alone else len(blocks)) as apply:
             return apply(function, (block.to(self.device_) for block in blocks))
 
     def _check_has_spread(self, asked_for: str) -> None:

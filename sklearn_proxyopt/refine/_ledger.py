@@ -15,6 +15,7 @@ from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt._utils._dataset import row_keys, succeeded
 from sklearn_proxyopt._utils._feasibility import best_first, values_of
 from sklearn_proxyopt._utils._stopping import TOO_FEW_LEFT, StopRun
+from sklearn_proxyopt.refine._evaluated_rows import EvaluatedRows
 
 __all__ = ["Ledger", "spread_of"]
 
@@ -23,7 +24,7 @@ __all__ = ["Ledger", "spread_of"]
 _DEARER, _DEAREST = 2.0, 1e12
 
 
-class Ledger:
+class Ledger(EvaluatedRows):
     """The objective in the unit cube, with a limit; every row is asked for once.
 
     Where it returns constraints, what counts as the value of a row is its merit: violations cost
@@ -47,10 +48,6 @@ class Ledger:
         What counts as their values.
     failed : ndarray of shape (n_failed, n_features)
         Those whose evaluation failed.
-    n_evaluations : int
-        How many rows the objective was asked for.
-    limit : int
-        How many it may be asked for.
     """
 
     def __init__(
@@ -58,13 +55,11 @@ class Ledger:
         bounds: NDArray[np.float64],
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> None:
+        super().__init__()
         self.bounds, self._rows_of = bounds, rows_of
         self.points, self.failed = np.empty((0, len(bounds))), np.empty((0, len(bounds)))
         self.outputs, self.values = np.empty(0), np.empty(0)
         self.merit: Merit | None = None
-        # What the function returned, NaN where it failed; None where there is no row.
-        self._known: dict[bytes, NDArray[np.float64] | None] = {}
-        self.n_evaluations, self.limit = 0, 0
 
     @property
     def is_plain(self) -> bool:
@@ -107,7 +102,7 @@ class Ledger:
         keys, rows = self._keys(points)
         places = {key: i for i, key in enumerate(keys) if key not in self._known}
         new = list(places.values())
-        affordable = new[: self.limit - self.n_evaluations]
+        affordable = new[: self.n_left]
         if affordable:
             self.n_evaluations += len(affordable)
             outputs = _checked((yield rows[affordable]), len(affordable))
@@ -117,8 +112,9 @@ class Ledger:
         if not self.is_plain:
             # The other points have the values of their rows.
             others = np.setdiff1d(np.arange(len(points)), new)
-            self._keep(points[others], self._recall(keys, others), [keys[i] for i in others])
-        return self._recall(keys, np.arange(len(keys)))
+            other_keys = [keys[i] for i in others]
+            self._keep(points[others], self._recall(other_keys, self._nothing), other_keys)
+        return self._recall(keys, self._nothing)
 
     def value_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what counts as the value of each row, infinity where it failed."""
@@ -142,12 +138,10 @@ class Ledger:
             self.merit = self.merit.heavier(np.where(rises, _DEARER, 1.0))
             self.values = self.value_of(self.outputs)
 
-    def _recall(self, keys: list[bytes], places: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return what is known under some of the keys, NaN where there is no row."""
-        nothing = np.full(self.outputs.shape[1:], np.nan)
-        known = [self._known[keys[i]] for i in places]
-        rows = [nothing if one is None else one for one in known]
-        return np.array(rows).reshape(len(rows), *nothing.shape)
+    @property
+    def _nothing(self) -> NDArray[np.float64]:
+        """The outputs of a point that stands for no row."""
+        return np.full(self.outputs.shape[1:], np.nan)
 
     def _keys(self, points: NDArray[np.float64]) -> tuple[list[bytes], NDArray[np.float64]]:
         """Return a key for each point, the same for the same row, and the rows."""
