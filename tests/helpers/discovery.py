@@ -12,13 +12,23 @@ from typing import Any
 from sklearn.base import BaseEstimator
 
 import sklearn_proxyopt
+from sklearn_proxyopt import NeuralProxyRegressor
+from sklearn_proxyopt.inverse import DirectInverse, SupervisedInverse
+from sklearn_proxyopt.optimizers import NSGA2
 
 # Settings with which the checks take seconds, or that an estimator cannot be made without.
+_FEW = {"n_iterations": 20, "random_state": 0}
 _SETTINGS: dict[str, dict[str, Any]] = {
+    "BestOfInverse": {"solvers": [DirectInverse(), SupervisedInverse(**_FEW)]},
     "LandscapeInverse": {"n_pairs": 32, "n_iterations": 5, "input_noise": 0.1, "n_starts": 2},
-    "NeuralAdjointInverse": {"n_iterations": 50, "hidden_layer_sizes": (64,)},
-    "ReparameterizedInverse": {"n_iterations": 50},
-    "SupervisedInverse": {"n_iterations": 50},
+    "NeuralAdjointInverse": {**_FEW, "hidden_layer_sizes": (64,)},
+    "ParetoOptimizer": {
+        "proxy": NeuralProxyRegressor(max_epochs=30),
+        "optimizer": NSGA2(12, 10),
+        "random_state": 0,
+    },
+    "ReparameterizedInverse": _FEW,
+    "SupervisedInverse": _FEW,
 }
 
 
@@ -30,9 +40,14 @@ def public_packages() -> Iterator[ModuleType]:
             yield importlib.import_module(found.name)
 
 
-def public_classes() -> list[type]:
-    """Return the classes that the packages list, each once, abstract ones included."""
-    named = (getattr(package, name) for package in public_packages() for name in package.__all__)
+def public_classes(room: str = "") -> list[type]:
+    """Return the classes that all packages list, or one of them, each once, also abstract ones."""
+    named = (
+        getattr(package, name)
+        for package in public_packages()
+        if room in ("", package.__name__.removeprefix("sklearn_proxyopt."))
+        for name in package.__all__
+    )
     return list(dict.fromkeys(one for one in named if inspect.isclass(one)))
 
 
@@ -45,21 +60,10 @@ def public_estimators(room: str = "") -> list[Any]:
         The package, such as "samplers".
     """
     return [
-        made_of(kind)
-        for kind in public_classes()
-        if issubclass(kind, BaseEstimator)
-        and not inspect.isabstract(kind)
-        and kind.__module__.startswith(f"sklearn_proxyopt.{room}")
+        kind(**_SETTINGS.get(kind.__name__, {}))
+        for kind in public_classes(room)
+        if issubclass(kind, BaseEstimator) and not inspect.isabstract(kind)
     ]
-
-
-def made_of(kind: type) -> Any:
-    """Return an instance with settings that the checks can afford."""
-    if kind.__name__ == "BestOfInverse":
-        from sklearn_proxyopt.inverse import DirectInverse, SupervisedInverse
-
-        return kind([DirectInverse(), SupervisedInverse(n_iterations=50)])
-    return kind(**_SETTINGS.get(kind.__name__, {}))
 
 
 def bases() -> list[type]:
