@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from discovery import public_estimators, public_packages
+from discovery import public_estimators, public_modules
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from spies import Spy
@@ -164,8 +164,8 @@ def test_bounds_that_are_no_box_are_refused_by_name(estimator, bounds):
         answer(estimator, 0, bounds)
 
 
-def test_every_package_with_a_public_name_is_looked_into():
-    names = {package.__name__.removeprefix("sklearn_proxyopt.") for package in public_packages()}
+def test_every_module_with_a_public_name_is_looked_into():
+    names = {module.__name__.removeprefix("sklearn_proxyopt.") for module in public_modules()}
     assert {"samplers", "optimizers", "infill", "inverse", "problems.physics"} <= names
     assert {"SubsetSampler", "NSGA2", "TrustRegion", "ProxyOptimizer"} <= set(
         map(name_of, ESTIMATORS)

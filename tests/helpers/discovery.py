@@ -1,4 +1,4 @@
-"""What the package offers, found from the `__all__` of its public `__init__` files alone."""
+"""What the package offers, found from the `__all__` of its public modules alone."""
 
 from __future__ import annotations
 
@@ -32,33 +32,27 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def public_packages() -> Iterator[ModuleType]:
-    """Yield the package and every package inside that has no underscore on its way."""
+def public_modules() -> Iterator[ModuleType]:
+    """Yield the package and every module inside that has no underscore on its way."""
     yield sklearn_proxyopt
     for found in pkgutil.walk_packages(sklearn_proxyopt.__path__, "sklearn_proxyopt."):
-        if found.ispkg and "._" not in found.name:
+        if "._" not in found.name:
             yield importlib.import_module(found.name)
 
 
 def public_classes(room: str = "") -> list[type]:
-    """Return the classes that all packages list, or one of them, each once, also abstract ones."""
+    """Return the classes that all modules list, or one of them, each once, also abstract ones."""
     named = (
-        getattr(package, name)
-        for package in public_packages()
-        if room in ("", package.__name__.removeprefix("sklearn_proxyopt."))
-        for name in package.__all__
+        getattr(module, name)
+        for module in public_modules()
+        if room in ("", module.__name__.removeprefix("sklearn_proxyopt."))
+        for name in module.__all__
     )
     return list(dict.fromkeys(one for one in named if inspect.isclass(one)))
 
 
 def public_estimators(room: str = "") -> list[Any]:
-    """Return an instance of every public estimator, or of those of one package.
-
-    Parameters
-    ----------
-    room : str, default=""
-        The package, such as "samplers".
-    """
+    """Return an instance of every public estimator, or of those of one room, such as "samplers"."""
     return [
         kind(**_SETTINGS.get(kind.__name__, {}))
         for kind in public_classes(room)
