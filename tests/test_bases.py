@@ -15,6 +15,7 @@ from sklearn_proxyopt.inverse import BaseInverse
 from sklearn_proxyopt.optimizers import BaseOptimizer
 from sklearn_proxyopt.problems import Problem
 from sklearn_proxyopt.problems.physics import ForwardModel
+from sklearn_proxyopt.refine import BaseRefiner
 from sklearn_proxyopt.samplers import BaseSampler, UnitCubeSampler
 
 BASES = bases()
@@ -39,7 +40,8 @@ def all_hooks(base):
 
 def test_the_bases_that_users_extend_are_found():
     bases_of_users = {
-        BaseSampler, UnitCubeSampler, BaseOptimizer, BaseInfill, BaseInverse, Problem, ForwardModel
+        BaseInfill, BaseInverse, BaseOptimizer, BaseRefiner, BaseSampler, ForwardModel, Problem,
+        UnitCubeSampler,
     }  # fmt: skip
     assert bases_of_users <= set(BASES)
     assert {kind for kind in public_classes() if inspect.isabstract(kind)} == bases_of_users

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn_proxyopt.proxies._function import ProxyFunction
 from skorch.callbacks import Callback
 
 from sklearn_proxyopt import NeuralProxyRegressor
 from sklearn_proxyopt.optimizers import GeneticAlgorithm, MultiStartBFGS, ParticleSwarm
-from sklearn_proxyopt.proxies._function import ProxyFunction
 from sklearn_proxyopt.proxies._net import MemberBatches, MemberRows, n_groups_for
 from sklearn_proxyopt.proxies._network import ACTIVATIONS
 
