@@ -91,11 +91,30 @@ class Ladder(ProxyFunction):
     def value_and_grad(
         self, X: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return values and gradients of the last function."""
+        """Return values and gradients of the last function.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows.
+
+        Returns
+        -------
+        values : ndarray of shape (n,)
+            Values.
+        gradients : ndarray of shape (n, n_features)
+            Gradients.
+        """
         return self._sharpest.value_and_grad(X)
 
     def torch_module(self) -> Any:
-        """Return the last function as a module."""
+        """Return the last function as a module.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps rows (n, n_features) to values (n, 1).
+        """
         return self._sharpest.torch_module()
 
 
