@@ -50,6 +50,27 @@ class ParetoOptimizer(BaseProxyOptimizer):
     n_constraints : int, default=0
         How many constraints the objective returns after its objectives; a row is feasible where
         each of them is at most 0.
+    reference : array-like of shape (n_objectives,), default=None
+        The corner that the hypervolume is measured from, above the front in every objective. None
+        takes the highest value of each objective among the rows of the design.
+    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
+        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
+        No row that misses one is evaluated or returned.
+    feature_names : sequence of str, default=None
+        Names of the variables; None takes those of a DataFrame, where rows come as one.
+    integrality : array-like of shape (n_features,), default=None
+        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
+        all. Of its bounds the whole numbers between them count.
+    categories : dict, default=None
+        The labels of each variable that is a category, under its name or place. Rows hold the
+        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
+        bounds of a category may be None.
+    log_scale : sequence of str or int, default=None
+        Names or places of variables that are designed, learned and searched on a logarithmic
+        axis. Their bounds must be above 0.
+    named_rows : bool, default=False
+        Whether the objective takes rows under the names of the variables, with labels for codes:
+        a DataFrame, or a dict for one row.
     sampler : sampler, default=None
         Decides which rows the proxy learns from first: those of its design, bought from the
         objective, or, in `fit` without one, picked among the rows given. None takes every row
@@ -63,9 +84,6 @@ class ParetoOptimizer(BaseProxyOptimizer):
         more points than the optimizer's front has.
     n_rounds : int, default=5
         Rounds that share them: each learns the proxy anew.
-    reference : array-like of shape (n_objectives,), default=None
-        The corner that the hypervolume is measured from, above the front in every objective. None
-        takes the highest value of each objective among the rows of the design.
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n, n_objectives +
         n_constraints); otherwise it takes one row of shape (n_features,) and returns a sequence.
@@ -81,24 +99,6 @@ class ParetoOptimizer(BaseProxyOptimizer):
     journal : str or path-like, default=None
         A file where each evaluation is written before it is used, and from which the same program
         started again goes on. See `sklearn_proxyopt.evaluation.Journal`.
-    feature_names : sequence of str, default=None
-        Names of the variables; None takes those of a DataFrame, where rows come as one.
-    integrality : array-like of shape (n_features,), default=None
-        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
-        all. Of its bounds the whole numbers between them count.
-    categories : dict, default=None
-        The labels of each variable that is a category, under its name or place. Rows hold the
-        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
-        bounds of a category may be None.
-    log_scale : sequence of str or int, default=None
-        Names or places of variables that are designed, learned and searched on a logarithmic
-        axis. Their bounds must be above 0.
-    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
-        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
-        No row that misses one is evaluated or returned.
-    named_rows : bool, default=False
-        Whether the objective takes rows under the names of the variables, with labels for codes:
-        a DataFrame, or a dict for one row.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own.
     verbose : int, default=0
@@ -181,24 +181,24 @@ class ParetoOptimizer(BaseProxyOptimizer):
         *,
         n_objectives: int | None = None,
         n_constraints: int = 0,
+        reference: ArrayLike | None = None,
+        constraints: Constraint | Sequence[Constraint] = (),
+        feature_names: Sequence[str] | None = None,
+        integrality: ArrayLike | None = None,
+        categories: LabelsOf | None = None,
+        log_scale: Sequence[str | int] | None = None,
+        named_rows: bool = False,
         sampler: BaseSampler | None = None,
         proxy: Regressor | None = None,
         optimizer: NSGA2 | None = None,
         max_evaluations: int = 200,
         n_rounds: int = 5,
-        reference: ArrayLike | None = None,
         vectorized: bool = True,
         on_error: str = "raise",
         n_jobs: int | None = None,
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
-        feature_names: Sequence[str] | None = None,
-        integrality: ArrayLike | None = None,
-        categories: LabelsOf | None = None,
-        log_scale: Sequence[str | int] | None = None,
-        constraints: Constraint | Sequence[Constraint] = (),
-        named_rows: bool = False,
         random_state: RandomStateLike = None,
         verbose: int = 0,
     ) -> None:
@@ -206,24 +206,24 @@ class ParetoOptimizer(BaseProxyOptimizer):
         self.bounds = bounds
         self.n_objectives = n_objectives
         self.n_constraints = n_constraints
+        self.reference = reference
+        self.constraints = constraints
+        self.feature_names = feature_names
+        self.integrality = integrality
+        self.categories = categories
+        self.log_scale = log_scale
+        self.named_rows = named_rows
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
         self.max_evaluations = max_evaluations
         self.n_rounds = n_rounds
-        self.reference = reference
         self.vectorized = vectorized
         self.on_error = on_error
         self.n_jobs = n_jobs
         self.time_limit = time_limit
         self.n_retries = n_retries
         self.journal = journal
-        self.feature_names = feature_names
-        self.integrality = integrality
-        self.categories = categories
-        self.log_scale = log_scale
-        self.constraints = constraints
-        self.named_rows = named_rows
         self.random_state = random_state
         self.verbose = verbose
 

@@ -54,6 +54,29 @@ class ProxyOptimizer(BaseProxyOptimizer):
         learns from the sampler's design, evaluated by the objective, in place of its rows.
     bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
         The box, in the user's units. None takes the smallest box that holds the rows.
+    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
+        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
+        No row that misses one is evaluated or returned.
+    n_constraints : int, default=0
+        How many constraints the objective returns beside its value, which are as expensive as the
+        value itself: outputs then have shape (n, 1 + n_constraints), value first, and a row is
+        feasible where each of the others is at most 0. The proxy learns them all; any regressor
+        of several targets will do.
+    feature_names : sequence of str, default=None
+        Names of the variables; None takes those of a DataFrame, where rows come as one.
+    integrality : array-like of shape (n_features,), default=None
+        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
+        all. Of its bounds the whole numbers between them count.
+    categories : dict, default=None
+        The labels of each variable that is a category, under its name or place. Rows hold the
+        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
+        bounds of a category may be None.
+    log_scale : sequence of str or int, default=None
+        Names or places of variables that are designed, learned and searched on a logarithmic
+        axis. Their bounds must be above 0.
+    named_rows : bool, default=False
+        Whether the objective takes rows under the names of the variables, with labels for codes:
+        a DataFrame, or a dict for one row.
     sampler : sampler, default=None
         Decides which rows the proxy learns from: those of its design, bought from the objective
         or, without one, picked among the rows given. None takes every row given; `minimize`
@@ -62,11 +85,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Learns the function; None for a `NeuralProxyRegressor`.
     optimizer : optimizer, default=None
         Searches the proxy; None for a `MultiStartBFGS`.
-    n_constraints : int, default=0
-        How many constraints the objective returns beside its value, which are as expensive as the
-        value itself: outputs then have shape (n, 1 + n_constraints), value first, and a row is
-        feasible where each of the others is at most 0. The proxy learns them all; any regressor
-        of several targets will do.
     smoothing : None, "auto", float or sequence of float, default=None
         Noise levels of smoother proxies, in widths of the box, from smooth to sharp: one more fit
         learns them all, the search begins on the smoothest, follows its minima down to the proxy,
@@ -87,6 +105,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
     n_rounds : int, default=None
         How many rounds of infill at most. None takes 10, or with a budget as many as half of what
         it leaves after the design pays for.
+    verdict : bool, default=True
+        Whether `minimize` ends with a verdict on its answer, which takes about as long as the
+        training and the search, and warns where it does not believe it. See `diagnose`.
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
@@ -103,27 +124,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
     journal : str or path-like, default=None
         A file where each evaluation is written before it is used. The same program started again
         goes on from it, however it ended. See `sklearn_proxyopt.evaluation.Journal`.
-    feature_names : sequence of str, default=None
-        Names of the variables; None takes those of a DataFrame, where rows come as one.
-    integrality : array-like of shape (n_features,), default=None
-        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
-        all. Of its bounds the whole numbers between them count.
-    categories : dict, default=None
-        The labels of each variable that is a category, under its name or place. Rows hold the
-        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
-        bounds of a category may be None.
-    log_scale : sequence of str or int, default=None
-        Names or places of variables that are designed, learned and searched on a logarithmic
-        axis. Their bounds must be above 0.
-    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
-        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
-        No row that misses one is evaluated or returned.
-    named_rows : bool, default=False
-        Whether the objective takes rows under the names of the variables, with labels for codes:
-        a DataFrame, or a dict for one row.
-    verdict : bool, default=True
-        Whether `minimize` ends with a verdict on its answer, which takes about as long as the
-        training and the search, and warns where it does not believe it. See `diagnose`.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own. No
         global generator is touched.
@@ -216,53 +216,53 @@ class ProxyOptimizer(BaseProxyOptimizer):
         objective: Callable[..., Any] | None = None,
         bounds: BoundsLike | None = None,
         *,
+        constraints: Constraint | Sequence[Constraint] = (),
+        n_constraints: int = 0,
+        feature_names: Sequence[str] | None = None,
+        integrality: ArrayLike | None = None,
+        categories: LabelsOf | None = None,
+        log_scale: Sequence[str | int] | None = None,
+        named_rows: bool = False,
         sampler: BaseSampler | None = None,
         proxy: Regressor | None = None,
         optimizer: BaseOptimizer | None = None,
-        n_constraints: int = 0,
         smoothing: Literal["auto"] | float | Sequence[float] | None = None,
         refiner: BaseRefiner | Literal["auto"] | None = "auto",
         infill: BaseInfill | None = None,
         n_rounds: int | None = None,
+        verdict: bool = True,
         vectorized: bool = True,
         on_error: str = "raise",
         n_jobs: int | None = None,
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
-        feature_names: Sequence[str] | None = None,
-        integrality: ArrayLike | None = None,
-        categories: LabelsOf | None = None,
-        log_scale: Sequence[str | int] | None = None,
-        constraints: Constraint | Sequence[Constraint] = (),
-        named_rows: bool = False,
-        verdict: bool = True,
         random_state: RandomStateLike = None,
         verbose: int = 0,
     ) -> None:
         self.objective = objective
         self.bounds = bounds
+        self.constraints = constraints
+        self.n_constraints = n_constraints
+        self.feature_names = feature_names
+        self.integrality = integrality
+        self.categories = categories
+        self.log_scale = log_scale
+        self.named_rows = named_rows
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
-        self.n_constraints = n_constraints
         self.smoothing = smoothing
         self.refiner = refiner
         self.infill = infill
         self.n_rounds = n_rounds
+        self.verdict = verdict
         self.vectorized = vectorized
         self.on_error = on_error
         self.n_jobs = n_jobs
         self.time_limit = time_limit
         self.n_retries = n_retries
         self.journal = journal
-        self.feature_names = feature_names
-        self.integrality = integrality
-        self.categories = categories
-        self.log_scale = log_scale
-        self.constraints = constraints
-        self.named_rows = named_rows
-        self.verdict = verdict
         self.random_state = random_state
         self.verbose = verbose
 

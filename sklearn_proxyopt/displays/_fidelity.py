@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_proxyopt._run._diagnose import evidence_of
+from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
 from sklearn_proxyopt.diagnosis._evidence import best_of
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
 
@@ -179,4 +179,4 @@ def _truth_at_proxy(estimator: Any) -> float | None:
     if "constraints_at_proxy" not in result:
         return float(result.true_at_proxy)
     outputs = np.append(result.true_at_proxy, result.constraints_at_proxy)
-    return float(estimator._merit_of(outputs[None])[0])
+    return float(measured_merit(estimator._known, outputs[None])[0])

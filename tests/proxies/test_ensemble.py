@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn_proxyopt.proxies._function import ProxyFunction
 from skorch.callbacks import Callback
 
 from sklearn_proxyopt import NeuralProxyRegressor
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt.optimizers import GeneticAlgorithm, MultiStartBFGS, ParticleSwarm
 from sklearn_proxyopt.proxies._net import MemberBatches, MemberRows, n_groups_for
 from sklearn_proxyopt.proxies._network import ACTIVATIONS
@@ -130,7 +130,7 @@ def test_the_number_of_threads_changes_no_bit_of_an_answer(on_threads, ask):
     def answer():
         if isinstance(ask, str):
             return getattr(proxy, ask)(wave(9001, seed=1)[0])
-        return ask.minimize(ProxyFunction(proxy), [(-1, 1)] * 2).x_candidates
+        return ask.minimize(RegressorFunction(proxy), [(-1, 1)] * 2).x_candidates
 
     one, *others = on_threads(answer)
     for other in others:
@@ -151,7 +151,7 @@ def test_networks_are_trained_asked_and_searched_on_one_thread(monkeypatch, on_t
         proxy.predict(X)
         proxy.value_and_grad(X)
         for optimizer in OPTIMIZERS:
-            optimizer.minimize(ProxyFunction(proxy), [(-1, 1)] * 2)
+            optimizer.minimize(RegressorFunction(proxy), [(-1, 1)] * 2)
 
     monkeypatch.setitem(ACTIVATIONS, "silu", silu)
     on_threads(everything)
