@@ -227,6 +227,17 @@ class ParetoOptimizer(BaseProxyOptimizer):
         self.random_state = random_state
         self.verbose = verbose
 
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits.
+
+        The parts are asked too, so that nothing is paid for before all of them are in order.
+        """
+        super().check_parameters()
+        if self.n_objectives is not None:
+            check_integer(self.n_objectives, "n_objectives")
+        check_integer(self.n_rounds, "n_rounds")
+        check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
+
     @with_callbacks
     def minimize(
         self,
@@ -296,17 +307,6 @@ class ParetoOptimizer(BaseProxyOptimizer):
             self._publish(state)
         run.progress.end(self.result_.message)
         return self.result_
-
-    def check_parameters(self) -> None:
-        """Raise an error that names the first parameter that is out of its limits.
-
-        The parts are asked too, so that nothing is paid for before all of them are in order.
-        """
-        super().check_parameters()
-        if self.n_objectives is not None:
-            check_integer(self.n_objectives, "n_objectives")
-        check_integer(self.n_rounds, "n_rounds")
-        check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
 
     @property
     def _n_outputs(self) -> int:

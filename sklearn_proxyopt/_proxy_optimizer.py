@@ -105,9 +105,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
     n_rounds : int, default=None
         How many rounds of infill at most. None takes 10, or with a budget as many as half of what
         it leaves after the design pays for.
-    verdict : bool, default=True
-        Whether `minimize` ends with a verdict on its answer, which takes about as long as the
-        training and the search, and warns where it does not believe it. See `diagnose`.
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
@@ -124,6 +121,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
     journal : str or path-like, default=None
         A file where each evaluation is written before it is used. The same program started again
         goes on from it, however it ended. See `sklearn_proxyopt.evaluation.Journal`.
+    verdict : bool, default=True
+        Whether `minimize` ends with a verdict on its answer, which takes about as long as the
+        training and the search, and warns where it does not believe it. See `diagnose`.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own. No
         global generator is touched.
@@ -230,13 +230,13 @@ class ProxyOptimizer(BaseProxyOptimizer):
         refiner: BaseRefiner | Literal["auto"] | None = "auto",
         infill: BaseInfill | None = None,
         n_rounds: int | None = None,
-        verdict: bool = True,
         vectorized: bool = True,
         on_error: str = "raise",
         n_jobs: int | None = None,
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
+        verdict: bool = True,
         random_state: RandomStateLike = None,
         verbose: int = 0,
     ) -> None:
@@ -256,13 +256,13 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.refiner = refiner
         self.infill = infill
         self.n_rounds = n_rounds
-        self.verdict = verdict
         self.vectorized = vectorized
         self.on_error = on_error
         self.n_jobs = n_jobs
         self.time_limit = time_limit
         self.n_retries = n_retries
         self.journal = journal
+        self.verdict = verdict
         self.random_state = random_state
         self.verbose = verbose
 
