@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,11 +28,11 @@ from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._run import Run, draw_seeds, open_run
 from sklearn_proxyopt._run._settings import Regressor
+from sklearn_proxyopt._run._short_names import OptimizerName, SamplerName, check_short_names
 from sklearn_proxyopt._run._space_spec import SpaceSpec, under_names
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import feasible_values
-from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer, check_option
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
@@ -43,6 +43,14 @@ from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["BaseProxyOptimizer"]
 
+# What a component with parameters of its own may be.
+_INSTANCES = {
+    "sampler": "SobolSampler(1024)",
+    "proxy": "NeuralProxyRegressor()",
+    "optimizer": "MultiStartBFGS()",
+    "refiner": "LocalRefinement()",
+    "infill": "ExpectedImprovement()",
+}
 # What a run has settled before it forgets the one before.
 _SETTLED = {"n_features_in_", "feature_names_in_", "n_objectives_"}
 
@@ -64,9 +72,9 @@ class BaseProxyOptimizer(
 
     objective: Callable[..., Any] | None
     bounds: BoundsLike | None
-    sampler: BaseSampler | None
-    proxy: Regressor | None
-    optimizer: BaseOptimizer | None
+    sampler: BaseSampler | SamplerName | None
+    proxy: Regressor | Literal["neural"] | None
+    optimizer: BaseOptimizer | OptimizerName | None
     n_constraints: int
     vectorized: bool
     on_error: str
@@ -158,7 +166,7 @@ class BaseProxyOptimizer(
         self._begin_anew(keeps_box=False)
         run = Run(self, space, draw_seeds(self), Progress(self, 3))
         if self.sampler is not None:
-            design = Design(seeded(self.sampler, run.seeds["sampler"]), space)
+            design = Design(design_sampler(self, run.seeds["sampler"]), space)
             data = data[design.select(data.X)]
         return run, data
 
@@ -326,6 +334,7 @@ class BaseProxyOptimizer(
         """
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
+        check_short_names(self)
         check_components(self)
         check_optimizer(self.optimizer, finds_front=issubclass(self._state_class, FrontState))
         check_integer(self.n_constraints, "n_constraints", minimum=0)
@@ -334,6 +343,35 @@ class BaseProxyOptimizer(
         self._evaluator(None).check_parameters()
         if self.journal is not None:
             Journal(self.journal)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, those of a component under its name, as ``proxy__max_epochs``.
+
+        Parameters
+        ----------
+        **params : dict
+            The parameters.
+
+        Returns
+        -------
+        self
+            The optimizer.
+
+        Raises
+        ------
+        ValueError
+            If a parameter does not exist, or belongs to a component that is None or a name.
+        """
+        for name in params:
+            component = name.partition("__")[0]
+            value = params.get(component, getattr(self, component, None))
+            if component != name and component in _INSTANCES and isinstance(value, str | None):
+                raise ValueError(
+                    f"{component} must be an instance for {name} to be set, such as "
+                    f"{component}={_INSTANCES[component]}; got {value!r}."
+                )
+        super().set_params(**params)
+        return self
 
     @property
     def _n_outputs(self) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,7 @@ from sklearn_proxyopt._run._components import check_that_outputs_are_borne
 from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
 from sklearn_proxyopt._run._run import Run, open_run
 from sklearn_proxyopt._run._settings import Regressor
+from sklearn_proxyopt._run._short_names import SamplerName
 from sklearn_proxyopt._run._state import FrontState
 from sklearn_proxyopt._run._verification import answered_by_front, learn_front, verify
 from sklearn_proxyopt._utils._dataset import Dataset
@@ -71,12 +72,14 @@ class ParetoOptimizer(BaseProxyOptimizer):
     named_rows : bool, default=False
         Whether the objective takes rows under the names of the variables, with labels for codes:
         a DataFrame, or a dict for one row.
-    sampler : sampler, default=None
+    sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Decides which rows the proxy learns from first: those of its design, bought from the
         objective, or, in `fit` without one, picked among the rows given. None takes every row
-        given; `minimize` without rows then buys a Sobol design of 256.
-    proxy : regressor, default=None
-        Learns all outputs, so it has to bear several targets; None for a `NeuralProxyRegressor`.
+        given; `minimize` without rows then buys a Sobol design of 256. A name takes
+        that number too.
+    proxy : regressor, "neural" or None, default=None
+        Learns all outputs, so it has to bear several targets; "neural" and None for a
+        `NeuralProxyRegressor`.
     optimizer : NSGA2, default=None
         Finds the front of the proxy; None for an `NSGA2`.
     max_evaluations : int, default=200
@@ -188,8 +191,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
         categories: LabelsOf | None = None,
         log_scale: Sequence[str | int] | None = None,
         named_rows: bool = False,
-        sampler: BaseSampler | None = None,
-        proxy: Regressor | None = None,
+        sampler: BaseSampler | SamplerName | None = None,
+        proxy: Regressor | Literal["neural"] | None = None,
         optimizer: NSGA2 | None = None,
         max_evaluations: int = 200,
         n_rounds: int = 5,

@@ -25,6 +25,7 @@ from sklearn_proxyopt._run._phases import SearchPlan
 from sklearn_proxyopt._run._refinement import answered_by_objective, refine
 from sklearn_proxyopt._run._run import Run, open_oracle, open_run
 from sklearn_proxyopt._run._settings import Regressor
+from sklearn_proxyopt._run._short_names import OptimizerName, SamplerName
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
@@ -77,14 +78,16 @@ class ProxyOptimizer(BaseProxyOptimizer):
     named_rows : bool, default=False
         Whether the objective takes rows under the names of the variables, with labels for codes:
         a DataFrame, or a dict for one row.
-    sampler : sampler, default=None
+    sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Decides which rows the proxy learns from: those of its design, bought from the objective
         or, without one, picked among the rows given. None takes every row given; `minimize`
-        without rows then buys a Sobol design of 1,024.
-    proxy : regressor, default=None
-        Learns the function; None for a `NeuralProxyRegressor`.
-    optimizer : optimizer, default=None
-        Searches the proxy; None for a `MultiStartBFGS`.
+        without rows then buys a Sobol design of 1,024. A name takes that number too, or what a
+        budget pays for.
+    proxy : regressor, "neural" or None, default=None
+        Learns the function; "neural" and None for a `NeuralProxyRegressor`.
+    optimizer : optimizer, {"bfgs", "de", "ga", "pso"} or None, default=None
+        Searches the proxy: "bfgs" and None for a `MultiStartBFGS`, "de" for a
+        `DifferentialEvolution`, "ga" for a `GeneticAlgorithm`, "pso" for a `ParticleSwarm`.
     smoothing : None, "auto", float or sequence of float, default=None
         Noise levels of smoother proxies, in widths of the box, from smooth to sharp: one more fit
         learns them all, the search begins on the smoothest, follows its minima down to the proxy,
@@ -223,9 +226,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         categories: LabelsOf | None = None,
         log_scale: Sequence[str | int] | None = None,
         named_rows: bool = False,
-        sampler: BaseSampler | None = None,
-        proxy: Regressor | None = None,
-        optimizer: BaseOptimizer | None = None,
+        sampler: BaseSampler | SamplerName | None = None,
+        proxy: Regressor | Literal["neural"] | None = None,
+        optimizer: BaseOptimizer | OptimizerName | None = None,
         smoothing: Literal["auto"] | float | Sequence[float] | None = None,
         refiner: BaseRefiner | Literal["auto"] | None = "auto",
         infill: BaseInfill | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.utils import get_tags
 
+from sklearn_proxyopt._run._short_names import resolved
 from sklearn_proxyopt._utils._global_random import preserved
 from sklearn_proxyopt._utils._seeding import seeded
 
@@ -41,7 +42,7 @@ def check_components(estimator: Any) -> None:
     """
     for name, methods in _METHODS.items():
         part = getattr(estimator, name, None)
-        if part is None or (name == "refiner" and isinstance(part, str) and part == "auto"):
+        if part is None or (isinstance(part, str) and (name != "refiner" or part == "auto")):
             continue
         missing = [method for method in methods if not hasattr(part, method)]
         if missing or isinstance(part, type):
@@ -63,6 +64,7 @@ def check_optimizer(optimizer: Any, *, finds_front: bool) -> None:
     """Raise an error unless an optimizer finds a front, or the minimum of one value."""
     if optimizer is None:
         return
+    optimizer = resolved("optimizer", optimizer)
     arguments = signature(optimizer.minimize).parameters
     if any(one.kind is Parameter.VAR_KEYWORD for one in arguments.values()):
         return

@@ -18,32 +18,36 @@ from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
 from sklearn_proxyopt._run._run import Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
+from sklearn_proxyopt._run._short_names import resolved
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
-from sklearn_proxyopt.optimizers import MultiStartBFGS
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
     "learn_model",
     "learn_risk",
     "proxy_of",
+    "search_of",
     "unfitted_model",
 ]
 
 
 def proxy_of(optimizer: Settings) -> Any:
     """Return the proxy of an optimizer, not fitted."""
-    return NeuralProxyRegressor() if optimizer.proxy is None else optimizer.proxy
+    return resolved("proxy", "neural" if optimizer.proxy is None else optimizer.proxy)
 
 
 def unfitted_model(
     optimizer: SearchSettings, seeds: dict[str, int], space: Variables, smoothing: Any = None
 ) -> ProxyModel:
     """Return the proxy and what will search it, seeded."""
-    search = MultiStartBFGS() if optimizer.optimizer is None else optimizer.optimizer
-    return ProxyModel(proxy_of(optimizer), search, seeds, smoothing, space)
+    return ProxyModel(proxy_of(optimizer), search_of(optimizer), seeds, smoothing, space)
+
+
+def search_of(optimizer: Settings) -> Any:
+    """Return what searches the proxy for its minimum."""
+    return resolved("optimizer", "bfgs" if optimizer.optimizer is None else optimizer.optimizer)
 
 
 def learn_risk(

@@ -14,6 +14,7 @@ from scipy.optimize import OptimizeResult
 from sklearn_proxyopt._proxy_search._failure_model import learn_failure_risk
 from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._proxy_search._penalty import Merit
+from sklearn_proxyopt._run._learning import proxy_of, search_of
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, ModelState
@@ -28,7 +29,6 @@ from sklearn_proxyopt._utils._state_file import (
     write_state,
 )
 from sklearn_proxyopt._utils._validation import check_bounds, check_width
-from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.proxies._stored import can_be_stored, put_together, take_apart
 from sklearn_proxyopt.variables import Variables
@@ -157,13 +157,10 @@ def _with_proxies(
     """Return the state with proxy, optimizer and all that goes with them, without training."""
     report = part_of(arrays, "report")
     levels = report["noise"][:-1] if "ladder" in facts else None
-    is_neural = isinstance(optimizer.proxy, NeuralProxyRegressor)
-    model = ProxyModel(
-        optimizer.proxy if is_neural else NeuralProxyRegressor(),
-        MultiStartBFGS() if optimizer.optimizer is None else optimizer.optimizer,
-        state.seeds,
-        levels,
-    )
+    proxy = proxy_of(optimizer)
+    if not isinstance(proxy, NeuralProxyRegressor):
+        proxy = NeuralProxyRegressor()
+    model = ProxyModel(proxy, search_of(optimizer), state.seeds, levels)
     n_outputs, n_features = int(np.prod(state.data.y.shape[1:])), facts["n_features"]
     proxy = put_together(model.proxy, part_of(arrays, "proxy"), facts["proxy"], n_features)
     if proxy.n_outputs_ != n_outputs:

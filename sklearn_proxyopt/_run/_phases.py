@@ -17,13 +17,14 @@ from sklearn_proxyopt._run._infill_state import InfillState, nearest_feasible, w
 from sklearn_proxyopt._run._learning import learn_risk, unfitted_model
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
+from sklearn_proxyopt._run._short_names import SamplerName, sampler_of_size
 from sklearn_proxyopt._strategies import Batches, Routine, Strategy
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.infill import BaseInfill
 from sklearn_proxyopt.refine import SurrogateCMAES
 from sklearn_proxyopt.refine._base import EarlySearch
-from sklearn_proxyopt.samplers import BaseSampler, LatinHypercubeSampler, SobolSampler
+from sklearn_proxyopt.samplers import BaseSampler
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
@@ -158,23 +159,31 @@ def begins_before_proxy(refiner: Any) -> bool:
 
 def design_sampler(optimizer: Settings, seed: int) -> BaseSampler:
     """Return the sampler of the initial design, seeded."""
-    default = SobolSampler(optimizer._default_n_samples)
-    sampler: BaseSampler = seeded(optimizer.sampler or default, seed)
+    return _seeded_sampler(optimizer, "sobol", optimizer._default_n_samples, seed)
+
+
+def _seeded_sampler(
+    optimizer: Settings, default: SamplerName, n_samples: int, seed: int
+) -> BaseSampler:
+    """Return the sampler of an optimizer, seeded; a name or None takes this number of samples."""
+    sampler = default if optimizer.sampler is None else optimizer.sampler
+    if isinstance(sampler, str):
+        sampler = sampler_of_size(sampler, n_samples)
+    sampler = seeded(sampler, seed)
     return sampler
 
 
 def _sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
     """Return the sampler of the initial design, a small one where a budget has to pay for it."""
     budget, seed = run.oracle.stopping.budget, run.seeds["sampler"]
-    if optimizer.sampler is not None or budget is None:
+    if budget is None or not isinstance(optimizer.sampler, str | None):
         return design_sampler(optimizer, seed)
     n_samples = max(_DESIGN_PER_VARIABLE * run.space.n_features, _SMALLEST_DESIGN)
     n_samples = max(min(n_samples, budget // 3), 2)
     if optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
         # Nothing but the design tells the proxy of the whole box.
         n_samples = max(budget // 3, 2)
-    small: BaseSampler = seeded(LatinHypercubeSampler(n_samples), seed)
-    return small
+    return _seeded_sampler(optimizer, "lhs", n_samples, seed)
 
 
 def _infill_phase(run: PaidRun, optimizer: SearchSettings, infill: BaseInfill) -> Phase:

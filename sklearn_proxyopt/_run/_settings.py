@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_proxyopt._run._pending_points import PendingPoints
+from sklearn_proxyopt._run._short_names import OptimizerName, SamplerName
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._utils._types import BoundsLike, RandomStateLike
@@ -36,9 +37,9 @@ class Settings(Protocol):
     """The parameters that both optimizers have, and what a run does to its optimizer."""
 
     objective: Callable[..., Any] | None
-    sampler: BaseSampler | None
-    proxy: Regressor | None
-    optimizer: BaseOptimizer | None
+    sampler: BaseSampler | SamplerName | None
+    proxy: Regressor | Literal["neural"] | None
+    optimizer: BaseOptimizer | OptimizerName | None
     n_constraints: int
     vectorized: bool
     named_rows: bool
