@@ -235,9 +235,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
 
         The parts are asked too, so that nothing is paid for before all of them are in order.
         """
-        super().check_parameters()
         if self.n_objectives is not None:
             check_integer(self.n_objectives, "n_objectives")
+        super().check_parameters()
         check_integer(self.n_rounds, "n_rounds")
         check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
 

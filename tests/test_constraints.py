@@ -17,7 +17,9 @@ from sklearn.preprocessing import StandardScaler
 from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
+from sklearn_proxyopt._strategies import solve
 from sklearn_proxyopt._utils._feasibility import best_first, feasible_values, violations
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning, JournalError
@@ -106,7 +108,9 @@ def test_the_merit_as_a_torch_module_is_that_of_arrays():
     import torch
 
     for adds_spread in (False, True):
-        function = MeritFunction(proxy, Merit.learned(disk(X), proxy.predict(X)), adds_spread)
+        function = MeritFunction(
+            RegressorFunction(proxy), Merit.learned(disk(X), proxy.predict(X)), adds_spread
+        )
         module = function.torch_module()
         with torch.no_grad():
             np.testing.assert_allclose(module(torch.tensor(X))[:, 0].numpy(), function(X))
@@ -434,7 +438,7 @@ def test_the_search_passes_rows_whose_constraints_failed():
 
 
 def test_a_violation_becomes_dearer_while_the_lowest_row_has_one():
-    ledger = Ledger(disk, BOX)
+    ledger = Ledger(BOX)
     ledger.note(X := SobolSampler(16, random_state=0).sample(BOX), disk(X))
     ledger.merit = ledger.merit.heavier(1e-6)
     ledger.values = ledger.value_of(ledger.outputs)
@@ -497,7 +501,9 @@ def test_a_proxy_without_members_tells_the_deviation_of_the_merit():
     process = GaussianProcessRegressor(normalize_y=True).fit(X, disk(X))
     merit = Merit.of_rows(disk(X))
     rows = np.array([[0.1, 0.2], [1.9, 1.9]])
-    mean, deviation = MeritFunction(process, merit).predict(rows, return_std=True)
+    mean, deviation = MeritFunction(RegressorFunction(process), merit).predict(
+        rows, return_std=True
+    )
     outputs, stds = process.predict(rows, return_std=True)
     np.testing.assert_allclose(mean, merit(outputs))
     # The first row is feasible, so that only the value counts; the second is not.
@@ -506,9 +512,9 @@ def test_a_proxy_without_members_tells_the_deviation_of_the_merit():
 
 
 def test_violations_that_nothing_mends_keep_a_finite_price():
-    ledger = Ledger(nowhere_feasible, BOX)
+    ledger = Ledger(BOX)
     ledger.limit = 10
-    ledger.buy(np.random.default_rng(0).random((10, 2)))
+    solve(ledger.evaluate(np.random.default_rng(0).random((10, 2))), nowhere_feasible)
     for _ in range(1500):
         ledger.press()
     assert np.isfinite(ledger.values).all()

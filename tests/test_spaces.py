@@ -67,7 +67,11 @@ def quick(**params):
 
 
 def rows_of_plant(n_rows=80, seed=0):
-    X = quick()._space(BOUNDS).from_unit_cube(np.random.default_rng(seed).random((n_rows, 4)))
+    X = (
+        quick()
+        ._spec.variables(BOUNDS)
+        .from_unit_cube(np.random.default_rng(seed).random((n_rows, 4)))
+    )
     return X, plant(X)
 
 
@@ -230,7 +234,7 @@ def test_an_objective_of_one_named_row_gets_a_dict():
 def test_labels_of_a_frame_and_codes_of_an_array_are_the_same_rows():
     X, y = rows_of_plant()
     opt = quick(bounds=BOUNDS, sampler=None)
-    frame = opt._space(BOUNDS).to_frame(X)
+    frame = opt._spec.variables(BOUNDS).to_frame(X)
     by_codes, by_labels = clone(opt).fit(X, y), clone(opt).fit(frame, y)
     np.testing.assert_array_equal(by_codes.x_, by_labels.x_)
     np.testing.assert_array_equal(by_codes.predict(X), by_labels.predict(frame))
@@ -240,7 +244,7 @@ def test_labels_of_a_frame_and_codes_of_an_array_are_the_same_rows():
 
 def test_names_of_a_frame_serve_where_none_are_given():
     X, y = rows_of_plant()
-    frame = quick()._space(BOUNDS).to_frame(X)
+    frame = quick()._spec.variables(BOUNDS).to_frame(X)
     opt = quick(feature_names=None, sampler=None).fit(frame, y)
     assert opt.variables_.names == tuple(NAMES)
     assert set(opt.result_.x_named) == set(NAMES)

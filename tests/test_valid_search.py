@@ -14,6 +14,7 @@ from sklearn_proxyopt.optimizers import (
     MultiStartBFGS,
     ParticleSwarm,
 )
+from sklearn_proxyopt.optimizers._functions import ProxyFunction
 from sklearn_proxyopt.variables import Variables
 
 OPTIMIZERS = [
@@ -28,7 +29,7 @@ def rosenbrock(X):
     return 100 * (X[:, 1] - X[:, 0] ** 2) ** 2 + (1 - X[:, 0]) ** 2
 
 
-class OnFeatures:
+class OnFeatures(ProxyFunction):
     """A function of rows as one of features, which spies on the rows it is asked about."""
 
     def __init__(self, fun, variables):
