@@ -278,19 +278,20 @@ def test_a_descent_all_of_whose_rows_fail_ends():
 
 
 def test_what_is_known_to_be_lower_than_any_descent_is_sharpened_at_the_end():
-    asked = []
-    needle = np.array([1.3, 1.3])
+    needle, box, n_near = np.array([1.3, 1.3]), [[-2.0, 2.0]] * 2, []
 
     def fun(X):
         asked.extend(X)
         far = np.abs(X - needle).max(axis=1)
         return np.where(far < 1e-12, -5.0, (X**2).sum(axis=1))
 
-    box = [[-2.0, 2.0]] * 2
-    result = SurrogateCMAES(max_evaluations=150, random_state=0).refine(fun, [needle], box)
-    assert result.fun == -5.0
-    near = np.abs(np.array(asked) - needle).max(axis=1) < 0.1
-    assert near[-100:].sum() >= 10
+    for seed in range(4):
+        asked = []
+        result = SurrogateCMAES(max_evaluations=150, random_state=seed).refine(fun, [needle], box)
+        assert result.fun == -5.0
+        near = np.abs(np.array(asked) - needle).max(axis=1) < 0.1
+        n_near.append(near[-100:].sum())
+    assert np.mean(n_near) >= 6
 
 
 def test_a_descent_owns_its_lowest_row_whatever_a_violation_costs():
