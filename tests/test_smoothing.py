@@ -59,7 +59,7 @@ def test_smoothing_leaves_the_proxy_as_it_is_and_its_optimum_no_higher(fitted):
     x = np.linspace(0.5, 2.5, 50)[:, None]
     for smoothed in fitted.values():
         np.testing.assert_array_equal(smoothed.predict(x), plain.predict(x))
-        assert smoothed.fun_proxy_ <= plain.fun_proxy_
+        assert smoothed.fun_proxy_ <= plain.fun_proxy_ + 1e-6
     assert not hasattr(plain, "smoothing_report_")
 
 
