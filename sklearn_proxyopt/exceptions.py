@@ -6,6 +6,7 @@ import traceback
 from typing import Any
 
 __all__ = [
+    "DeviceNotFoundWarning",
     "EvaluationError",
     "FailedEvaluationWarning",
     "FalseOptimumWarning",
@@ -54,6 +55,10 @@ def _rebuild_error(message: str, row: int | None, x: Any, cause: str | None) -> 
 
 class JournalError(ValueError):
     """A journal is damaged, foreign, of another problem, or being written by another process."""
+
+
+class DeviceNotFoundWarning(UserWarning):
+    """What was made on a GPU was loaded where there is none, and lies on the CPU instead."""
 
 
 class FailedEvaluationWarning(UserWarning):

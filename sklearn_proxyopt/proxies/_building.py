@@ -108,17 +108,22 @@ class Builder:
         spread: str | float,
         generator: torch.Generator,
     ) -> Recipe:
-        """Choose trend and features; a short training of each settles what is left open."""
+        """Choose trend and features; a short training of each settles what is left open.
+
+        All that is decided by error is computed where the networks will be trained.
+        """
         kind = None if self.module is not None else kind
+        if self.device.type == "cuda":
+            data = data.to(self.device)
         recipes = candidate_recipes(data, trend, kind, spread, generator)
         if len(recipes) == 1 or not len(data.held_out):
-            return recipes[0]
+            return recipes[0].settle()
         if self.module is None and len({recipe.features.kind for recipe in recipes}) == 1:
             losses = self._held_out_losses(data, recipes)
         else:
             losses = [loss for one in recipes for loss in self._held_out_losses(data, [one])]
         good = [loss <= _TIE * min(losses) for loss in losses]
-        return recipes[good.index(True)]
+        return recipes[good.index(True)].settle()
 
     def _held_out_losses(self, data: TrainingData, recipes: list[Recipe]) -> list[float]:
         """Train a network for each recipe, in one stack, and return their held-out losses."""
@@ -138,7 +143,7 @@ class Builder:
         rows = member_rows(one_member, torch.cat(remainders), self.dtype, self.device)
         net.train(*rows, self.learning_rate, n_epochs, self.batch_size, [schedule, best])
         return [
-            float(loss * (recipe.scale[0] / data.target_scale).square().mean())
+            float(loss) * float((recipe.scale[0] / data.target_scale).square().mean())
             for loss, recipe in zip(best.lowest_losses_, recipes, strict=True)
         ]
 
@@ -150,7 +155,7 @@ def _check_module(network: Any, rows: Tensor, n_outputs: int) -> None:
     parameters = list(network.parameters())
     if not parameters:
         raise ValueError("module must return a module with parameters to train; got none.")
-    sample = rows[:2].to(parameters[0].dtype)
+    sample = rows[:2].cpu().to(parameters[0].dtype)
     training = network.training
     with torch.no_grad():
         shape = tuple(network.eval()(sample).shape)

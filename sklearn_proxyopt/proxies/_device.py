@@ -2,20 +2,90 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from sklearn_proxyopt._utils import _crossovers
+from sklearn_proxyopt._utils._crossovers import is_auto
 from sklearn_proxyopt._utils._validation import check_option
 
-__all__ = ["resolve_device", "resolve_dtype"]
+__all__ = [
+    "inverse_device",
+    "is_there",
+    "matrix_precision",
+    "own_random_numbers",
+    "resolve_device",
+    "resolve_dtype",
+    "training_device",
+]
 
-_DTYPES = {"float32": torch.float32, "float64": torch.float64}
+_DTYPES = {"float32": torch.float32, "float64": torch.float64, "tf32": torch.float32}
 
 
 def resolve_dtype(dtype: Any) -> torch.dtype:
     """Return the torch type named by `dtype`."""
     return _DTYPES[check_option(dtype, "dtype", _DTYPES)]
+
+
+@contextmanager
+def matrix_precision(dtype: str) -> Iterator[None]:
+    """Let a GPU round the factors of matrix products to ten bits in the block, for "tf32"."""
+    if dtype != "tf32":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def own_random_numbers(seed: int, device: torch.device) -> Iterator[None]:
+    """Draw torch's random numbers in the block from a seed, and go on as before afterwards.
+
+    Only generators of the CPU and of the device are touched: to ask a GPU that has no part in it
+    for its own would start it.
+    """
+    devices = []
+    if device.type == "cuda":
+        devices = [torch.cuda.current_device() if device.index is None else device.index]
+    with torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(seed)
+        for index in devices:
+            torch.cuda.default_generators[index].manual_seed(seed)
+        if device.type == "mps":
+            torch.mps.manual_seed(seed)
+        yield
+
+
+def training_device(device: Any, dtype: torch.dtype, n_products: float, n_steps: int) -> Any:
+    """Return where to train, for "auto" by the products of a step and the number of steps."""
+    if not is_auto(device):
+        return resolve_device(device, dtype)
+    return _crossovers.training_device(n_products, n_steps, dtype)
+
+
+def inverse_device(device: Any, is_static: bool, n_numbers: int) -> torch.device:
+    """Return where inverse problems are solved, for "auto" by the numbers in their rows.
+
+    A simulator of the user may hold tensors of the CPU: only one whose runs may be recorded is
+    taken elsewhere without being asked for.
+    """
+    if is_auto(device) and is_static:
+        return _crossovers.inverse_device(n_numbers)
+    return resolve_device(device, torch.float64)
+
+
+def is_there(device: torch.device) -> bool:
+    """Return whether torch finds the device here."""
+    if device.type == "cuda":
+        return (device.index or 0) < torch.cuda.device_count()
+    return device.type == "cpu" or (device.type == "mps" and torch.backends.mps.is_available())
 
 
 def resolve_device(device: Any, dtype: torch.dtype) -> torch.device:
@@ -24,8 +94,7 @@ def resolve_device(device: Any, dtype: torch.dtype) -> torch.device:
     Parameters
     ----------
     device : str or torch.device
-        "auto" takes a CUDA device where there is one, then Apple's "mps" if the type is float32,
-        which is all that it computes in, then the CPU.
+        "auto" stands for the CPU, from where the work that pays goes to a GPU.
     dtype : torch.dtype
         The type the network computes in.
 
@@ -34,11 +103,8 @@ def resolve_device(device: Any, dtype: torch.dtype) -> torch.device:
     torch.device
         A device that is there.
     """
-    has_mps = torch.backends.mps.is_available()
-    if isinstance(device, str) and device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if has_mps and dtype == torch.float32 else "cpu")
+    if is_auto(device):
+        return torch.device("cpu")
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError):
@@ -46,15 +112,15 @@ def resolve_device(device: Any, dtype: torch.dtype) -> torch.device:
             "device must be 'auto', 'cpu', 'cuda', 'cuda:<number>', 'mps' or a torch.device; "
             f"got {device!r}."
         ) from None
-    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+    if resolved.type not in {"cpu", "cuda", "mps"}:
+        raise ValueError(f"device must be a 'cpu', 'cuda' or 'mps' device; got {device!r}.")
+    if resolved.type == "mps" and not is_there(resolved):
+        raise ValueError(f"device must be one that torch finds here; got {device!r} without MPS.")
+    if not is_there(resolved):
         raise ValueError(
             f"device must be one that torch finds here; got {device!r} with "
             f"{torch.cuda.device_count()} CUDA devices."
         )
-    if resolved.type == "mps" and not has_mps:
-        raise ValueError(f"device must be one that torch finds here; got {device!r} without MPS.")
     if resolved.type == "mps" and dtype != torch.float32:
         raise ValueError("dtype must be 'float32' on an 'mps' device; got 'float64'.")
-    if resolved.type not in {"cpu", "cuda", "mps"}:
-        raise ValueError(f"device must be a 'cpu', 'cuda' or 'mps' device; got {device!r}.")
     return resolved

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -13,11 +11,18 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
 from skorch.helper import predefined_split
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
 
 from sklearn_proxyopt._utils._threads import in_parallel, threads_for
+from sklearn_proxyopt.proxies._net_callbacks import (
+    KeepBestWeights,
+    OnEpochEnd,
+    RateSchedule,
+    StopRequestedError,
+)
 from sklearn_proxyopt.proxies._network import Ensemble
+from sklearn_proxyopt.proxies._products import SquaredErrors
+from sklearn_proxyopt.proxies._static_steps import StaticSteps
 
 __all__ = [
     "KeepBestWeights",
@@ -27,6 +32,7 @@ __all__ = [
     "RateSchedule",
     "build_net",
     "n_groups_for",
+    "takes_static_steps",
 ]
 
 # Rows that the members of a group use in a step, at most, and rows gathered at once for batches.
@@ -34,17 +40,7 @@ _ROWS_A_GROUP = 8192
 _ROWS_GATHERED = 200_000
 # Rows held out that are judged at once.
 _ROWS_TO_JUDGE = 512
-
-
-# Share of the steps over which the rate of a cycle rises, and its shares of the highest rate at
-# either end.
-_RISE = 0.2
-_FIRST_RATE = 0.04
-_LAST_RATE = 4e-6
-
-
-class _StopRequestedError(Exception):
-    """Raised when a callback asks for the end of training."""
+_ROWS_TO_JUDGE_ON_GPU = 8192
 
 
 class MemberRows(Dataset[Any]):
@@ -136,6 +132,8 @@ class ProxyNet(NeuralNet):
 
     # Applies a function to every group; those of dense networks are computed side by side.
     _map: Any = map
+    _steps: StaticSteps | None = None
+    _held_out: MemberRows | None = None
     # How many times an error counts where the prediction is too high, (n_members, 1, 1).
     penalty: Tensor | None = None
 
@@ -164,13 +162,34 @@ class ProxyNet(NeuralNet):
         )
         if not self.initialized_:
             self.initialize()
+        self._held_out = held_out
         if self.module_.is_stacked and str(self.device) == "cpu":
             # Rows under noise are drawn once in vain, so that a seed keeps the results it gives.
             training[training.index[:, :batch_size]]
         with self._on_threads(batch_size):
             self.partial_fit(training)
         # The held-out rows would otherwise travel with every pickle.
+        self._held_out = None
         self.set_params(train_split=None, callbacks=[])
+
+    def move(self, device: torch.device) -> None:
+        """Put networks and optimizer on a device."""
+        self.module_.to(device)
+        for state in self.optimizer_.state.values():
+            state.update({name: value.to(device) for name, value in state.items()})
+        if self.penalty is not None:
+            self.penalty = self.penalty.to(device)
+        self.device = str(device)
+
+    def _static_steps(self, training: MemberRows) -> StaticSteps | None:
+        """Return the steps of a training that the host need not follow, if this is one."""
+        schedules = [one for _, one in self.callbacks_ if isinstance(one, RateSchedule)]
+        followed = any(_follows_batches(one) for _, one in self.callbacks_)
+        if followed or len(schedules) != 1 or not takes_static_steps(self):
+            return None
+        assert self._held_out is not None
+        rates = schedules[0].rates(self.lr)
+        return StaticSteps(self, training, self._held_out, self.batch_size, rates)
 
     @contextmanager
     def _on_threads(self, batch_size: int) -> Iterator[None]:
@@ -191,7 +210,8 @@ class ProxyNet(NeuralNet):
         X, (y, weight) = batch
         self._set_training(True)
         X = X if X.dim() == 3 else X[None]
-        penalty = X.new_ones(1) if self.penalty is None else self.penalty
+        # A weight has the members in front, as any stand-in for penalties must.
+        penalty = weight if self.penalty is None else self.penalty
 
         def add_gradients(group: Any, X: Tensor, y: Tensor, weight: Tensor, own: Tensor) -> Tensor:
             own_penalty = None if self.penalty is None else own
@@ -219,6 +239,9 @@ class ProxyNet(NeuralNet):
         """Go once through the batches and record their mean loss."""
         if iterator is None:
             return
+        if self._steps is not None:
+            self._run_static_epoch(self._steps, training)
+            return
         total: Tensor | float = 0.0
         n_rows = 0
         for batch in iterator:
@@ -231,20 +254,51 @@ class ProxyNet(NeuralNet):
         self.member_losses_ = torch.as_tensor(total).cpu() / n_rows
         self.history.record(f"{prefix}_loss", float(self.member_losses_.mean()))
 
+    def _run_static_epoch(self, steps: StaticSteps, training: bool) -> None:
+        """Launch an epoch, and read its losses when the rows held out have been judged too."""
+        if training:
+            steps.train()
+        else:
+            steps.judge()
+        if training and steps.has_held_out:
+            return
+        names = ("train", "valid") if steps.has_held_out else ("train",)
+        for name, losses in zip(names, steps.losses(), strict=False):
+            self.member_losses_ = losses
+            self.history.record(f"{name}_loss", float(losses.mean()))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        if self.initialized_:
+            # The networks under another name, which would be written twice.
+            state["module"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.initialized_:
+            self.module = self.module_
+
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call the callbacks; skorch's way of asking to stop becomes an exception of our own."""
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt:
-            raise _StopRequestedError from None
+            raise StopRequestedError from None
 
     def partial_fit(self, X: Any, y: Any = None, classes: Any = None, **fit_params: Any) -> Any:
         """Train until the epochs are used up or a callback asks to stop."""
         if not self.initialized_:
             self.initialize()
         self.notify("on_train_begin", X=X, y=y)
-        with suppress(_StopRequestedError):
-            self.fit_loop(X, y, **fit_params)
+        self._steps = self._static_steps(X)
+        try:
+            with suppress(StopRequestedError):
+                self.fit_loop(X, y, **fit_params)
+        finally:
+            if self._steps is not None:
+                self._steps.finish()
+            self._steps = None
         self.notify("on_train_end", X=X, y=y)
         return self
 
@@ -257,6 +311,9 @@ def member_losses(
     With a penalty of shape (n_members, 1, 1), errors of predictions that are too high count so
     many times.
     """
+    if outputs.is_cuda:
+        losses: Tensor = SquaredErrors.apply(outputs, target, weight, penalty)
+        return losses
     error = outputs - target
     squares = error.square() * weight[..., None]
     if penalty is not None:
@@ -276,6 +333,22 @@ def n_groups_for(n_members: int, batch_size: int, device: str) -> int:
     return min(n_members, -(-n_members * batch_size // _ROWS_A_GROUP))
 
 
+def takes_static_steps(net: ProxyNet) -> bool:
+    """Return whether the steps of a training are recorded: those of dense networks on CUDA.
+
+    A module of the user may decide by what it computes.
+    """
+    return bool(net.module_.is_stacked) and str(net.device).startswith("cuda")
+
+
+def _follows_batches(callback: Callback) -> bool:
+    """Return whether a callback wants to hear of each batch."""
+    heard = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+    return not isinstance(callback, RateSchedule) and any(
+        getattr(type(callback), name) is not getattr(Callback, name) for name in heard
+    )
+
+
 def build_net(ensemble: Ensemble, dtype: torch.dtype, device: str) -> ProxyNet:
     """Return an untrained net around an ensemble."""
     return ProxyNet(
@@ -286,125 +359,8 @@ def build_net(ensemble: Ensemble, dtype: torch.dtype, device: str) -> ProxyNet:
         iterator_train=MemberBatches,
         iterator_train__n_members=ensemble.n_members,
         iterator_valid=MemberBatches,
-        iterator_valid__batch_size=_ROWS_TO_JUDGE,
+        iterator_valid__batch_size=_ROWS_TO_JUDGE if device == "cpu" else _ROWS_TO_JUDGE_ON_GPU,
         device=device,
         train_split=None,
         verbose=0,
     )
-
-
-class KeepBestWeights(Callback):
-    """Keep each member's weights of its lowest held-out loss, the starting ones included.
-
-    Parameters
-    ----------
-    patience : int or None
-        Stop after this many epochs in which no member had a lower loss; None trains to the end.
-        Losses of zero, which the trend alone may reach, stop at once.
-    keep_last : Tensor of shape (n_members,) or None, default=None
-        Members that are trained to the end and keep their last weights. Those that learn under
-        noise do: their losses differ by less than chance.
-    """
-
-    def __init__(self, patience: int | None, keep_last: Tensor | None = None) -> None:
-        self.patience = patience
-        self.keep_last = keep_last
-
-    def on_train_begin(self, net: ProxyNet, X: Any = None, y: Any = None, **kwargs: Any) -> None:
-        """Take the losses of the untrained networks as those to beat."""
-        held_out = net.train_split(X)[1]
-        batches = net.get_iterator(held_out, training=False)
-        losses = [net.validation_step(batch)["loss"] * batch[0].shape[-2] for batch in batches]
-        self.lowest_losses_ = torch.stack(losses).sum(dim=0).cpu() / len(held_out)
-        self.misses_ = 0
-        self._best = copy.deepcopy(net.module_)
-
-    def on_epoch_end(self, net: ProxyNet, **kwargs: Any) -> None:
-        """Keep the weights of members that are better, and stop where patience is over."""
-        losses = net.member_losses_
-        better = losses < self.lowest_losses_
-        if self.keep_last is not None:
-            better = better | self.keep_last
-        if better.any():
-            self.lowest_losses_ = torch.where(better, losses, self.lowest_losses_)
-            self._best.copy_members(net.module_, better)
-            self.misses_ = 0
-            return
-        self.misses_ += 1
-        impatient = self.patience is not None and self.misses_ >= self.patience
-        if impatient or not self.lowest_losses_.any():
-            raise _StopRequestedError
-
-    def on_train_end(self, net: ProxyNet, **kwargs: Any) -> None:
-        """Put the best weights back."""
-        everyone = torch.ones(net.module_.n_members, dtype=torch.bool)
-        net.module_.copy_members(self._best, everyone)
-        del self._best
-
-
-class RateSchedule(Callback):
-    """Change the learning rate after each batch.
-
-    Parameters
-    ----------
-    schedule : {"one-cycle", "cosine", "constant"}
-        The shape of the schedule: a rise over the first fifth and a fall over the rest (Smith
-        and Topin 2018), a fall, or neither. Falls follow half a period of a cosine.
-    n_steps : int
-        Number of batches over the whole fit.
-    """
-
-    def __init__(self, schedule: str, n_steps: int) -> None:
-        self.schedule = schedule
-        self.n_steps = n_steps
-
-    def on_train_begin(self, net: ProxyNet, **kwargs: Any) -> None:
-        """Build the schedule on the net's optimizer."""
-        for group in net.optimizer_.param_groups:
-            group["lr"] = net.lr
-            group.pop("initial_lr", None)
-        self._scheduler: Any = LambdaLR(net.optimizer_, self._factor)
-
-    def on_batch_end(self, net: ProxyNet, training: bool = True, **kwargs: Any) -> None:
-        """Take one step of the schedule."""
-        if training:
-            self._scheduler.step()
-
-    def on_train_end(self, net: ProxyNet, **kwargs: Any) -> None:
-        """Let go of the schedule, which is of no use in a pickle."""
-        self._scheduler = None
-
-    def _factor(self, step: int) -> float:
-        """Return the share of the highest rate that holds at a step."""
-        done = step / self.n_steps
-        if self.schedule == "constant":
-            return 1.0
-        if self.schedule == "cosine":
-            return 0.5 * (1.0 + math.cos(math.pi * done))
-        if done < _RISE:
-            rise = 0.5 * (1.0 - math.cos(math.pi * done / _RISE))
-            return _FIRST_RATE + (1.0 - _FIRST_RATE) * rise
-        fall = 0.5 * (1.0 + math.cos(math.pi * (done - _RISE) / (1.0 - _RISE)))
-        return _LAST_RATE + (1.0 - _LAST_RATE) * fall
-
-
-class OnEpochEnd(Callback):
-    """Hand each epoch to a function that may ask to stop.
-
-    Parameters
-    ----------
-    function : callable
-        Takes the history row of the epoch; a true return value ends the training.
-    """
-
-    def __init__(self, function: Callable[[dict[str, Any]], bool]) -> None:
-        self.function: Callable[[dict[str, Any]], bool] | None = function
-
-    def on_epoch_end(self, net: ProxyNet, **kwargs: Any) -> None:
-        """Call the function with the newest row of the history."""
-        if self.function is not None and self.function(net.history[-1]):
-            raise _StopRequestedError
-
-    def on_train_end(self, net: ProxyNet, **kwargs: Any) -> None:
-        """Let go of the function, which is of no use in a pickle."""
-        self.function = None

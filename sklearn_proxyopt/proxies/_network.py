@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sklearn_proxyopt.proxies._products import WaveConstants, stacked_outputs
+
 __all__ = [
     "ACTIVATIONS",
     "DenseNetworks",
@@ -59,6 +61,8 @@ class DenseNetworks(nn.Module):
 
     mask: Tensor
     drawn: Tensor | None
+    # Kept while a GPU trains the networks.
+    constants: WaveConstants | None = None
 
     def __init__(
         self,
@@ -139,11 +143,12 @@ class DenseNetworks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs (n_members, n, n_outputs) for rows (n, n_inputs), or for own rows each."""
-        parts = self.weights.split([prod(shape) for shape in self.shapes], dim=1)
-        matrices = [
-            part.view(self.n_members, *shape)
-            for part, shape in zip(parts, self.shapes, strict=True)
-        ]
+        matrices = self.matrices()
+        if self.training and x.is_cuda:
+            drawn = matrices.pop() if self.drawn is None and self.mask.shape[1] else self.drawn
+            x = x.expand(self.n_members, *x.shape[-2:])
+            constants = self.constants or WaveConstants.of(self.mask)
+            return stacked_outputs(x, matrices, drawn, constants, ACTIVATIONS[self.activation])
         hidden = x if x.dim() == 3 else x.expand(self.n_members, *x.shape)
         linear = None
         if self.mask.shape[1]:
@@ -158,6 +163,14 @@ class DenseNetworks(nn.Module):
             hidden = activation(torch.baddbmm(bias, hidden, matrix))
         output = torch.baddbmm(last_bias, hidden, last_matrix)
         return output if linear is None else output + linear
+
+    def matrices(self) -> list[Tensor]:
+        """Return what is learned as matrices (n_members, ...) of the shapes in `shapes`."""
+        parts = self.weights.split([prod(shape) for shape in self.shapes], dim=1)
+        return [
+            part.view(self.n_members, *shape)
+            for part, shape in zip(parts, self.shapes, strict=True)
+        ]
 
     def copy_members(self, source: DenseNetworks, which: Tensor) -> None:
         """Take over the numbers of some members of networks of the same shape."""
@@ -304,6 +317,9 @@ class ProxyModule(nn.Module):
     center: Tensor
     half_width: Tensor
     scale: Tensor
+    # Whether a search may take a copy to another device, and whether the networks have been there.
+    may_move = False
+    was_on_gpu = False
 
     def __init__(
         self,
@@ -328,6 +344,16 @@ class ProxyModule(nn.Module):
     def n_members(self) -> int:
         """Number of members."""
         return self.ensemble.n_members
+
+    @property
+    def is_static(self) -> bool:
+        """Whether a prediction takes the same course whatever it computes."""
+        return self.ensemble.is_stacked
+
+    @property
+    def n_products(self) -> int:
+        """Products of numbers that a prediction by all members takes, or nearly so."""
+        return sum(parameter.numel() for parameter in self.ensemble.parameters())
 
     def members(self, x: Tensor) -> Tensor:
         """Return each member's predictions, of shape (n_members, n, n_outputs).

@@ -109,10 +109,13 @@ default="auto"
         may sharpen a proxy of a few hundred to a few thousand rows. The weights kept are again
         those of the lowest held-out loss.
     device : str or torch.device, default="auto"
-        Where the network is trained and searched: "cpu", "cuda", "cuda:1", "mps". "auto" takes
-        CUDA where there is one, else the CPU (or "mps" for float32).
-    dtype : {"float64", "float32"}, default="float64"
-        Precision inside the network; rows and predictions are always float64.
+        Where the network is trained, lies and is searched: "cpu", "cuda", "cuda:1", "mps". "auto"
+        keeps it on the CPU, and has what is large done on a GPU where there is one: trainings,
+        searches and predictions whose sizes (members, rows, widths, steps) are above fixed limits,
+        but for a `module` of your own.
+    dtype : {"float64", "float32", "tf32"}, default="float64"
+        Precision inside the network; rows and predictions are always float64. "tf32" is float32
+        whose training on CUDA rounds the factors of matrix products to ten bits.
     warm_start : bool, default=False
         Whether `fit` goes on from the trend, scaling and weights of the fit before.
     callbacks : list of skorch callbacks, default=None
@@ -141,6 +144,8 @@ default="auto"
         Their spread; 0.0 for none.
     device_ : str
         Where the network lies.
+    trained_on_ : str
+        Where it was trained.
     n_outputs_ : int
         Number of targets.
     n_features_in_ : int
@@ -267,7 +272,11 @@ default="auto"
         """
         import torch
 
-        from sklearn_proxyopt.proxies._device import resolve_dtype
+        from sklearn_proxyopt.proxies._device import (
+            matrix_precision,
+            own_random_numbers,
+            resolve_dtype,
+        )
         from sklearn_proxyopt.proxies._smoothing import Smoothing
 
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
@@ -279,13 +288,17 @@ default="auto"
         continued = self.warm_start and hasattr(self, "net_")
         data = self._share_out(X, y, weight, rng, continued)
         steps = plan_steps(data.kept.shape[1], self.max_epochs, self.batch_size)
-        cuda_devices = list(range(torch.cuda.device_count()))
-        with torch.random.fork_rng(devices=cuda_devices):
-            torch.manual_seed(seed)
+        if not continued:
+            self._choose_device(data, steps)
+        dtype, device = resolve_dtype(self.dtype), torch.device(self.trained_on_)
+        with (
+            own_random_numbers(seed, device),
+            matrix_precision(self.dtype),
+            self._at_work(continued),
+        ):
             with one_thread():
                 if not continued:
                     self._build(data, smoothing, steps, torch.Generator().manual_seed(seed))
-                dtype, device = resolve_dtype(self.dtype), torch.device(self.device_)
                 self._trend = smoothing.on_trend(self._recipe.trend)
                 rows = smoothing.on_rows(*self._recipe.hand_out(data, dtype, device))
                 penalty = smoothing.error_weights(dtype, device)
@@ -335,12 +348,14 @@ default="auto"
         self, data: TrainingData, smoothing: Smoothing, steps: tuple[int, int], generator: Generator
     ) -> None:
         """Choose trend and features, and build the networks that learn the rest."""
+        import torch
+
         from sklearn_proxyopt.proxies._building import Builder
-        from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
+        from sklearn_proxyopt.proxies._device import resolve_dtype
         from sklearn_proxyopt.proxies._net import build_net
 
         dtype = resolve_dtype(self.dtype)
-        device = resolve_device(self.device, dtype)
+        device = torch.device(self.trained_on_)
         builder = Builder(
             self.hidden_layer_sizes,
             self.activation,
@@ -356,12 +371,12 @@ default="auto"
             data, smoothing.trend_name(self.trend), self.features, self.spread, generator
         )
         features = self._recipe.features
-        self.device_, self.trend_ = str(device), self._recipe.trend.name
+        self.trend_ = self._recipe.trend.name
         self.features_, self.spread_ = features.kind, features.spread
         ensemble = builder.ensemble(
             data, features, self.n_members, smoothing.spreads(features.spread)
         )
-        self.net_ = build_net(ensemble, dtype, self.device_)
+        self.net_ = build_net(ensemble, dtype, str(device))
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""
@@ -483,7 +498,14 @@ default="auto"
 
     def _fitted_attributes(self) -> dict[str, Any]:
         """Return what a copy of this estimator needs in order to predict."""
-        names = ("net_", "device_", "n_outputs_", "n_features_in_", "feature_names_in_")
+        names = (
+            "net_",
+            "device_",
+            "trained_on_",
+            "n_outputs_",
+            "n_features_in_",
+            "feature_names_in_",
+        )
         private = ("_center", "_half_width", "_recipe", "_trend", "_single_output")
         return {name: vars(self)[name] for name in names + private if name in vars(self)}
 

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_proxyopt._utils import _crossovers
 from sklearn_proxyopt._utils._threads import in_parallel
 from sklearn_proxyopt._utils._validation import check_integer, check_real
+from sklearn_proxyopt.proxies._placing import PlacedMixin
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sklearn_proxyopt.proxies._net import ProxyNet
     from sklearn_proxyopt.proxies._network import ProxyModule
     from sklearn_proxyopt.proxies._recipe import Recipe
     from sklearn_proxyopt.proxies._trend import Trend
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["PredictingMixin"]
 
 _ROWS_PER_BLOCK = 4096
+# Rows of all members that a GPU takes at once, unless its memory is too small for them.
+_ROWS_ON_GPU = 262_144
 
 
-class PredictingMixin:
+class PredictingMixin(PlacedMixin):
     """The predictions of a fitted `NeuralProxyRegressor`.
 
     The class owes the attributes below, which its `fit` sets.
     """
 
-    net_: ProxyNet
-    device_: str
     n_outputs_: int
     _center: NDArray[np.float64]
     _half_width: NDArray[np.float64]
@@ -83,17 +84,14 @@ class PredictingMixin:
 
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        module = self.torch_module()
+        module = self._module_for(len(X))
 
         @torch.no_grad()
         def members_at(rows: Tensor) -> Tensor:
             return module.members(rows).cpu()
 
-        values = (
-            torch.cat(self._at_blocks(X, module, members_at), dim=1)
-            .numpy()
-            .astype(np.float64, copy=False)
-        )
+        blocks = _at_blocks(X, module, members_at)
+        values = torch.cat(blocks, dim=1).numpy().astype(np.float64, copy=False)
         return values[:, :, 0] if self._single_output else values
 
     def value_and_grad(
@@ -131,14 +129,17 @@ class PredictingMixin:
                 f"y must have one target for a gradient of the proxy; got {self.n_outputs_}."
             )
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        module = self.torch_module(member=member, n_std=n_std)
+        is_whole = member is None and not n_std
+        module = (
+            self._module_for(len(X)) if is_whole else self.torch_module(member=member, n_std=n_std)
+        )
 
         def value_and_grad_at(rows: Tensor) -> tuple[Tensor, Tensor]:
             rows = rows.requires_grad_()
             value = module(rows)[:, 0]
             return value.detach().cpu(), torch.autograd.grad(value.sum(), rows)[0].cpu()
 
-        values, gradients = zip(*self._at_blocks(X, module, value_and_grad_at), strict=True)
+        values, gradients = zip(*_at_blocks(X, module, value_and_grad_at), strict=True)
         return (
             torch.cat(values).numpy().astype(np.float64, copy=False),
             torch.cat(gradients).numpy().astype(np.float64, copy=False),
@@ -187,25 +188,56 @@ class PredictingMixin:
             scale,
             n_std,
         )
+        module.may_move = self._may_move
+        module.was_on_gpu = self.trained_on_ != "cpu"
         if self.device_.startswith("mps"):
             module = module.to(torch.float32)
         return module.eval().to(self.device_)
 
-    def _at_blocks(
-        self, X: NDArray[np.float64], module: ProxyModule, function: Callable[[Tensor], Any]
-    ) -> list[Any]:
-        """Apply a function to rows, some thousand at a time, where the module lies."""
-        import torch
-
-        # torch takes no rows in reverse order.
-        rows = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
-        blocks = rows.split(_ROWS_PER_BLOCK)
-        # A module of the user's may not bear to be called twice at once.
-        alone = self.device_ != "cpu" or not module.ensemble.is_stacked
-        with in_parallel(1 if alone else len(blocks)) as apply:
-            return apply(function, (block.to(self.device_) for block in blocks))
+    def _module_for(self, n_rows: int) -> ProxyModule:
+        """Return the whole proxy for a number of rows, where they are predicted fastest."""
+        module = getattr(self, "_module", None)
+        module = self.torch_module() if module is None else module.eval()
+        if not self._may_move:
+            return module
+        device = _crossovers.prediction_device(
+            n_rows * module.n_products, module.center.dtype, module.was_on_gpu
+        )
+        return module if device.type == "cpu" else copy.deepcopy(module).to(device)
 
     def _check_has_spread(self, asked_for: str) -> None:
         """Check that there are members to take a standard deviation of."""
         if self.net_.module_.n_members < 2:
             raise ValueError(f"n_members must be at least 2 for {asked_for}; got 1.")
+
+
+def _at_blocks(
+    X: NDArray[np.float64], module: ProxyModule, function: Callable[[Tensor], Any]
+) -> list[Any]:
+    """Apply a function to rows, some thousand at a time, where the module lies."""
+    import torch
+
+    like = module.center
+    # torch takes no rows in reverse order.
+    rows = torch.tensor(np.ascontiguousarray(X), dtype=like.dtype)
+    on_cpu = like.device.type == "cpu"
+    size = _ROWS_PER_BLOCK if on_cpu else max(_ROWS_ON_GPU // module.n_members, 1)
+    blocks = rows.split(size)
+    # A module of the user's may not bear to be called twice at once.
+    alone = not on_cpu or not module.ensemble.is_stacked
+    with in_parallel(1 if alone else len(blocks)) as apply:
+        parts = apply(lambda block: _in_memory(function, block, like.device), blocks)
+    return [part for own in parts for part in own]
+
+
+def _in_memory(function: Callable[[Tensor], Any], rows: Tensor, device: Any) -> list[Any]:
+    """Apply a function to rows on a device, in halves where its memory is too small for them."""
+    import torch
+
+    try:
+        return [function(rows.to(device))]
+    except torch.OutOfMemoryError:
+        if len(rows) == 1:
+            raise
+    halves = rows.tensor_split(2)
+    return [part for half in halves for part in _in_memory(function, half, device)]

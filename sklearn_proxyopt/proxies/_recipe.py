@@ -30,7 +30,7 @@ _MIN_ROWS_TO_JUDGE = 25
 _MINIMUM_GAIN = 0.10
 # What a trend leaves is taken for rounding below this share of the targets' spread.
 _ROUNDING = 1e-9
-_ROWS_PER_BLOCK = 4096
+_ROWS_PER_BLOCK, _ROWS_PER_BLOCK_ON_GPU = 4096, 65_536
 # Features along axes are at least so many for each variable.
 _MIN_FEATURES_AN_AXIS = 8
 
@@ -65,6 +65,11 @@ class TrainingData:
         """Standard deviation of each target; one where it does not vary."""
         spread = self.targets[self.kept[0]].std(dim=0, correction=0)
         return torch.where(spread > 0, spread, 1.0)
+
+    def to(self, device: torch.device) -> TrainingData:
+        """Return the rows on a device."""
+        tensors = (self.rows, self.targets, self.weight, self.kept, self.held_out)
+        return TrainingData(*(tensor.to(device) for tensor in tensors))
 
     def member_weights(self) -> Tensor:
         """Return how much each row counts for each member, of shape (1 or n_members, n)."""
@@ -118,6 +123,11 @@ class Recipe:
     scale: Tensor
     features: Features
     remainder: Tensor | None = field(default=None, repr=False)
+
+    def settle(self) -> Recipe:
+        """Put all but the remainder on the CPU, from where a proxy takes them."""
+        self.trend, self.scale = self.trend.cpu(), self.scale.cpu()
+        return self
 
     def hand_out(
         self, data: TrainingData, dtype: torch.dtype, device: Any
@@ -175,7 +185,8 @@ def candidate_recipes(
     weights = data.member_weights()
     used = weights.sum(dim=0).nonzero()[:, 0]
     if len(used) > _MAX_ROWS_TO_FIT:
-        used = used[torch.randperm(len(used), generator=generator)[:_MAX_ROWS_TO_FIT]]
+        drawn = torch.randperm(len(used), generator=generator)[:_MAX_ROWS_TO_FIT]
+        used = used[drawn.to(used.device)]
     rows, targets, weights = data.rows[used], data.targets[used], weights[:, used]
     recipes = []
     for fitted in candidate_trends(trend, rows, targets, weights, generator):
@@ -194,9 +205,8 @@ def candidate_recipes(
 def _remainder(trend: Trend, data: TrainingData) -> Tensor:
     # Written into one tensor: small ones kept among large ones would scatter over the heap.
     remainder = data.targets.expand(len(trend.coefficients), -1, -1).clone()
-    for part, rows in zip(
-        remainder.split(_ROWS_PER_BLOCK, dim=1), data.rows.split(_ROWS_PER_BLOCK), strict=True
-    ):
+    size = _ROWS_PER_BLOCK if data.rows.device.type == "cpu" else _ROWS_PER_BLOCK_ON_GPU
+    for part, rows in zip(remainder.split(size, dim=1), data.rows.split(size), strict=True):
         part -= trend(rows)
     return remainder
 
@@ -216,7 +226,8 @@ def _choose_features(
         return Features()
     if kind != "auto" and spread != "auto":
         return Features(kind, float(spread))
-    rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE]
+    device = x.device
+    rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE].to(device)
     x, y = x[rows].float(), y[rows].float()
     n_held_out = len(rows) // 4
     if n_held_out < _MIN_ROWS_TO_JUDGE:
@@ -225,12 +236,14 @@ def _choose_features(
     n_features = min((len(rows) - n_held_out) // 2, _MAX_FEATURES_FOR_CHOICE)
     directions = torch.randn(x.shape[1], n_features, generator=generator, dtype=x.dtype)
     phases = 2 * torch.pi * torch.rand(n_features, generator=generator, dtype=x.dtype)
-    identity = torch.eye(n_features, dtype=x.dtype)
+    directions, phases = directions.to(device), phases.to(device)
+    identity = torch.eye(n_features, dtype=x.dtype, device=device)
 
     def held_out_error(candidate: Features) -> float:
         frequencies = candidate.spread * directions
         if candidate.kind == "axes":
-            frequencies = frequencies * candidate.mask(x.shape[1], n_features)[:, :n_features]
+            mask = candidate.mask(x.shape[1], n_features)[:, :n_features]
+            frequencies = frequencies * mask.to(device)
         features = torch.cos(x @ frequencies + phases)
         gram = features[kept].T @ features[kept]
         moment = features[kept].T @ y[kept]

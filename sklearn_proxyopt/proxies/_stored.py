@@ -117,7 +117,7 @@ def put_together(
     net.history_.extend(history)
 
     features = Features(facts["features"], float(facts["spread"]))
-    proxy.net_, proxy.device_ = net, device
+    proxy.net_, proxy.trained_on_ = net, device
     proxy._recipe = Recipe(sharp, _tensor(arrays["scale"]), features)
     proxy._trend = trend
     proxy._center, proxy._half_width = arrays["center"], arrays["half_width"]
@@ -129,6 +129,7 @@ def put_together(
         proxy.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
     if "member_rows" in arrays:
         proxy.member_rows_ = arrays["member_rows"]
+    proxy._place(device)
     return proxy
 
 

@@ -252,13 +252,13 @@ def trends_for(n_features: int, n_rows: int) -> list[str]:
 def _gram(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Add up the normal equations over blocks of rows."""
     gram, moment = x.new_zeros(()), x.new_zeros(())
-    for block in torch.arange(len(x)).split(_ROWS_PER_BLOCK):
+    for block in torch.arange(len(x), device=x.device).split(_ROWS_PER_BLOCK):
         functions = basis(x[block])
         weighted = functions * weight[block, None]
         gram = gram + weighted.T @ functions
         moment = moment + weighted.T @ y[block]
     ridge = _RIDGES[gram.dtype] * gram.diagonal().mean()
-    return gram + ridge * torch.eye(len(gram), dtype=gram.dtype), moment
+    return gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device), moment
 
 
 def _leave_one_out_error(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> float:
@@ -281,11 +281,12 @@ def _promising(
     x: Tensor, y: Tensor, weight: Tensor, names: Iterable[str], generator: torch.Generator
 ) -> list[str]:
     """Name the basis that leave-one-out errors favour, after a simpler one if in question."""
-    rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE]
+    rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE].to(x.device)
     scale = y.std(dim=0, correction=0).clamp_min(torch.finfo(y.dtype).tiny)
     y = ((y[rows] - y.mean(dim=0)) / scale).float()
     x, weight = x[rows].float(), weight[rows].float()
-    bases = [(name, make()) for name, make in _candidates(x.shape[1], len(x)) if name in names]
+    candidates = _candidates(x.shape[1], len(x))
+    bases = [(name, make().to(x.device)) for name, make in candidates if name in names]
     sizes = {name: basis(x[:1]).shape[1] for name, basis in bases}
 
     def error_of(name: str, basis: nn.Module) -> float:
@@ -355,7 +356,7 @@ def candidate_trends(
         names = _promising(x, y, weight.mean(dim=0), available, generator)
     trends = []
     for chosen in names:
-        basis = available[chosen]()
+        basis = available[chosen]().to(x.device)
         fits = [_fitted(basis, x, y, member) for member in weight]
         trends.append(Trend(chosen, basis, torch.stack(fits)))
     return trends

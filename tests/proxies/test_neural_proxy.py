@@ -395,7 +395,7 @@ def test_every_schedule_trains(schedule):
         ({"device": "gpu"}, "device must be"),
         ({"device": "cuda:99"}, "device must be one that torch finds"),
         ({"device": "meta"}, "device must be a 'cpu', 'cuda' or 'mps'"),
-        ({"dtype": "float16"}, "dtype must be one of 'float32', 'float64'; got 'float16'"),
+        ({"dtype": "float16"}, "dtype must be one of 'float32', 'float64', 'tf32'; got 'float16'"),
         ({"hidden_layer_sizes": 100}, "hidden_layer_sizes must be a sequence"),
         ({"hidden_layer_sizes": (0,)}, "hidden_layer_sizes must be an integer of at least 1"),
         ({"activation": "step"}, "activation must be one of 'silu'"),
