@@ -15,39 +15,46 @@ class DenseCurvature:
     ----------
     like : Tensor of shape (n, n_variables)
         Gives sizes, type and device.
+
+    Attributes
+    ----------
+    inverse_hessian : Tensor of shape (n, n_variables, n_variables)
+        The matrices.
     """
 
     def __init__(self, like: Tensor) -> None:
         identity = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
-        self._inverse_hessian = identity.repeat(len(like), 1, 1)
+        self.inverse_hessian = identity.repeat(len(like), 1, 1)
 
     def keep(self, mask: Tensor) -> None:
         """Forget the problems where the mask is False."""
-        self._inverse_hessian = self._inverse_hessian[mask]
+        self.inverse_hessian = self.inverse_hessian[mask]
 
     def forget(self, rows: Tensor) -> None:
         """Start some problems anew."""
-        self._inverse_hessian[rows] = torch.eye(
-            self._inverse_hessian.shape[1],
-            dtype=self._inverse_hessian.dtype,
-            device=self._inverse_hessian.device,
+        self.inverse_hessian[rows] = torch.eye(
+            self.inverse_hessian.shape[1],
+            dtype=self.inverse_hessian.dtype,
+            device=self.inverse_hessian.device,
         )
 
     def times(self, rows: Tensor, gradient: Tensor) -> Tensor:
         """Return the products of the inverse Hessians with the gradients of some problems."""
-        return torch.einsum("nij,nj->ni", self._inverse_hessian[rows], gradient)
+        return torch.einsum("nij,nj->ni", self.inverse_hessian[rows], gradient)
 
     def learn(self, rows: Tensor, step: Tensor, change: Tensor) -> None:
-        """Update by steps and changes of the gradient (Nocedal and Wright 2006, eq. 6.17)."""
-        inverse = self._inverse_hessian[rows]
+        """Update by steps and changes of the gradient."""
+        self.inverse_hessian[rows] = self.updated(self.inverse_hessian[rows], step, change)
+
+    @staticmethod
+    def updated(inverse: Tensor, step: Tensor, change: Tensor) -> Tensor:
+        """Return updated matrices (Nocedal and Wright 2006, eq. 6.17)."""
         rho = _reciprocal((step * change).sum(dim=1))[:, None, None]
         bent = torch.einsum("nij,nj->ni", inverse, change)
         curvature = (change * bent).sum(dim=1)[:, None, None]
         cross = step[:, :, None] * bent[:, None, :]
         outer = step[:, :, None] * step[:, None, :]
-        self._inverse_hessian[rows] = (
-            inverse - rho * (cross + cross.transpose(1, 2)) + (rho**2 * curvature + rho) * outer
-        )
+        return inverse - rho * (cross + cross.transpose(1, 2)) + (rho**2 * curvature + rho) * outer
 
 
 class LimitedCurvature:

@@ -108,7 +108,7 @@ class MultiStartBFGS(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
-        return self._search_stack(stack_of(fun), x0, rng, callback)[0]
+        return self._search_stack(stack_of(fun, self.n_starts), x0, rng, callback)[0]
 
     def _search_members(
         self,
@@ -117,7 +117,7 @@ class MultiStartBFGS(BaseOptimizer):
         x0: NDArray[np.float64] | None,
         rng: np.random.Generator,
     ) -> list[OptimizeResult]:
-        stack = MemberStack(proxy.torch_module(), bounds, each=True)
+        stack = MemberStack(proxy.torch_module(), bounds, each=True, n_rows=self.n_starts)
         return self._search_stack(stack, x0, rng, None)
 
     def _search_stack(

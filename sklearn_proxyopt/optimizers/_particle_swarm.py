@@ -21,10 +21,10 @@ from sklearn_proxyopt.optimizers._base import (
 )
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
 from sklearn_proxyopt.optimizers._stacked import MemberStack, Stack, stack_of
-from sklearn_proxyopt.optimizers._swarms import BOUNDARIES, Swarms
+from sklearn_proxyopt.optimizers._swarms import BOUNDARIES, Flight, Swarms
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
 __all__ = ["ParticleSwarm"]
 
@@ -132,7 +132,7 @@ class ParticleSwarm(BaseOptimizer):
         callback: SearchCallback | None,
     ) -> OptimizeResult:
         if self.n_restarts > 1:
-            return self._search_stack(stack_of(fun), x0, rng, callback)[0]
+            return self._search_stack(stack_of(fun, self._n_rows), x0, rng, callback)[0]
         n_particles, n_iterations = self.n_particles, self.n_iterations
         patience = np.inf if self.n_iter_no_change is None else self.n_iter_no_change
         backend = _import_backend()
@@ -192,9 +192,13 @@ class ParticleSwarm(BaseOptimizer):
         x0: NDArray[np.float64] | None,
         rng: np.random.Generator,
     ) -> list[OptimizeResult]:
-        return self._search_stack(
-            MemberStack(proxy.torch_module(), bounds, each=True), x0, rng, None
-        )
+        stack = MemberStack(proxy.torch_module(), bounds, each=True, n_rows=self._n_rows)
+        return self._search_stack(stack, x0, rng, None)
+
+    @property
+    def _n_rows(self) -> int:
+        """Rows of each function that are evaluated at once."""
+        return self.n_restarts * self.n_particles
 
     def _search_stack(
         self,
@@ -236,6 +240,8 @@ class ParticleSwarm(BaseOptimizer):
         finite = torch.isfinite(swarms.best_value)
         spread = swarms.best_value.where(finite, 0.0).std(dim=1, correction=0)
         gain = _SMALLEST_GAIN * spread
+        if callback is None and takes_one_launch(stack):
+            return self._fly_alone(stack, swarms, gain, generator)
         patience = np.inf if self.n_iter_no_change is None else self.n_iter_no_change
         lowest, n_fruitless, nit = swarms.lowest()[0], 0, 0
         message = f"Made all of its {self.n_iterations} moves."
@@ -256,6 +262,20 @@ class ParticleSwarm(BaseOptimizer):
             if n_fruitless >= patience:
                 message = f"No lower value in {self.n_iter_no_change} moves."
                 break
+        return self._results(stack, swarms, nit, message)
+
+    def _fly_alone(
+        self, stack: Stack, swarms: Swarms, gain: Tensor, generator: Generator
+    ) -> list[OptimizeResult]:
+        """Let swarms fly on the device to the end."""
+        n_before, n_rows = stack.nfev.copy(), swarms.best_value.numel() // stack.n_functions
+        flight = Flight(swarms, gain, self.n_iter_no_change, self.n_iterations, generator)
+        flight.fly()
+        nit = int(flight.nit)
+        stack.nfev[:] = n_before + nit * n_rows
+        message = f"Made all of its {self.n_iterations} moves."
+        if self.n_iter_no_change is not None and flight.ran_out:
+            message = f"No lower value in {self.n_iter_no_change} moves."
         return self._results(stack, swarms, nit, message)
 
     def _results(
@@ -288,6 +308,11 @@ class ParticleSwarm(BaseOptimizer):
                 )
             )
         return results
+
+
+def takes_one_launch(stack: Stack) -> bool:
+    """Return whether many moves on a stack are launched as one: those of networks on CUDA."""
+    return stack.is_static and stack.device.type == "cuda"
 
 
 def _best_of(swarms: Swarms) -> tuple[NDArray[np.float64], float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils import _crossovers
 from sklearn_proxyopt._utils._threads import one_thread
 from sklearn_proxyopt.optimizers._base import UnitCubeFunction
 
@@ -39,6 +41,8 @@ class Stack(ABC):
     """
 
     n_functions: int
+    # Whether an evaluation of any rows takes the same course on the device.
+    is_static: bool = False
     bounds: NDArray[np.float64]
     nfev: NDArray[np.int64]
     device: torch.device
@@ -99,11 +103,17 @@ class MemberStack(Stack):
     each : bool
         Whether the functions are the module's members, those that its method `members` gives,
         instead of the module itself.
+    n_rows : int, default=0
+        Rows of each function that the search will mostly evaluate at once. A proxy that may move
+        is searched on a GPU where they are so many that it pays.
     """
 
-    def __init__(self, module: Any, bounds: NDArray[np.float64], each: bool) -> None:
+    def __init__(
+        self, module: Any, bounds: NDArray[np.float64], each: bool, n_rows: int = 0
+    ) -> None:
         import torch
 
+        module = _moved(module, n_rows)
         self.module = module
         self.bounds = bounds
         self.each = each
@@ -111,6 +121,7 @@ class MemberStack(Stack):
         self.nfev = np.zeros(self.n_functions, dtype=np.int64)
         first = next(module.buffers())
         self.device, self.dtype = first.device, first.dtype
+        self.is_static = getattr(module, "is_static", False)
         self._lower = torch.as_tensor(bounds[:, 0], dtype=self.dtype, device=self.device)
         width = bounds[:, 1] - bounds[:, 0]
         self._width = torch.as_tensor(width, dtype=self.dtype, device=self.device)
@@ -205,8 +216,21 @@ class FunctionStack(Stack):
         return value, gradient
 
 
-def stack_of(fun: UnitCubeFunction) -> Stack:
-    """Return a function as a stack of one, on its own device if it is a torch module inside."""
+def _moved(module: Any, n_rows: int) -> Any:
+    """Return a proxy's module where rows of this number are evaluated fastest, if it may move."""
+    if not getattr(module, "may_move", False):
+        return module
+    device = _crossovers.search_device(
+        n_rows * module.n_products, next(module.buffers()).dtype, module.was_on_gpu
+    )
+    return module if device.type == "cpu" else copy.deepcopy(module).to(device)
+
+
+def stack_of(fun: UnitCubeFunction, n_rows: int = 0) -> Stack:
+    """Return a function as a stack of one, on its own device if it is a torch module inside.
+
+    A proxy that may move goes to a GPU if so many rows at once are evaluated faster there.
+    """
     if fun.fun.has_module:
-        return MemberStack(fun.fun.torch_module(), fun.bounds, each=False)
+        return MemberStack(fun.fun.torch_module(), fun.bounds, each=False, n_rows=n_rows)
     return FunctionStack(fun)
