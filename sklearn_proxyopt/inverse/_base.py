@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
@@ -9,15 +11,22 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
+from sklearn_proxyopt.exceptions import DeviceNotFoundWarning
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
 from sklearn_proxyopt.optimizers import batched_bfgs
-from sklearn_proxyopt.proxies._device import resolve_device
+from sklearn_proxyopt.proxies._device import (
+    inverse_device,
+    is_there,
+    own_random_numbers,
+    resolve_device,
+)
 
 __all__ = ["BaseInverse", "ProblemSet"]
 
@@ -59,9 +68,28 @@ class ProblemSet:
 
     def refine(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> Tensor:
         """Descend from estimates by BFGS on the simulator, each problem by itself."""
+        return torch.as_tensor(self.descend(latent, tell, **options).x).to(latent)
+
+    def descend(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> OptimizeResult:
+        """Minimise the losses by BFGS from starts (n, n_unknowns) of the problems in turn."""
         callback = None if tell is None else lambda state: tell()
-        result = batched_bfgs(self.losses, latent, callback=callback, **options)
-        return torch.as_tensor(result.x).to(latent)
+        n_before = self.n_forward_calls
+        result = batched_bfgs(_Losses(self), latent, callback=callback, **options)
+        # What a GPU has recorded is not counted by the calls from here.
+        self.n_forward_calls = n_before + int(result.nfev.sum())
+        return result
+
+
+class _Losses:
+    """The losses of problems in turn, as a function that says whether it may be recorded."""
+
+    def __init__(self, problems: ProblemSet) -> None:
+        self.is_static = problems.problem.is_static
+        self._problems = problems
+
+    def __call__(self, latent: Tensor, number: Tensor) -> Tensor:
+        """Return the losses of the problems of some numbers."""
+        return self._problems.losses(latent, number % len(self._problems.rows))
 
 
 class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
@@ -140,11 +168,10 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         problem = straight_line(X.shape[1]) if self.problem is None else self.problem
         problem.shape_of_rows(X.shape[1])
         self.problem_ = problem
-        self.device_ = str(resolve_device(self.device, torch.float64))
+        self.device_ = str(inverse_device(self.device, problem.is_static, X.size))
         problems = self._problem_set(X)
         rng = as_generator(self.random_state)
-        with torch.random.fork_rng(devices=list(range(torch.cuda.device_count()))):
-            torch.manual_seed(int(rng.integers(2**63)))
+        with own_random_numbers(int(rng.integers(2**63)), torch.device(self.device_)):
             estimates = self._learn(problems, rng, tell)
         answers = estimates
         if self.refine is not None:
@@ -216,6 +243,31 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
 
     def _problem_set(self, X: NDArray[np.float64]) -> ProblemSet:
         return ProblemSet(self.problem_, torch.tensor(np.ascontiguousarray(X)).to(self.device_))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__().copy()
+        if state.get("device_", "cpu") != "cpu":
+            for name, value in state.items():
+                if isinstance(value, torch.nn.Module):
+                    state[name] = copy.deepcopy(value).cpu()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        device = state.get("device_", "cpu")
+        if device == "cpu":
+            return
+        if not is_there(torch.device(device)):
+            warnings.warn(
+                f"The solver ran on {device!r}, which torch does not find here; it runs on the "
+                "CPU now.",
+                DeviceNotFoundWarning,
+                stacklevel=2,
+            )
+            device = self.device_ = "cpu"
+        for value in vars(self).values():
+            if isinstance(value, torch.nn.Module):
+                value.to(device)
 
     def _judge(
         self, problems: ProblemSet, latent: Tensor

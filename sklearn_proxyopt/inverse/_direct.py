@@ -12,7 +12,6 @@ from torch import Tensor
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
 from sklearn_proxyopt.inverse._problem import InverseProblem
-from sklearn_proxyopt.optimizers import batched_bfgs
 
 __all__ = ["DirectInverse"]
 
@@ -43,7 +42,8 @@ class DirectInverse(BaseInverse):
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
-        Where the simulator runs: "cpu", "cuda"; "auto" takes CUDA where there is one.
+        Where the simulator runs: "cpu", "cuda". "auto" is the CPU, and a GPU where a
+        model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
     random_state : None, int, RandomState or Generator, default=None
         Shuffles the candidates.
 
@@ -138,20 +138,13 @@ class DirectInverse(BaseInverse):
             return starts[0]
         flat = starts.flatten(0, 1)
 
-        def losses(latent: Tensor, number: Tensor) -> Tensor:
-            return problems.losses(latent, number % n_problems)
-
         if self.refine is None:
             with torch.no_grad():
-                values = losses(flat, torch.arange(len(flat), device=flat.device))
+                number = torch.arange(len(flat), device=flat.device) % n_problems
+                values = problems.losses(flat, number)
         else:
-            callback = None if tell is None else lambda state: tell()
-            result = batched_bfgs(
-                losses,
-                flat,
-                max_iterations=self.keep_best_after,
-                callback=callback,
-                **self._tolerances(),
+            result = problems.descend(
+                flat, tell, max_iterations=self.keep_best_after, **self._tolerances()
             )
             flat = torch.as_tensor(result.x).to(flat)
             values = torch.as_tensor(result.fun).to(flat)

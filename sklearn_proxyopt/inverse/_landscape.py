@@ -86,7 +86,8 @@ class LandscapeInverse(BaseInverse):
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
-        Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
+        Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
+        model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
     dtype : {"float64", "float32"}, default="float32"
         Precision of the training. The search and the simulator always run in float64.
     random_state : None, int, RandomState or Generator, default=None
@@ -218,7 +219,7 @@ class LandscapeInverse(BaseInverse):
         for size in self.hidden_layer_sizes:
             check_integer(size, "hidden_layer_sizes")
         check_real(self.learning_rate, "learning_rate", minimum=0.0, include_minimum=False)
-        resolve_dtype(self.dtype)
+        check_option(self.dtype, "dtype", ("float32", "float64"))
 
     def walk(
         self, X: ArrayLike, starts: ArrayLike, input_noise: float | Sequence[float] | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sklearn_proxyopt._utils._validation import check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet
 from sklearn_proxyopt.inverse._networks import RowNetwork, build_network
 from sklearn_proxyopt.proxies._device import resolve_dtype
@@ -29,7 +29,7 @@ class NetworkInverse(BaseInverse):
         super().check_parameters()
         check_integer(self.n_iterations, "n_iterations")
         check_real(self.learning_rate, "learning_rate", minimum=0.0, include_minimum=False)
-        resolve_dtype(self.dtype)
+        check_option(self.dtype, "dtype", ("float32", "float64"))
 
     def _build(self, problems: ProblemSet, rows: Tensor) -> RowNetwork:
         """Return an untrained network, scaled to some rows."""

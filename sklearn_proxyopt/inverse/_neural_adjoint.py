@@ -47,7 +47,8 @@ class NeuralAdjointInverse(BaseInverse):
     loss_tolerance : float, default=1e-9
         Or a refinement, when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
-        Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
+        Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
+        model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
     dtype : {"float64", "float32"}, default="float64"
         Precision in which the network is trained; the search on it and the simulator run in
         float64.

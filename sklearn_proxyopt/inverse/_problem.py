@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from sklearn_proxyopt._utils._constants import Constants
 from sklearn_proxyopt._utils._validation import check_bounds
 
 __all__ = ["InverseProblem", "straight_line"]
@@ -33,7 +34,9 @@ class InverseProblem:
         ``forward(unknowns, conditions)`` on many problems at once: tensors of shape
         (n, n_unknowns) and (n, n_conditions), of type float64. It returns a tensor of the n
         predictions, in the shape of the observations and differentiable by torch. A model of
-        `sklearn_proxyopt.problems.physics` also gives the defaults of all that follows.
+        `sklearn_proxyopt.problems.physics` also gives the defaults of all that follows. Where its
+        attribute `is_static` is True, it takes the same course whatever it computes, and a GPU
+        records it and launches all of it at once.
     bounds : array-like of shape (n_unknowns, 2) or scipy.optimize.Bounds, default=None
         The box of the unknowns, in their units.
     start : array-like of shape (n_unknowns,), default=None
@@ -92,6 +95,7 @@ class InverseProblem:
         if bounds is None:
             raise ValueError("bounds must be given for a forward model without any; got None.")
         self.bounds = check_bounds(bounds)
+        self._constants = Constants(self.bounds)
         lower, upper = self.bounds.T
         self.start = np.array(given(start, "start", (lower + upper) / 2), dtype=np.float64)
         if self.start.shape != lower.shape or not np.isfinite(self.start).all():
@@ -107,6 +111,13 @@ class InverseProblem:
         self.loss = loss
         self.draw = given(draw, "draw_pairs", None)
         self.differentiable = differentiable
+
+    @property
+    def is_static(self) -> bool:
+        """Whether a GPU may record a simulation and its loss: those of a model that says so."""
+        return (
+            self.differentiable and self.loss is None and getattr(self.forward, "is_static", False)
+        )
 
     @property
     def n_unknowns(self) -> int:
@@ -385,7 +396,7 @@ class InverseProblem:
         return torch.cat([observed.flatten(1), conditions], dim=1), unknowns
 
     def _box(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        lower, upper = torch.as_tensor(self.bounds, dtype=like.dtype, device=like.device).T
+        lower, upper = self._constants.on(like.device, like.dtype)[0].T
         return (lower + upper) / 2, (upper - lower) / 2
 
     def __repr__(self) -> str:

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_proxyopt._utils._step_graph import StepGraph
 from sklearn_proxyopt._utils._validation import check_integer, check_option
 from sklearn_proxyopt.inverse._base import ProblemSet, Tell
 from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
-from sklearn_proxyopt.inverse._networks import RowNetwork
+from sklearn_proxyopt.inverse._networks import ConvNet, DenseNet, RowNetwork
 from sklearn_proxyopt.inverse._problem import InverseProblem
 
 __all__ = ["ReparameterizedInverse"]
@@ -51,7 +52,8 @@ class ReparameterizedInverse(NetworkInverse):
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
-        Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
+        Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
+        model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the network. The simulator always runs in float64.
     random_state : None, int, RandomState or Generator, default=None
@@ -144,10 +146,13 @@ class ReparameterizedInverse(NetworkInverse):
 
     def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
         trainings: list[_Training] = []
+        # A network of the user may decide by what it computes.
+        is_ours = self.network is None or isinstance(self.network, (DenseNet, ConvNet))
+        is_static = is_ours and problems.problem.is_static and problems.rows.is_cuda
         stopped = False
         while len(trainings) < self.n_networks and not stopped:
             network = self._build(problems, problems.rows)
-            trainings.append(_Training(problems, network, self.learning_rate))
+            trainings.append(_Training(problems, network, self.learning_rate, is_static))
             stopped = trainings[-1].run(self.n_iterations, tell)
         self.history_ = np.concatenate([training.history for training in trainings])
         self.n_iter_ = len(self.history_)
@@ -177,6 +182,8 @@ class _Training:
         Maps their rows to shifts of the best guess.
     learning_rate : float
         Step size of Adam.
+    is_static : bool
+        Whether a GPU records the steps.
 
     Attributes
     ----------
@@ -186,21 +193,40 @@ class _Training:
         Mean of the finite losses at each step.
     """
 
-    def __init__(self, problems: ProblemSet, network: RowNetwork, learning_rate: float) -> None:
+    def __init__(
+        self, problems: ProblemSet, network: RowNetwork, learning_rate: float, is_static: bool
+    ) -> None:
         self.network = network
-        self.kept = problems.start
+        self.kept = problems.start.clone()
         self.lowest = torch.full_like(problems.start[:, 0], torch.inf)
         self.history: list[float] = []
         self._problems = problems
-        self._optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
+        self._is_static = is_static
+        self._optimizer = torch.optim.Adam(
+            network.parameters(), lr=learning_rate, capturable=is_static
+        )
 
     def run(self, n_iterations: int, tell: Tell) -> bool:
         """Take some steps; return whether a callback stopped them."""
-        for _ in range(n_iterations):
-            self._step()
-            if tell():
-                return True
-        return False
+        self._means = self.lowest.new_zeros(n_iterations)
+        self._count = torch.zeros((), dtype=torch.long, device=self.lowest.device)
+        n_before, n_problems = self._problems.n_forward_calls, len(self.lowest)
+        step = self._step
+        if self._is_static:
+            step = StepGraph(self._step, self.lowest.device, self._state)
+        n_taken, stopped = 0, False
+        while n_taken < n_iterations and not stopped:
+            step()
+            n_taken += 1
+            stopped = tell()
+        self._problems.n_forward_calls = n_before + n_taken * n_problems
+        self.history = self._means[:n_taken].tolist()
+        return stopped
+
+    def _state(self) -> list[Tensor]:
+        moments = [value for state in self._optimizer.state.values() for value in state.values()]
+        learned = [*self.network.parameters(), *self.network.buffers(), *moments]
+        return [*learned, self.kept, self.lowest, self._means, self._count]
 
     def _step(self) -> None:
         shift = self.network(self._problems.rows)
@@ -214,9 +240,13 @@ class _Training:
         self._optimizer.step()
         loss = loss.detach()
         lower = finite & (loss < self.lowest)
-        self.kept = torch.where(lower[:, None], latent.detach(), self.kept)
-        self.lowest = torch.where(lower, loss, self.lowest)
-        self.history.append(float(loss[finite].mean()) if finite.any() else np.nan)
+        self.kept.copy_(torch.where(lower[:, None], latent.detach(), self.kept))
+        self.lowest.copy_(torch.where(lower, loss, self.lowest))
+        # Not a number where no loss is finite. A step that is recorded picks no rows.
+        own = torch.where(finite, loss, torch.nan)
+        mean = own.nanmean() if self._is_static else loss[finite].mean()
+        self._means.index_copy_(0, self._count[None], mean[None])
+        self._count.add_(1)
 
     def last(self) -> Tensor:
         """Return what the network says after its last step."""

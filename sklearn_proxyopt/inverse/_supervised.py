@@ -43,7 +43,8 @@ class SupervisedInverse(NetworkInverse):
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
-        Where network and simulator run: "cpu", "cuda"; "auto" takes CUDA where there is one.
+        Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
+        model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
     dtype : {"float64", "float32"}, default="float64"
         Precision of the network. The simulator always runs in float64.
     random_state : None, int, RandomState or Generator, default=None

@@ -40,6 +40,8 @@ class ForwardModel(ABC):
     hard_bounds: bool = True
     observation_shape: tuple[int, ...]
     condition_shape: tuple[int, ...] = ()
+    # Whether a simulation takes the same course whatever it computes, so that a GPU may record it.
+    is_static: bool = False
 
     @abstractmethod
     def _simulate(self, unknowns: Tensor, conditions: Tensor) -> Tensor:

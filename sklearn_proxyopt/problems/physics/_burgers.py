@@ -49,6 +49,8 @@ class Burgers(ForwardModel):
     ((3, 224), (3, 1))
     """
 
+    is_static = True
+
     def __init__(
         self,
         n_points: int = 32,

@@ -67,6 +67,8 @@ class NavierStokes(ForwardModel):
     ((2, 8, 4), (3, 128))
     """
 
+    is_static = True
+
     def __init__(
         self,
         n_cells: int = 32,

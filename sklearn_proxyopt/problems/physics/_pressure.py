@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
+
+from sklearn_proxyopt._utils._constants import Constants
 
 __all__ = ["Projection"]
 
@@ -35,15 +36,13 @@ class Projection:
         fluid = np.pad(~solid, 1)
         self.open_u = fluid[1:, 1:-1] & fluid[:-1, 1:-1]
         self.open_v = fluid[1:-1, 1:] & fluid[1:-1, :-1]
-        self._tensors: dict[tuple[torch.device, torch.dtype], tuple[Tensor, ...]] = {}
+        self._constants: Constants | None = None
 
     def __call__(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Return the flow without its divergence and without flow through solid faces."""
-        key = (u.device, u.dtype)
-        if key not in self._tensors:
-            arrays = (self.open_u, self.open_v, self._inverse())
-            self._tensors[key] = tuple(torch.tensor(array).to(*key) for array in arrays)
-        open_u, open_v, inverse = self._tensors[key]
+        if self._constants is None:
+            self._constants = Constants(self.open_u, self.open_v, self._inverse())
+        open_u, open_v, inverse = self._constants.on(u.device, u.dtype)
         u, v = u * open_u, v * open_v
         outflow = u.diff(dim=1) + v.diff(dim=2)
         pressure = (outflow.flatten(1) @ inverse).view_as(outflow)

@@ -48,6 +48,8 @@ class WavePacket(ForwardModel):
     ((5, 256), (5, 1))
     """
 
+    is_static = True
+
     def __init__(
         self,
         n_times: int = 256,
