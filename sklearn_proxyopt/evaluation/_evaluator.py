@@ -228,7 +228,9 @@ class Evaluator:
             )
 
     @staticmethod
-    def _fail(X: NDArray[np.float64], index: int, reason: str, error: Exception | None) -> NoReturn:
+    def _fail(
+        X: NDArray[np.float64], index: int, reason: str, error: BaseException | None
+    ) -> NoReturn:
         raise EvaluationError(
             f"objective {reason} for row {index}, {X[index].tolist()}. Pass on_error='drop' to "
             "leave such rows out.",
