@@ -322,7 +322,7 @@ def test_a_journal_of_a_newer_format_is_refused(path):
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA user_version = 7")
     connection.close()
-    with pytest.raises(JournalError, match=r"up to version 2; got .* of version 7"):
+    with pytest.raises(JournalError, match=r"of version 3; got .* of version 7, which a newer"):
         write(path)
 
 

@@ -1,0 +1,268 @@
+"""Damage files at random, and see what is read from them.
+
+`journal`: a journal of evaluations is changed byte by byte, page by page, or by SQL as another tool
+would; reading it must raise a `JournalError` or give what was written, and a repair must give no
+row that was not written. `saves`: a file of `ProxyOptimizer.save` is changed byte by byte, or its
+facts and arrays are replaced and signed again; loading it must raise a `ValueError` that begins
+with "path must", or succeed, within memory and time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import re
+import sqlite3
+import tempfile
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sklearn_proxyopt.evaluation import Evaluator, Journal
+from sklearn_proxyopt.exceptions import FailedEvaluationWarning, JournalError
+
+BOX = np.array([[-2.0, 2.0], [0.0, 50.0], [-1.0, 1.0]])
+
+
+def function(X: np.ndarray) -> np.ndarray:
+    return np.where(X[:, 0] > 1.5, np.nan, (X**2).sum(axis=1))
+
+
+def write_journal(path: Path, n_rows: int, seed: int) -> None:
+    """Write a journal of names, bounds, failures and pending points, in batches of ten."""
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(BOX[:, 0], BOX[:, 1], (n_rows, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FailedEvaluationWarning)
+        with Journal(path).writing(3, BOX, ["speed", "angle", "load"]) as writer:
+            evaluate = Evaluator(function, on_error="drop", journal=writer)
+            writer.read_into(evaluate.record)
+            for start in range(0, n_rows, 10):
+                evaluate(X[start : start + 10])
+            writer.seed(7)
+            writer.set_pending_points(rng.uniform(BOX[:, 0], BOX[:, 1], (4, 3)))
+
+
+def answers(path: Path) -> tuple:
+    """Return all that a journal says."""
+    journal = Journal(path)
+    arrays = (*journal.rows(), journal.failed_rows(), journal.pending_points())
+    return len(journal), journal.names(), journal.n_outputs(), *(a.tolist() for a in arrays)
+
+
+def flip_bits(content: bytearray, draw: random.Random) -> None:
+    for _ in range(draw.choice([1, 1, 1, 2, 8])):
+        content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+
+
+def overwrite(content: bytearray, draw: random.Random) -> None:
+    size = draw.choice([1, 4, 16, 64, 512])
+    start = draw.randrange(len(content) - size)
+    content[start : start + size] = draw.randbytes(size)
+
+
+def zero(content: bytearray, draw: random.Random) -> None:
+    size = draw.choice([1, 16, 512, 4096])
+    start = draw.randrange(max(1, len(content) // size)) * size
+    content[start : start + size] = bytes(len(content[start : start + size]))
+
+
+def swap_pages(content: bytearray, draw: random.Random) -> None:
+    one, other = (draw.randrange(len(content) // 4096) * 4096 for _ in range(2))
+    pages = content[one : one + 4096], content[other : other + 4096]
+    content[other : other + 4096], content[one : one + 4096] = pages
+
+
+def copy_page(content: bytearray, draw: random.Random) -> None:
+    one, other = (draw.randrange(len(content) // 4096) * 4096 for _ in range(2))
+    content[other : other + 4096] = content[one : one + 4096]
+
+
+def cut(content: bytearray, draw: random.Random) -> None:
+    del content[draw.randrange(1, len(content)) :]
+
+
+def append(content: bytearray, draw: random.Random) -> None:
+    content += draw.randbytes(draw.choice([1, 100, 4096]))
+
+
+DAMAGES: list[Callable[[bytearray, random.Random], None]] = [
+    *(flip_bits, flip_bits, flip_bits, overwrite, overwrite, zero),
+    *(swap_pages, copy_page, cut, append),
+]
+EDITS = [
+    "UPDATE evaluations SET value = value + 1 WHERE id = {one}",
+    "UPDATE evaluations SET value = NULL WHERE id = {one}",
+    "UPDATE evaluations SET value = '1.5 bar' WHERE id = {one}",
+    "UPDATE evaluations SET x1 = 1e6 WHERE id = {one}",
+    "UPDATE evaluations SET x1 = x'00ff' WHERE id = {one}",
+    "UPDATE evaluations SET status = 'done' WHERE status = 'failed'",
+    "UPDATE evaluations SET status = 'raised' WHERE id = {one}",
+    "UPDATE evaluations SET id = id + 1000000 WHERE id = {one}",
+    "UPDATE evaluations SET id = -id WHERE id = {one}",
+    "UPDATE evaluations SET digest = '', previous = '' WHERE id = {one}",
+    "UPDATE evaluations SET amends = {other} WHERE id = {one}",
+    "DELETE FROM evaluations WHERE id = {one}",
+    "DELETE FROM evaluations WHERE id > {one}",
+    "DELETE FROM evaluations",
+    "INSERT INTO evaluations SELECT 1000000, round, repeat, x0 + 1, x1, x2, value, status, error, "
+    "duration, ended, chosen_by, amends, extra, previous, digest FROM evaluations WHERE id = {one}",
+    "DELETE FROM pending WHERE id = 2",
+    "UPDATE pending SET x0 = 0",
+    "UPDATE variables SET name = 'pace' WHERE position = 0",
+    "UPDATE variables SET upper = 100 WHERE position = 1",
+    "DELETE FROM variables",
+    "DELETE FROM facts WHERE name = 'seed'",
+    "UPDATE facts SET value = 'x' WHERE name = 'journal'",
+    "DELETE FROM seals",
+    "UPDATE seals SET n_rows = n_rows - 1 WHERE name = 'evaluations'",
+    "DROP TABLE pending",
+    "ALTER TABLE evaluations RENAME COLUMN x0 TO x9",
+    "ALTER TABLE evaluations ADD COLUMN note TEXT",
+    "CREATE TABLE notes (text TEXT)",
+    "CREATE TRIGGER t AFTER INSERT ON evaluations BEGIN DELETE FROM evaluations; END",
+    "PRAGMA user_version = 2",
+    "PRAGMA application_id = 0",
+    "PRAGMA journal_mode = WAL",
+    "VACUUM",
+    "ANALYZE",
+]
+
+
+def damaged_journals(
+    original: Path, folder: Path, n_trials: int, seed: int
+) -> Iterator[tuple[str, Path]]:
+    """Yield what was done to a copy of a journal, and that copy."""
+    draw = random.Random(seed)
+    n_rows = len(Journal(original))
+    content = original.read_bytes()
+    for trial in range(n_trials):
+        path = folder / f"{trial}.sqlite"
+        if trial % 5 == 4:
+            what = draw.choice(EDITS)
+            path.write_bytes(content)
+            with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+                connection.isolation_level = None
+                one, other = (draw.randrange(1, n_rows + 1) for _ in range(2))
+                connection.execute(what.format(one=one, other=other))
+        else:
+            damage = draw.choice(DAMAGES)
+            changed = bytearray(content)
+            damage(changed, draw)
+            what = damage.__name__
+            path.write_bytes(changed)
+        yield what, path
+        for left in folder.glob(f"{trial}.*"):
+            left.unlink()
+
+
+def fuzz_journals(n_trials: int, seed: int, n_rows: int = 120) -> Counter:
+    """Return how often reading a damaged journal ended how; print what is no good end."""
+    ends: Counter = Counter()
+    with tempfile.TemporaryDirectory() as top:
+        original = Path(top, "original.sqlite")
+        write_journal(original, n_rows, seed)
+        wanted = answers(original)
+        written = {tuple(x): y for x, y in zip(*wanted[3:5], strict=True)}
+        written |= {tuple(x): None for x in wanted[5]}
+        for what, path in damaged_journals(original, Path(top), n_trials, seed):
+            end = _end_of(path, wanted)
+            ends[end] += 1
+            if end not in GOOD_ENDS:
+                print(f"{end}: {what}")
+            end = _end_of_writing(path, wanted)
+            ends[end] += 1
+            if end not in GOOD_ENDS:
+                print(f"{end}: {what}")
+            if end != "written to":
+                repaired = _end_of_repair(path, Path(top, "repaired.sqlite"), written)
+                ends[repaired] += 1
+                if repaired not in GOOD_ENDS:
+                    print(f"{repaired}: {what}")
+    return ends
+
+
+GOOD_ENDS = {
+    "harmless",
+    "error that names a row",
+    "error that names the file or a table",
+    "repaired, all rows",
+    "repaired, some rows left out and said so",
+    "beyond repair",
+    "written to",
+    "refused by a writer",
+}
+
+
+def _end_of(path: Path, wanted: tuple) -> str:
+    try:
+        found = answers(path)
+    except JournalError as error:
+        if str(path) not in str(error):
+            return "error without the path"
+        names_row = re.search(r"row \d+", str(error))
+        return f"error that names {'a row' if names_row else 'the file or a table'}"
+    except Exception as error:
+        return f"raw {type(error).__name__}: {error}"
+    return "harmless" if found == wanted else "WRONG"
+
+
+def _end_of_writing(path: Path, wanted: tuple) -> str:
+    """Go on from a damaged journal, as the next run does."""
+    before = path.read_bytes()
+    try:
+        with Journal(path).writing(3, BOX, ["speed", "angle", "load"]) as writer:
+            evaluate = Evaluator(function, journal=writer, on_error="drop")
+            writer.read_into(evaluate.record)
+            evaluate(np.array([*wanted[3][:3], [0.0, 1.0, 0.5]]))
+            n_calls = evaluate.n_calls
+        X, y = Journal(path).rows()
+    except JournalError:
+        return "refused by a writer" if path.read_bytes() == before else "REFUSED BUT CHANGED"
+    except Exception as error:
+        return f"raw {type(error).__name__} of a writer: {error}"
+    finally:
+        path.write_bytes(before)
+    is_right = (X[:-1].tolist(), y[:-1].tolist()) == wanted[3:5] and n_calls == 1
+    return "written to" if is_right else "WRITTEN WRONG"
+
+
+def _end_of_repair(path: Path, target: Path, written: dict) -> str:
+    target.unlink(missing_ok=True)
+    try:
+        left_out = Journal(path).repair(target)
+        X, y = Journal(target).rows()
+        failed = Journal(target).failed_rows()
+    except JournalError:
+        return "beyond repair"
+    except Exception as error:
+        return f"raw {type(error).__name__} of a repair: {error}"
+    found = {tuple(x): value for x, value in zip(X.tolist(), y.tolist(), strict=True)}
+    found |= {tuple(x): None for x in failed.tolist()}
+    if not found.items() <= written.items():
+        return "REPAIRED WRONG"
+    if len(found) == len(written):
+        return "repaired, all rows"
+    return "repaired, some rows left out and said so" if left_out else "LEFT OUT SILENTLY"
+
+
+def main() -> None:
+    """Print how often each end was met; fail if one of them was no good one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=["journal"])
+    parser.add_argument("--trials", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    ends = fuzz_journals(options.trials, options.seed)
+    for end, count in ends.most_common():
+        print(f"{count:6d}  {end}")
+    if set(ends) - GOOD_ENDS:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
