@@ -394,7 +394,10 @@ def test_workers_of_a_grid_search_share_what_is_bought(path, tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
 def test_runs_killed_at_random_moments_lose_nothing_and_pay_nothing_twice():
     done = subprocess.run(
-        [sys.executable, ROOT / "benchmarks" / "kill_and_resume.py", "--kills=8", "--samples=24"],
+        [
+            *(sys.executable, ROOT / "benchmarks" / "kill_and_resume.py"),
+            *("--kills=8", "--samples=16", "--kinds", "design and refinement", "ask and tell"),
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
