@@ -11,19 +11,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import random
 import re
+import signal
 import sqlite3
+import sys
 import tempfile
+import tracemalloc
 import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer, _saved_state
 from sklearn_proxyopt.evaluation import Evaluator, Journal
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning, JournalError
+from sklearn_proxyopt.optimizers import MultiStartBFGS
 
 BOX = np.array([[-2.0, 2.0], [0.0, 50.0], [-1.0, 1.0]])
 
@@ -195,6 +203,8 @@ GOOD_ENDS = {
     "beyond repair",
     "written to",
     "refused by a writer",
+    "refused",
+    "loaded",
 }
 
 
@@ -250,14 +260,186 @@ def _end_of_repair(path: Path, target: Path, written: dict) -> str:
     return "repaired, some rows left out and said so" if left_out else "LEFT OUT SILENTLY"
 
 
+# Files of `save`.
+
+ODD: list[Any] = [
+    *(None, True, -1, 0, 3, 10**9, 10**30, float("nan"), float("inf"), 1e308, -0.5),
+    *("", "x", "cubic", [], {}, [[[]]], ["a", "b"], {"a": 1}, [10**9], [None, None]),
+]
+UNWANTED_EVENTS = {"pickle.find_class", "os.system", "subprocess.Popen", "socket.connect"}
+MOST_SECONDS = 20
+# What loading takes besides the content of the file: code, and the training of a small proxy.
+MOST_BASE_BYTES = 2**23
+
+
+def save_something(path: Path, seed: int) -> Callable[[], ProxyOptimizer]:
+    """Save a fitted optimizer with failures and pending points; return what loads it."""
+    params = {
+        "proxy": NeuralProxyRegressor((8,), max_epochs=3),
+        "optimizer": MultiStartBFGS(4),
+        "bounds": BOX,
+        "on_error": "drop",
+        "random_state": 0,
+    }
+    X = np.random.default_rng(seed).uniform(BOX[:, 0], BOX[:, 1], (24, 3))
+    optimizer = ProxyOptimizer(**params).tell(X, function(X))
+    optimizer.ask(2)
+    optimizer.save(path)
+    return lambda: ProxyOptimizer(**params)
+
+
+def change_facts(arrays: dict, facts: dict, draw: random.Random) -> None:
+    """Replace or delete a fact, at any depth."""
+    place: Any = facts
+    while True:
+        key = draw.choice(list(place) if isinstance(place, dict) else range(len(place)))
+        if isinstance(place[key], dict | list) and place[key] and draw.random() < 0.7:
+            place = place[key]
+        else:
+            break
+    if draw.random() < 0.2:
+        del place[key]
+    else:
+        place[key] = draw.choice(ODD)
+
+
+def change_numbers(arrays: dict, facts: dict, draw: random.Random) -> None:
+    name = draw.choice(list(arrays))
+    array = arrays[name] = np.array(arrays[name])
+    if array.size and array.dtype.kind == "f":
+        array.flat[draw.randrange(array.size)] = draw.choice(
+            [np.nan, np.inf, -np.inf, 1e308, -1e308, 1e20, 0.0, -1.0, 5e-324]
+        )
+
+
+def change_shape(arrays: dict, facts: dict, draw: random.Random) -> None:
+    name = draw.choice(list(arrays))
+    array = arrays[name]
+    arrays[name] = draw.choice(
+        [
+            lambda: array[:-1] if array.ndim else array[None],
+            lambda: array[..., :-1] if array.ndim else array[None],
+            lambda: array[None],
+            lambda: array.ravel(),
+            lambda: np.concatenate([array, array]) if array.ndim else array,
+            lambda: np.zeros(draw.choice([(0, 10**9), (10**7, 3), (10**9, 0), (10**6,), (1,) * 6])),
+            lambda: array.astype(draw.choice(["f4", "i8", "?", "f2", "u1"])),
+        ]
+    )()
+
+
+def change_names(arrays: dict, facts: dict, draw: random.Random) -> None:
+    name = draw.choice(list(arrays))
+    other = draw.choice(["smuggled", "proxy.extra", "result.x", "y", "proxy.weights_7", "X.y"])
+    if draw.random() < 0.5:
+        del arrays[name]
+    else:
+        arrays[other] = arrays[name]
+
+
+SIGNED = [change_facts, change_facts, change_facts, change_numbers, change_shape, change_names]
+
+
+def sign(path: Path, arrays: dict, facts: dict) -> None:
+    """Write a file that is signed as ours are, whatever it holds."""
+    declared = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
+    text = json.dumps({"arrays": declared, **facts})
+    checksum = _saved_state._checksum(text, arrays)
+    np.savez_compressed(path, facts=np.array(text), checksum=np.array(checksum), **arrays)
+
+
+def damaged_saves(
+    original: Path, folder: Path, n_trials: int, seed: int
+) -> Iterator[tuple[str, Path]]:
+    """Yield what was done to a copy of a file, and that copy."""
+    draw = random.Random(seed)
+    content = original.read_bytes()
+    with np.load(original) as file:
+        arrays = {name: file[name] for name in file.files if name != "checksum"}
+    text = str(arrays.pop("facts"))
+    path = folder / "damaged.npz"
+    for trial in range(n_trials):
+        if trial % 2:
+            damage = draw.choice([flip_bits, overwrite, zero, cut, append])
+            changed = bytearray(content)
+            damage(changed, draw)
+            path.write_bytes(changed)
+            yield damage.__name__, path
+        else:
+            own, facts = dict(arrays), json.loads(text)
+            if draw.random() < 0.9:
+                del facts["arrays"]
+            change = draw.choice(SIGNED)
+            change(own, facts, draw)
+            sign(path, own, facts)
+            yield change.__name__, path
+
+
+def declared_bytes(path: Path) -> int:
+    """Return how many bytes the members of a file say that they have."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except Exception:
+        return path.stat().st_size
+
+
+def fuzz_saves(n_trials: int, seed: int) -> Counter:
+    """Return how often loading a damaged file ended how; print what is no good end."""
+    ends: Counter = Counter()
+    events: list[str] = []
+    sys.addaudithook(lambda name, _: events.append(name) if name in UNWANTED_EVENTS else None)
+    with tempfile.TemporaryDirectory() as top, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        original = Path(top, "original.npz")
+        new = save_something(original, seed)
+        new().load(original)
+        for what, path in damaged_saves(original, Path(top), n_trials, seed):
+            events.clear()
+            end = _end_of_load(new(), path)
+            if events:
+                end = f"CODE: {events}"
+            ends[end] += 1
+            if end not in GOOD_ENDS:
+                print(f"{end}: {what}", flush=True)
+    return ends
+
+
+def _end_of_load(optimizer: ProxyOptimizer, path: Path) -> str:
+    before = dict(vars(optimizer))
+    signal.signal(signal.SIGALRM, _too_late)
+    signal.alarm(MOST_SECONDS)
+    tracemalloc.start()
+    try:
+        optimizer.load(path)
+        end = "loaded"
+    except ValueError as error:
+        end = "refused" if str(error).startswith("path must ") else f"other ValueError: {error}"
+        if vars(optimizer).keys() != before.keys():
+            end = f"CHANGED though refused: {error}"
+    except Exception as error:
+        end = f"raw {type(error).__name__}: {error}"
+    finally:
+        signal.alarm(0)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    most = 10 * declared_bytes(path) + MOST_BASE_BYTES
+    return end if peak <= most else f"MEMORY {peak} of {most} bytes, {end}"
+
+
+def _too_late(*_: Any) -> None:
+    raise TimeoutError(f"no end after {MOST_SECONDS} seconds")
+
+
 def main() -> None:
     """Print how often each end was met; fail if one of them was no good one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["journal"])
+    parser.add_argument("what", choices=["journal", "saves"])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    ends = fuzz_journals(options.trials, options.seed)
+    fuzz = {"journal": fuzz_journals, "saves": fuzz_saves}[options.what]
+    ends = fuzz(options.trials, options.seed)
     for end, count in ends.most_common():
         print(f"{count:6d}  {end}")
     if set(ends) - GOOD_ENDS:

@@ -81,6 +81,16 @@ def proxy_run(simulator: Simulator, journal: Path, n_samples: int, **params: Any
     return {"x": result.x.tolist(), "fun": result.fun, "rows": sorted(rows.tolist())}
 
 
+def evaluations_alone(simulator: Simulator, journal: Path, n_samples: int) -> dict:
+    """Evaluate a design and learn nothing, so that kills meet evaluations and commits."""
+    X = SobolSampler(4 * n_samples, random_state=0).sample(PROBLEM.bounds)
+    with Journal(journal).writing(2, PROBLEM.bounds) as writer:
+        evaluate = Evaluator(simulator, vectorized=False, on_error="drop", journal=writer)
+        writer.read_into(evaluate.record)
+        evaluate(X)
+    return {"rows": [key_of(x) for x in Journal(journal).rows()[0]]}
+
+
 def pareto_run(simulator: Simulator, journal: Path, n_samples: int) -> dict:
     simulator.n_outputs = 2
     optimizer = ParetoOptimizer(
@@ -119,6 +129,7 @@ def ask_tell_run(simulator: Simulator, journal: Path, n_samples: int) -> dict:
 
 
 RUNS: dict[str, Callable[[Simulator, Path, int], dict]] = {
+    "evaluations alone": evaluations_alone,
     "design and refinement": proxy_run,
     "budget": lambda *given: proxy_run(*given, sampler=None, refiner="auto", budget=2 * given[2]),
     "two workers": lambda *given: proxy_run(*given, n_jobs=2),
