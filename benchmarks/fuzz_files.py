@@ -1,10 +1,12 @@
-"""Damage files at random, and see what is read from them.
+"""Damage files at random, and see what is read from them; pass odd arguments, and see who says so.
 
 `journal`: a journal of evaluations is changed byte by byte, page by page, or by SQL as another tool
 would; reading it must raise a `JournalError` or give what was written, and a repair must give no
 row that was not written. `saves`: a file of `ProxyOptimizer.save` is changed byte by byte, or its
 facts and arrays are replaced and signed again; loading it must raise a `ValueError` that begins
-with "path must", or succeed, within memory and time.
+with "path must", or succeed, within memory and time. `arguments`: what evaluates, samples, and
+reads and writes files is given odd values; it must accept them, or raise a `ValueError` that names
+the argument.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer, _saved_state
 from sklearn_proxyopt.evaluation import Evaluator, Journal
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning, JournalError
 from sklearn_proxyopt.optimizers import MultiStartBFGS
+from sklearn_proxyopt.samplers import GridSampler, SobolSampler, UniformSampler
 
 BOX = np.array([[-2.0, 2.0], [0.0, 50.0], [-1.0, 1.0]])
 
@@ -205,6 +208,8 @@ GOOD_ENDS = {
     "refused by a writer",
     "refused",
     "loaded",
+    "refused by name",
+    "accepted",
 }
 
 
@@ -431,14 +436,119 @@ def _too_late(*_: Any) -> None:
     raise TimeoutError(f"no end after {MOST_SECONDS} seconds")
 
 
+# Arguments.
+
+ODD_ARGUMENTS: list[Any] = [
+    *(None, True, False, 0, -1, 1, 2, 10**6, 10**30, -(10**30), 0.5, -0.5, 1e300, np.nan, np.inf),
+    *(
+        np.int64(2),
+        np.float32(0.5),
+        1j,
+        "",
+        "x",
+        "raise",
+        "drop",
+        b"raise",
+        "a\0b",
+        [],
+        [1],
+        (),
+        {},
+    ),
+    *(
+        {"a": 1},
+        np.zeros(3),
+        np.zeros((2, 2)),
+        np.array(2),
+        np.array("x"),
+        object(),
+        max,
+        Path("/"),
+    ),
+]
+PARAMETERS = ("n_jobs", "time_limit", "n_retries", "n_outputs")
+
+
+class CalledError(Exception):
+    """The function was called, so the arguments were accepted."""
+
+
+def never(x: Any) -> Any:
+    raise CalledError
+
+
+def odd_calls(folder: Path) -> dict[str, Callable[[Any], Any]]:
+    """Return what is called with odd values, by the name of the argument and what takes it."""
+
+    def evaluator_with(name: str) -> Callable[[Any], Any]:
+        def make(value: Any) -> None:
+            Evaluator(never, **{"vectorized": False, name: value}).check_parameters()
+
+        return make
+
+    def writing_with(**given: Any) -> None:
+        name = folder / f"{len(list(folder.iterdir()))}.sqlite"
+        with Journal(name).writing(**{"n_features": 2, **given}):
+            pass
+
+    return {
+        **{f"{name} of Evaluator": evaluator_with(name) for name in PARAMETERS},
+        "journal of Journal": lambda value: len(Journal(value)),
+        "path of backup": lambda value: Journal(folder / "good.sqlite").backup(value),
+        "path of repair": lambda value: Journal(folder / "good.sqlite").repair(value),
+        "path of load": lambda value: ProxyOptimizer().load(value),
+        "n_features of writing": lambda value: writing_with(n_features=value),
+        "n_outputs of writing": lambda value: writing_with(n_outputs=value),
+        "bounds of writing": lambda value: writing_with(bounds=value),
+        "names of writing": lambda value: writing_with(names=value),
+        "patience of writing": lambda value: writing_with(patience=value),
+        **{
+            f"n_samples of {sampler.__name__}": lambda value, sampler=sampler: sampler(
+                value
+            ).sample(BOX)
+            for sampler in (GridSampler, UniformSampler, SobolSampler)
+        },
+    }
+
+
+def fuzz_arguments(n_trials: int, seed: int) -> Counter:
+    """Return how often odd arguments led to what; print what is no good end."""
+    ends: Counter = Counter()
+    draw = random.Random(seed)
+    with tempfile.TemporaryDirectory() as top, contextlib.chdir(top):
+        write_journal(Path(top, "good.sqlite"), 10, seed)
+        calls = odd_calls(Path(top))
+        for _ in range(n_trials):
+            what, value = draw.choice(list(calls)), draw.choice(ODD_ARGUMENTS)
+            end = _end_of_call(calls[what], what.split(" ")[0], value)
+            ends[end] += 1
+            if end not in GOOD_ENDS:
+                print(f"{end}: {what} = {value!r:.60}", flush=True)
+    return ends
+
+
+def _end_of_call(call: Callable[[Any], Any], name: str, value: Any) -> str:
+    try:
+        call(value)
+    except CalledError:
+        return "CALLED before it was refused"
+    except ValueError as error:
+        return "refused by name" if str(error).startswith(f"{name} must ") else f"nameless: {error}"
+    except Exception as error:
+        return f"raw {type(error).__name__}: {error}"
+    return "accepted"
+
+
 def main() -> None:
     """Print how often each end was met; fail if one of them was no good one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["journal", "saves"])
+    parser.add_argument("what", choices=["journal", "saves", "arguments"])
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    fuzz = {"journal": fuzz_journals, "saves": fuzz_saves}[options.what]
+    fuzz = {"journal": fuzz_journals, "saves": fuzz_saves, "arguments": fuzz_arguments}[
+        options.what
+    ]
     ends = fuzz(options.trials, options.seed)
     for end, count in ends.most_common():
         print(f"{count:6d}  {end}")

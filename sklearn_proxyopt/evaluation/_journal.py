@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._validation import check_bounds, check_integer
 from sklearn_proxyopt.evaluation._journal_contents import Contents, inspect, read
 from sklearn_proxyopt.evaluation._journal_file import reading
-from sklearn_proxyopt.evaluation._journal_format import as_text, columns_of
+from sklearn_proxyopt.evaluation._journal_format import MOST_COLUMNS, as_text, columns_of
 from sklearn_proxyopt.evaluation._journal_rescue import back_up, repair
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 
@@ -236,12 +238,19 @@ class Journal:
 
         Raises
         ------
+        ValueError
+            If an argument is not what it must be.
         JournalError
             If another process is writing, if the journal is of another problem, if the file is no
             journal or a damaged one, or if it is deleted, replaced or changed meanwhile.
         """
-        known = None if names is None else [as_text(str(name)) for name in names]
-        writer = JournalWriter(self.path, n_features, bounds, known, patience, n_outputs, kinds)
+        check_integer(n_features, "n_features", maximum=MOST_COLUMNS - 1)
+        check_integer(n_outputs, "n_outputs", maximum=MOST_COLUMNS - n_features)
+        if not isinstance(patience, Real) or not patience >= 0.0:
+            raise ValueError(f"patience must be a number of seconds from 0 on; got {patience!r}.")
+        box = None if bounds is None else check_bounds(bounds, n_features)
+        known = None if names is None else _as_names(names, n_features)
+        writer = JournalWriter(self.path, n_features, box, known, float(patience), n_outputs, kinds)
         try:
             yield writer
             writer.finish()
@@ -254,6 +263,13 @@ class Journal:
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
+
+
+def _as_names(names: Any, n_features: int) -> list[str]:
+    listed = [] if isinstance(names, str) or not np.iterable(names) else list(names)
+    if len(listed) != n_features or not all(isinstance(name, str) for name in listed):
+        raise ValueError(f"names must be {n_features} texts or None; got {names!r}.")
+    return [as_text(name) for name in listed]
 
 
 def _as_path(path: Any, name: str, what: str = "a path") -> Path:

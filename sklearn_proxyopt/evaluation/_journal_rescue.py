@@ -133,6 +133,8 @@ def _fill(
 
 def _check_same(target: Path, contents: Contents) -> None:
     """Raise an error unless a file that would be replaced is an older copy of the same journal."""
+    if not target.is_file():
+        raise JournalError(f"path must be a file; got {target}.")
     with reading(target) as connection:
         other = read(connection, target)
     if other.journal != contents.journal:

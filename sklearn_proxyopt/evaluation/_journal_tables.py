@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from sklearn_proxyopt.evaluation._journal_file import mode_of_one_file
 from sklearn_proxyopt.evaluation._journal_format import (
     APPLICATION_ID,
-    MOST_COLUMNS,
     SEALED,
     VERSION,
     schema,
     seal,
 )
-from sklearn_proxyopt.exceptions import JournalError
 
 __all__ = ["create", "insert", "reseal"]
 
@@ -32,11 +30,6 @@ def create(
     names: Sequence[str | None] | None,
 ) -> str:
     """Make the tables of a new journal, all of them or none; return its id."""
-    if n_features + n_outputs > MOST_COLUMNS:
-        raise JournalError(
-            f"journal must have at most {MOST_COLUMNS} variables and outputs; got "
-            f"{n_features + n_outputs}."
-        )
     journal = uuid4().hex[:16]
     box: Any = np.full((n_features, 2), None) if bounds is None else (bounds + 0.0).tolist()
     labels = [None] * n_features if names is None else list(names)
