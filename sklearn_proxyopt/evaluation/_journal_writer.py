@@ -257,7 +257,7 @@ class JournalWriter:
 
     def _append(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Write entries, all of them or none."""
-        ended, n_repeats = _now(), self._n_repeats.copy()
+        ended, new = _now(), Counter[bytes]()
         n_rows, previous = self._head
         entries: list[Entry] = []
         for n_round, x, value, status, error, duration in rows:
@@ -265,7 +265,7 @@ class JournalWriter:
             entry = Entry(
                 self._last + len(entries) + 1,
                 n_round,
-                n_repeats[key],
+                self._n_repeats[key] + new[key],
                 tuple((x + 0.0).tolist()),
                 self._cells(value),
                 status,
@@ -276,7 +276,7 @@ class JournalWriter:
                 previous,
                 "",
             ).signed(self._journal)
-            n_repeats[key] += status in ("done", "failed")
+            new[key] += status in ("done", "failed")
             previous = entry.digest
             entries.append(entry)
         if not entries:
@@ -285,7 +285,8 @@ class JournalWriter:
         with self._transaction() as connection:
             insert(connection, "evaluations", [entry.cells for entry in entries])
             reseal(connection, "evaluations", self._journal, head)
-        self._head, self._last, self._n_repeats = head, entries[-1].id, n_repeats
+        self._head, self._last = head, entries[-1].id
+        self._n_repeats.update(new)
 
     def _cells(self, value: Any) -> tuple[float | None, ...]:
         """Return a value as it stands in the columns of the outputs."""
