@@ -81,7 +81,7 @@ def main() -> None:
         ("all epochs, Rastrigin", Rastrigin(10), {"patience": None}),
         ("all epochs, one trend, Ackley", Ackley(10), {"patience": None, "trend": "quadratic"}),
     ]
-    # Both on one thread: a fit would look for the threads that pay, the loop would not.
+    # Both on one thread, as a fit is.
     torch.set_num_threads(1)
     rows = []
     for name, problem, params in problems:

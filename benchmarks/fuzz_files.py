@@ -30,7 +30,8 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer, _saved_state
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt._utils import _state_file
 from sklearn_proxyopt.evaluation import Evaluator, Journal
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning, JournalError
 from sklearn_proxyopt.optimizers import MultiStartBFGS
@@ -349,7 +350,7 @@ def sign(path: Path, arrays: dict, facts: dict) -> None:
     """Write a file that is signed as ours are, whatever it holds."""
     declared = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
     text = json.dumps({"arrays": declared, **facts})
-    checksum = _saved_state._checksum(text, arrays)
+    checksum = _state_file._checksum(text, arrays)
     np.savez_compressed(path, facts=np.array(text), checksum=np.array(checksum), **arrays)
 
 

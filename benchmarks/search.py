@@ -23,10 +23,10 @@ import torch
 from skorch import NeuralNetRegressor
 
 from sklearn_proxyopt import NeuralProxyRegressor
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt.optimizers import MultiStartBFGS, ParticleSwarm
 from sklearn_proxyopt.optimizers._particle_swarm import _import_backend
 from sklearn_proxyopt.problems import Ackley, Rastrigin, Rosenbrock
-from sklearn_proxyopt.proxies._function import ProxyFunction
 from sklearn_proxyopt.samplers import SobolSampler
 
 WEIGHTS = {"inertia": 0.9, "cognitive": 0.5, "social": 0.3}
@@ -77,7 +77,7 @@ def measure(network: str, problem: Any, n_rows: int) -> dict[str, Any]:
     """Fit one proxy and search it in each way."""
     X = SobolSampler(n_rows, random_state=0).sample(problem.bounds)
     proxy = NeuralProxyRegressor(random_state=0, **NETWORKS[network]).fit(X, problem(X))
-    fun = ProxyFunction(proxy)
+    fun = RegressorFunction(proxy)
     net = NeuralNetRegressor(proxy.torch_module(), verbose=0).initialize()
 
     def predict(rows: np.ndarray) -> np.ndarray:

@@ -124,7 +124,7 @@ def _evidence_of(case: Any, mode: str) -> tuple[Evidence, float]:
     value = float(case[f"{name}_value"])
     if mode == "checks":
         truths = case["proxy_rival_truths"][:N_RIVALS]
-        evidence = evidence.checked(value, evidence.rival_promises[:N_RIVALS], truths)
+        evidence = evidence.checked(value, evidence.rival_predictions[:N_RIVALS], truths)
     elif mode == "refined":
         evidence = evidence.checked(value, case["candidate_promises"], case["candidate_truths"])
     return evidence, value

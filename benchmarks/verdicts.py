@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from sklearn.ensemble import RandomForestRegressor
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt.diagnosis._evidence import Evidence, Inquiry
+from sklearn_proxyopt.diagnosis._evidence import Evidence, EvidenceCollector
 from sklearn_proxyopt.optimizers import GeneticAlgorithm, ParticleSwarm
 from sklearn_proxyopt.problems import (
     Ackley,
@@ -136,8 +136,8 @@ def run_case(case: dict[str, Any]) -> dict[str, np.ndarray]:
     n_rows = case["n_rows"]
     X, y, bounds = optimizer.X_[:n_rows], optimizer.y_[:n_rows], optimizer.bounds_
     start = time.process_time()
-    inquiry = Inquiry(
-        optimizer.proxy_, X, y, Variables(bounds), optimizer._candidates, case["seed"]
+    inquiry = EvidenceCollector(
+        optimizer.proxy_, X, y, Variables(bounds), optimizer._known.candidates, case["seed"]
     )
     kept: dict[str, Any] = {}
     for name, x in (("proxy", result.x_proxy), ("refined", result.x)):
@@ -147,7 +147,7 @@ def run_case(case: dict[str, Any]) -> dict[str, np.ndarray]:
         rivals = bounds[:, 0] + evidence.rivals * (bounds[:, 1] - bounds[:, 0])
         kept[f"{name}_rival_truths"] = problem(rivals)
         kept[f"{name}_value"] = problem(x[None])[0]
-    candidates = optimizer._candidates[:5]
+    candidates = optimizer._known.candidates[:5]
     kept["candidate_promises"] = optimizer.predict(candidates)
     kept["candidate_truths"] = problem(candidates)
     kept["in_sample_order"] = spearmanr(optimizer.predict(X), y).statistic

@@ -2,7 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 
-from sklearn_proxyopt._global_random import preserved
+from sklearn_proxyopt._utils._global_random import preserved
 
 # scikit-learn's callbacks import rich where it is installed, which draws a random number.
 with preserved():

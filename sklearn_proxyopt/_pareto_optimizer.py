@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
-from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils.validation import check_is_fitted
+from sklearn.callback import with_callbacks
 
-from sklearn_proxyopt._ask_tell import AskTellMixin
-from sklearn_proxyopt._buying import BuyingMixin
-from sklearn_proxyopt._failure_risk import risk_in_units
-from sklearn_proxyopt._limits import Limits
-from sklearn_proxyopt._parts import check_optimizer, check_parts, check_that_outputs_are_borne
-from sklearn_proxyopt._promised_front import PromisedFront, front_of_rows
-from sklearn_proxyopt._saving import SavingMixin
-from sklearn_proxyopt._seeding import seeded
-from sklearn_proxyopt._spaces import SpaceMixin
-from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import check_integer, check_option
-from sklearn_proxyopt._verifying import VerifyingMixin
-from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt._base import BaseProxyOptimizer
+from sklearn_proxyopt._run._components import check_that_outputs_are_borne
+from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
+from sklearn_proxyopt._run._run import Run, open_run
+from sklearn_proxyopt._run._settings import Regressor
+from sklearn_proxyopt._run._state import FrontState
+from sklearn_proxyopt._run._verification import answered_by_front, learn_front, verify
+from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
+from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.optimizers import NSGA2
-from sklearn_proxyopt.optimizers._pareto import spread_out
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
-from sklearn_proxyopt.samplers import SobolSampler
-from sklearn_proxyopt.variables import Variables
-from sklearn_proxyopt.variables._design import Design
+from sklearn_proxyopt.samplers import BaseSampler
 
 __all__ = ["ParetoOptimizer"]
 
-_DEFAULT_N_SAMPLES = 256
 _DEFAULT_N_OBJECTIVES = 2
 
 
-class ParetoOptimizer(
-    AskTellMixin,
-    BuyingMixin,
-    SavingMixin,
-    VerifyingMixin,
-    SpaceMixin,
-    CallbackSupportMixin,
-    MetaEstimatorMixin,
-    RegressorMixin,
-    BaseEstimator,
-):
+class ParetoOptimizer(BaseProxyOptimizer):
     """Find the Pareto front of an expensive function of several objectives through a proxy.
 
     `fit` learns a proxy from rows that were already paid for and finds the proxy's front.
@@ -70,6 +50,27 @@ class ParetoOptimizer(
     n_constraints : int, default=0
         How many constraints the objective returns after its objectives; a row is feasible where
         each of them is at most 0.
+    reference : array-like of shape (n_objectives,), default=None
+        The corner that the hypervolume is measured from, above the front in every objective. None
+        takes the highest value of each objective among the rows of the design.
+    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
+        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
+        No row that misses one is evaluated or returned.
+    feature_names : sequence of str, default=None
+        Names of the variables; None takes those of a DataFrame, where rows come as one.
+    integrality : array-like of shape (n_features,), default=None
+        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
+        all. Of its bounds the whole numbers between them count.
+    categories : dict, default=None
+        The labels of each variable that is a category, under its name or place. Rows hold the
+        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
+        bounds of a category may be None.
+    log_scale : sequence of str or int, default=None
+        Names or places of variables that are designed, learned and searched on a logarithmic
+        axis. Their bounds must be above 0.
+    named_rows : bool, default=False
+        Whether the objective takes rows under the names of the variables, with labels for codes:
+        a DataFrame, or a dict for one row.
     sampler : sampler, default=None
         Decides which rows the proxy learns from first: those of its design, bought from the
         objective, or, in `fit` without one, picked among the rows given. None takes every row
@@ -83,9 +84,6 @@ class ParetoOptimizer(
         more points than the optimizer's front has.
     n_rounds : int, default=5
         Rounds that share them: each learns the proxy anew.
-    reference : array-like of shape (n_objectives,), default=None
-        The corner that the hypervolume is measured from, above the front in every objective. None
-        takes the highest value of each objective among the rows of the design.
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n, n_objectives +
         n_constraints); otherwise it takes one row of shape (n_features,) and returns a sequence.
@@ -101,24 +99,6 @@ class ParetoOptimizer(
     journal : str or path-like, default=None
         A file where each evaluation is written before it is used, and from which the same program
         started again goes on. See `sklearn_proxyopt.evaluation.Journal`.
-    feature_names : sequence of str, default=None
-        Names of the variables; None takes those of a DataFrame, where rows come as one.
-    integrality : array-like of shape (n_features,), default=None
-        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
-        all. Of its bounds the whole numbers between them count.
-    categories : dict, default=None
-        The labels of each variable that is a category, under its name or place. Rows hold the
-        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
-        bounds of a category may be None.
-    log_scale : sequence of str or int, default=None
-        Names or places of variables that are designed, learned and searched on a logarithmic
-        axis. Their bounds must be above 0.
-    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
-        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
-        No row that misses one is evaluated or returned.
-    named_rows : bool, default=False
-        Whether the objective takes rows under the names of the variables, with labels for codes:
-        a DataFrame, or a dict for one row.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own.
     verbose : int, default=0
@@ -188,113 +168,81 @@ class ParetoOptimizer(
     True
     """
 
+    _state_class = FrontState
     _saved_class = "ParetoOptimizer"
-    X_: NDArray[np.float64]
-    y_: NDArray[np.float64]
-    X_failed_: NDArray[np.float64]
-    bounds_: NDArray[np.float64]
-    variables_: Variables
-    result_: OptimizeResult
-    _candidates: NDArray[np.float64]
+    _default_n_samples = 256
+
+    n_objectives_: int
 
     def __init__(
         self,
         objective: Callable[..., Any] | None = None,
-        bounds: Any = None,
+        bounds: BoundsLike | None = None,
         *,
         n_objectives: int | None = None,
         n_constraints: int = 0,
-        sampler: Any = None,
-        proxy: Any = None,
-        optimizer: Any = None,
+        reference: ArrayLike | None = None,
+        constraints: Constraint | Sequence[Constraint] = (),
+        feature_names: Sequence[str] | None = None,
+        integrality: ArrayLike | None = None,
+        categories: LabelsOf | None = None,
+        log_scale: Sequence[str | int] | None = None,
+        named_rows: bool = False,
+        sampler: BaseSampler | None = None,
+        proxy: Regressor | None = None,
+        optimizer: NSGA2 | None = None,
         max_evaluations: int = 200,
         n_rounds: int = 5,
-        reference: ArrayLike | None = None,
         vectorized: bool = True,
         on_error: str = "raise",
         n_jobs: int | None = None,
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
-        feature_names: Any = None,
-        integrality: Any = None,
-        categories: Any = None,
-        log_scale: Any = None,
-        constraints: Any = (),
-        named_rows: bool = False,
-        random_state: Any = None,
+        random_state: RandomStateLike = None,
         verbose: int = 0,
     ) -> None:
         self.objective = objective
         self.bounds = bounds
         self.n_objectives = n_objectives
         self.n_constraints = n_constraints
+        self.reference = reference
+        self.constraints = constraints
+        self.feature_names = feature_names
+        self.integrality = integrality
+        self.categories = categories
+        self.log_scale = log_scale
+        self.named_rows = named_rows
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
         self.max_evaluations = max_evaluations
         self.n_rounds = n_rounds
-        self.reference = reference
         self.vectorized = vectorized
         self.on_error = on_error
         self.n_jobs = n_jobs
         self.time_limit = time_limit
         self.n_retries = n_retries
         self.journal = journal
-        self.feature_names = feature_names
-        self.integrality = integrality
-        self.categories = categories
-        self.log_scale = log_scale
-        self.constraints = constraints
-        self.named_rows = named_rows
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Learn a proxy and find its front.
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows that were already evaluated; of a category the code, or the label in a DataFrame.
-        y : array-like of shape (n_samples, n_objectives + n_constraints)
-            Their objectives, to be minimised, and constraints.
-
-        Returns
-        -------
-        self
-            The fitted optimizer.
+        The parts are asked too, so that nothing is paid for before all of them are in order.
         """
-        self.check_parameters()
-        X, y = self._validate_rows(X, y, n_least=2)
-        check_that_outputs_are_borne(self.proxy, self._n_outputs)
-        space = self._space(self.bounds, X)
-        failed, stages = X[:0], Stages(self, 3)
-        if self.sampler is not None and self.objective is not None:
-            with self._buying(
-                self.objective, X[:0], y[:0], space, self.bounds, np.inf
-            ) as purchases:
-                self._begin_anew(keeps_box=False)
-                seeds = self._draw_seeds(purchases)
-                self._buy_design(purchases, space, seeds, stages)
-            X, y, failed = purchases.X, purchases.y, purchases.X_failed
-        else:
-            self._begin_anew(keeps_box=False)
-            seeds = self._draw_seeds()
-            if self.sampler is not None:
-                rows = Design(seeded(self.sampler, seeds["sampler"]), space).select(X)
-                X, y = X[rows], y[rows]
-        search = self._learn(X, y, failed, space, seeds, stages)
-        self._answer_by_proxy(search)
-        stages.end(f"The proxy promises a front of {len(self.F_front_)} points.")
-        return self
+        super().check_parameters()
+        if self.n_objectives is not None:
+            check_integer(self.n_objectives, "n_objectives")
+        check_integer(self.n_rounds, "n_rounds")
+        check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
 
     @with_callbacks
     def minimize(
         self,
         fun: Callable[..., Any] | None = None,
-        bounds: Any = None,
+        bounds: BoundsLike | None = None,
         *,
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,
@@ -337,59 +285,28 @@ class ParetoOptimizer(
         if not callable(objective):
             raise ValueError(f"fun must be callable; got {objective!r}.")
         self.check_parameters()
-        given = self.bounds if bounds is None else bounds
-        rows, values, space = self._rows_given(X, y, given)
+        box = self.bounds if bounds is None else bounds
+        data, space = self._samples_given(X, y, box)
         check_that_outputs_are_borne(self.proxy, self._n_outputs)
         self._check_reference()
-        with self._buying(objective, rows, values, space, given, 0.0) as purchases:
-            self._begin_anew(keeps_box=bounds is not None)
-            stages, seeds = Stages(self, 1 + 3 * self.n_rounds), self._draw_seeds(purchases)
+        with open_run(
+            self,
+            objective,
+            data,
+            space,
+            box_is_given=box is not None,
+            n_phases=1 + 3 * self.n_rounds,
+            keeps_box=bounds is not None,
+        ) as run:
             if X is None or self.sampler is not None:
-                self._buy_design(purchases, space, seeds, stages)
-            n_design = purchases.evaluator.n_calls
-            reference = purchases.y[:, : self.n_objectives_].max(axis=0)
-            if self.reference is not None:
-                reference = np.array(self.reference, dtype=np.float64)
-            verified = self._verify_in_rounds(purchases, space, seeds, stages)
-            self._answer_by_rows(purchases, verified, n_design, reference)
-        stages.end(self.result_.message)
+                drive(run, design_phase(run, design_sampler(self, run.seeds["sampler"])))
+            n_design = run.oracle.evaluator.n_calls
+            reference = self._reference_of(run.oracle.data)
+            state, rounds = verify(run, self, self.max_evaluations, self.n_rounds)
+            state = answered_by_front(run, state, rounds, self.n_constraints, n_design, reference)
+            self._publish(state)
+        run.progress.end(self.result_.message)
         return self.result_
-
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict objectives and constraints by the proxy.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_objectives + n_constraints)
-            Predictions.
-        """
-        check_is_fitted(self, "proxy_")
-        return self._promised.outputs(self._read_rows(X, reset=False))
-
-    def check_parameters(self) -> None:
-        """Raise an error that names the first parameter that is out of its limits.
-
-        The parts are asked too, so that nothing is paid for before all of them are in order.
-        """
-        if self.objective is not None and not callable(self.objective):
-            raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
-        check_parts(self)
-        check_optimizer(self.optimizer, finds_front=True)
-        if self.n_objectives is not None:
-            check_integer(self.n_objectives, "n_objectives")
-        check_integer(self.n_constraints, "n_constraints", minimum=0)
-        check_integer(self.n_rounds, "n_rounds")
-        check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
-        check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
-        check_option(self.named_rows, "named_rows", (True, False))
-        self._evaluator(None).check_parameters()
-        if self.journal is not None:
-            Journal(self.journal)
 
     @property
     def _n_outputs(self) -> int:
@@ -399,13 +316,13 @@ class ParetoOptimizer(
     def _shown(self, outputs: NDArray[np.float64]) -> float:
         return np.nan
 
-    def _validate_rows(
+    def _validate_samples(
         self, X: ArrayLike, y: ArrayLike, *, reset: bool = True, n_least: int = 1
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if reset:
             shape = np.shape(y) if hasattr(y, "__len__") else ()
             self._settle_n_objectives(shape[1] - self.n_constraints if len(shape) == 2 else 1)
-        return super()._validate_rows(X, y, reset=reset, n_least=n_least)
+        return super()._validate_samples(X, y, reset=reset, n_least=n_least)
 
     def _settle_n_objectives(self, n_known: int) -> None:
         self.n_objectives_ = max(n_known, 1) if self.n_objectives is None else self.n_objectives
@@ -414,53 +331,14 @@ class ParetoOptimizer(
         known = _DEFAULT_N_OBJECTIVES if n_outputs is None else n_outputs - self.n_constraints
         self._settle_n_objectives(known)
 
-    def _design_sampler(self, seed: int, limits: Limits | None = None, n_features: int = 0) -> Any:
-        return seeded(
-            SobolSampler(_DEFAULT_N_SAMPLES) if self.sampler is None else self.sampler, seed
-        )
+    def _learn(self, run: Run, data: Dataset, **fit_params: Any) -> FrontState:
+        return learn_front(run, self, data, **fit_params)
 
-    def _learn(
-        self,
-        X: NDArray[np.float64],
-        y: NDArray[np.float64],
-        failed: NDArray[np.float64],
-        space: Variables,
-        seeds: dict[str, int],
-        stages: Stages,
-    ) -> OptimizeResult:
-        """Fit the proxy and find its front; keep both once they have succeeded."""
-        promised = PromisedFront(
-            NeuralProxyRegressor() if self.proxy is None else self.proxy,
-            NSGA2() if self.optimizer is None else self.optimizer,
-            seeds,
-            self.n_constraints,
-            space,
-        )
-        text = f"Training {type(promised.proxy).__name__} on {len(X)} rows."
-        with (
-            stages.stage("train", text) as training,
-            training.propagate_callback_context(promised.proxy),
-        ):
-            promised.fit(X, y, getattr(self, "feature_names_in_", None))
-        with stages.stage("search", f"Searching the proxy by {type(promised.optimizer).__name__}."):
-            risk = risk_in_units(self._learn_risk(X, failed, space, seeds), space)
-            search = promised.search(X, y, risk)
-        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, space.bounds, failed
-        self.variables_ = space
-        self.failure_risk_, self.n_learned_ = risk, len(X)
-        self._promised, self.proxy_, self.optimizer_ = promised, promised.proxy, promised.optimizer
-        self.X_front_proxy_, self.F_front_proxy_ = search.X, search.F
-        # Those that tell most come first: `ask` hands them out in this order.
-        known = front_of_rows(X, y, space, self.n_constraints)
-        order = spread_out(search.F, known.F, len(search.F))
-        self._candidates = search.X[order]
-        return search
-
-    def _answer_by_proxy(self, search: OptimizeResult) -> None:
-        """Let the proxy's front be the answer, where nothing true can be evaluated."""
-        self.X_front_, self.F_front_ = self.X_front_proxy_, self.F_front_proxy_
-        search.X_proxy, search.F_proxy = search.X, search.F
-        self.result_ = search
+    def _reference_of(self, data: Dataset) -> NDArray[np.float64]:
+        """Return the corner that the hypervolume is measured from."""
+        if self.reference is not None:
+            return np.array(self.reference, dtype=np.float64)
+        return np.asarray(data.y[:, : self.n_objectives_].max(axis=0))
 
     def _check_reference(self) -> None:
         if self.reference is None:

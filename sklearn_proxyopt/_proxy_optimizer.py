@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
-from typing import Any, Self
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
-from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils.validation import check_is_fitted
+from sklearn.callback import with_callbacks
 
-from sklearn_proxyopt._ask_tell import AskTellMixin
-from sklearn_proxyopt._buying import BuyingMixin
-from sklearn_proxyopt._constraints import say_whether_feasible, values_of
-from sklearn_proxyopt._diagnosing import DiagnosingMixin
-from sklearn_proxyopt._failure_risk import risk_in_units
-from sklearn_proxyopt._learned_proxy import LearnedProxy, function_of, without_names
-from sklearn_proxyopt._limits import Limits, RunEndedError
-from sklearn_proxyopt._merit import MeritFunction, merit_of_rows
-from sklearn_proxyopt._parts import check_optimizer, check_parts, check_that_outputs_are_borne
-from sklearn_proxyopt._purchases import Purchases
-from sklearn_proxyopt._saving import SavingAnswersMixin
-from sklearn_proxyopt._seeding import seeded
-from sklearn_proxyopt._smoothed_search import check_smoothing
-from sklearn_proxyopt._spaces import SpaceMixin
-from sklearn_proxyopt._spending import SpendingMixin, refinement_of
-from sklearn_proxyopt._stages import Stages
-from sklearn_proxyopt._validation import (
-    check_integer,
-    check_option,
+from sklearn_proxyopt._base import BaseProxyOptimizer
+from sklearn_proxyopt._proxy_search._smoothed_search import check_smoothing
+from sklearn_proxyopt._run._components import (
+    check_infill,
+    check_refiner,
+    check_that_outputs_are_borne,
 )
-from sklearn_proxyopt.evaluation import Journal
-from sklearn_proxyopt.refine._surrogate_cmaes import SurrogateSearch
-from sklearn_proxyopt.variables import Variables
-from sklearn_proxyopt.variables._design import Design
+from sklearn_proxyopt._run._diagnose import add_verdict, diagnose
+from sklearn_proxyopt._run._learning import learn_model, proxy_of
+from sklearn_proxyopt._run._phases import SearchPlan
+from sklearn_proxyopt._run._refinement import answered_by_objective, refine
+from sklearn_proxyopt._run._run import Run, open_oracle, open_run
+from sklearn_proxyopt._run._settings import Regressor
+from sklearn_proxyopt._run._state import ModelState
+from sklearn_proxyopt._run._stopping import StoppingCriteria
+from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._feasibility import values_of
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
+from sklearn_proxyopt.diagnosis import Diagnosis
+from sklearn_proxyopt.infill import BaseInfill
+from sklearn_proxyopt.optimizers import BaseOptimizer
+from sklearn_proxyopt.refine import BaseRefiner
+from sklearn_proxyopt.samplers import BaseSampler
 
 __all__ = ["ProxyOptimizer"]
 
 
-class ProxyOptimizer(
-    AskTellMixin,
-    BuyingMixin,
-    DiagnosingMixin,
-    SavingAnswersMixin,
-    SpaceMixin,
-    SpendingMixin,
-    CallbackSupportMixin,
-    MetaEstimatorMixin,
-    RegressorMixin,
-    BaseEstimator,
-):
+class ProxyOptimizer(BaseProxyOptimizer):
     """Find the minimum of an expensive function through a proxy.
 
     `fit` learns a proxy from rows that were already paid for and finds the proxy's minimum.
@@ -67,6 +54,29 @@ class ProxyOptimizer(
         learns from the sampler's design, evaluated by the objective, in place of its rows.
     bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
         The box, in the user's units. None takes the smallest box that holds the rows.
+    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
+        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
+        No row that misses one is evaluated or returned.
+    n_constraints : int, default=0
+        How many constraints the objective returns beside its value, which are as expensive as the
+        value itself: outputs then have shape (n, 1 + n_constraints), value first, and a row is
+        feasible where each of the others is at most 0. The proxy learns them all; any regressor
+        of several targets will do.
+    feature_names : sequence of str, default=None
+        Names of the variables; None takes those of a DataFrame, where rows come as one.
+    integrality : array-like of shape (n_features,), default=None
+        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
+        all. Of its bounds the whole numbers between them count.
+    categories : dict, default=None
+        The labels of each variable that is a category, under its name or place. Rows hold the
+        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
+        bounds of a category may be None.
+    log_scale : sequence of str or int, default=None
+        Names or places of variables that are designed, learned and searched on a logarithmic
+        axis. Their bounds must be above 0.
+    named_rows : bool, default=False
+        Whether the objective takes rows under the names of the variables, with labels for codes:
+        a DataFrame, or a dict for one row.
     sampler : sampler, default=None
         Decides which rows the proxy learns from: those of its design, bought from the objective
         or, without one, picked among the rows given. None takes every row given; `minimize`
@@ -75,11 +85,6 @@ class ProxyOptimizer(
         Learns the function; None for a `NeuralProxyRegressor`.
     optimizer : optimizer, default=None
         Searches the proxy; None for a `MultiStartBFGS`.
-    n_constraints : int, default=0
-        How many constraints the objective returns beside its value, which are as expensive as the
-        value itself: outputs then have shape (n, 1 + n_constraints), value first, and a row is
-        feasible where each of the others is at most 0. The proxy learns them all; any regressor
-        of several targets will do.
     smoothing : None, "auto", float or sequence of float, default=None
         Noise levels of smoother proxies, in widths of the box, from smooth to sharp: one more fit
         learns them all, the search begins on the smoothest, follows its minima down to the proxy,
@@ -116,24 +121,6 @@ class ProxyOptimizer(
     journal : str or path-like, default=None
         A file where each evaluation is written before it is used. The same program started again
         goes on from it, however it ended. See `sklearn_proxyopt.evaluation.Journal`.
-    feature_names : sequence of str, default=None
-        Names of the variables; None takes those of a DataFrame, where rows come as one.
-    integrality : array-like of shape (n_features,), default=None
-        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
-        all. Of its bounds the whole numbers between them count.
-    categories : dict, default=None
-        The labels of each variable that is a category, under its name or place. Rows hold the
-        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
-        bounds of a category may be None.
-    log_scale : sequence of str or int, default=None
-        Names or places of variables that are designed, learned and searched on a logarithmic
-        axis. Their bounds must be above 0.
-    constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
-        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
-        No row that misses one is evaluated or returned.
-    named_rows : bool, default=False
-        Whether the objective takes rows under the names of the variables, with labels for codes:
-        a DataFrame, or a dict for one row.
     verdict : bool, default=True
         Whether `minimize` ends with a verdict on its answer, which takes about as long as the
         training and the search, and warns where it does not believe it. See `diagnose`.
@@ -219,28 +206,29 @@ class ProxyOptimizer(
     True
     """
 
+    _state_class = ModelState
     _saved_class = "ProxyOptimizer"
     _seeded = ("sampler", "proxy", "optimizer", "diagnosis", "refiner", "infill")
-    X_: NDArray[np.float64]
-    y_: NDArray[np.float64]
-    X_failed_: NDArray[np.float64]
-    bounds_: NDArray[np.float64]
-    variables_: Variables
-    result_: OptimizeResult
-    _candidates: NDArray[np.float64]
+    _default_n_samples = 1024
 
     def __init__(
         self,
         objective: Callable[..., Any] | None = None,
-        bounds: Any = None,
+        bounds: BoundsLike | None = None,
         *,
-        sampler: Any = None,
-        proxy: Any = None,
-        optimizer: Any = None,
+        constraints: Constraint | Sequence[Constraint] = (),
         n_constraints: int = 0,
-        smoothing: Any = None,
-        refiner: Any = "auto",
-        infill: Any = None,
+        feature_names: Sequence[str] | None = None,
+        integrality: ArrayLike | None = None,
+        categories: LabelsOf | None = None,
+        log_scale: Sequence[str | int] | None = None,
+        named_rows: bool = False,
+        sampler: BaseSampler | None = None,
+        proxy: Regressor | None = None,
+        optimizer: BaseOptimizer | None = None,
+        smoothing: Literal["auto"] | float | Sequence[float] | None = None,
+        refiner: BaseRefiner | Literal["auto"] | None = "auto",
+        infill: BaseInfill | None = None,
         n_rounds: int | None = None,
         vectorized: bool = True,
         on_error: str = "raise",
@@ -248,22 +236,22 @@ class ProxyOptimizer(
         time_limit: float | None = None,
         n_retries: int = 0,
         journal: str | PathLike[str] | None = None,
-        feature_names: Any = None,
-        integrality: Any = None,
-        categories: Any = None,
-        log_scale: Any = None,
-        constraints: Any = (),
-        named_rows: bool = False,
         verdict: bool = True,
-        random_state: Any = None,
+        random_state: RandomStateLike = None,
         verbose: int = 0,
     ) -> None:
         self.objective = objective
         self.bounds = bounds
+        self.constraints = constraints
+        self.n_constraints = n_constraints
+        self.feature_names = feature_names
+        self.integrality = integrality
+        self.categories = categories
+        self.log_scale = log_scale
+        self.named_rows = named_rows
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
-        self.n_constraints = n_constraints
         self.smoothing = smoothing
         self.refiner = refiner
         self.infill = infill
@@ -274,69 +262,15 @@ class ProxyOptimizer(
         self.time_limit = time_limit
         self.n_retries = n_retries
         self.journal = journal
-        self.feature_names = feature_names
-        self.integrality = integrality
-        self.categories = categories
-        self.log_scale = log_scale
-        self.constraints = constraints
-        self.named_rows = named_rows
         self.verdict = verdict
         self.random_state = random_state
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
-        """Learn a proxy and find its minimum.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows that were already evaluated; of a category the code, or the label in a DataFrame.
-        y : array-like of shape (n_samples,) or (n_samples, 1 + n_constraints)
-            Their values, to be minimised, with constraints if there are any.
-        **fit_params : dict
-            Passed on to the proxy's `fit`; not together with a sampler.
-
-        Returns
-        -------
-        self
-            The fitted optimizer.
-        """
-        self._check_n_constraints()
-        X, y = self._validate_rows(X, y, n_least=2)
-        self.check_parameters()
-        space = self._space(self.bounds, X)
-        if self.sampler is not None and fit_params:
-            raise ValueError(
-                f"sampler must be None together with parameters for the proxy's fit; got "
-                f"{', '.join(fit_params)}."
-            )
-        failed, stages = X[:0], Stages(self, 3)
-        if self.sampler is not None and self.objective is not None:
-            # Folds and candidates of a grid search wait for one another, and share what is bought.
-            with self._buying(
-                self.objective, X[:0], y[:0], space, self.bounds, np.inf
-            ) as purchases:
-                self._begin_anew(keeps_box=False)
-                seeds = self._draw_seeds(purchases)
-                self._buy_design(purchases, space, seeds, stages)
-            X, y, failed = purchases.X, purchases.y, purchases.X_failed
-        else:
-            self._begin_anew(keeps_box=False)
-            seeds = self._draw_seeds()
-            if self.sampler is not None:
-                rows = Design(seeded(self.sampler, seeds["sampler"]), space).select(X)
-                X, y = X[rows], y[rows]
-        search = self._learn(X, y, failed, space, seeds, stages, **fit_params)
-        self._answer_by_proxy(search)
-        stages.end(f"The proxy promises {self.fun_proxy_:.6g}.")
-        return self
-
-    @with_callbacks
     def minimize(
         self,
         fun: Callable[..., Any] | None = None,
-        bounds: Any = None,
+        bounds: BoundsLike | None = None,
         *,
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,
@@ -402,203 +336,116 @@ class ProxyOptimizer(
         objective = self.objective if fun is None else fun
         if not callable(objective):
             raise ValueError(f"fun must be callable; got {objective!r}.")
-        limits = Limits(budget, target, max_seconds, patience)
-        limits.check_parameters()
+        stopping = StoppingCriteria(budget, target, max_seconds, patience)
+        stopping.check_parameters()
         self.check_parameters()
-        given = self.bounds if bounds is None else bounds
-        rows, values, space = self._rows_given(X, y, given)
-        with self._buying(objective, rows, values, space, given, 0.0, limits) as purchases:
-            self._begin_anew(keeps_box=bounds is not None)
-            stages, seeds = Stages(self, 5), self._draw_seeds(purchases)
-            search_on_truth, end, n_design = None, None, None
-            try:
-                purchases.begin()
-                if X is None or self.sampler is not None:
-                    self._buy_design(purchases, space, seeds, stages)
-                n_design = len(purchases.y)
-                self._fill_in(purchases, space, seeds, stages)
-                search_on_truth = self._explore(purchases, space, seeds, stages)
-            except RunEndedError as reached:
-                purchases.check_enough(reached)
-                end = reached
-            n_before = purchases.evaluator.n_calls
-            search = self._learn(purchases.X, purchases.y, purchases.X_failed, space, seeds, stages)
-            # Rows that a search has chosen lie low; what is usual is known from those before.
-            self._typical = float(np.median(values_of(purchases.y[:n_design])))
-            refined = self._refine(purchases, search_on_truth, end, stages)
-            self._answer_by_truth(purchases, search, refined, n_before, stages)
+        box = self.bounds if bounds is None else bounds
+        data, space = self._samples_given(X, y, box)
+        with open_run(
+            self,
+            objective,
+            data,
+            space,
+            box_is_given=box is not None,
+            n_phases=5,
+            keeps_box=bounds is not None,
+            stopping=stopping,
+        ) as run:
+            plan = SearchPlan(run, self)
+            plan.drive(with_design=X is None or self.sampler is not None)
+            n_design = run.oracle.evaluator.n_calls
+            # Samples that a search has chosen lie low; what is usual is known from those before.
+            typical = float(np.median(values_of(run.oracle.data.y[: run.n_initial])))
+            state = replace(self._learn(run, run.oracle.data), typical=typical)
+            self._publish(state.unanswered())
+            refined = refine(run, self, plan, state)
+            state = answered_by_objective(run, state, refined, n_design)
+            self._publish(state)
         if self.verdict:
-            self._doubt_the_answer()
+            add_verdict(state, stacklevel=4)
         return self.result_
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Predict values of the function by the proxy.
+    def diagnose(
+        self,
+        objective: Callable[..., Any] | None = None,
+        *,
+        n_checks: int = 5,
+        regret: float | None = None,
+        of: str = "proxy",
+    ) -> Diagnosis:
+        """Judge whether the optimum can be believed.
+
+        Proxies of the same kind learn from halves of the rows; where they find their minima, what
+        they say of this one and of rows that they have not seen is weighed against what is
+        tolerated, by a model that was learned on functions with known optima.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+        objective : callable, default=None
+            The true function, called to check the optimum and rivals of it. None spends no
+            evaluation: what is known from `minimize` is used, or else the rows alone.
+        n_checks : int, default=5
+            How many times it is called, at most.
+        regret : float, default=None
+            How far the true value may lie above the lowest in the box, in units of `y`. None
+            tolerates 2 % of what lies between the middle row and the lowest value known; where a
+            search chose further rows, the middle one of the first design.
+        of : {"proxy", "answer"}, default="proxy"
+            Which optimum is judged: the proxy's, or `x_`, which differs from it after `minimize`.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, 1 + n_constraints)
-            Predictions, with constraints if there are any.
+        Diagnosis
+            Verdict, probability, reasons and evidence.
+
+        Raises
+        ------
+        ValueError
+            If fewer than 10 rows were learned from, or an argument is out of its limits.
+
+        Notes
+        -----
+        What the checks pay for stays on record: `minimize` does not pay for it again.
         """
-        check_is_fitted(self, "proxy_")
-        rows = self.variables_.features(self._read_rows(X, reset=False))
-        if self._merit is not None:
-            return MeritFunction(without_names(self.proxy_), self._merit).outputs(rows)
-        return function_of(self.proxy_)(rows)
+        state: ModelState = self._learned
+        if objective is not None and not callable(objective):
+            raise ValueError(f"objective must be callable or None; got {objective!r}.")
+        check_integer(n_checks, "n_checks")
+        if regret is not None:
+            check_real(regret, "regret", minimum=0.0, include_minimum=False)
+        check_option(of, "of", ("proxy", "answer"))
+        if objective is None:
+            return diagnose(state, regret=regret, of=of)
+        with open_oracle(self, objective, state.data, state.variables) as oracle:
+            return diagnose(state, oracle.evaluate, n_checks=n_checks, regret=regret, of=of)
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits.
 
-        The parts are asked too, wherever they lie inside one another, so that nothing is paid for
+        The parts are asked too, wherever they lie inside one another, so that nothing is evaluated
         before all of them are known to be in order.
         """
-        if self.objective is not None and not callable(self.objective):
-            raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
-        check_parts(self)
-        check_optimizer(self.optimizer, finds_front=False)
-        self._check_n_constraints()
-        check_that_outputs_are_borne(self.proxy, 1 + self.n_constraints)
-        check_smoothing(self.smoothing, self._new_proxy())
-        self._check_spending()
-        check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
-        check_option(self.verdict, "verdict", (True, False))
-        check_option(self.named_rows, "named_rows", (True, False))
-        self._evaluator(None).check_parameters()
-        if self.journal is not None:
-            Journal(self.journal)
-
-    def _check_n_constraints(self) -> None:
-        if not check_integer(self.n_constraints, "n_constraints", minimum=0):
-            return
-        if self.smoothing is not None:
+        super().check_parameters()
+        if self.n_constraints and self.smoothing is not None:
             raise ValueError(
                 f"smoothing must be None with n_constraints={self.n_constraints}; "
                 f"got {self.smoothing!r}."
             )
+        proxy = proxy_of(self)
+        check_that_outputs_are_borne(self.proxy, 1 + self.n_constraints)
+        check_smoothing(self.smoothing, proxy)
+        if self.n_rounds is not None:
+            check_integer(self.n_rounds, "n_rounds")
+        check_refiner(self.refiner, self.n_constraints)
+        check_infill(self.infill, proxy)
+        check_option(self.verdict, "verdict", (True, False))
 
     @property
     def _n_outputs(self) -> int | None:
         return 1 + self.n_constraints if self.n_constraints else None
 
-    def _learn(
-        self,
-        X: NDArray[np.float64],
-        y: NDArray[np.float64],
-        failed: NDArray[np.float64],
-        space: Variables,
-        seeds: dict[str, int],
-        stages: Stages,
-        **fit_params: Any,
-    ) -> OptimizeResult:
-        """Fit the proxy and search it; keep both once they have succeeded."""
-        starts, best = space.best_rows(X, y)
-        learned = LearnedProxy(
-            self._new_proxy(),
-            self._new_optimizer(),
-            seeds,
-            self.smoothing,
-            space,
-        )
-        text = f"Training {type(learned.proxy).__name__} on {len(X)} rows."
-        with (
-            stages.stage("train", text) as training,
-            training.propagate_callback_context(learned.proxy),
-        ):
-            learned.fit(X, y, getattr(self, "feature_names_in_", None), **fit_params)
-        with stages.stage("search", f"Searching the proxy by {type(learned.optimizer).__name__}."):
-            risk = self._learn_risk(X, failed, space, seeds)
-            merits = merit_of_rows(y, learned.merit)
-            spread = float(np.median(merits) - merits.min())
-            search = learned.search(space.bounds, starts, risk, float(merits.max()), spread)
-
-        self.X_, self.y_, self.bounds_, self.X_failed_ = X, y, space.bounds, failed
-        self.variables_ = space
-        self.failure_risk_ = risk_in_units(risk, space)
-        self.n_learned_, self._n_failed_learned = len(X), len(failed)
-        self._seeds, self._diagnosis_seed, self._inquiry = seeds, seeds["diagnosis"], None
-        self._typical = float(np.median(values_of(y)))
-        self._merit, self._best_outputs = learned.merit, best
-        self.x_best_row_, self.fun_best_row_ = starts[0].copy(), float(np.ravel(best)[0])
-        self.proxy_, self.optimizer_ = learned.proxy, learned.optimizer
-        for name in ("ladder_", "smoothing_report_"):
-            self.__dict__.pop(name, None)
-        if learned.smoothed is not None:
-            self.ladder_, self.smoothing_report_ = learned.smoothed.ladder, learned.smoothed.report
-        self.x_proxy_, self.fun_proxy_ = search.x, float(search.fun)
-        self._candidates = np.atleast_2d(search.get("x_candidates", search.x))
-        stages.say(f"The proxy promises {self.fun_proxy_:.6g}; best row {self.fun_best_row_:.6g}.")
-        return search
-
-    def _answer_by_proxy(self, search: OptimizeResult) -> None:
-        """Let the proxy's optimum be the answer, where nothing true can be evaluated."""
-        self.x_, self.fun_ = self.x_proxy_, self.fun_proxy_
-        search.x_proxy, search.fun_proxy = self.x_proxy_, self.fun_proxy_
-        if self.n_constraints:
-            search.constraints_proxy = search.constraints
-            search.feasible = bool((search.constraints <= 0.0).all())
-        if self.variables_.names is not None:
-            search.x_named = self.variables_.named(self.x_)
-        self.result_ = search
-
-    def _refine(
-        self,
-        purchases: Purchases,
-        search_on_truth: SurrogateSearch | None,
-        end: RunEndedError | None,
-        stages: Stages,
-    ) -> OptimizeResult:
-        """Spend true evaluations on the proxy's best points, unless the run has ended."""
-        incumbent, space = (self.x_best_row_, self._best_outputs), self.variables_
-        if end is not None:
-            return purchases.outcome(space, end)
-        if search_on_truth is not None:
-            n_rows = int(min(purchases.limits.n_left, search_on_truth.n_left))
-            refinement = partial(search_on_truth.go_on, space.encode(self._candidates))
-        else:
-            refiner = self._make_refiner(purchases.limits)
-            n_rows = getattr(refiner, "max_evaluations", None)
-            refinement = refinement_of(refiner, purchases, self._candidates, space, incumbent)
-        with stages.evaluations("refine", "Refining on the function.", purchases.evaluator, n_rows):
-            return purchases.refine(refinement, space, incumbent)
-
-    def _answer_by_truth(
-        self,
-        purchases: Purchases,
-        search: OptimizeResult,
-        refined: OptimizeResult,
-        n_before: int,
-        stages: Stages,
-    ) -> None:
-        """Let the best true point be the answer."""
-        evaluator = purchases.evaluator
-        purchases.look_into_journal(refined, self.variables_)
-        self.X_, self.y_, self.X_failed_ = purchases.X, purchases.y, purchases.X_failed
-        self.x_, self.fun_ = refined.x, float(refined.fun)
-        at_proxy = np.ravel(purchases.value_at(self.x_proxy_, self.variables_))
-        self.result_ = OptimizeResult(
-            x=self.x_,
-            fun=self.fun_,
-            nfev=evaluator.n_calls,
-            nit=refined.nit,
-            success=bool(search.success and refined.success),
-            message=f"{refined.message} Search on the proxy: {search.message}",
-            x_proxy=self.x_proxy_,
-            fun_proxy=self.fun_proxy_,
-            true_at_proxy=float(at_proxy[0]),
-            nfev_design=n_before,
-            n_failed=evaluator.n_failed,
-        )
-        if self.variables_.names is not None:
-            self.result_.x_named = self.variables_.named(self.x_)
-        if self.n_constraints:
-            say_whether_feasible(
-                self.result_, refined.constraints, search.constraints, at_proxy[1:]
-            )
-        stages.end(f"Best true value {self.fun_:.6g} after {evaluator.n_calls} evaluations.")
+    def _learn(self, run: Run, data: Dataset, **fit_params: Any) -> ModelState:
+        return learn_model(run, self, data, **fit_params)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt._constraints import best_first, feasible_values, violations
-from sklearn_proxyopt._merit import Merit, MeritFunction
+from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
+from sklearn_proxyopt._utils._feasibility import best_first, feasible_values, violations
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning, JournalError
 from sklearn_proxyopt.infill import (

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Iterator
 
 import pytest
+from discovery import public_modules
 from numpydoc.validate import validate
 
 import sklearn_proxyopt
@@ -22,19 +21,11 @@ LEFT_OUT = {
 }
 
 
-def public_rooms() -> Iterator[str]:
-    yield sklearn_proxyopt.__name__
-    for module in pkgutil.iter_modules(sklearn_proxyopt.__path__):
-        if not module.name.startswith("_"):
-            yield f"{sklearn_proxyopt.__name__}.{module.name}"
-    yield f"{sklearn_proxyopt.__name__}.problems.physics"
-
-
 def public_objects() -> Iterator[str]:
     """Yield the dotted names of public classes, their methods from here, and functions."""
     seen = set()
-    for room in public_rooms():
-        module = importlib.import_module(room)
+    for module in public_modules():
+        room = module.__name__
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isroutine(value) and value not in seen:
@@ -55,6 +46,6 @@ def test_the_docstring_is_complete(name):
     assert errors == []
 
 
-@pytest.mark.parametrize("room", list(public_rooms()))
+@pytest.mark.parametrize("room", list(public_modules()), ids=lambda room: room.__name__)
 def test_the_room_says_what_it_is_for(room):
-    assert importlib.import_module(room).__doc__
+    assert room.__doc__

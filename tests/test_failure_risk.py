@@ -5,8 +5,8 @@ from scipy.optimize import approx_fprime
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt._failure_risk import CautiousFunction, learn_failure_risk
-from sklearn_proxyopt._learned_proxy import function_of
+from sklearn_proxyopt._proxy_search._failure_model import FailureAverse, learn_failure_risk
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.refine import LocalRefinement
@@ -47,7 +47,7 @@ def test_a_failure_or_two_teach_nothing():
 def test_the_gradient_is_that_of_the_values():
     X = design()
     proxy = NeuralProxyRegressor(max_epochs=5, random_state=0).fit(X, X[:, 0] * X[:, 1])
-    function = CautiousFunction(function_of(proxy), risk_of(fails(X), X), 150.0)
+    function = FailureAverse(RegressorFunction(proxy), risk_of(fails(X), X), 150.0)
     rows = design(20, seed=2)
     values, gradients = function.value_and_grad(rows)
     np.testing.assert_allclose(values, function(rows), rtol=1e-9)

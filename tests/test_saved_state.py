@@ -14,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
-from sklearn_proxyopt._saved_state import MOST_BYTES, read_state, write_state
+from sklearn_proxyopt._utils._state_file import MOST_BYTES, read_state, write_state
 from sklearn_proxyopt.optimizers import NSGA2, DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.samplers import SobolSampler
 
@@ -187,8 +187,8 @@ def test_constraints_are_restored_without_training(path, monkeypatch):
     loaded = quick(**params).load(path)
     np.testing.assert_array_equal(loaded.predict(opt.X_), opt.predict(opt.X_))
     np.testing.assert_array_equal(loaded.result_.constraints, result.constraints)
-    for name, table in vars(opt._merit).items():
-        np.testing.assert_array_equal(vars(loaded._merit)[name], table)
+    for name, table in vars(opt._known.merit).items():
+        np.testing.assert_array_equal(vars(loaded._known.merit)[name], table)
 
 
 def test_the_answer_within_a_budget_is_restored(path, monkeypatch):
@@ -200,7 +200,7 @@ def test_the_answer_within_a_budget_is_restored(path, monkeypatch):
     np.testing.assert_array_equal(loaded.predict(opt.X_), opt.predict(opt.X_))
     np.testing.assert_array_equal(loaded.x_, opt.x_)
     assert loaded.result_.message == opt.result_.message
-    assert loaded._typical == opt._typical
+    assert loaded._known.typical == opt._known.typical
 
 
 def test_a_ladder_and_its_report_are_restored(path, monkeypatch):

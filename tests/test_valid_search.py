@@ -5,9 +5,9 @@ import pytest
 from scipy.optimize import LinearConstraint, NonlinearConstraint, minimize
 
 from sklearn_proxyopt import NeuralProxyRegressor
-from sklearn_proxyopt._axes_function import AxesFunction
-from sklearn_proxyopt._learned_proxy import function_of
-from sklearn_proxyopt._valid_search import ValidSearch
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
+from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
+from sklearn_proxyopt._proxy_search._on_axes import AxesFunction
 from sklearn_proxyopt.optimizers import (
     DifferentialEvolution,
     GeneticAlgorithm,
@@ -51,7 +51,7 @@ def search(fun, variables, optimizer=OPTIMIZERS[0], n_starts=10):
     starts = variables.snap(variables.from_unit_cube(u))
     starts = starts[variables.is_feasible(starts)]
     values = fun(starts)
-    valid = ValidSearch(
+    valid = MixedSearch(
         OnFeatures(fun, variables), variables, float(np.median(values) - values.min())
     )
     return valid.finish(valid.run(optimizer, starts, None), starts)
@@ -132,7 +132,7 @@ def proxy_of(variables, n_rows=60):
     X = variables.from_unit_cube(np.random.default_rng(0).random((n_rows, variables.n_features)))
     y = np.sin(X[:, 0]) + X[:, 1] + np.log(X[:, -1])
     proxy = NeuralProxyRegressor(max_epochs=5, random_state=0)
-    return function_of(proxy.fit(variables.features(X), y))
+    return RegressorFunction(proxy.fit(variables.features(X), y))
 
 
 def mixed(**changes):

@@ -11,8 +11,8 @@ from deap import tools
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, minimize
 
-from sklearn_proxyopt._global_random import BorrowedStream
-from sklearn_proxyopt._validation import as_generator, check_integer
+from sklearn_proxyopt._utils._global_random import BorrowedStream
+from sklearn_proxyopt._utils._validation import as_generator, check_integer
 from sklearn_proxyopt.optimizers._base import BaseOptimizer, UnitCubeFunction
 from sklearn_proxyopt.optimizers._individual import Individual
 from sklearn_proxyopt.optimizers._stacked import stack_of

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._pandas import pandas_for
+from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.diagnosis._credibility import credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
 from sklearn_proxyopt.diagnosis._reasons import reasons_for
@@ -190,8 +190,8 @@ def judge(
         probability=probability,
         regret=regret,
         x=x,
-        promise=evidence.promise,
-        truth=evidence.truth,
+        promise=evidence.predicted,
+        truth=evidence.measured,
         band=evidence.band(),
         mode=mode,
         reasons=reasons_for(numbers, contributions, evidence, regret),

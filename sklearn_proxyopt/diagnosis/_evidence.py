@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.stats import qmc, spearmanr
 
-from sklearn_proxyopt._merit import Merit, merit_of_rows
-from sklearn_proxyopt._valid_search import ValidSearch
+from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
+from sklearn_proxyopt._proxy_search._penalty import Merit, merit_of_rows
+from sklearn_proxyopt._utils._distances import SAME_BASIN, SAME_OPTIMUM
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
-from sklearn_proxyopt.diagnosis._opinions import SecondOpinions, judged_function
+from sklearn_proxyopt.diagnosis._half_samples import HalfSampleEnsemble, judged_function
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._candidates import lowest_apart
 from sklearn_proxyopt.samplers import SobolSampler
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
 
-__all__ = ["Evidence", "Inquiry", "best_of"]
+__all__ = ["Evidence", "EvidenceCollector", "best_of"]
 
 # Points of the box at which all proxies are compared, and of them those kept as rivals.
 _N_ELSEWHERE = 1024
@@ -29,10 +30,6 @@ _N_RIVALS = 10
 # The best rows are a tenth of all, and at least so many.
 _SHARE_OF_BEST = 0.1
 _MIN_BEST = 10
-# Points that lie closer than this, in root mean square over the width of the box, are taken to be
-# of one basin, or the same.
-_SAME_BASIN = 0.05
-_SAME_POINT = 0.005
 _EDGE = 1e-6
 _BAND = 0.9
 
@@ -45,11 +42,11 @@ class Evidence:
     ----------
     place : ndarray of shape (n_features,)
         The optimum, in the unit cube.
-    promise : float
+    predicted : float
         What the proxy says there.
-    truth : float
+    measured : float
         What the function says there; NaN if unknown.
-    lowest_promise : float
+    lowest_predicted : float
         The lowest value of the proxy that any search has found.
     lowest_known : float
         The lowest true value known.
@@ -59,40 +56,40 @@ class Evidence:
         Their values.
     unseen : ndarray of shape (n_rows,)
         What half-sample proxies that had not seen them say of the rows; NaN if all had.
-    opinions : ndarray of shape (n_opinions,)
+    opinions : ndarray of shape (n_halves,)
         What each half-sample proxy says at the optimum.
-    lows : ndarray of shape (n_opinions,)
+    lows : ndarray of shape (n_halves,)
         The lowest value of each.
-    low_places : ndarray of shape (n_opinions, n_features)
+    low_points : ndarray of shape (n_halves, n_features)
         Where that is, in the unit cube.
-    opinions_at_lows : ndarray of shape (n_opinions, n_opinions)
+    halves_at_lows : ndarray of shape (n_halves, n_halves)
         What each (row) says at the minimum of each (column).
     rivals : ndarray of shape (n_rivals, n_features)
         Other places, in the unit cube, that may be as good, the most likely first.
-    rival_promises : ndarray of shape (n_rivals,)
+    rival_predictions : ndarray of shape (n_rivals,)
         What the proxy says there.
-    check_promises : ndarray of shape (n_checks,)
+    check_predictions : ndarray of shape (n_checks,)
         What the proxy says at other places where it was checked.
-    check_truths : ndarray of shape (n_checks,)
+    check_values : ndarray of shape (n_checks,)
         What the function says there.
     """
 
     place: NDArray[np.float64]
-    promise: float
-    truth: float
-    lowest_promise: float
+    predicted: float
+    measured: float
+    lowest_predicted: float
     lowest_known: float
     rows: NDArray[np.float64]
     values: NDArray[np.float64]
     unseen: NDArray[np.float64]
     opinions: NDArray[np.float64]
     lows: NDArray[np.float64]
-    low_places: NDArray[np.float64]
-    opinions_at_lows: NDArray[np.float64]
+    low_points: NDArray[np.float64]
+    halves_at_lows: NDArray[np.float64]
     rivals: NDArray[np.float64]
-    rival_promises: NDArray[np.float64]
-    check_promises: NDArray[np.float64]
-    check_truths: NDArray[np.float64]
+    rival_predictions: NDArray[np.float64]
+    check_predictions: NDArray[np.float64]
+    check_values: NDArray[np.float64]
 
     @property
     def spread_of_values(self) -> float:
@@ -100,19 +97,19 @@ class Evidence:
         return float(np.median(self.values) - min(self.lowest_known, self.values.min()))
 
     def checked(
-        self, truth: float, promises: NDArray[np.float64], truths: NDArray[np.float64]
+        self, measured: float, predictions: NDArray[np.float64], values: NDArray[np.float64]
     ) -> Evidence:
-        """Return the evidence with the truth at the optimum, and promises and truths elsewhere.
+        """Return the evidence with the value at the optimum, and predictions and values elsewhere.
 
-        Truths that are not finite, because their evaluation failed, are left out.
+        Values that are not finite, because their evaluation failed, are left out.
         """
-        known = np.isfinite(truths)
-        lowest = np.nanmin([self.lowest_known, truth, *truths[known]])
+        known = np.isfinite(values)
+        lowest = np.nanmin([self.lowest_known, measured, *values[known]])
         return replace(
             self,
-            truth=truth,
-            check_promises=promises[known],
-            check_truths=truths[known],
+            measured=measured,
+            check_predictions=predictions[known],
+            check_values=values[known],
             lowest_known=float(lowest),
         )
 
@@ -122,8 +119,8 @@ class Evidence:
         errors, weights = errors_of_the_chosen(self.unseen[known], self.values[known])
         tail = (1.0 - _BAND) / 2.0
         return (
-            self.promise + weighted_quantile(errors, weights, tail),
-            self.promise + weighted_quantile(errors, weights, 1.0 - tail),
+            self.predicted + weighted_quantile(errors, weights, tail),
+            self.predicted + weighted_quantile(errors, weights, 1.0 - tail),
         )
 
     def numbers(self, regret: float) -> dict[str, float]:
@@ -168,18 +165,18 @@ class Evidence:
         n = len(self.lows)
         # What the other half says of a minimum, above what the half that found it promised.
         partner = np.minimum(np.arange(n) ^ 1, n - 1)
-        crossed = self.opinions_at_lows[partner, np.arange(n)] - self.lows
-        distance = _distance(self.low_places, self.place)
+        crossed = self.halves_at_lows[partner, np.arange(n)] - self.lows
+        distance = _distance(self.low_points, self.place)
         return {
             "regret_in_opinions": float(own_regret.mean()) / regret,
             "share_agreeing": float((own_regret <= regret).mean()),
             "spread_at_optimum": float(self.opinions.std(ddof=1)) / regret,
             "spread_of_lows": float(self.lows.std(ddof=1)) / regret,
-            "optimism": float(self.opinions.mean() - self.promise) / regret,
+            "optimism": float(self.opinions.mean() - self.predicted) / regret,
             "optimism_of_halves": float(crossed.mean()) / regret,
             "distance_of_lows": float(distance.mean()),
-            "share_elsewhere": float((distance > _SAME_BASIN).mean()),
-            "search_error": max(self.promise - self.lowest_promise, 0.0) / regret,
+            "share_elsewhere": float((distance > SAME_BASIN).mean()),
+            "search_error": max(self.predicted - self.lowest_predicted, 0.0) / regret,
         }
 
     def _support(self, regret: float) -> dict[str, float]:
@@ -187,7 +184,7 @@ class Evidence:
         nearest = float(tree.query(self.place)[0])
         sample = self.rows[:: max(len(self.rows) // 500, 1)]
         typical = float(np.median(tree.query(sample, k=2)[0][:, 1]))
-        gain = self.values.min() - self.promise
+        gain = self.values.min() - self.predicted
         return {
             "distance_to_rows": nearest / max(typical, np.finfo(float).tiny),
             "n_on_edge": float(((self.place < _EDGE) | (self.place > 1.0 - _EDGE)).sum()),
@@ -197,15 +194,15 @@ class Evidence:
         }
 
     def _checks(self, regret: float) -> dict[str, float]:
-        gaps, truth = self.check_truths - self.check_promises, self.truth
+        gaps, truth = self.check_values - self.check_predictions, self.measured
         has_checks = len(gaps) > 0
         error = float(np.sqrt(np.square(gaps).mean())) if has_checks else np.nan
-        lead = float(self.check_truths.min() - truth) if has_checks else np.nan
-        left = truth - np.array([self.lows.mean(), self.lowest_promise])
+        lead = float(self.check_values.min() - truth) if has_checks else np.nan
+        left = truth - np.array([self.lows.mean(), self.lowest_predicted])
         left_in_opinions, left_in_proxy = np.maximum(left, 0.0) / regret
         return {
             "known_regret": (truth - self.lowest_known) / regret,
-            "error_at_optimum": abs(truth - self.promise) / regret,
+            "error_at_optimum": abs(truth - self.predicted) / regret,
             "left_in_opinions": float(left_in_opinions),
             "left_in_proxy": float(left_in_proxy),
             "error_at_checks": error / regret,
@@ -219,7 +216,7 @@ def best_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.argsort(values, kind="stable")[:n_best]
 
 
-class Inquiry:
+class EvidenceCollector:
     """Second opinions on a fitted proxy, and the low points that it and they know of.
 
     Parameters
@@ -243,7 +240,7 @@ class Inquiry:
     ----------
     function : ProxyFunction
         The proxy, a function of features.
-    opinions : SecondOpinions
+    opinions : HalfSampleEnsemble
         Proxies of half of the rows.
     minima : ndarray of shape (n_minima, n_features)
         The low points of the proxy, in the unit cube.
@@ -262,33 +259,33 @@ class Inquiry:
         self.function = judged_function(proxy, merit)
         self._X, self._y, self._variables = X, merit_of_rows(y, merit), variables
         self.minima = variables.to_unit_cube(minima)
-        self.opinions = SecondOpinions(proxy, variables.features(X), y, seed, merit)
+        self.opinions = HalfSampleEnsemble(proxy, variables.features(X), y, seed, merit)
         lowest_rows, _ = variables.best_rows(X, self._y)
         points = np.vstack([minima, lowest_rows, _elsewhere(variables, seed)])
         self._low_places, self._lows = self.opinions.minima(variables, points, seed)
         self._unseen = self.opinions.predict_unseen(variables.features(X))
         self._pool = np.vstack([self._low_places, self._search_again(minima, seed), points])
-        self._promises = self.promises(self._pool)
-        self._said = self.say(self._pool)
+        self._predictions = self.predict(self._pool)
+        self._halves = self.predict_halves(self._pool)
 
-    def promises(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what the proxy says of rows."""
         return self.function(self._variables.features(X))
 
-    def say(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what each second opinion says of rows, of shape (n_opinions, n)."""
+    def predict_halves(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what each second opinion says of rows, of shape (n_halves, n)."""
         return self.opinions.predict(self._variables.features(X))
 
     def _search_again(self, minima: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
         """Search the proxy from what its halves found, to see whether the search was stuck."""
-        if not hasattr(self.function, "torch_module"):
+        if not self.function.has_module:
             return minima
         search = MultiStartBFGS(64, 60, n_rounds=1, n_candidates=1024, random_state=seed)
         starts = np.vstack([self._low_places, minima])
-        if self._variables.is_plain:
+        if self._variables.is_continuous_box:
             found = search.minimize(self.function, self._variables.bounds, x0=starts)
         else:
-            valid = ValidSearch(self.function, self._variables, float(np.ptp(self._y)))
+            valid = MixedSearch(self.function, self._variables, float(np.ptp(self._y)))
             found = valid.finish(valid.run(search, starts, None), starts)
         return np.asarray(found.x_candidates, dtype=np.float64)
 
@@ -306,34 +303,34 @@ class Inquiry:
             The evidence.
         """
         to_unit_cube = self._variables.to_unit_cube
-        place, own = to_unit_cube(x[None])[0], self.say(x[None])[:, 0]
-        promise = float(self.promises(x[None])[0])
+        place, own = to_unit_cube(x[None])[0], self.predict_halves(x[None])[:, 0]
+        predicted = float(self.predict(x[None])[0])
         places = to_unit_cube(self._pool)
-        rivals = _rivals(places, np.vstack([self._promises[None], self._said]), place)
-        n_opinions = self.opinions.n_opinions
+        rivals = _rivals(places, np.vstack([self._predictions[None], self._halves]), place)
+        n_halves = self.opinions.n_halves
         return Evidence(
             place=place,
-            promise=promise,
-            truth=np.nan,
-            lowest_promise=min(promise, float(self._promises.min())),
+            predicted=predicted,
+            measured=np.nan,
+            lowest_predicted=min(predicted, float(self._predictions.min())),
             lowest_known=float(self._y.min()),
             rows=to_unit_cube(self._X),
             values=self._y,
             unseen=self._unseen,
             opinions=own,
             lows=np.minimum(self._lows, own),
-            low_places=to_unit_cube(self._low_places),
-            opinions_at_lows=self._said[:, :n_opinions],
+            low_points=to_unit_cube(self._low_places),
+            halves_at_lows=self._halves[:, :n_halves],
             rivals=places[rivals],
-            rival_promises=self._promises[rivals],
-            check_promises=np.empty(0),
-            check_truths=np.empty(0),
+            rival_predictions=self._predictions[rivals],
+            check_predictions=np.empty(0),
+            check_values=np.empty(0),
         )
 
 
 def _elsewhere(variables: Variables, seed: int) -> NDArray[np.float64]:
     """Return valid, feasible rows spread over the box."""
-    if not variables.is_plain:
+    if not variables.is_continuous_box:
         return Design(SobolSampler(_N_ELSEWHERE, random_state=seed), variables).sample()
     sobol = qmc.Sobol(variables.n_features, rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
     return variables.from_unit_cube(sobol)
@@ -349,11 +346,11 @@ def _rivals(
     """
     bound = opinions.mean(axis=0) - opinions.std(axis=0)
     distance = _distance(places, place)
-    far = np.flatnonzero(distance > _SAME_BASIN)
-    near = np.flatnonzero((distance > _SAME_POINT) & (distance <= _SAME_BASIN))
+    far = np.flatnonzero(distance > SAME_BASIN)
+    near = np.flatnonzero((distance > SAME_OPTIMUM) & (distance <= SAME_BASIN))
     chosen = [
         group[lowest_apart(places[group], bound[group], reach, _N_RIVALS)]
-        for group, reach in ((far, _SAME_BASIN), (near, _SAME_POINT))
+        for group, reach in ((far, SAME_BASIN), (near, SAME_OPTIMUM))
     ]
     in_turn = [int(i) for pair in zip_longest(*chosen) for i in pair if i is not None]
     return in_turn[:_N_RIVALS]

@@ -87,10 +87,8 @@ def reasons_for(
         Sentences, what decides most first.
     """
     if numbers["known_regret"] > 1.0:
-        lower = evidence.lowest_known
-        return [
-            f"Proof against it: a true value of {lower:.6g} is known, against {evidence.truth:.6g}."
-        ]
+        lower, here = evidence.lowest_known, evidence.measured
+        return [f"Proof against it: a true value of {lower:.6g} is known, against {here:.6g}."]
     order = sorted(contributions, key=lambda name: -abs(contributions[name]))
     said = []
     for name in order[:_N_REASONS]:
@@ -98,12 +96,12 @@ def reasons_for(
             break
         side = "Better than usual" if contributions[name] > 0 else "Worse than usual"
         said.append(f"{side}: {_sentence(name, numbers[name], regret)}.")
-    if np.isfinite(evidence.truth):
+    if np.isfinite(evidence.measured):
         low, high = evidence.band()
-        where = "inside" if low <= evidence.truth <= high else "outside"
+        where = "inside" if low <= evidence.measured <= high else "outside"
         said.append(
-            f"The truth here is {evidence.truth:.6g}, promised was {evidence.promise:.6g}: {where} "
-            f"the band from {low:.4g} to {high:.4g}."
+            f"The truth here is {evidence.measured:.6g}, promised was {evidence.predicted:.6g}: "
+            f"{where} the band from {low:.4g} to {high:.4g}."
         )
     return said
 

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._constraints import feasible_values
-from sklearn_proxyopt._validation import check_real
+from sklearn_proxyopt._utils._feasibility import feasible_values
+from sklearn_proxyopt._utils._validation import check_real
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
 
 __all__ = ["ConvergenceDisplay"]

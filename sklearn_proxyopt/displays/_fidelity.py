@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
 from sklearn_proxyopt.diagnosis._evidence import best_of
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
 
@@ -105,12 +105,12 @@ class FidelityDisplay:
             The display, not drawn.
         """
         estimator = check_optimizer(estimator)
-        evidence = inquiry_of(estimator).about(estimator.x_proxy_)
+        evidence = evidence_of(estimator).about(estimator.x_proxy_)
         known = np.isfinite(evidence.unseen)
         return cls(
             evidence.values[known],
             evidence.unseen[known],
-            promise=evidence.promise,
+            promise=evidence.predicted,
             band=evidence.band(),
             truth_at_optimum=_truth_at_proxy(estimator),
         )
@@ -179,4 +179,4 @@ def _truth_at_proxy(estimator: Any) -> float | None:
     if "constraints_at_proxy" not in result:
         return float(result.true_at_proxy)
     outputs = np.append(result.true_at_proxy, result.constraints_at_proxy)
-    return float(estimator._merit_of(outputs[None])[0])
+    return float(measured_merit(estimator._known, outputs[None])[0])

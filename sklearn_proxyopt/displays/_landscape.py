@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._constraints import best_first
-from sklearn_proxyopt._diagnosing import inquiry_of
-from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
+from sklearn_proxyopt._utils._feasibility import best_first
+from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.displays._base import check_optimizer, despine, names_of, pyplot
 
 __all__ = ["LandscapeDisplay"]
@@ -114,7 +114,7 @@ class LandscapeDisplay:
             raise ValueError(f"objective must be callable or None; got {objective!r}.")
         all_names = names_of(estimator)
         drawn = _places(features, all_names)
-        inquiry = inquiry_of(estimator)
+        evidence = evidence_of(estimator)
         bounds, center = estimator.bounds_, estimator.x_proxy_
         grids = [np.linspace(low, high, n_points) for low, high in bounds[drawn]]
         if len(drawn) == 2:
@@ -129,15 +129,15 @@ class LandscapeDisplay:
         shape = (-1, n_points)
         band = None
         if len(drawn) != 2:
-            opinions = inquiry.say(points)
-            band = np.array([opinions.min(axis=0), opinions.max(axis=0)]).reshape(2, *shape)
+            halves = evidence.predict_halves(points)
+            band = np.array([halves.min(axis=0), halves.max(axis=0)]).reshape(2, *shape)
         truth = None
         if objective is not None:
             outputs = np.asarray(objective(points), dtype=np.float64)
-            truth = estimator._merit_of(outputs).reshape(shape)
+            truth = measured_merit(estimator._known, outputs).reshape(shape)
         return cls(
             grids,
-            inquiry.promises(points).reshape(shape),
+            evidence.predict(points).reshape(shape),
             band,
             truth,
             [all_names[index] for index in drawn],

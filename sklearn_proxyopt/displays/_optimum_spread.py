@@ -6,8 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from sklearn_proxyopt._constraints import best_first
-from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt._run._diagnose import evidence_of
+from sklearn_proxyopt._utils._feasibility import best_first
 from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, names_of
 
 __all__ = ["OptimumSpreadDisplay"]
@@ -22,7 +22,7 @@ class OptimumSpreadDisplay:
     ----------
     optimum : array-like of shape (n_features,)
         The optimum in question, in the unit cube.
-    halves : array-like of shape (n_opinions, n_features)
+    halves : array-like of shape (n_halves, n_features)
         The minima of proxies that learned from half of the rows.
     other_minima : array-like of shape (n_minima, n_features)
         Other minima of the proxy, where other starts of the search ended.
@@ -98,12 +98,12 @@ class OptimumSpreadDisplay:
             The display, not drawn.
         """
         estimator = check_optimizer(estimator)
-        inquiry = inquiry_of(estimator)
+        inquiry = evidence_of(estimator)
         evidence = inquiry.about(estimator.x_proxy_)
         best = estimator.X_[best_first(estimator.y_)[0]]
         return cls(
             evidence.place,
-            evidence.low_places,
+            evidence.low_points,
             inquiry.minima,
             best=estimator.variables_.to_unit_cube(best[None])[0],
             names=names_of(estimator),

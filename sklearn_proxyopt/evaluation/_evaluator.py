@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._rows import is_among, row_keys, succeeded
-from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._dataset import is_among, row_keys, succeeded
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.evaluation._backlog import Backlog
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._validation import check_bounds, check_integer
+from sklearn_proxyopt._utils._validation import check_bounds, check_integer
 from sklearn_proxyopt.evaluation._journal_contents import Contents, inspect, read
 from sklearn_proxyopt.evaluation._journal_file import reading
 from sklearn_proxyopt.evaluation._journal_format import MOST_COLUMNS, as_text, columns_of

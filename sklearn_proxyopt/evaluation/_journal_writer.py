@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._rows import is_among, row_keys, succeeded
+from sklearn_proxyopt._utils._dataset import is_among, row_keys, succeeded
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_contents import Contents, read
 from sklearn_proxyopt.evaluation._journal_file import DAMAGE, connect, is_new, open_to_write, real

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._rows import row_keys
+from sklearn_proxyopt._utils._dataset import row_keys
 
 __all__ = ["EvaluationRecord"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt.infill._base import BaseInfill, Knowledge, members_of
 
 __all__ = ["AcquisitionInfill"]

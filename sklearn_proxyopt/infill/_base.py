@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 from scipy.stats import qmc
 from sklearn.base import BaseEstimator
 
-from sklearn_proxyopt._apart import farthest_points, new_points
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._distances import APART, SAME_SAMPLE, farthest_points, new_points
+from sklearn_proxyopt._utils._validation import check_integer
 
 __all__ = ["BaseInfill", "Knowledge", "members_of"]
 
-# Points of a round lie at least this far apart in the unit cube, in root mean square over the
-# variables; what fills a round up, so far.
-_APART, _DIFFERENT = 0.01, 1e-9
 _N_IN_POOL = 1024
 
 
@@ -80,7 +77,7 @@ class Knowledge:
         return best
 
 
-class BaseInfill(BaseEstimator):
+class BaseInfill(BaseEstimator, ABC):
     """Base of all infill strategies.
 
     A subclass has the parameter `n_points` and owes `_propose`, which returns points in the order
@@ -122,7 +119,7 @@ class BaseInfill(BaseEstimator):
             are found that may succeed.
         """
         self._begin_round(known)
-        chosen = _extended(known.X[:0], self._propose(known), known, self.n_points, _APART)
+        chosen = _extended(known.X[:0], self._propose(known), known, self.n_points, APART)
         # The whole box where its part has no more new rows.
         for box in (self._region(known), known.bounds):
             if len(chosen) == self.n_points:
@@ -130,7 +127,7 @@ class BaseInfill(BaseEstimator):
             taken = to_unit_cube(np.vstack([known.taken, chosen]), known.bounds)
             pool = from_unit_cube(qmc.Sobol(len(box), rng=known.rng).random(_N_IN_POOL), box)
             pool = farthest_points(pool, taken, known.bounds, len(pool))
-            chosen = _extended(chosen, pool, known, self.n_points, _DIFFERENT)
+            chosen = _extended(chosen, pool, known, self.n_points, SAME_SAMPLE)
         return chosen
 
     def _begin_round(self, known: Knowledge) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._validation import check_real
+from sklearn_proxyopt._utils._validation import check_real
 from sklearn_proxyopt.infill._acquisition import AcquisitionInfill
 
 __all__ = ["LowerConfidenceBound"]

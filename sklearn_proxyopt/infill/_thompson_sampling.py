@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._seeding import seed_argument
+from sklearn_proxyopt._utils._seeding import seed_argument
 from sklearn_proxyopt.infill._base import BaseInfill, Knowledge, members_of
+from sklearn_proxyopt.optimizers._functions import offers_module
 
 __all__ = ["ThompsonSampling"]
 
@@ -36,7 +37,7 @@ class ThompsonSampling(BaseInfill):
         proxy : regressor
             Not fitted yet.
         """
-        if not hasattr(proxy, "torch_module") or (members_of(proxy) or 1) < 2:
+        if not offers_module(proxy) or (members_of(proxy) or 1) < 2:
             raise ValueError(
                 "proxy must have members for ThompsonSampling, as NeuralProxyRegressor("
                 f"n_members=5) has; got {proxy!r}."
@@ -45,7 +46,7 @@ class ThompsonSampling(BaseInfill):
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
         seed = seed_argument(known.optimizer, int(known.rng.integers(2**31 - 1)))
         options = {"bounds": known.bounds, "x0": known.best, **seed}
-        if hasattr(known.proxy, "torch_module"):
+        if offers_module(known.proxy):
             found = known.optimizer.minimize_members(known.proxy, **options)
         else:
             # No torch module knows nonlinear constraints.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._box import to_unit_cube
-from sklearn_proxyopt._validation import check_real
+from sklearn_proxyopt._utils._box import to_unit_cube
+from sklearn_proxyopt._utils._validation import check_real
 from sklearn_proxyopt.infill._base import BaseInfill, Knowledge
 
 __all__ = ["TrustRegion"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from sklearn_proxyopt._validation import as_generator, check_option, check_real
+from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
 from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import resolve_device
@@ -64,7 +64,7 @@ class ProblemSet:
         return torch.as_tensor(result.x).to(latent)
 
 
-class BaseInverse(CallbackSupportMixin, BaseEstimator):
+class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     """Base of all inverse solvers.
 
     A subclass has the parameters `problem`, `refine`, `tolerance`, `loss_tolerance`, `device` and

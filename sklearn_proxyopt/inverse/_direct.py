@@ -9,7 +9,7 @@ import torch
 from scipy.stats import qmc
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
 from sklearn_proxyopt.inverse._problem import InverseProblem
 from sklearn_proxyopt.optimizers import batched_bfgs

@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
 from sklearn_proxyopt.inverse._landscape_network import (
     N_PRODUCTS,

@@ -10,7 +10,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from sklearn_proxyopt._validation import check_integer, check_option
+from sklearn_proxyopt._utils._validation import check_integer, check_option
 
 __all__ = ["ConvNet", "DenseNet", "RowNetwork", "build_network"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
 from sklearn_proxyopt.inverse._problem import InverseProblem
 from sklearn_proxyopt.optimizers import batched_bfgs

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_bounds
+from sklearn_proxyopt._utils._validation import check_bounds
 
 __all__ = ["InverseProblem", "straight_line"]
 

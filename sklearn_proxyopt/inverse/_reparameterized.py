@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_integer, check_option
+from sklearn_proxyopt._utils._validation import check_integer, check_option
 from sklearn_proxyopt.inverse._base import ProblemSet, Tell
 from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
 from sklearn_proxyopt.inverse._networks import RowNetwork

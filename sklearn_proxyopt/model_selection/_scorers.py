@@ -10,7 +10,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 
 __all__ = ["credibility_scorer", "optimum_error_scorer", "regret_scorer"]
 

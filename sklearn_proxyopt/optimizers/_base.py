@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import as_generator
-from sklearn_proxyopt.optimizers._member_function import MemberFunction
+from sklearn_proxyopt._utils._box import BoxEstimator, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._validation import as_generator
+from sklearn_proxyopt.optimizers._functions import as_function, member_function, offers_module
 
 __all__ = ["BaseOptimizer", "UnitCubeFunction", "asks_to_stop", "starts_in_cube"]
 
@@ -39,7 +39,7 @@ class UnitCubeFunction:
     def __init__(
         self, fun: Callable[[NDArray[np.float64]], ArrayLike], bounds: NDArray[np.float64]
     ) -> None:
-        self.fun = fun
+        self.fun = as_function(fun)
         self.bounds = bounds
         self.nfev = 0
 
@@ -55,7 +55,7 @@ class UnitCubeFunction:
         return np.where(np.isfinite(values), values, np.inf)
 
 
-class BaseOptimizer(BoxEstimator):
+class BaseOptimizer(BoxEstimator, ABC):
     """Base of all optimizers.
 
     A subclass has the parameter `random_state` and owes two methods: `check_parameters`, and
@@ -145,7 +145,7 @@ class BaseOptimizer(BoxEstimator):
         list of scipy.optimize.OptimizeResult
             One for each member, as from `minimize`.
         """
-        if not hasattr(proxy, "torch_module"):
+        if not offers_module(proxy):
             raise ValueError(
                 f"proxy must have members, as NeuralProxyRegressor has; got {proxy!r}."
             )
@@ -169,7 +169,7 @@ class BaseOptimizer(BoxEstimator):
         """Search the members one after another; optimizers that can do better override this."""
         results = []
         for member in range(proxy.torch_module().n_members):
-            fun = UnitCubeFunction(MemberFunction(proxy, member), bounds)
+            fun = UnitCubeFunction(member_function(proxy, member), bounds)
             result = self._search(fun, x0, rng, None)
             result.setdefault("nfev", fun.nfev)
             results.append(result)

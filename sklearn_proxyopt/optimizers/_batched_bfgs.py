@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.optimizers._base import asks_to_stop
 
 if TYPE_CHECKING:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SAME_MINIMUM", "distinct_minima", "lowest_apart"]
+from sklearn_proxyopt._utils._distances import SAME_MINIMUM
 
-# Points of the unit cube closer than this, in root mean square over the variables, are the same.
-SAME_MINIMUM = 0.01
+__all__ = ["distinct_minima", "lowest_apart"]
 
 
 def distinct_minima(

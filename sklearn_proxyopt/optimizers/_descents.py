@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt.optimizers._candidates import SAME_MINIMUM, distinct_minima
+from sklearn_proxyopt._utils._distances import SAME_MINIMUM
+from sklearn_proxyopt.optimizers._candidates import distinct_minima
 from sklearn_proxyopt.optimizers._stacked import Stack
 
 if TYPE_CHECKING:

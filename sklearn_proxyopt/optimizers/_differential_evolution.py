@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, differential_evolution
 
-from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.optimizers._base import (
     BaseOptimizer,
     SearchCallback,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._global_random import BorrowedStream
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._global_random import BorrowedStream
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.optimizers._base import (
     BaseOptimizer,
     SearchCallback,

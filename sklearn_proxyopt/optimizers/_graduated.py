@@ -11,12 +11,17 @@ from scipy.optimize import OptimizeResult
 from scipy.stats import qmc
 from sklearn.base import clone
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import as_generator, check_bounds, check_integer, check_real
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._validation import (
+    as_generator,
+    check_bounds,
+    check_integer,
+    check_real,
+)
 from sklearn_proxyopt.optimizers._base import BaseOptimizer, SearchCallback, UnitCubeFunction
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
 from sklearn_proxyopt.optimizers._descents import DescentBatch, Search
-from sklearn_proxyopt.optimizers._member_function import MemberFunction
+from sklearn_proxyopt.optimizers._functions import ProxyFunction, as_function, member_function
 from sklearn_proxyopt.optimizers._multi_start_bfgs import MultiStartBFGS
 from sklearn_proxyopt.optimizers._stacked import stack_of
 
@@ -28,7 +33,7 @@ __all__ = ["GraduatedSearch", "Ladder", "descend"]
 _FOLLOWING_STEP = 0.01
 
 
-class Ladder:
+class Ladder(ProxyFunction):
     """Functions of one box, from the smoothest to the sharpest, seen as the sharpest.
 
     Parameters
@@ -54,9 +59,9 @@ class Ladder:
         self.levels = tuple(levels)
         if not self.levels or not all(callable(level) for level in self.levels):
             raise ValueError(f"levels must hold at least one callable; got {levels!r}.")
-        for name in ("value_and_grad", "torch_module"):
-            if hasattr(self.levels[-1], name):
-                setattr(self, name, getattr(self.levels[-1], name))
+        self._sharpest = as_function(self.levels[-1])
+        self.has_gradient = self._sharpest.has_gradient
+        self.has_module = self._sharpest.has_module
 
     @classmethod
     def of_members(cls, proxy: Any, *further: Any) -> Ladder:
@@ -77,11 +82,40 @@ class Ladder:
         if getattr(proxy, "n_outputs_", 1) != 1:
             raise ValueError(f"proxy must have one target; got {proxy.n_outputs_}.")
         n_members = proxy.torch_module().n_members
-        return cls([*(MemberFunction(proxy, index) for index in range(n_members)), *further])
+        return cls([*(member_function(proxy, index) for index in range(n_members)), *further])
 
     def __call__(self, X: NDArray[np.float64]) -> Any:
         """Return the values of the last function, of shape (n,)."""
-        return self.levels[-1](X)
+        return self._sharpest(X)
+
+    def value_and_grad(
+        self, X: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return values and gradients of the last function.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows.
+
+        Returns
+        -------
+        values : ndarray of shape (n,)
+            Values.
+        gradients : ndarray of shape (n, n_features)
+            Gradients.
+        """
+        return self._sharpest.value_and_grad(X)
+
+    def torch_module(self) -> Any:
+        """Return the last function as a module.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps rows (n, n_features) to values (n, 1).
+        """
+        return self._sharpest.torch_module()
 
 
 class GraduatedSearch(BaseOptimizer):
@@ -215,7 +249,7 @@ class GraduatedSearch(BaseOptimizer):
         sampler = qmc.Sobol(len(levels[0].bounds), rng=rng)
         sample = sampler.random_base2(int(np.ceil(np.log2(self.n_starts))))[: self.n_starts]
         for index, level in enumerate(levels):
-            if hasattr(level.fun, "torch_module"):
+            if level.fun.has_module:
                 ends, values, n_evaluated = self._descend(level, sample)
                 basins[index] = len(distinct_minima(ends, values, max_candidates=len(ends))[0])
                 nfev += n_evaluated
@@ -304,13 +338,12 @@ def _descend(
 
     stack = stack_of(fun)
     rows = torch.tensor(starts, dtype=stack.dtype, device=stack.device)
-    values = stack.values(rows[None])[0].cpu().double().numpy()
-    search = Search(starts, values, None, len(starts), tolerance)
-    search.starts = starts
-    batch, nit = DescentBatch(stack, [0], [search], *first_step), 0
-    with stack.threads(len(starts)) as threads:
+    with stack.threads():
+        values = stack.values(rows[None])[0].cpu().double().numpy()
+        search = Search(starts, values, None, len(starts), tolerance)
+        search.starts = starts
+        batch, nit = DescentBatch(stack, [0], [search], *first_step), 0
         while nit < n_iterations and batch.n_running:
-            threads.choose()
             batch.advance()
             nit += 1
     ((points, values, _),) = batch.ends()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from scipy.stats import qmc
 
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.optimizers._base import (
     BaseOptimizer,
     SearchCallback,
@@ -128,13 +128,12 @@ class MultiStartBFGS(BaseOptimizer):
         callback: SearchCallback | None,
     ) -> list[OptimizeResult]:
         """Search every function of a stack at once."""
-        with stack.threads(self.n_starts) as threads:
-            return self._descend(stack, threads, x0, rng, callback)
+        with stack.threads():
+            return self._descend(stack, x0, rng, callback)
 
     def _descend(
         self,
         stack: Stack,
-        threads: Any,
         x0: NDArray[np.float64] | None,
         rng: np.random.Generator,
         callback: SearchCallback | None,
@@ -154,7 +153,6 @@ class MultiStartBFGS(BaseOptimizer):
             batch = DescentBatch(stack, which, [searches[index] for index in which])
             first_iteration = nit
             while nit < first_iteration + self.n_iterations and batch.n_running and not stopped:
-                threads.choose()
                 batch.advance()
                 nit += 1
                 if (nit - first_iteration) in _HALVINGS:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._box import BoxEstimator, from_unit_cube
-from sklearn_proxyopt._global_random import BorrowedStream
-from sklearn_proxyopt._rows import is_among
-from sklearn_proxyopt._validation import as_generator, check_integer, check_real
+from sklearn_proxyopt._utils._box import BoxEstimator, from_unit_cube
+from sklearn_proxyopt._utils._dataset import is_among
+from sklearn_proxyopt._utils._global_random import BorrowedStream
+from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.optimizers._base import SearchCallback, asks_to_stop, starts_in_cube
 from sklearn_proxyopt.optimizers._pareto import crowding, nondominated, ranks_of
 

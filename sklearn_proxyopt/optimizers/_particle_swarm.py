@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
-from sklearn_proxyopt._global_random import BorrowedStream
-from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._global_random import BorrowedStream
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.optimizers._base import (
     BaseOptimizer,
     SearchCallback,
@@ -203,13 +203,12 @@ class ParticleSwarm(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> list[OptimizeResult]:
-        with stack.threads(self.n_restarts * self.n_particles) as threads:
-            return self._fly(stack, threads, x0, rng, callback)
+        with stack.threads():
+            return self._fly(stack, x0, rng, callback)
 
     def _fly(
         self,
         stack: Stack,
-        threads: Any,
         x0: NDArray[np.float64] | None,
         rng: np.random.Generator,
         callback: SearchCallback | None,
@@ -244,7 +243,6 @@ class ParticleSwarm(BaseOptimizer):
             draws = torch.rand(
                 (2, *shape), dtype=stack.dtype, device=stack.device, generator=generator
             )
-            threads.choose()
             swarms.move(draws)
             nit += 1
             value = swarms.lowest()[0]

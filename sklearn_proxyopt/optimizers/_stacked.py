@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._threads import paying_threads
+from sklearn_proxyopt._utils._threads import one_thread
 from sklearn_proxyopt.optimizers._base import UnitCubeFunction
 
 if TYPE_CHECKING:
@@ -44,12 +44,9 @@ class Stack(ABC):
     device: torch.device
     dtype: torch.dtype
 
-    def threads(self, n_rows: int) -> AbstractContextManager[Any]:
-        """Return a context for a search with so many rows of each function at once.
-
-        Its `choose`, called now and then, sets the number of threads that torch computes them on.
-        """
-        return nullcontext(_AsTheyAre())
+    def threads(self) -> AbstractContextManager[None]:
+        """Return a context in which torch uses the threads that a search of them is to run on."""
+        return nullcontext()
 
     @abstractmethod
     def values(self, u: Tensor) -> Tensor:
@@ -90,13 +87,6 @@ class Stack(ABC):
         return values[which, place], gradients[which, place]
 
 
-class _AsTheyAre:
-    """Leaves the number of threads as it is."""
-
-    def choose(self) -> None:
-        """Do nothing."""
-
-
 class MemberStack(Stack):
     """The members of a proxy, or its mean alone, evaluated on its own device.
 
@@ -125,19 +115,9 @@ class MemberStack(Stack):
         width = bounds[:, 1] - bounds[:, 0]
         self._width = torch.as_tensor(width, dtype=self.dtype, device=self.device)
 
-    def threads(self, n_rows: int) -> AbstractContextManager[Any]:
-        """Return a context in which torch uses the threads that pay."""
-        import torch
-
-        if self.device.type != "cpu":
-            return nullcontext(_AsTheyAre())
-        rows = torch.tile((self._lower + self._width / 2), (self.n_functions, n_rows, 1))
-
-        def trial() -> None:
-            with torch.no_grad():
-                self.module.members(rows) if self.each else self.module(rows[0])
-
-        return paying_threads(trial)
+    def threads(self) -> AbstractContextManager[None]:
+        """Return a context with one thread, so that their number changes no bit of a search."""
+        return one_thread()
 
     def values(self, u: Tensor) -> Tensor:
         """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""
@@ -201,7 +181,7 @@ class FunctionStack(Stack):
         import torch
 
         points = u[0].numpy()
-        if hasattr(self.fun.fun, "value_and_grad"):
+        if self.fun.fun.has_gradient:
             value, gradient = self._by_method(points)
         else:
             value, gradient = self._by_differences(points)
@@ -210,8 +190,7 @@ class FunctionStack(Stack):
     def _by_method(self, points: NDArray[np.float64]) -> tuple[Any, Any]:
         self.fun.nfev += len(points)
         width = self.bounds[:, 1] - self.bounds[:, 0]
-        method = self.fun.fun.value_and_grad  # type: ignore[attr-defined]
-        value, gradient = method(self.bounds[:, 0] + width * points)
+        value, gradient = self.fun.fun.value_and_grad(self.bounds[:, 0] + width * points)
         return np.asarray(value, dtype=np.float64), np.asarray(gradient, dtype=np.float64) * width
 
     def _by_differences(self, points: NDArray[np.float64]) -> tuple[Any, Any]:
@@ -228,6 +207,6 @@ class FunctionStack(Stack):
 
 def stack_of(fun: UnitCubeFunction) -> Stack:
     """Return a function as a stack of one, on its own device if it is a torch module inside."""
-    if hasattr(fun.fun, "torch_module"):
+    if fun.fun.has_module:
         return MemberStack(fun.fun.torch_module(), fun.bounds, each=False)
     return FunctionStack(fun)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import special_ortho_group
 
-from sklearn_proxyopt._validation import as_generator, check_integer
+from sklearn_proxyopt._utils._validation import as_generator, check_integer
 
 __all__ = ["Problem", "RotatedProblem", "read_only"]
 

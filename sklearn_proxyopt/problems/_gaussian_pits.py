@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sklearn_proxyopt._validation import as_generator, check_integer
+from sklearn_proxyopt._utils._validation import as_generator, check_integer
 from sklearn_proxyopt.problems._base import Problem, read_only
 
 __all__ = ["GaussianPits"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn_proxyopt._validation import check_integer
+from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.problems._base import Problem
 
 __all__ = ["Rosenbrock"]

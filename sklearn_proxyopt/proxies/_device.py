@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from sklearn_proxyopt._validation import check_option
+from sklearn_proxyopt._utils._validation import check_option
 
 __all__ = ["resolve_device", "resolve_dtype"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Dataset
 
-from sklearn_proxyopt._threads import PayingThreads, paying_threads, threads_for
+from sklearn_proxyopt._utils._threads import in_parallel, threads_for
 from sklearn_proxyopt.proxies._network import Ensemble
 
 __all__ = [
@@ -134,7 +134,8 @@ class ProxyNet(NeuralNet):
     keyboard reaches the caller instead of ending the fit in silence.
     """
 
-    _threads: PayingThreads | None = None
+    # Applies a function to every group; those of dense networks are computed side by side.
+    _map: Any = map
     # How many times an error counts where the prediction is too high, (n_members, 1, 1).
     penalty: Tensor | None = None
 
@@ -164,34 +165,42 @@ class ProxyNet(NeuralNet):
         if not self.initialized_:
             self.initialize()
         if self.module_.is_stacked and str(self.device) == "cpu":
-            X, (y, weight) = training[training.index[:, :batch_size]]
-
-            def step() -> None:
-                losses = member_losses(self.module_(X), y, weight, penalty)
-                torch.autograd.grad(losses.sum(), list(self.module_.parameters()))
-
-            with paying_threads(step) as self._threads:
-                self.partial_fit(training)
-            self._threads = None
-        else:
-            with threads_for(batch_size):
-                self.partial_fit(training)
+            # Rows under noise are drawn once in vain, so that a seed keeps the results it gives.
+            training[training.index[:, :batch_size]]
+        with self._on_threads(batch_size):
+            self.partial_fit(training)
         # The held-out rows would otherwise travel with every pickle.
         self.set_params(train_split=None, callbacks=[])
 
+    @contextmanager
+    def _on_threads(self, batch_size: int) -> Iterator[None]:
+        """Compute each group of dense networks on a thread of its own within the block."""
+        n_groups = len(self.module_.groups)
+        if n_groups == 1 or not self.module_.is_stacked:
+            with threads_for(batch_size):
+                yield
+            return
+        with in_parallel(n_groups) as self._map:
+            try:
+                yield
+            finally:
+                del self._map
+
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Tensor]:
-        """Add the gradients of every group, one group after another."""
+        """Add the gradients of every group."""
         X, (y, weight) = batch
         self._set_training(True)
         X = X if X.dim() == 3 else X[None]
         penalty = X.new_ones(1) if self.penalty is None else self.penalty
-        shares = (self.module_.shares(tensor) for tensor in (X, y, weight, penalty))
-        losses = []
-        for (group, rows), (_, target), (_, own_weight), (_, own) in zip(*shares, strict=True):
+
+        def add_gradients(group: Any, X: Tensor, y: Tensor, weight: Tensor, own: Tensor) -> Tensor:
             own_penalty = None if self.penalty is None else own
-            loss = member_losses(group(rows), target, own_weight, own_penalty)
+            loss = member_losses(group(X), y, weight, own_penalty)
             loss.sum().backward()
-            losses.append(loss.detach())
+            return loss.detach()
+
+        shares = (self.module_.shares(tensor) for tensor in (X, y, weight, penalty))
+        losses = list(self._map(add_gradients, self.module_.groups, *shares))
         return {"loss": losses[0] if len(losses) == 1 else torch.cat(losses)}
 
     def get_loss(self, y_pred: Tensor, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
@@ -210,8 +219,6 @@ class ProxyNet(NeuralNet):
         """Go once through the batches and record their mean loss."""
         if iterator is None:
             return
-        if self._threads is not None:
-            self._threads.choose()
         total: Tensor | float = 0.0
         n_rows = 0
         for batch in iterator:

@@ -248,15 +248,15 @@ class Ensemble(nn.Module):
         """Whether the groups are dense networks, which compute without side effects."""
         return all(isinstance(group, DenseNetworks) for group in self.groups)
 
-    def shares(self, stacked: Tensor) -> Iterator[tuple[Any, Tensor]]:
-        """Yield each group with its part of a tensor that has the members in front.
+    def shares(self, stacked: Tensor) -> Iterator[Tensor]:
+        """Yield each group's part of a tensor that has the members in front.
 
         A tensor of one in front is meant for all members.
         """
         start = 0
         for group in self.groups:
             stop = start + group.n_members
-            yield group, stacked if len(stacked) == 1 else stacked[start:stop]
+            yield stacked if len(stacked) == 1 else stacked[start:stop]
             start = stop
 
     def forward(self, x: Tensor) -> Tensor:
@@ -264,12 +264,12 @@ class Ensemble(nn.Module):
         if x.dim() == 2:
             outputs = [group(x) for group in self.groups]
         else:
-            outputs = [group(rows) for group, rows in self.shares(x)]
+            outputs = [group(rows) for group, rows in zip(self.groups, self.shares(x), strict=True)]
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def copy_members(self, source: Ensemble, which: Tensor) -> None:
         """Take over some members of an ensemble of the same shape."""
-        for (group, share), other in zip(self.shares(which), source.groups, strict=True):
+        for group, share, other in zip(self.groups, self.shares(which), source.groups, strict=True):
             group.copy_members(other, share)
 
     def member(self, index: int) -> Ensemble:

@@ -11,8 +11,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import validate_data
 
-from sklearn_proxyopt._threads import threads_for
-from sklearn_proxyopt._validation import as_generator, check_integer, check_option, check_real
+from sklearn_proxyopt._utils._threads import one_thread
+from sklearn_proxyopt._utils._validation import (
+    as_generator,
+    check_integer,
+    check_option,
+    check_real,
+)
 from sklearn_proxyopt.proxies._predicting import PredictingMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight, draw_rows, hold_out, plan_steps
 
@@ -277,12 +282,13 @@ default="auto"
         cuda_devices = list(range(torch.cuda.device_count()))
         with torch.random.fork_rng(devices=cuda_devices):
             torch.manual_seed(seed)
-            if not continued:
-                self._build(data, smoothing, steps, torch.Generator().manual_seed(seed))
-            dtype, device = resolve_dtype(self.dtype), torch.device(self.device_)
-            self._trend = smoothing.on_trend(self._recipe.trend)
-            rows = smoothing.on_rows(*self._recipe.hand_out(data, dtype, device))
-            penalty = smoothing.error_weights(dtype, device)
+            with one_thread():
+                if not continued:
+                    self._build(data, smoothing, steps, torch.Generator().manual_seed(seed))
+                dtype, device = resolve_dtype(self.dtype), torch.device(self.device_)
+                self._trend = smoothing.on_trend(self._recipe.trend)
+                rows = smoothing.on_rows(*self._recipe.hand_out(data, dtype, device))
+                penalty = smoothing.error_weights(dtype, device)
             self._train(rows, *steps, penalty, smoothing.noise > 0)
         return self
 
@@ -463,8 +469,7 @@ default="auto"
         plan = self.learning_rate, n_epochs, batch_size
         self.net_.train(training, held_out, *plan, callbacks, penalty)
         if self.n_lbfgs_iterations:
-            with threads_for(len(training)):
-                polish(self.net_.module_, training, held_out, self.n_lbfgs_iterations)
+            polish(self.net_.module_, training, held_out, self.n_lbfgs_iterations)
         self.history_ = list(self.net_.history)
         self.n_iter_ = len(self.history_) - n_epochs_before
         if not all(np.isfinite(row["train_loss"]) for row in self.history_):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
 
+from sklearn_proxyopt._utils._threads import in_parallel
 from sklearn_proxyopt.proxies._net import MemberRows, member_losses
 from sklearn_proxyopt.proxies._network import DenseNetworks, Ensemble
 
@@ -44,12 +46,14 @@ def polish(
     int
         Iterations made by the group that made most.
     """
-    start, n_made = 0, [0]
-    for group in ensemble.groups:
-        members = slice(start, start + group.n_members)
-        start += group.n_members
-        n_made.append(_polish_group(group, training, held_out, members, n_iterations))
-    return max(n_made)
+    cuts = accumulate((group.n_members for group in ensemble.groups), initial=0)
+    members = [slice(*ends) for ends in pairwise(cuts)]
+
+    def polish_one(group: DenseNetworks, members: slice) -> int:
+        return _polish_group(group, training, held_out, members, n_iterations)
+
+    with in_parallel(len(members)) as apply:
+        return max(apply(polish_one, ensemble.groups, members))
 
 
 def _polish_group(

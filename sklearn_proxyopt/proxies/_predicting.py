@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_proxyopt._threads import threads_for
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._threads import in_parallel
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,9 +84,16 @@ class PredictingMixin:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         module = self.torch_module()
-        with torch.no_grad(), threads_for(len(X)):
-            blocks = [module.members(rows).cpu() for rows in self._blocks(X, module)]
-        values = torch.cat(blocks, dim=1).numpy().astype(np.float64, copy=False)
+
+        @torch.no_grad()
+        def members_at(rows: Tensor) -> Tensor:
+            return module.members(rows).cpu()
+
+        values = (
+            torch.cat(self._at_blocks(X, module, members_at), dim=1)
+            .numpy()
+            .astype(np.float64, copy=False)
+        )
         return values[:, :, 0] if self._single_output else values
 
     def value_and_grad(
@@ -125,13 +132,13 @@ class PredictingMixin:
             )
         X = validate_data(self, X, dtype=np.float64, reset=False)
         module = self.torch_module(member=member, n_std=n_std)
-        values, gradients = [], []
-        with threads_for(len(X)):
-            for block in self._blocks(X, module):
-                rows = block.requires_grad_()
-                value = module(rows)[:, 0]
-                gradients.append(torch.autograd.grad(value.sum(), rows)[0].cpu())
-                values.append(value.detach().cpu())
+
+        def value_and_grad_at(rows: Tensor) -> tuple[Tensor, Tensor]:
+            rows = rows.requires_grad_()
+            value = module(rows)[:, 0]
+            return value.detach().cpu(), torch.autograd.grad(value.sum(), rows)[0].cpu()
+
+        values, gradients = zip(*self._at_blocks(X, module, value_and_grad_at), strict=True)
         return (
             torch.cat(values).numpy().astype(np.float64, copy=False),
             torch.cat(gradients).numpy().astype(np.float64, copy=False),
@@ -184,13 +191,19 @@ class PredictingMixin:
             module = module.to(torch.float32)
         return module.eval().to(self.device_)
 
-    def _blocks(self, X: NDArray[np.float64], module: ProxyModule) -> Iterator[Tensor]:
-        """Yield rows, some thousand at a time, where the module lies and in its precision."""
+    def _at_blocks(
+        self, X: NDArray[np.float64], module: ProxyModule, function: Callable[[Tensor], Any]
+    ) -> list[Any]:
+        """Apply a function to rows, some thousand at a time, where the module lies."""
         import torch
 
         # torch takes no rows in reverse order.
         rows = torch.tensor(np.ascontiguousarray(X), dtype=module.center.dtype)
-        return (block.to(self.device_) for block in rows.split(_ROWS_PER_BLOCK))
+        blocks = rows.split(_ROWS_PER_BLOCK)
+        # A module of the user's may not bear to be called twice at once.
+        alone = self.device_ != "cpu" or not module.ensemble.is_stacked
+        with in_parallel(1 if alone else len(blocks)) as apply:
+            return apply(function, (block.to(self.device_) for block in blocks))
 
     def _check_has_spread(self, asked_for: str) -> None:
         """Check that there are members to take a standard deviation of."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_real
+from sklearn_proxyopt._utils._validation import check_real
 from sklearn_proxyopt.proxies._net import MemberRows
 from sklearn_proxyopt.proxies._trend import Trend
 

@@ -1,11 +1,11 @@
-"""The codes of categories that a search on the truth has been to."""
+"""The codes of categories that a search of the objective has been to."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt.refine._ledger import Ledger
 
 __all__ = ["Codes"]

@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from sklearn_proxyopt._rows import succeeded
+from sklearn_proxyopt._strategies import Batches
+from sklearn_proxyopt._utils._dataset import succeeded
+from sklearn_proxyopt._utils._distances import SAME_POINT
+from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.refine._codes import Codes
-from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError, spread_of
+from sklearn_proxyopt.refine._ledger import Ledger, spread_of
 from sklearn_proxyopt.refine._local_model import LocalModel
 from sklearn_proxyopt.refine._local_process import Settings
 from sklearn_proxyopt.refine._search_distribution import SearchDistribution
@@ -19,19 +22,18 @@ __all__ = ["Descent"]
 # farther out than this many standard deviations, but always a few.
 _N_ROWS_BEYOND, _ROWS_PER_COEFFICIENT = 20, 1.4
 _REACH = 6.0
-# The proxy's minimum is bought if it lies within this many standard deviations of the mean, and
-# again, up to a number of times in a generation, while this share of what it promised comes true.
+# The proxy's minimum is evaluated if it lies within this many standard deviations of the mean, and
+# again, up to a number of times in a generation, while this share of the predicted gain comes true.
 _RADIUS = 0.75
 # Constraints that bind make the distribution narrow before its time. The way to the minimum is then
-# as long as promises hold: it grows and shrinks by this factor, up to so many times the radius.
+# as long as predictions hold: it grows and shrinks by this factor, up to so many times the radius.
 _FARTHER, _FARTHEST = 2.0, 32.0
 _N_LEAPS = 3
 _SHARE_KEPT = 0.5
-# The proxy may order a generation if it orders the latest rows as the truth does: Kendall's tau.
+# The proxy may order a generation if it orders the latest rows as the objective does, by
+# Kendall's tau.
 _AGREEMENT = 0.85
 _FEWEST_COMPARED = 15
-# Points nearer than this in the unit cube are the same.
-_SAME_POINT = 1e-10
 # A descent has ended when its distribution is smaller or more elongated than this, or when within
 # this many evaluations for each variable, and this many generations, the gain was below this share
 # of the spread of the values learned last. In a narrow valley the distribution turns into its
@@ -47,17 +49,17 @@ _N_HALVINGS = 4
 
 
 class Descent:
-    """A search distribution and the rows bought by its leave.
+    """A search distribution and the rows evaluated by its leave.
 
     A generation is drawn; the local proxy's minimum takes the place of the point that it thinks
-    worst of; the best ones by its judgement are bought until it orders the latest rows as the
-    truth does; then the distribution moves, by true values where they are known and by the
+    worst of; the best ones by its judgement are evaluated until it orders the latest rows as the
+    objective does; then the distribution moves, by measured values where they are known and by the
     proxy's where not.
 
     Parameters
     ----------
     ledger : Ledger
-        Where rows are bought; what it knows is learned from.
+        Where rows are evaluated; what it knows is learned from.
     mean : ndarray of shape (n_features,)
         Where the descent begins.
     step_size : float
@@ -65,15 +67,15 @@ class Descent:
     population : int
         Points a generation.
     batch_size : int
-        Fewest rows to buy at once.
+        Fewest rows to evaluate at once.
     codes : Codes, default=None
         The codes of categories, if there are any: the descent keeps to those of its mean, and
         learns from rows of the same only.
 
     Attributes
     ----------
-    n_bought : int
-        How many rows it bought.
+    n_evaluated : int
+        How many rows it evaluated.
     """
 
     def __init__(
@@ -94,13 +96,13 @@ class Descent:
         self._margin, self._radius = np.zeros(1), _RADIUS
         self._rows = np.empty(0, dtype=np.intp)
         self._n_last = 1
-        self.n_bought = 0
+        self.n_evaluated = 0
         self._own: list[NDArray[np.float64]] = []
         self._history: list[tuple[int, NDArray[np.float64] | None]] = []
 
     @property
     def lowest(self) -> float:
-        """The lowest value it bought or claimed."""
+        """The lowest value it evaluated or claimed."""
         return self._value_of(self._best)
 
     @property
@@ -126,7 +128,7 @@ class Descent:
         if distribution.size < _SMALLEST_SIZE or distribution.elongation > _LARGEST_ELONGATION:
             return True
         n_idle = _N_IDLE if self._ledger.is_plain else _N_IDLE_OF_ROWS
-        if len(self._history) > n_idle and self._history[-n_idle][0] == self.n_bought:
+        if len(self._history) > n_idle and self._history[-n_idle][0] == self.n_evaluated:
             return True
         return self.has_gained_less(_LEAST_GAIN * self.spread, _PATIENCE, _N_GENERATIONS)
 
@@ -142,25 +144,25 @@ class Descent:
         n_rows = patience * self._ledger.points.shape[1]
         lowest = self.lowest
         if np.isinf(lowest):
-            # Whatever it bought has failed: rows alone count.
+            # Whatever it evaluated has failed: rows alone count.
             n_generations = 0
         history = self._history[: max(0, len(self._history) - n_generations)]
-        earlier = [best for count, best in history if count <= self.n_bought - n_rows]
+        earlier = [best for count, best in history if count <= self.n_evaluated - n_rows]
         if not earlier or np.isinf(lowest):
             return bool(earlier)
         return self._value_of(earlier[-1]) - lowest <= least
 
-    def step(self, rng: np.random.Generator) -> None:
-        """Live one generation."""
+    def step(self, rng: np.random.Generator) -> Batches:
+        """Live one generation: yield the points to evaluate, receive their outputs."""
         points = self._sample(rng)
         values = np.full(len(points), np.nan)
         if self._is_kin().sum() < points.shape[1] + 2:
-            values = self._ledger.value_of(self._buy(points))
+            values = self._ledger.value_of((yield from self._evaluate(points)))
         else:
-            self._leap(points, values, self._learn(chooses=True))
-            self._buy_the_promising(points, values)
+            yield from self._leap(points, values, self._learn(chooses=True))
+            yield from self._evaluate_the_promising(points, values)
         self._distribution.update(points[self._order(points, values)])
-        self._history.append((self.n_bought, self._best))
+        self._history.append((self.n_evaluated, self._best))
         self._ledger.press()
 
     def _sample(self, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -173,16 +175,16 @@ class Descent:
             points[fails] = self._distribution.sample(rng)[fails]
         return points
 
-    def _buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _evaluate(self, points: NDArray[np.float64]) -> Batches:
         n_asked, n_known = self._ledger.n_evaluations, len(self._ledger.outputs)
         try:
-            outputs = self._ledger.buy(points)
-        except LimitReachedError:
-            # Some were bought.
+            outputs = yield from self._ledger.evaluate(points)
+        except StopRun:
+            # Some were evaluated.
             self.claim(self._ledger.outputs[n_known:])
             raise
         finally:
-            self.n_bought += self._ledger.n_evaluations - n_asked
+            self.n_evaluated += self._ledger.n_evaluations - n_asked
         self.claim(outputs)
         return outputs
 
@@ -229,8 +231,8 @@ class Descent:
 
     def _leap(
         self, points: NDArray[np.float64], values: NDArray[np.float64], model: LocalModel
-    ) -> None:
-        """Buy the proxy's minimum, again while its promises hold, in place of the worst points."""
+    ) -> Batches:
+        """Evaluate the proxy's minimum for the worst point, again while predictions hold."""
         order = np.argsort(self._predict(model, points), kind="stable")
         for worst in order[::-1][:_N_LEAPS]:
             if not np.isnan(values[worst]):
@@ -240,15 +242,17 @@ class Descent:
             before = self._ledger.values[best]
             point = self._minimum(model, self._ledger.points[best])
             point = self._away_from_failures(point, self._ledger.points[best])
-            promise = before - self._predict(model, point[None])[0]
-            if not np.isfinite(promise) or self._ledger.is_known(point, _SAME_POINT):
+            predicted_gain = before - self._predict(model, point[None])[0]
+            if not np.isfinite(predicted_gain) or self._ledger.is_known(point, SAME_POINT):
                 break
             points[worst] = point
             others = order[np.isnan(values[order]) & (order != worst)][: self._batch_size - 1]
-            bought = np.append(others, worst)
-            outputs = self._buy(points[bought])
-            values[bought] = self._ledger.value_of(outputs)
-            is_kept = promise > 0.0 and before - values[worst] >= _SHARE_KEPT * promise
+            evaluated = np.append(others, worst)
+            outputs = yield from self._evaluate(points[evaluated])
+            values[evaluated] = self._ledger.value_of(outputs)
+            is_kept = (
+                predicted_gain > 0.0 and before - values[worst] >= _SHARE_KEPT * predicted_gain
+            )
             if self._ledger.merit is not None:
                 self._learn_from_leap(model, point, outputs[-1], is_kept)
             model = self._learn()
@@ -260,13 +264,13 @@ class Descent:
         self,
         model: LocalModel,
         point: NDArray[np.float64],
-        truth: NDArray[np.float64],
+        outputs: NDArray[np.float64],
         is_kept: bool,
     ) -> None:
-        """Keep as far from constraints as they were mistaken, and go as far as promises hold."""
-        if np.isfinite(truth).all():
+        """Keep as far from constraints as they were mistaken, and go as far as predictions hold."""
+        if np.isfinite(outputs).all():
             predicted = model.outputs(self._distribution.whiten(point[None]))[0]
-            self._margin = np.abs(truth - predicted)[1:]
+            self._margin = np.abs(outputs - predicted)[1:]
         factor = _FARTHER if is_kept else 1.0 / _FARTHER
         self._radius = float(np.clip(factor * self._radius, _RADIUS, _FARTHEST * _RADIUS))
 
@@ -297,17 +301,20 @@ class Descent:
         )
         return np.asarray(np.clip(start + step * unit, 0.0, 1.0))
 
-    def _buy_the_promising(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> None:
-        """Buy points, the best by the proxy's judgement first, until that can be trusted."""
+    def _evaluate_the_promising(
+        self, points: NDArray[np.float64], values: NDArray[np.float64]
+    ) -> Batches:
+        """Evaluate points, the best by the proxy's judgement first, until that can be trusted."""
         n_known = int((~np.isnan(values)).sum())
         n_next = max(1, -(-self._n_last // 2) - 1)
         while True:
             order = np.argsort(self._predict(self._model, points), kind="stable")
-            bought = order[np.isnan(values[order])][: max(n_next, self._batch_size)]
-            if not len(bought):
+            evaluated = order[np.isnan(values[order])][: max(n_next, self._batch_size)]
+            if not len(evaluated):
                 break
-            values[bought] = self._ledger.value_of(self._buy(points[bought]))
-            n_known += len(bought)
+            outputs = yield from self._evaluate(points[evaluated])
+            values[evaluated] = self._ledger.value_of(outputs)
+            n_known += len(evaluated)
             self._model = self._learn()
             if n_known == len(points) or self._agrees(n_known):
                 break
@@ -315,7 +322,7 @@ class Descent:
         self._n_last = n_known
 
     def _agrees(self, n_known: int) -> bool:
-        """Tell whether the proxy orders the latest rows as the truth does."""
+        """Tell whether the proxy orders the latest rows as the objective does."""
         n_compared = max(
             _FEWEST_COMPARED, min(int(1.2 * n_known), int(0.75 * self._distribution.population))
         )
@@ -329,7 +336,7 @@ class Descent:
         if unknown.any():
             predicted = self._predict(self._model, points)
             values = np.where(unknown, predicted, values)
-            # A promise below all that was bought counts as the best that was.
+            # A prediction below all that was evaluated counts as the best that was.
             excess = np.nanmin(np.where(unknown, np.nan, values)) - values.min()
             if excess > 0:
                 values = np.where(unknown, predicted + excess, values)

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_incumbent"]
+from sklearn_proxyopt._utils._distances import ROUNDING
 
-# A row may lie this share of the box's width outside of it, by rounding.
-_ROUNDING = 1e-12
+__all__ = ["read_incumbent"]
 
 
 def read_incumbent(
@@ -21,7 +20,7 @@ def read_incumbent(
     Moved into the box, a row from outside of it would be another one, with another value.
     """
     row, outputs = (np.asarray(part, dtype=np.float64) for part in incumbent)
-    slack = _ROUNDING * (bounds[:, 1] - bounds[:, 0])
+    slack = ROUNDING * (bounds[:, 1] - bounds[:, 0])
     is_inside = row.shape == (len(bounds),) and bool(
         ((bounds[:, 0] - slack <= row) & (row <= bounds[:, 1] + slack)).all()
     )

@@ -1,4 +1,4 @@
-"""What a search on the truth knows: the rows paid for, in the unit cube, and how many are left."""
+"""What a search of the objective knows: evaluated points of the unit cube, and what is left."""
 
 from __future__ import annotations
 
@@ -9,69 +9,57 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._constraints import best_first, values_of
-from sklearn_proxyopt._merit import Merit
-from sklearn_proxyopt._rows import row_keys, succeeded
+from sklearn_proxyopt._proxy_search._penalty import Merit
+from sklearn_proxyopt._strategies import Batches
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._dataset import row_keys, succeeded
+from sklearn_proxyopt._utils._feasibility import best_first, values_of
+from sklearn_proxyopt._utils._stopping import TOO_FEW_LEFT, StopRun
+from sklearn_proxyopt.refine._evaluated_rows import EvaluatedRows
 
-__all__ = ["Ledger", "LimitReachedError", "spread_of"]
+__all__ = ["Ledger", "spread_of"]
 
 # As long as the lowest row violates constraints, these cost so many times as much each time, up to
 # so many times what the spread of the rows suggests.
 _DEARER, _DEAREST = 2.0, 1e12
 
 
-class LimitReachedError(Exception):
-    """No evaluation is left."""
-
-
-class Ledger:
-    """The true function in the unit cube, with a limit; every row is asked for once.
+class Ledger(EvaluatedRows):
+    """The objective in the unit cube, with a limit; every row is asked for once.
 
     Where it returns constraints, what counts as the value of a row is its merit: violations cost
     as much as the spread of the rows suggests, and more for as long as the lowest row has any.
 
     Parameters
     ----------
-    fun : callable
-        The true function, (n, n_features) to (n,) or (n, 1 + n_constraints), in the user's units;
-        NaN where it fails.
     bounds : ndarray of shape (n_features, 2)
         The box.
     rows_of : callable, default=None
-        Takes points of the box and returns the row that each stands for, NaN where there is none.
-        The function then takes rows; a point whose row is known costs nothing. None lets every
-        point be a row.
+        Takes points of the box and returns the row that each stands for, NaN where there is none;
+        a point whose row is known costs nothing. None lets every point be a row.
 
     Attributes
     ----------
     points : ndarray of shape (n, n_features)
         The points of the cube whose value is known, in the order in which it was.
     outputs : ndarray of shape (n,) or (n, 1 + n_constraints)
-        What the function returned for them.
+        What the objective returned for them.
     values : ndarray of shape (n,)
         What counts as their values.
     failed : ndarray of shape (n_failed, n_features)
         Those whose evaluation failed.
-    n_evaluations : int
-        How many rows the function was asked for.
-    limit : int
-        How many it may be asked for.
     """
 
     def __init__(
         self,
-        fun: Callable[..., Any],
         bounds: NDArray[np.float64],
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> None:
-        self._fun, self.bounds, self._rows_of = fun, bounds, rows_of
+        super().__init__()
+        self.bounds, self._rows_of = bounds, rows_of
         self.points, self.failed = np.empty((0, len(bounds))), np.empty((0, len(bounds)))
         self.outputs, self.values = np.empty(0), np.empty(0)
         self.merit: Merit | None = None
-        # What the function returned, NaN where it failed; None where there is no row.
-        self._known: dict[bytes, NDArray[np.float64] | None] = {}
-        self.n_evaluations, self.limit = 0, 0
 
     @property
     def is_plain(self) -> bool:
@@ -103,29 +91,30 @@ class Ledger:
         points = np.clip(to_unit_cube(X, self.bounds), 0.0, 1.0)
         self._keep(points, y, self._keys(points)[0])
 
-    def buy(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the function returns for points, NaN where it fails.
+    def evaluate(self, points: NDArray[np.float64]) -> Batches:
+        """Yield the new rows of points; return the outputs of all, NaN where the objective fails.
 
         Raises
         ------
-        LimitReachedError
-            If not all of them could be bought; those that could are known.
+        StopRun
+            If not all of them could be evaluated; those that could are known.
         """
         keys, rows = self._keys(points)
         places = {key: i for i, key in enumerate(keys) if key not in self._known}
         new = list(places.values())
-        affordable = new[: self.limit - self.n_evaluations]
+        affordable = new[: self.n_left]
         if affordable:
             self.n_evaluations += len(affordable)
-            outputs = _checked(self._fun(rows[affordable]), len(affordable))
+            outputs = _checked((yield rows[affordable]), len(affordable))
             self._keep(points[affordable], outputs, [keys[i] for i in affordable])
         if len(affordable) < len(new):
-            raise LimitReachedError
+            raise StopRun(TOO_FEW_LEFT)
         if not self.is_plain:
             # The other points have the values of their rows.
             others = np.setdiff1d(np.arange(len(points)), new)
-            self._keep(points[others], self._recall(keys, others), [keys[i] for i in others])
-        return self._recall(keys, np.arange(len(keys)))
+            other_keys = [keys[i] for i in others]
+            self._keep(points[others], self._recall(other_keys, self._nothing), other_keys)
+        return self._recall(keys, self._nothing)
 
     def value_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what counts as the value of each row, infinity where it failed."""
@@ -149,12 +138,10 @@ class Ledger:
             self.merit = self.merit.heavier(np.where(rises, _DEARER, 1.0))
             self.values = self.value_of(self.outputs)
 
-    def _recall(self, keys: list[bytes], places: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return what is known under some of the keys, NaN where there is no row."""
-        nothing = np.full(self.outputs.shape[1:], np.nan)
-        known = [self._known[keys[i]] for i in places]
-        rows = [nothing if one is None else one for one in known]
-        return np.array(rows).reshape(len(rows), *nothing.shape)
+    @property
+    def _nothing(self) -> NDArray[np.float64]:
+        """The outputs of a point that stands for no row."""
+        return np.full(self.outputs.shape[1:], np.nan)
 
     def _keys(self, points: NDArray[np.float64]) -> tuple[list[bytes], NDArray[np.float64]]:
         """Return a key for each point, the same for the same row, and the rows."""

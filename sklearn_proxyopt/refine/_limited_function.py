@@ -1,4 +1,4 @@
-"""The true function as a refiner sees it: in the unit cube, within a limit."""
+"""The objective as a refiner sees it: in the unit cube, within a limit."""
 
 from __future__ import annotations
 
@@ -8,22 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._constraints import best_first, values_of
-from sklearn_proxyopt._rows import is_among, row_keys
+from sklearn_proxyopt._utils._dataset import is_among, row_keys
+from sklearn_proxyopt._utils._feasibility import best_first, values_of
+from sklearn_proxyopt._utils._stopping import TOO_FEW_LEFT, StopRun
+from sklearn_proxyopt.refine._evaluated_rows import EvaluatedRows
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._repair import CubeConstraints
 
-__all__ = ["TOO_FEW_LEFT", "DescentEndedError", "LimitedFunction"]
-
-TOO_FEW_LEFT = "too few evaluations were left for the next step"
+__all__ = ["LimitedFunction"]
 
 
-class DescentEndedError(Exception):
-    """A descent cannot go on; the message says for what reason."""
-
-
-class LimitedFunction:
-    """The true function in the unit cube, with a limit, that remembers its best points.
+class LimitedFunction(EvaluatedRows):
+    """The objective in the unit cube, with a limit, that remembers its best points.
 
     Where the variables have constraints, a point has the value of the nearest feasible row, so that
     nothing else is evaluated; one without such a row has none. Outputs are values, or values with
@@ -32,7 +28,7 @@ class LimitedFunction:
     Parameters
     ----------
     fun : callable
-        The true function, of rows.
+        The objective, of rows.
     variables : Variables
         The space.
     limit : int
@@ -40,8 +36,6 @@ class LimitedFunction:
 
     Attributes
     ----------
-    n_evaluations : int
-        Rows evaluated so far.
     x : ndarray of shape (n_features,) or None
         The best row.
     place : ndarray of shape (n_features,)
@@ -55,10 +49,9 @@ class LimitedFunction:
     """
 
     def __init__(self, fun: Callable[..., Any], variables: Variables, limit: int) -> None:
+        super().__init__(limit)
         self._fun = fun
         self._variables = variables
-        self._limit = limit
-        self.n_evaluations = 0
         self.x: NDArray[np.float64] | None = None
         self.place = np.empty(0)
         self.best: NDArray[np.float64] | None = None
@@ -68,7 +61,6 @@ class LimitedFunction:
         self._local_best: NDArray[np.float64] | None = None
         self._base = np.empty(0)
         self._has_begun = False
-        self._known: dict[bytes, NDArray[np.float64]] = {}
         self._largest: NDArray[np.float64] = np.zeros(0)
 
     @property
@@ -80,11 +72,6 @@ class LimitedFunction:
     def constraints(self) -> NDArray[np.float64] | None:
         """The constraints of the best point, None where the function returns none."""
         return self.best[1:] if self.best is not None and self.best.ndim else None
-
-    @property
-    def n_left(self) -> int:
-        """How many evaluations are left."""
-        return self._limit - self.n_evaluations
 
     def begin(self, start: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
         """Begin a descent, whose own best point is kept apart."""
@@ -127,14 +114,14 @@ class LimitedFunction:
         if is_constrained or self.constraints is not None:
             # Points beyond an edge often have the same nearest row; a point is asked for its value
             # and for its constraints in turn.
-            is_new &= np.array([key not in self._known for key in keys])
+            is_new &= ~self._are_known(keys)
         if self.n_left < is_new.sum():
-            raise DescentEndedError(TOO_FEW_LEFT)
+            raise StopRun(TOO_FEW_LEFT)
         self.n_evaluations += int(is_new.sum())
         outputs = self._fun(X[is_new]) if is_new.any() else self._nothing()
         values = np.full((len(X), *outputs.shape[1:]), np.nan)
-        for i in np.flatnonzero(~is_new):
-            values[i] = self._known.get(keys[i], np.nan)
+        old = np.flatnonzero(~is_new)
+        values[old] = self._recall([keys[i] for i in old], np.full(outputs.shape[1:], np.nan))
         values[is_new] = outputs
         for u, value, x in zip(rows, values, X, strict=True):
             self.note(u, np.asarray(value), x)
@@ -180,9 +167,7 @@ class LimitedFunction:
             rows = self._variables.snap(self._variables.neighbors(x))
             rows = rows[self._variables.is_feasible(rows)]
             rows = rows[~is_among(rows, rows[:0])]
-            keys = row_keys(rows)
-            new = [i for i, key in enumerate(keys) if key not in self._known]
-            rows = rows[new][: self.n_left]
+            rows = rows[~self._are_known(row_keys(rows))][: self.n_left]
             if not len(rows):
                 break
             self._evaluated(rows, self._variables.to_unit_cube(rows))

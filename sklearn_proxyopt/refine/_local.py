@@ -1,4 +1,4 @@
-"""Local descent on the true function from the proxy's best points."""
+"""Local descent on the objective from the proxy's best points."""
 
 from __future__ import annotations
 
@@ -8,31 +8,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import NonlinearConstraint, OptimizeResult, minimize
 
-from sklearn_proxyopt._box import BoxEstimator
-from sklearn_proxyopt._constraints import best_first
-from sklearn_proxyopt._rows import succeeded
-from sklearn_proxyopt._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._dataset import succeeded
+from sklearn_proxyopt._utils._distances import SAME_START
+from sklearn_proxyopt._utils._feasibility import best_first
+from sklearn_proxyopt._utils._stopping import TOO_FEW_LEFT, StopRun
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
+from sklearn_proxyopt.refine._base import BaseRefiner
 from sklearn_proxyopt.refine._incumbent import read_incumbent
-from sklearn_proxyopt.refine._limited_function import (
-    TOO_FEW_LEFT,
-    DescentEndedError,
-    LimitedFunction,
-)
+from sklearn_proxyopt.refine._limited_function import LimitedFunction
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["LocalRefinement"]
 
 METHODS = ("COBYQA", "L-BFGS-B", "Nelder-Mead")
-# Points nearer to one another than this, in the unit cube, start the same descent.
-_SAME_START = 1e-3
 # COBYQA takes constraints for kept that are violated by less; it is told to keep below it.
 _FEASIBILITY_TOLERANCE = 2e-8
 # No shorter first step is taken in the last descents under constraints.
 _SHARPEST = 1e-4
 
 
-class LocalRefinement(BoxEstimator):
-    """Descend on the true function within a number of evaluations.
+class LocalRefinement(BaseRefiner):
+    """Descend on the objective within a number of evaluations.
 
     The candidates are evaluated first. The first descent starts from the lowest point known, the
     others from the next ones, until the evaluations or the descents are used up. Where the
@@ -48,7 +44,7 @@ class LocalRefinement(BoxEstimator):
         can be evaluated side by side, and ends at an evaluation that fails. "Nelder-Mead" moves a
         simplex.
     max_evaluations : int, default=200
-        True evaluations at most, those of the candidates included.
+        Evaluations at most, those of the candidates included.
     n_candidates : int, default=5
         How many of the proxy's low points are evaluated at most.
     n_descents : int, default=2
@@ -76,6 +72,9 @@ class LocalRefinement(BoxEstimator):
     >>> bool(result.fun < 1e-8), result.nfev <= 200
     (True, True)
     """
+
+    max_evaluations: int
+    handles_variables = True
 
     def __init__(
         self,
@@ -110,6 +109,11 @@ class LocalRefinement(BoxEstimator):
                 f"got {self.tolerance!r}."
             )
 
+    @property
+    def handles_constraints(self) -> bool:
+        """Whether the function may return constraints: COBYQA alone takes them."""
+        return self.method == "COBYQA"
+
     def refine(
         self,
         fun: Callable[[NDArray[np.float64]], NDArray[np.float64]],
@@ -124,7 +128,7 @@ class LocalRefinement(BoxEstimator):
         Parameters
         ----------
         fun : callable
-            The true function, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
+            The objective, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
             constraints that hold where they are at most 0; NaN where an evaluation fails.
         candidates : array-like of shape (n, n_features)
             Points to evaluate first, the most promising first.
@@ -149,44 +153,44 @@ class LocalRefinement(BoxEstimator):
         box = self._resolve_bounds(bounds)
         space = Variables(box) if variables is None else variables
         known = None if incumbent is None else read_incumbent(incumbent, box)
-        truth = LimitedFunction(fun, space, self.max_evaluations)
+        objective = LimitedFunction(fun, space, self.max_evaluations)
         n_evaluated = min(self.n_candidates, self.max_evaluations)
         points = np.atleast_2d(np.asarray(candidates, dtype=np.float64))
         rows = np.clip(space.to_unit_cube(points), 0.0, 1.0)[:n_evaluated]
-        candidate_values = truth(rows)
+        candidate_values = objective(rows)
         starts = list(zip(candidate_values, rows, strict=True))
         self._check_method(candidate_values)
         if known is not None:
             x, outputs = known
             row = np.clip(space.to_unit_cube(x[None])[0], 0.0, 1.0)
             starts.append((outputs, row))
-            x = space.from_unit_cube(row[None])[0] if space.is_plain else x
-            truth.note(row, outputs, x)
+            x = space.from_unit_cube(row[None])[0] if space.is_continuous_box else x
+            objective.note(row, outputs, x)
         starts = _good_first(starts)
 
         n_descents = 0
         ends: list[NDArray[np.float64]] = []
         reasons: list[str] = []
         for outputs, start in starts:
-            near = [np.abs(start - end).max() < _SAME_START for end in ends]
-            if truth.n_left == 0 or n_descents == self.n_descents:
+            near = [np.abs(start - end).max() < SAME_START for end in ends]
+            if objective.n_left == 0 or n_descents == self.n_descents:
                 break
             if any(near):
                 continue
             n_descents += 1
-            reasons.append(self._descend(truth, start, outputs, self.initial_step))
-            ends += [start, truth.local_x]
-        if truth.constraints is not None:
-            n_descents += self._sharpen(truth)
-        status, message = self._outcome(truth, [reason for reason in reasons if reason])
-        extra = {} if truth.constraints is None else {"constraints": truth.constraints}
+            reasons.append(self._descend(objective, start, outputs, self.initial_step))
+            ends += [start, objective.local_x]
+        if objective.constraints is not None:
+            n_descents += self._sharpen(objective)
+        status, message = self._outcome(objective, [reason for reason in reasons if reason])
+        extra = {} if objective.constraints is None else {"constraints": objective.constraints}
         return OptimizeResult(
-            x=truth.x,
-            fun=truth.lowest,
+            x=objective.x,
+            fun=objective.lowest,
             **extra,
-            nfev=truth.n_evaluations,
+            nfev=objective.n_evaluations,
             nit=n_descents,
-            success=truth.x is not None,
+            success=objective.x is not None,
             status=status,
             message=message,
             candidate_values=candidate_values,
@@ -199,43 +203,48 @@ class LocalRefinement(BoxEstimator):
                 f"{self.method!r}."
             )
 
-    def _outcome(self, truth: LimitedFunction, reasons: list[str]) -> tuple[int, str]:
+    def _outcome(self, objective: LimitedFunction, reasons: list[str]) -> tuple[int, str]:
         """Say how the refinement ended, from what ended the descents that did not converge."""
-        if truth.x is None:
+        if objective.x is None:
             return 3, "Every candidate failed."
-        if truth.n_left == 0:
+        if objective.n_left == 0:
             return 1, f"Refinement used all of its {self.max_evaluations} evaluations."
         if reasons:
             status = 1 if all(reason == TOO_FEW_LEFT for reason in reasons) else 2
             listed = "; ".join(dict.fromkeys(reasons))
-            return status, f"Refinement ended after {truth.n_evaluations} evaluations: {listed}."
-        return 0, f"Refinement converged after {truth.n_evaluations} evaluations."
+            return (
+                status,
+                f"Refinement ended after {objective.n_evaluations} evaluations: {listed}.",
+            )
+        return 0, f"Refinement converged after {objective.n_evaluations} evaluations."
 
-    def _sharpen(self, truth: LimitedFunction) -> int:
+    def _sharpen(self, objective: LimitedFunction) -> int:
         """Go on from the best point with smaller steps, as long as that helps.
 
         Where constraints meet at a sharp angle, steps of the usual length lead out of what is
         feasible in most directions. Return how many descents that took.
         """
-        step, n_descents, n_free = self.initial_step, 0, len(truth.free)
-        while truth.best is not None and n_free and truth.n_left > n_free and step > _SHARPEST:
+        step, n_descents, n_free = self.initial_step, 0, len(objective.free)
+        while (
+            objective.best is not None and n_free and objective.n_left > n_free and step > _SHARPEST
+        ):
             step /= 10.0
-            before = truth.best
-            self._descend(truth, truth.place, before, max(step, self.tolerance))
+            before = objective.best
+            self._descend(objective, objective.place, before, max(step, self.tolerance))
             n_descents += 1
-            if truth.best is before:
+            if objective.best is before:
                 break
         return n_descents
 
     def _descend(
         self,
-        truth: LimitedFunction,
+        objective: LimitedFunction,
         start: NDArray[np.float64],
         outputs: NDArray[np.float64],
         step: float,
     ) -> str:
         """Run the method from one start; return what ended it if it did not converge."""
-        truth.begin(start, outputs)
+        objective.begin(start, outputs)
         descents = {
             "COBYQA": self._cobyqa,
             "L-BFGS-B": self._lbfgsb,
@@ -244,13 +253,13 @@ class LocalRefinement(BoxEstimator):
         try:
             result = OptimizeResult(success=True)
             # Whole numbers and categories move, then the others descend, until none moves.
-            while truth.moved() and len(truth.free):
-                if truth.n_left == 0:
+            while objective.moved() and len(objective.free):
+                if objective.n_left == 0:
                     return TOO_FEW_LEFT
-                result = descents[self.method](truth, truth.local_x[truth.free], step)
-                if not truth.has_moves:
+                result = descents[self.method](objective, objective.local_x[objective.free], step)
+                if not objective.has_moves:
                     break
-        except DescentEndedError as end:
+        except StopRun as end:
             return str(end)
         if result.success:
             return ""
@@ -259,16 +268,16 @@ class LocalRefinement(BoxEstimator):
         return str(result.message).rstrip(".")
 
     def _lbfgsb(
-        self, truth: LimitedFunction, start: NDArray[np.float64], step: float
+        self, objective: LimitedFunction, start: NDArray[np.float64], step: float
     ) -> OptimizeResult:
         offsets = np.eye(len(start)) * self.difference
 
         def value_and_gradient(u: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             # Differences are taken into the cube.
             signs = np.where(u + self.difference > 1.0, -1.0, 1.0)
-            values = truth(np.vstack([u, u + signs[:, None] * offsets]))
+            values = objective(np.vstack([u, u + signs[:, None] * offsets]))
             if not np.isfinite(values).all():
-                raise DescentEndedError("an evaluation failed where a gradient was taken")
+                raise StopRun("an evaluation failed where a gradient was taken")
             return float(values[0]), (values[1:] - values[0]) / (signs * self.difference)
 
         return minimize(
@@ -277,21 +286,21 @@ class LocalRefinement(BoxEstimator):
             jac=True,
             method="L-BFGS-B",
             bounds=[(0.0, 1.0)] * len(start),
-            options={"maxfun": truth.n_left, "ftol": 1e-15, "gtol": 0.0},
+            options={"maxfun": objective.n_left, "ftol": 1e-15, "gtol": 0.0},
         )
 
     def _nelder_mead(
-        self, truth: LimitedFunction, start: NDArray[np.float64], step: float
+        self, objective: LimitedFunction, start: NDArray[np.float64], step: float
     ) -> OptimizeResult:
         signs = np.where(start + step > 1.0, -1.0, 1.0)
         return minimize(
-            truth.value,
+            objective.value,
             start,
             method="Nelder-Mead",
             bounds=[(0.0, 1.0)] * len(start),
             options={
                 "initial_simplex": np.vstack([start, start + np.diag(signs * step)]),
-                "maxfev": truth.n_left,
+                "maxfev": objective.n_left,
                 "xatol": self.tolerance,
                 # Only the size of the simplex ends the search, not the user's units of value.
                 "fatol": np.inf,
@@ -300,20 +309,20 @@ class LocalRefinement(BoxEstimator):
         )
 
     def _cobyqa(
-        self, truth: LimitedFunction, start: NDArray[np.float64], step: float
+        self, objective: LimitedFunction, start: NDArray[np.float64], step: float
     ) -> OptimizeResult:
-        constraints = truth.known_constraints()
-        if truth.constraints is not None:
-            held = truth.scaled_constraints(step / self.initial_step)
+        constraints = objective.known_constraints()
+        if objective.constraints is not None:
+            held = objective.scaled_constraints(step / self.initial_step)
             constraints.append(NonlinearConstraint(held, -np.inf, -_FEASIBILITY_TOLERANCE))
         return minimize(
-            truth.value,
+            objective.value,
             start,
             method="COBYQA",
             constraints=constraints,
             bounds=[(0.0, 1.0)] * len(start),
             options={
-                "maxfev": truth.n_left,
+                "maxfev": objective.n_left,
                 "initial_tr_radius": step,
                 "final_tr_radius": self.tolerance,
             },

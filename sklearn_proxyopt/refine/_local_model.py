@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from sklearn_proxyopt._merit import Merit
+from sklearn_proxyopt._proxy_search._penalty import Merit
 from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
 
 __all__ = ["LocalModel"]

@@ -1,4 +1,4 @@
-"""CMA-ES on the true function, with a local proxy that says which points are worth buying."""
+"""CMA-ES on the objective, with a local proxy that says which points are worth evaluating."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from scipy.spatial import cKDTree
 
-from sklearn_proxyopt._box import BoxEstimator, from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import as_generator, check_integer, check_real
+from sklearn_proxyopt._strategies import Batches, solve
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._stopping import StopRun
+from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
+from sklearn_proxyopt.refine._base import BaseRefiner
 from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._descent import Descent
 from sklearn_proxyopt.refine._incumbent import read_incumbent
-from sklearn_proxyopt.refine._ledger import Ledger, LimitReachedError
+from sklearn_proxyopt.refine._ledger import Ledger
 
 __all__ = ["SurrogateCMAES", "SurrogateSearch"]
 
@@ -42,25 +45,25 @@ _GAIN_AMONG_CODES, _PATIENCE_AMONG_CODES = 1e-3, 3
 # So often the population is doubled; where many points stand for one row, large ones draw rows that
 # are known.
 _MOST_DOUBLINGS, _MOST_DOUBLINGS_OF_ROWS = 10, 3
-# Descents in a row that bought nothing end the search.
+# Descents in a row that evaluated nothing end the search.
 _N_IDLE_DESCENTS = 5
 # Where many points stand for one row, whole basins can be known; more are tried, all elsewhere.
 _N_IDLE_OF_ROWS = 20
 
 
-class SurrogateCMAES(BoxEstimator):
-    """Spend true evaluations by CMA-ES and a local proxy.
+class SurrogateCMAES(BaseRefiner):
+    """Spend evaluations by CMA-ES and a local proxy.
 
     CMA-ES [1]_ draws generations of points; a Gaussian process with a quadratic part, learned from
-    the rows nearby, says which of them are worth a true evaluation, and where its own minimum
-    lies. How many are bought depends on how well it orders what was bought last, as in [2]_. A
+    the rows nearby, says which of them are worth an evaluation, and where its own minimum
+    lies. How many are evaluated depends on how well it orders those evaluated last, as in [2]_. A
     descent that has found its basin makes room for others: around the best point with twice the
     population, and elsewhere in turn. The last evaluations sharpen the lowest.
 
     Parameters
     ----------
     max_evaluations : int, default=None
-        True evaluations at most, those of the candidates included. None takes what the budget of
+        Evaluations at most, those of the candidates included. None takes what the budget of
         `ProxyOptimizer.minimize` leaves, and 200 where there is none.
     n_candidates : int, default=5
         How many of the candidates are evaluated at most.
@@ -98,6 +101,8 @@ class SurrogateCMAES(BoxEstimator):
     >>> bool(result.fun < 1e-6), result.nfev <= 250
     (True, True)
     """
+
+    begins_before_proxy = True
 
     def __init__(
         self,
@@ -142,7 +147,7 @@ class SurrogateCMAES(BoxEstimator):
         Parameters
         ----------
         fun : callable
-            The true function, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
+            The objective, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
             constraints that hold where they are at most 0; NaN where an evaluation fails.
         candidates : array-like of shape (n, n_features)
             Points to evaluate first, the most promising first.
@@ -160,17 +165,18 @@ class SurrogateCMAES(BoxEstimator):
             `candidate_values`, what the function returned for the candidates evaluated. With
             constraints also `constraints`, those at `x`.
         """
-        search = self.begin(fun, bounds)
+        search = self.begin(bounds)
         if incumbent is not None:
             row, outputs = read_incumbent(incumbent, search.bounds)
             search.note(row[None], outputs[None])
         limit = self.max_evaluations
         search.allow(_DEFAULT_N_EVALUATIONS if limit is None else limit)
-        return search.go_on(np.atleast_2d(np.asarray(candidates, dtype=np.float64)))
+        points = np.atleast_2d(np.asarray(candidates, dtype=np.float64))
+        result: OptimizeResult = solve(search.refine_from(points), fun)
+        return result
 
     def begin(
         self,
-        fun: Callable[[NDArray[np.float64]], NDArray[np.float64]],
         bounds: ArrayLike | None = None,
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
         is_category: NDArray[np.bool_] | None = None,
@@ -179,14 +185,11 @@ class SurrogateCMAES(BoxEstimator):
 
         Parameters
         ----------
-        fun : callable
-            The true function, (n, n_features) to (n,) or (n, 1 + n_constraints); NaN where an
-            evaluation fails.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         rows_of : callable, default=None
             Takes points of the box and returns the row that each stands for, NaN where there is
-            none; `fun` then takes rows. None lets every point be a row.
+            none; the search then yields rows. None lets every point be a row.
         is_category : ndarray of bool of shape (n_features,), default=None
             The axes whose points, rounded, are codes without an order. Each descent keeps to the
             codes that it begins with; one begins at every other code of the best point in turn.
@@ -194,11 +197,11 @@ class SurrogateCMAES(BoxEstimator):
         Returns
         -------
         SurrogateSearch
-            The search, which has bought nothing yet.
+            The search, which has evaluated nothing yet.
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
-        return SurrogateSearch(self, Ledger(fun, box, rows_of), is_category)
+        return SurrogateSearch(self, Ledger(box, rows_of), is_category)
 
 
 class SurrogateSearch:
@@ -209,7 +212,7 @@ class SurrogateSearch:
     settings : SurrogateCMAES
         Its parameters.
     ledger : Ledger
-        Where it buys.
+        What it knows.
     is_category : ndarray of bool of shape (n_features,), default=None
         The axes of codes.
     """
@@ -251,21 +254,11 @@ class SurrogateSearch:
         """Allow this many more evaluations in all."""
         self._end = self._ledger.limit = self._ledger.n_evaluations + n_evaluations
 
-    def consider(self, candidates: NDArray[np.float64]) -> None:
-        """Evaluate points, the most promising first; a new best one begins a descent."""
-        ledger = self._ledger
-        units = to_unit_cube(candidates, ledger.bounds)[: self._settings.n_candidates]
-        units = np.clip(units, 0.0, 1.0)[: self.n_left]
-        before = ledger.lowest
-        self._candidate_values = ledger.buy(units)
-        values = ledger.value_of(self._candidate_values)
-        if self._descents and len(values) and values.min() < before:
-            self._begin_descent(units[np.argmin(values)], _WIDE_STEP, self._population())
-
-    def run(self, n_evaluations: int | None = None) -> None:
+    def explore(self, n_evaluations: int | None = None) -> Batches:
         """Search until nothing new is found to evaluate, or no evaluation is left of those allowed.
 
-        With a number of evaluations, the search stops after that many, and may be run again.
+        With a number of evaluations, the search stops after that many, and may be gone on with.
+        Yields the rows to evaluate, and is sent their outputs.
         """
         if n_evaluations is not None:
             self._ledger.limit = min(self._ledger.n_evaluations + n_evaluations, self._end)
@@ -273,18 +266,29 @@ class SurrogateSearch:
             self._n_idle = 0
             while self._n_idle < (_N_IDLE_DESCENTS if self._ledger.is_plain else _N_IDLE_OF_ROWS):
                 before = self._ledger.n_evaluations
-                self._descend(self._choose())
+                yield from self._descend(self._choose())
                 self._n_idle = 0 if self._ledger.n_evaluations > before else self._n_idle + 1
-        except LimitReachedError:
+        except StopRun:
             pass
         finally:
             self._ledger.limit = self._end
 
-    def go_on(self, candidates: NDArray[np.float64]) -> OptimizeResult:
+    def refine_from(self, candidates: NDArray[np.float64]) -> Batches:
         """Evaluate candidates, then search; return what was found, as `refine` does."""
-        self.consider(candidates)
-        self.run()
+        yield from self._consider(candidates)
+        yield from self.explore()
         return self.result()
+
+    def _consider(self, candidates: NDArray[np.float64]) -> Batches:
+        """Evaluate points, the most promising first; a new best one begins a descent."""
+        ledger = self._ledger
+        units = to_unit_cube(candidates, ledger.bounds)[: self._settings.n_candidates]
+        units = np.clip(units, 0.0, 1.0)[: self.n_left]
+        before = ledger.lowest
+        self._candidate_values = yield from ledger.evaluate(units)
+        values = ledger.value_of(self._candidate_values)
+        if self._descents and len(values) and values.min() < before:
+            self._begin_descent(units[np.argmin(values)], _WIDE_STEP, self._population())
 
     def result(self) -> OptimizeResult:
         """Return what was found."""
@@ -331,8 +335,8 @@ class SurrogateSearch:
         restarts = [one for one in self._descents[1:] if one not in self._visits]
         n_restarts = len(restarts)
         is_wide = n_restarts % 2 == 0 and (ledger.is_plain or not self._n_idle)
-        earlier = [one.n_bought for one in restarts[not is_wide :: 2]]
-        cost = (earlier or [self._descents[0].n_bought])[-1] * (_WIDE_COST if is_wide else 1.0)
+        earlier = [one.n_evaluated for one in restarts[not is_wide :: 2]]
+        cost = (earlier or [self._descents[0].n_evaluated])[-1] * (_WIDE_COST if is_wide else 1.0)
         if self.n_left - self._reserve() < cost:
             if ledger.lowest < best_descent.lowest:
                 best_descent = self._begin_descent(
@@ -381,18 +385,18 @@ class SurrogateSearch:
         self._current = descent
         return descent
 
-    def _descend(self, descent: Descent) -> None:
+    def _descend(self, descent: Descent) -> Batches:
         """Let a descent go on until it ends, or another one should."""
         self._current = descent
         while not self._makes_room(descent):
-            descent.step(self._rng)
+            yield from descent.step(self._rng)
         self._current = None
 
     def _makes_room(self, descent: Descent) -> bool:
         """Tell whether a descent has ended, or others should be looked for."""
         if descent.has_ended:
             return True
-        if descent is self._sharpened or not descent.n_bought:
+        if descent is self._sharpened or not descent.n_evaluated:
             return False
         if self._other_codes() is not None and descent.has_gained_less(
             _GAIN_AMONG_CODES * self._ledger.spread, _PATIENCE_AMONG_CODES

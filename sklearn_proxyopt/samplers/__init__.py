@@ -1,6 +1,6 @@
 """Samplers: designs, and the rows of a table nearest to one."""
 
-from sklearn_proxyopt.samplers._base import BaseSampler
+from sklearn_proxyopt.samplers._base import BaseSampler, UnitCubeSampler
 from sklearn_proxyopt.samplers._gaussian import GaussianSampler
 from sklearn_proxyopt.samplers._grid import GridSampler
 from sklearn_proxyopt.samplers._halton import HaltonSampler
@@ -18,4 +18,5 @@ __all__ = [
     "SobolSampler",
     "SubsetSampler",
     "UniformSampler",
+    "UnitCubeSampler",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 from sklearn.utils.validation import check_array
 
-from sklearn_proxyopt._box import BoxEstimator, bounds_of_rows, from_unit_cube, to_unit_cube
-from sklearn_proxyopt._validation import as_generator, check_integer
+from sklearn_proxyopt._utils._box import BoxEstimator, bounds_of_rows, from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._validation import as_generator, check_integer
 
-__all__ = ["BaseSampler"]
+__all__ = ["BaseSampler", "UnitCubeSampler"]
 
 # Design points served by one search tree of the free rows, and the rows offered to each.
 _BLOCK = 256
@@ -22,28 +22,22 @@ _N_NEIGHBORS = 16
 _MOST_NUMBERS = np.iinfo(np.intp).max // 16
 
 
-class BaseSampler(BoxEstimator):
+class BaseSampler(BoxEstimator, ABC):
     """Base of all samplers.
 
-    A subclass has the parameters `n_samples` and `random_state` and owes one method,
-    `_sample_unit(n_samples, n_features, rng)`, which returns `n_samples` points of the unit cube;
-    one whose design does not fill the box, such as a Gaussian, overrides `_sample_box` instead.
+    A subclass has `n_samples` and `random_state` and owes one method, `_sample_box(n_samples,
+    bounds, rng)`, which returns `n_samples` points of the box. One that fills the box without
+    regard to where it lies is simpler as a `UnitCubeSampler`.
     """
 
     n_samples: int
     random_state: Any
 
     @abstractmethod
-    def _sample_unit(
-        self, n_samples: int, n_features: int, rng: np.random.Generator
-    ) -> NDArray[np.float64]:
-        """Return points of the unit cube, of shape (n_samples, n_features)."""
-
     def _sample_box(
         self, n_samples: int, bounds: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.float64]:
         """Return points of the box, of shape (n_samples, n_features)."""
-        return from_unit_cube(self._sample_unit(n_samples, len(bounds), rng), bounds)
 
     def sample(self, bounds: ArrayLike | None = None) -> NDArray[np.float64]:
         """Draw a design.
@@ -102,6 +96,25 @@ class BaseSampler(BoxEstimator):
                 f"got {len(design)}."
             )
         return _nearest_free_rows(design, to_unit_cube(X, box))
+
+
+class UnitCubeSampler(BaseSampler):
+    """Base of the samplers whose design is one of the unit cube, stretched to the box.
+
+    A subclass has the parameters `n_samples` and `random_state` and owes one method,
+    `_sample_unit(n_samples, n_features, rng)`, which returns `n_samples` points of the unit cube.
+    """
+
+    @abstractmethod
+    def _sample_unit(
+        self, n_samples: int, n_features: int, rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        """Return points of the unit cube, of shape (n_samples, n_features)."""
+
+    def _sample_box(
+        self, n_samples: int, bounds: NDArray[np.float64], rng: np.random.Generator
+    ) -> NDArray[np.float64]:
+        return from_unit_cube(self._sample_unit(n_samples, len(bounds), rng), bounds)
 
 
 def _nearest_free_rows(design: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.intp]:

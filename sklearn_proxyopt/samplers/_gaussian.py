@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import truncnorm
 
-from sklearn_proxyopt._validation import check_option
+from sklearn_proxyopt._utils._validation import check_option
 from sklearn_proxyopt.samplers._base import BaseSampler
 
 __all__ = ["GaussianSampler"]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._validation import check_integer
-from sklearn_proxyopt.samplers._base import BaseSampler
+from sklearn_proxyopt._utils._validation import check_integer
+from sklearn_proxyopt.samplers._base import UnitCubeSampler
 
 __all__ = ["GridSampler"]
 
@@ -18,7 +18,7 @@ _MOST_SAMPLES = 2**30
 _PRIMES = np.array([n for n in range(2, 114) if all(n % k for k in range(2, n))])
 
 
-class GridSampler(BaseSampler):
+class GridSampler(UnitCubeSampler):
     """Space points equally over the box, for any number of points and of variables.
 
     The levels of each variable run from one side of the box to the other. Their numbers, as

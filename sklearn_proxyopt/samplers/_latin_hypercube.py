@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from sklearn_proxyopt._validation import check_option
-from sklearn_proxyopt.samplers._base import BaseSampler
+from sklearn_proxyopt._utils._validation import check_option
+from sklearn_proxyopt.samplers._base import UnitCubeSampler
 
 __all__ = ["LatinHypercubeSampler"]
 
 
-class LatinHypercubeSampler(BaseSampler):
+class LatinHypercubeSampler(UnitCubeSampler):
     """Draw a Latin hypercube: along each variable, one point in each of n equal slices.
 
     Parameters

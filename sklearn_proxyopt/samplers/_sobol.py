@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from sklearn_proxyopt._validation import check_option
-from sklearn_proxyopt.samplers._base import BaseSampler
+from sklearn_proxyopt._utils._validation import check_option
+from sklearn_proxyopt.samplers._base import UnitCubeSampler
 
 __all__ = ["SobolSampler"]
 
 
-class SobolSampler(BaseSampler):
+class SobolSampler(UnitCubeSampler):
     """Draw the first points of a Sobol sequence, which fills the box evenly.
 
     A Sobol sequence is balanced at powers of two; for other numbers of points the first ones of

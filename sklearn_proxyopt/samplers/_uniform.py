@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.samplers._base import BaseSampler
+from sklearn_proxyopt.samplers._base import UnitCubeSampler
 
 __all__ = ["UniformSampler"]
 
 
-class UniformSampler(BaseSampler):
+class UniformSampler(UnitCubeSampler):
     """Draw points independently and uniformly over the box.
 
     Parameters

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt.variables._kinds import Kinds
 
 __all__ = ["Axes"]

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from sklearn_proxyopt._box import from_unit_cube
-from sklearn_proxyopt._rows import is_among
+from sklearn_proxyopt._utils._box import from_unit_cube
+from sklearn_proxyopt._utils._dataset import is_among
+from sklearn_proxyopt._utils._distances import ROUNDING
 from sklearn_proxyopt.variables._repair import Repair
 from sklearn_proxyopt.variables._variables import Variables
 
@@ -43,7 +44,7 @@ class Design:
 
     def __init__(self, sampler: Any, variables: Variables) -> None:
         self._variables, self._given = variables, sampler
-        self._sampler = sampler if variables.is_plain else _on_axes(sampler, variables)
+        self._sampler = sampler if variables.is_continuous_box else _on_axes(sampler, variables)
 
     def sample(self) -> NDArray[np.float64]:
         """Return the rows, of shape (n_samples, n_features), or all there are if these are fewer.
@@ -54,7 +55,7 @@ class Design:
             If no two feasible rows are found.
         """
         variables = self._variables
-        if variables.is_plain:
+        if variables.is_continuous_box:
             rows: NDArray[np.float64] = self._sampler.sample(variables.bounds)
             return rows
         drawn = variables.decode(self._sampler.sample(variables.axes))
@@ -181,7 +182,7 @@ def _walk(
     for _ in range(20 + 5 * n_features):
         one, other = place[rng.integers(n_walkers, size=(2, n_walkers))]
         direction = rng.standard_normal((n_walkers, n_features))
-        apart = np.linalg.norm(one - other, axis=1) > 1e-12
+        apart = np.linalg.norm(one - other, axis=1) > ROUNDING
         along = apart & (rng.random(n_walkers) < 0.7)
         direction[along] = (one - other)[along]
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)

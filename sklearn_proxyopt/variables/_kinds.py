@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds
 
-from sklearn_proxyopt._validation import check_bounds
+from sklearn_proxyopt._utils._validation import check_bounds
 
 __all__ = ["Kinds", "box_of", "kind_of", "n_variables", "read_kinds"]
 

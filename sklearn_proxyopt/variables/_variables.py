@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import qmc
 
-from sklearn_proxyopt._pandas import pandas_for
-from sklearn_proxyopt._rows import best_rows
+from sklearn_proxyopt._utils._dataset import best_rows
+from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.variables._axes import Axes
 from sklearn_proxyopt.variables._constraints import Constraints
 from sklearn_proxyopt.variables._kinds import box_of, n_variables, read_kinds
@@ -56,7 +56,7 @@ class Variables(Axes):
         The kinds of the variables.
     axes : ndarray of shape (n_features, 2)
         The box of the axes.
-    is_plain : bool
+    is_continuous_box : bool
         Whether every row of the box is valid and the axes are the user's units.
 
     Examples
@@ -99,7 +99,7 @@ class Variables(Axes):
                 constraints, self.from_unit_cube(sampler.random(_N_SAMPLE))
             )
         has_kinds = bool(self.is_discrete.any() or kinds.is_log.any())
-        self.is_plain = not has_kinds and self.constraints is None
+        self.is_continuous_box = not has_kinds and self.constraints is None
 
     @property
     def names(self) -> tuple[str, ...] | None:

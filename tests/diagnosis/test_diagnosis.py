@@ -1,5 +1,6 @@
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt._diagnosing import inquiry_of
+from sklearn_proxyopt._run._diagnose import evidence_of
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
 from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model
@@ -100,7 +101,7 @@ def test_checks_stay_inside_the_box_and_apart(smooth, of_smooth):
 def test_rows_outside_the_box_are_no_rivals(smooth):
     X = SobolSampler(200, random_state=0).sample(smooth.bounds)
     opt = ProxyOptimizer(bounds=0.5 * smooth.bounds, random_state=0).fit(X, smooth(X))
-    evidence = inquiry_of(opt).about(opt.x_proxy_)
+    evidence = evidence_of(opt).about(opt.x_proxy_)
     assert (evidence.rivals >= 0).all()
     assert (evidence.rivals <= 1).all()
 
@@ -143,14 +144,14 @@ def test_values_in_other_units_lead_to_the_same_verdict(smooth):
 
 def test_any_regressor_can_be_diagnosed(wiggly):
     opt = fitted(wiggly, proxy=RandomForestRegressor(20))
-    assert inquiry_of(opt).opinions.n_opinions == 2
+    assert evidence_of(opt).opinions.n_halves == 2
     assert opt.diagnose(wiggly).verdict in ("doubtful", "false")
 
 
 def test_second_opinions_on_a_frozen_proxy_learn_anew(wiggly):
     X = SobolSampler(100, random_state=0).sample(wiggly.bounds)
     frozen = FrozenEstimator(RandomForestRegressor(20, random_state=0).fit(X, wiggly(X)))
-    opinions = inquiry_of(fitted(wiggly, 100, proxy=frozen)).opinions
+    opinions = evidence_of(fitted(wiggly, 100, proxy=frozen)).opinions
     assert np.ptp(opinions.predict(X), axis=0).max() > 0
 
 
@@ -165,7 +166,7 @@ def test_names_reach_the_second_opinions(smooth):
 
 
 def test_rows_are_judged_by_opinions_that_have_not_seen_them(of_smooth):
-    opinions = inquiry_of(of_smooth).opinions
+    opinions = evidence_of(of_smooth).opinions
     unseen = opinions.predict_unseen(of_smooth.X_)
     row = int(np.flatnonzero(opinions.has_seen.any(axis=0))[0])
     others = ~opinions.has_seen[:, row]
@@ -316,7 +317,7 @@ def test_equal_values_are_no_obstacle():
 
 
 def test_evidence_in_units_of_the_regret_scales_with_it(of_wiggly):
-    evidence = inquiry_of(of_wiggly).about(of_wiggly.x_proxy_)
+    evidence = evidence_of(of_wiggly).about(of_wiggly.x_proxy_)
     assert isinstance(evidence, Evidence)
     once, twice = evidence.numbers(1.0), evidence.numbers(2.0)
     for name in ("error_of_chosen", "spread_at_optimum", "gain_over_rows"):
@@ -346,6 +347,6 @@ def test_credibility_is_asked_of_optimizers_alone(smooth):
 def test_a_stuck_search_is_told_from_a_false_proxy():
     problem = Rosenbrock(2)
     opt = fitted(problem)
-    opt.x_proxy_ = problem.bounds[:, 0].copy()
+    opt._publish(replace(opt._known, x_proxy=problem.bounds[:, 0].copy()))
     evidence = opt.diagnose().evidence
     assert evidence["search_error"] > 1.0

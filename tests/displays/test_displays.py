@@ -7,6 +7,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer  # noqa: E402
+from sklearn_proxyopt._run._diagnose import measured_merit  # noqa: E402
 from sklearn_proxyopt.displays import (  # noqa: E402
     ConvergenceDisplay,
     DiagnosisDisplay,
@@ -135,3 +136,20 @@ def test_the_best_rows_are_marked():
 def test_predictions_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="predicted must have the shape of truth"):
         FidelityDisplay([1.0, 2.0], [1.0])
+
+
+def test_the_fidelity_of_a_run_with_constraints_shows_the_merit_of_its_optimum():
+    def disk(X):
+        return np.column_stack([X.sum(axis=1), (X**2).sum(axis=1) - 1.0])
+
+    opt = ProxyOptimizer(
+        proxy=NeuralProxyRegressor((8,), max_epochs=5),
+        sampler=SobolSampler(24),
+        refiner=None,
+        n_constraints=1,
+        random_state=0,
+    )
+    opt.minimize(disk, [[-2.0, 2.0]] * 2)
+    display = FidelityDisplay.from_estimator(opt)
+    outputs = disk(opt.x_proxy_[None])
+    assert display.truth_at_optimum == pytest.approx(measured_merit(opt._known, outputs)[0])

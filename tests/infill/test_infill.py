@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from discovery import public_estimators
 from numpy.testing import assert_allclose
 from scipy.optimize import LinearConstraint, NonlinearConstraint
 from scipy.spatial.distance import pdist
@@ -13,10 +14,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt._axes_function import AxesProxy
+from sklearn_proxyopt._proxy_search._on_axes import AxesProxy
 from sklearn_proxyopt.infill import (
     BaseInfill,
-    DoubtfulMinima,
     ExpectedImprovement,
     Knowledge,
     LowerConfidenceBound,
@@ -31,14 +31,7 @@ from sklearn_proxyopt.variables import Variables
 
 PROBLEM = StyblinskiTang(n_dims=2)
 ENSEMBLE = NeuralProxyRegressor((16, 16), n_members=3, max_epochs=20)
-STRATEGIES = [
-    DoubtfulMinima(4),
-    ExpectedImprovement(4),
-    LowerConfidenceBound(4),
-    ProxyMinima(4),
-    ThompsonSampling(4),
-    TrustRegion(4),
-]
+STRATEGIES = [one.set_params(n_points=4) for one in public_estimators("infill")]
 
 
 def optimizer_with(infill, **parameters):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_proxyopt.inverse import ConvNet, DenseNet, InverseProblem, LandscapeInverse
 from sklearn_proxyopt.inverse._landscapes import draw_landscapes
@@ -56,15 +55,6 @@ def wave_packet():
         InverseProblem(problem), n_pairs=512, n_iterations=600, device="cpu", random_state=0
     )
     return solver.fit(problem.sample(24, random_state=1)[0])
-
-
-@parametrize_with_checks(
-    [
-        LandscapeInverse(n_pairs=32, n_iterations=5, input_noise=0.1, n_starts=2),
-    ]
-)
-def test_the_solver_follows_the_conventions_of_scikit_learn(estimator, check):
-    check(estimator)
 
 
 def test_the_unknowns_are_found_of_rows_seen_and_new(fitted):

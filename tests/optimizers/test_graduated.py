@@ -28,7 +28,7 @@ def descent_alone(optimizer=None, **params):
     return GraduatedSearch(few, random_state=0, **params)
 
 
-@parametrize_with_checks([GraduatedSearch(), GraduatedSearch(ParticleSwarm(10, 5))])
+@parametrize_with_checks([GraduatedSearch(ParticleSwarm(10, 5))])
 def test_the_search_follows_the_conventions_of_scikit_learn(estimator, check):
     check(estimator)
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_proxyopt.optimizers import NSGA2, hypervolume, nondominated
 from sklearn_proxyopt.optimizers._pareto import crowding, ranks_of, spread_out
@@ -24,11 +23,6 @@ def zdt1(X):
 
 def dominates(a, b):
     return all(a <= b) and any(a < b)
-
-
-@parametrize_with_checks([NSGA2()])
-def test_the_algorithm_follows_the_conventions_of_scikit_learn(estimator, check):
-    check(estimator)
 
 
 @settings(max_examples=50, deadline=None)

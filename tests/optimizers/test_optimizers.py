@@ -7,14 +7,15 @@ import textwrap
 
 import numpy as np
 import pytest
+from discovery import public_estimators
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, minimize
 from sklearn.base import clone
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_proxyopt._global_random import BorrowedStream
+from sklearn_proxyopt._utils._global_random import BorrowedStream
 from sklearn_proxyopt.optimizers import (
+    BaseOptimizer,
     DifferentialEvolution,
     GeneticAlgorithm,
     MultiStartBFGS,
@@ -24,10 +25,9 @@ from sklearn_proxyopt.optimizers._candidates import distinct_minima
 from sklearn_proxyopt.problems import Ackley, Rastrigin, Rosenbrock
 
 OPTIMIZERS = [
-    ParticleSwarm(random_state=0),
-    GeneticAlgorithm(random_state=0),
-    DifferentialEvolution(random_state=0),
-    MultiStartBFGS(random_state=0),
+    one.set_params(random_state=0)
+    for one in public_estimators("optimizers")
+    if isinstance(one, BaseOptimizer)
 ]
 each_optimizer = pytest.mark.parametrize(
     "optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__
@@ -48,11 +48,6 @@ class Spy:
     @property
     def rows(self):
         return np.vstack(self.batches)
-
-
-@parametrize_with_checks(OPTIMIZERS)
-def test_optimizers_follow_the_conventions_of_scikit_learn(estimator, check):
-    check(estimator)
 
 
 @each_optimizer

@@ -6,7 +6,8 @@ import torch
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import NeuralProxyRegressor
-from sklearn_proxyopt._global_random import preserved
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
+from sklearn_proxyopt._utils._global_random import preserved
 from sklearn_proxyopt.optimizers import (
     DifferentialEvolution,
     GeneticAlgorithm,
@@ -17,7 +18,6 @@ from sklearn_proxyopt.optimizers._particle_swarm import _import_backend, _unchan
 from sklearn_proxyopt.optimizers._stacked import FunctionStack, MemberStack, UnitCubeFunction
 from sklearn_proxyopt.optimizers._swarms import BOUNDARIES, Swarms
 from sklearn_proxyopt.problems import Rastrigin, Rosenbrock
-from sklearn_proxyopt.proxies._function import ProxyFunction
 
 BOX = np.array([[-1.0, 1.0], [-2.0, 2.0]])
 swarms = partial(ParticleSwarm, 20, 60, random_state=0)
@@ -115,7 +115,8 @@ def test_many_swarms_stop_when_none_gains():
 
 def test_the_same_seed_flies_many_swarms_the_same_way(ensemble):
     first, second = (
-        swarms(n_restarts=3).minimize(ProxyFunction(ensemble), BOX).fun_restarts for _ in range(2)
+        swarms(n_restarts=3).minimize(RegressorFunction(ensemble), BOX).fun_restarts
+        for _ in range(2)
     )
     np.testing.assert_array_equal(first, second)
 

@@ -8,7 +8,10 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from sklearn_proxyopt import NeuralProxyRegressor
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
+from sklearn_proxyopt.optimizers import GeneticAlgorithm, MultiStartBFGS, ParticleSwarm
 from sklearn_proxyopt.proxies._net import MemberBatches, MemberRows, n_groups_for
+from sklearn_proxyopt.proxies._network import ACTIVATIONS
 
 quick = partial(
     NeuralProxyRegressor,
@@ -18,6 +21,8 @@ quick = partial(
     batch_size=32,
     random_state=0,
 )
+# The same rows in another batch may be summed in another order.
+ROUNDING = {"rtol": 1e-8, "atol": 1e-10}
 
 
 def wave(n_rows=300, seed=0):
@@ -63,7 +68,7 @@ def test_value_and_gradient_are_those_of_mean_member_or_bound(fitted, of):
     if "member" in of:
         expected = members[of["member"]]
     value, gradient = proxy.value_and_grad(points, **of)
-    np.testing.assert_allclose(value, expected, rtol=1e-9)
+    np.testing.assert_allclose(value, expected, **ROUNDING)
     for j in range(2):
         moved = step * np.eye(2)[j]
         ahead, behind = (proxy.value_and_grad(points + s * moved, **of)[0] for s in (1, -1))
@@ -77,26 +82,80 @@ def test_members_answer_rows_of_their_own_together_as_alone(fitted):
         together = proxy.torch_module().members(rows)[:, :, 0].numpy()
     for k in range(3):
         alone = proxy.predict_members(X[10 * k : 10 * k + 10])[k]
-        np.testing.assert_allclose(together[k], alone, rtol=1e-12)
+        np.testing.assert_allclose(together[k], alone, **ROUNDING)
+
+
+@pytest.fixture
+def on_threads():
+    """Call a function under several numbers of torch threads; return what it gives each time."""
+    before = torch.get_num_threads()
+
+    def call(function):
+        results = []
+        for n_threads in (1, 2, 3):
+            torch.set_num_threads(n_threads)
+            results.append(function())
+            assert torch.get_num_threads() == n_threads
+        return results
+
+    yield call
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("n_groups", [1, 3])
-def test_the_number_of_threads_changes_no_bit(monkeypatch, n_groups):
+def test_the_number_of_threads_changes_no_bit(monkeypatch, on_threads, n_groups):
     X, y = wave()
-    monkeypatch.setattr("sklearn_proxyopt.proxies._net._ROWS_A_GROUP", 96 // n_groups)
-    before = torch.get_num_threads()
-    predictions = []
-    try:
-        for n_threads in (1, 2):
-            torch.set_num_threads(n_threads)
-            # As if all threads always paid.
-            monkeypatch.setattr("sklearn_proxyopt._threads._MINIMUM_GAIN", 0.0)
-            proxy = quick().fit(X, y)
-            assert len(proxy.net_.module_.groups) == n_groups
-            predictions.append(proxy.predict_members(X))
-    finally:
-        torch.set_num_threads(before)
-    np.testing.assert_array_equal(*predictions)
+    # Wide enough for torch to share a layer among its threads.
+    proxy = quick(hidden_layer_sizes=(128, 129), max_epochs=3, n_lbfgs_iterations=2, batch_size=96)
+    monkeypatch.setattr("sklearn_proxyopt.proxies._net._ROWS_A_GROUP", 3 * 96 // n_groups)
+    one, *others = on_threads(lambda: proxy.fit(X, y).predict_members(X))
+    assert len(proxy.net_.module_.groups) == n_groups
+    for other in others:
+        np.testing.assert_array_equal(other, one)
+
+
+OPTIMIZERS = [
+    MultiStartBFGS(40, 5, n_rounds=1, n_candidates=1024, random_state=0),
+    ParticleSwarm(300, 5, random_state=0),
+    ParticleSwarm(100, 5, n_restarts=3, random_state=0),
+    GeneticAlgorithm(300, 5, random_state=0),
+]
+
+
+@pytest.mark.parametrize("ask", ["predict_members", "value_and_grad", *OPTIMIZERS], ids=str)
+def test_the_number_of_threads_changes_no_bit_of_an_answer(on_threads, ask):
+    X, y = wave()
+    proxy = quick(hidden_layer_sizes=(30, 31), max_epochs=2).fit(X, y)
+
+    def answer():
+        if isinstance(ask, str):
+            return getattr(proxy, ask)(wave(9001, seed=1)[0])
+        return ask.minimize(RegressorFunction(proxy), [(-1, 1)] * 2).x_candidates
+
+    one, *others = on_threads(answer)
+    for other in others:
+        for ours, theirs in zip(other, one, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_networks_are_trained_asked_and_searched_on_one_thread(monkeypatch, on_threads):
+    seen = set()
+
+    def silu(x):
+        seen.add(torch.get_num_threads())
+        return torch.nn.functional.silu(x)
+
+    def everything():
+        X, y = wave()
+        proxy = quick(max_epochs=1, n_lbfgs_iterations=1).fit(X, y)
+        proxy.predict(X)
+        proxy.value_and_grad(X)
+        for optimizer in OPTIMIZERS:
+            optimizer.minimize(RegressorFunction(proxy), [(-1, 1)] * 2)
+
+    monkeypatch.setitem(ACTIVATIONS, "silu", silu)
+    on_threads(everything)
+    assert seen == {1}
 
 
 def test_a_member_is_trained_as_it_would_be_in_a_stack_of_one():
@@ -126,7 +185,7 @@ def test_each_member_of_a_bootstrap_has_rows_and_a_trend_of_its_own():
     assert trends.shape == (3, 6)
     assert np.abs(trends[0] - trends[1]).max() > 1e-3
     lone = proxy.value_and_grad(X, member=2)[0]
-    np.testing.assert_allclose(lone, proxy.predict_members(X)[2], rtol=1e-12)
+    np.testing.assert_allclose(lone, proxy.predict_members(X)[2], **ROUNDING)
 
 
 def test_two_members_share_out_the_rows_in_halves_and_the_next_two_do_so_anew():

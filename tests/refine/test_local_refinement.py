@@ -1,17 +1,11 @@
 import numpy as np
 import pytest
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from spies import Spy
 
 from sklearn_proxyopt.problems import Ackley, Rastrigin, Rosenbrock
 from sklearn_proxyopt.refine import LocalRefinement
 
 METHODS = ["COBYQA", "L-BFGS-B", "Nelder-Mead"]
-
-
-@parametrize_with_checks([LocalRefinement()])
-def test_refiners_follow_the_conventions_of_scikit_learn(estimator, check):
-    check(estimator)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -96,7 +96,7 @@ def test_a_proxy_learns_indicators_of_categories_behind_the_other_axes():
 def test_a_plain_space_leaves_rows_as_they_are():
     variables = Variables(Bounds([0, 1], [1, 5]))
     X = some_rows(variables)
-    assert variables.is_plain
+    assert variables.is_continuous_box
     assert variables.features(X) is X
     np.testing.assert_array_equal(variables.snap(X), X)
 
@@ -107,7 +107,7 @@ def test_a_plain_space_leaves_rows_as_they_are():
 )
 def test_a_space_with_kinds_or_constraints_is_not_plain(kinds):
     bounds = [None if "categories" in kinds else (1, 9)]
-    assert not Variables(bounds, **kinds).is_plain
+    assert not Variables(bounds, **kinds).is_continuous_box
 
 
 # Feasible rows.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sklearn_proxyopt._validation import as_generator, check_integer
+from sklearn_proxyopt._utils._validation import as_generator, check_integer
 
 __all__ = ["ForwardModel"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from sklearn_proxyopt._validation import as_generator, check_bounds, check_real
+from sklearn_proxyopt._utils._validation import as_generator, check_bounds, check_real
 from sklearn_proxyopt.problems.physics._balls import roll
 from sklearn_proxyopt.problems.physics._base import ForwardModel
 

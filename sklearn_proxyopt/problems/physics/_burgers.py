@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.problems.physics._base import ForwardModel
 from sklearn_proxyopt.problems.physics._noise import smooth_noise
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
-from sklearn_proxyopt._validation import check_bounds, check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_bounds, check_integer, check_real
 from sklearn_proxyopt.problems.physics._base import ForwardModel
 from sklearn_proxyopt.problems.physics._noise import smooth_noise
 from sklearn_proxyopt.problems.physics._pressure import Projection

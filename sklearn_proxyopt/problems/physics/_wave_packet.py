@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from sklearn_proxyopt._validation import check_bounds, check_integer, check_real
+from sklearn_proxyopt._utils._validation import check_bounds, check_integer, check_real
 from sklearn_proxyopt.problems.physics._base import ForwardModel
 
 __all__ = ["WavePacket"]

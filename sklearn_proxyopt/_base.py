@@ -1,0 +1,482 @@
+"""What both optimizers share: to learn, to be asked and told, to be saved and cloned."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import OptimizeResult
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
+from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_proxyopt._run._ask_tell import AskTell
+from sklearn_proxyopt._run._components import (
+    check_components,
+    check_optimizer,
+    check_that_outputs_are_borne,
+)
+from sklearn_proxyopt._run._pending_points import PendingPoints
+from sklearn_proxyopt._run._persistence import read_knowledge, write_knowledge
+from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
+from sklearn_proxyopt._run._progress import Progress
+from sklearn_proxyopt._run._run import Run, draw_seeds, open_run
+from sklearn_proxyopt._run._settings import Regressor
+from sklearn_proxyopt._run._space_spec import SpaceSpec, under_names
+from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
+from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._feasibility import feasible_values
+from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
+from sklearn_proxyopt._utils._validation import check_integer, check_option
+from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
+from sklearn_proxyopt.optimizers import BaseOptimizer
+from sklearn_proxyopt.samplers import BaseSampler
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._design import Design
+
+__all__ = ["BaseProxyOptimizer"]
+
+# What a run has settled before it forgets the one before.
+_SETTLED = {"n_features_in_", "feature_names_in_", "n_objectives_"}
+
+
+class BaseProxyOptimizer(
+    CallbackSupportMixin, MetaEstimatorMixin, RegressorMixin, BaseEstimator, ABC
+):
+    """Base of the optimizers: parameters in common, and all that does not depend on the answer.
+
+    A subclass owes `_learn`, which turns samples into what is learned of them, and `minimize`.
+    What is known is one value, `_state`; the public attributes are read from it.
+    """
+
+    # Which state a subclass learns, and under what name it saves itself.
+    _state_class: type[LearnedState]
+    _saved_class: str
+    _seeded: tuple[str, ...] = ("sampler", "proxy", "optimizer")
+    _default_n_samples: int
+
+    objective: Callable[..., Any] | None
+    bounds: BoundsLike | None
+    sampler: BaseSampler | None
+    proxy: Regressor | None
+    optimizer: BaseOptimizer | None
+    n_constraints: int
+    vectorized: bool
+    on_error: str
+    n_jobs: int | None
+    time_limit: float | None
+    n_retries: int
+    journal: str | PathLike[str] | None
+    feature_names: Sequence[str] | None
+    integrality: ArrayLike | None
+    categories: LabelsOf | None
+    log_scale: Sequence[str | int] | None
+    constraints: Constraint | Sequence[Constraint]
+    named_rows: bool
+    random_state: RandomStateLike
+    verbose: int
+
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+    X_pending_: NDArray[np.float64]
+    result_: OptimizeResult
+    _pending: PendingPoints | None = None
+
+    @abstractmethod
+    def _learn(self, run: Run, data: Dataset, **fit_params: Any) -> LearnedState:
+        """Fit the proxy to samples and search it; return what was learned, with its answer."""
+
+    @abstractmethod
+    def minimize(
+        self, fun: Callable[..., Any] | None = None, bounds: BoundsLike | None = None
+    ) -> OptimizeResult:
+        """Find the best points of a function.
+
+        Parameters
+        ----------
+        fun : callable, default=None
+            The function; None takes the parameter `objective`.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            The box; None takes the parameter `bounds`.
+
+        Returns
+        -------
+        scipy.optimize.OptimizeResult
+            What was found.
+        """
+
+    @with_callbacks
+    def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
+        """Learn a proxy and find its optimum: its minimum, or its front.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows that were already evaluated; of a category the code, or the label in a DataFrame.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their values, to be minimised; objectives, and constraints after them, if there are any.
+        **fit_params : dict
+            Passed to the proxy's `fit`, as `sample_weight`; not together with a sampler.
+
+        Returns
+        -------
+        self
+            The fitted optimizer.
+        """
+        self.check_parameters()
+        X, y = self._validate_samples(X, y, n_least=2)
+        check_that_outputs_are_borne(self.proxy, self._n_outputs or 1)
+        space = self._spec.variables(self.bounds, X)
+        if self.sampler is not None and fit_params:
+            raise ValueError(
+                f"sampler must be None together with parameters for the proxy's fit; got "
+                f"{', '.join(fit_params)}."
+            )
+        run, data = self._samples_to_learn(Dataset.of(X, y), space)
+        state = self._learn(run, data, **fit_params)
+        self._publish(state)
+        run.progress.end(state.summary)
+        return self
+
+    def _samples_to_learn(self, data: Dataset, space: Variables) -> tuple[Run, Dataset]:
+        """Return the samples that the sampler picks, or the design that it has evaluated."""
+        if self.sampler is not None and self.objective is not None:
+            none, given = data.first(0, 0), self.bounds is not None
+            # Folds and candidates of a grid search wait for one another, and share evaluations.
+            with open_run(
+                self, self.objective, none, space, box_is_given=given, n_phases=3, patience=np.inf
+            ) as paid:
+                drive(paid, design_phase(paid, design_sampler(self, paid.seeds["sampler"])))
+            return paid, paid.oracle.data
+        self._begin_anew(keeps_box=False)
+        run = Run(self, space, draw_seeds(self), Progress(self, 3))
+        if self.sampler is not None:
+            design = Design(seeded(self.sampler, run.seeds["sampler"]), space)
+            data = data[design.select(data.X)]
+        return run, data
+
+    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Predict values of the function by the proxy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions, of all outputs if there are several.
+        """
+        check_is_fitted(self, "proxy_")
+        return self._learned.predict(self._read_samples(X, reset=False))
+
+    def ask(self, n_points: int = 1) -> NDArray[np.float64]:
+        """Propose experiments.
+
+        Before any are known, the points of the sampler's design are handed out in order. Then up
+        to half of the points, the first one always, are the proxy's lowest minima, or of its
+        front those that lie farthest from the known one; the others are those of a design that lie
+        farthest from all that is known or pending.
+
+        Parameters
+        ----------
+        n_points : int, default=1
+            How many.
+
+        Returns
+        -------
+        ndarray of shape (n_points, n_features)
+            Points inside the box, that of the parameter `bounds` as it is now unless `minimize`
+            was given one; none of them known or asked for before; valid rows that meet the
+            constraints, in which a category has its code. `variables_.to_frame` gives them names
+            and labels. With a journal the box stays that of the journal.
+        """
+        n_points = check_integer(n_points, "n_points")
+        self.check_parameters()
+        return AskTell(self).ask(n_points)
+
+    def tell(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Add evaluated rows, learn anew and find the proxy's minimum or front again.
+
+        Where it raises, the optimizer stays as it was, and the same rows can be told again. A row
+        told twice with the same value is one experiment.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows, asked for or not; of a category its code, or its label in a DataFrame. Where
+            neither the parameter `bounds` nor `minimize` was given a box, it grows to hold them.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
+            failed: it is kept in `X_failed_` until a value is told, and not asked for again.
+
+        Returns
+        -------
+        self
+            The optimizer, fitted on all rows told so far if these are at least two.
+
+        Raises
+        ------
+        ValueError
+            If there are two rows or more, and none of them lies inside the box and meets the
+            known constraints.
+        """
+        self.check_parameters()
+        self._take_in(*AskTell(self).record(X, y))
+        return self
+
+    @with_callbacks
+    def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Learn from results, in addition to those known; if that raises, nothing changes."""
+        state = self._known
+        data = (Dataset.of(X[:0], y[:0]) if state.data is None else state.data).told(X, y)
+        space = AskTell(self).space_told(data.X) if len(data) >= 2 else None
+        if space is None or not space.is_feasible(data.X).any():
+            self._publish(replace(state, data=data))
+        else:
+            run = Run(self, space, draw_seeds(self), Progress(self, 2))
+            self._publish(self._learn(run, data))
+            run.progress.end(f"Learned {len(data)} rows.")
+        if self._pending is not None:
+            self._pending.answer(X, self._spec.variables(self._known.bounds))
+            self.X_pending_ = self._pending.points
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write what is known into a file that can run no code.
+
+        The file holds plain arrays, and text in JSON: rows, values, failures, pending points and
+        the box. A `ProxyOptimizer` adds its answer, with the numbers and texts of `result_`, and a
+        `NeuralProxyRegressor` with all that it needs to predict. Other proxies, networks of a
+        module of your own, and proxies of whole numbers, categories, log scales or known
+        constraints are learned again by `load`. Parameters are not in the file: they are in the
+        program.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that is there is replaced.
+        """
+        write_knowledge(self, path)
+
+    def load(self, path: str | PathLike[str]) -> Self:
+        """Go on from a file that `save` wrote.
+
+        The answer is the saved one where the file has one. A `NeuralProxyRegressor` in the file
+        predicts to the last bit as it did, without training and whatever the parameters of this
+        optimizer are; these hold for what comes after. Any other proxy is learned again, and is as
+        it was with the parameters of the optimizer that wrote the file.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        self
+            The optimizer, fitted if at least two rows were told.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another kind, class or number of constraints, or of a format
+            that is not known. The optimizer stays as it was.
+        """
+        self.check_parameters()
+        saved = read_knowledge(self, path)
+        self._settle_outputs(saved.n_outputs)
+        self._begin_anew(keeps_box=saved.keeps_box)
+        self.__dict__.pop("feature_names_in_", None)
+        if saved.names is not None:
+            self.feature_names_in_ = saved.names
+        self.n_features_in_ = saved.n_features
+        if saved.state is not None:
+            self._publish(saved.state if saved.has_proxy else self._learn_again(saved.state))
+        else:
+            self._publish(replace(self._known, bounds=saved.bounds))
+            if len(saved.data.evaluated):
+                self._take_in(*saved.data.results())
+        if len(saved.pending):
+            self._pending = AskTell(self).pending_points(saved.n_features)
+            self._pending.points = self.X_pending_ = saved.pending
+        return self
+
+    @with_callbacks
+    def _learn_again(self, saved: ModelState) -> ModelState:
+        """Return a saved state whose proxy has learned the samples again that it had learned."""
+        run = Run(self, saved.variables, saved.seeds, Progress(self, 2))
+        again = self._learn(run, saved.learned)
+        assert isinstance(again, ModelState)
+        names = ("proxy", "optimizer", "failure_risk", "merit", "ladder", "smoothing_report")
+        return replace(saved, **{name: getattr(again, name) for name in names})
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits.
+
+        The parts are asked too, wherever they lie inside one another, so that nothing is evaluated
+        before all of them are known to be in order.
+        """
+        if self.objective is not None and not callable(self.objective):
+            raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
+        check_components(self)
+        check_optimizer(self.optimizer, finds_front=issubclass(self._state_class, FrontState))
+        check_integer(self.n_constraints, "n_constraints", minimum=0)
+        check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
+        check_option(self.named_rows, "named_rows", (True, False))
+        self._evaluator(None).check_parameters()
+        if self.journal is not None:
+            Journal(self.journal)
+
+    @property
+    def _n_outputs(self) -> int | None:
+        """How many numbers the function returns for a row; None for one that is no array."""
+        return None
+
+    def _settle_outputs(self, n_outputs: int | None) -> None:
+        """Settle how many outputs there are where no parameter says so; None if nothing does."""
+
+    def _shown(self, outputs: NDArray[np.float64]) -> float:
+        """Return the value of a row of several outputs as callbacks show it; NaN for none."""
+        return float(feasible_values(outputs[None])[0])
+
+    @property
+    def _known(self) -> FittedState:
+        """What is known before and after a run."""
+        state: FittedState = vars(self).get("_state", FittedState())
+        return state
+
+    @property
+    def _learned(self) -> Any:
+        """What is known where the proxy has learned."""
+        check_is_fitted(self, "proxy_")
+        return self._known
+
+    def _publish(self, state: FittedState) -> None:
+        """Let a state be what is known, and its public part the attributes."""
+        for name in self._known.published():
+            self.__dict__.pop(name, None)
+        self._state = state
+        self.__dict__.update(state.published())
+
+    def _begin_anew(self, keeps_box: bool) -> None:
+        """Forget what was learned and asked before; note whether `tell` must keep the box to come.
+
+        A run that fails then leaves what it evaluated, and nothing of another problem.
+        """
+        for name in [name for name in vars(self) if name.endswith("_") and name not in _SETTLED]:
+            self.__dict__.pop(name, None)
+        self.__dict__.pop("_pending", None)
+        self._state = FittedState(keeps_box=keeps_box)
+
+    @property
+    def _spec(self) -> SpaceSpec:
+        """The variables as the parameters state them."""
+        return SpaceSpec.of(self)
+
+    @property
+    def _names_seen(self) -> NDArray[np.object_] | None:
+        """The names of the variables, None where there are none."""
+        return getattr(self, "feature_names_in_", None)
+
+    def _keep_names(self) -> None:
+        """Let the names be those of the parameter, where no rows bring any."""
+        self.__dict__.pop("feature_names_in_", None)
+        if self.feature_names is not None:
+            self.feature_names_in_ = np.array(list(self.feature_names), dtype=object)
+
+    def _read_samples(self, X: Any, *targets: Any, **checks: Any) -> Any:
+        """Return rows, checked, with codes for the labels of a DataFrame; and their values."""
+        is_frame = hasattr(X, "iloc")
+        if self.feature_names is not None:
+            X = under_names(X, list(self.feature_names))
+        if self.categories is not None and is_frame:
+            X = self._spec.kinds(X.shape[1], [str(name) for name in X.columns]).codes(X)
+        checked = validate_data(self, X, *targets, dtype=np.float64, **checks)
+        rows = checked[0] if targets else checked
+        self._spec.kinds(rows.shape[1]).check_rows(rows)
+        return checked
+
+    def _validate_samples(
+        self, X: ArrayLike, y: ArrayLike, *, reset: bool = True, n_least: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return rows and their values, or say what is wrong with them."""
+        X, y = self._read_samples(
+            X,
+            y,
+            y_numeric=True,
+            multi_output=self._n_outputs is not None,
+            ensure_min_samples=n_least,
+            reset=reset,
+            order="C",
+            copy=True,
+        )
+        values = np.array(y, dtype=np.float64)
+        if values.shape[1:] != Dataset.empty(1, self._n_outputs).y.shape[1:]:
+            raise ValueError(
+                f"y must have shape (n_samples, {self._n_outputs}), a column for each output; got "
+                f"shape {values.shape}."
+            )
+        return X, values
+
+    def _samples_given(
+        self, X: ArrayLike | None, y: ArrayLike | None, bounds: Any
+    ) -> tuple[Dataset, Variables]:
+        """Return the samples that `minimize` was given, if any, and the variables."""
+        if (X is None) != (y is None):
+            raise ValueError("X and y must be given together; got only one of them.")
+        if X is not None and y is not None:
+            X, y = self._validate_samples(X, y, n_least=2)
+            return Dataset.of(X, y), self._spec.variables(bounds, X)
+        if bounds is None:
+            raise ValueError("bounds must be given where no rows X tell the box; got None.")
+        self._keep_names()
+        space = self._spec.variables(bounds)
+        self.n_features_in_ = space.n_features
+        self._settle_outputs(None)
+        return Dataset.empty(space.n_features, self._n_outputs), space
+
+    def _evaluator(self, objective: Any) -> Evaluator:
+        """Return what calls the objective."""
+        return Evaluator(
+            objective,
+            vectorized=self.vectorized,
+            on_error="raise" if self.on_error == "raise" else "drop",
+            n_jobs=self.n_jobs,
+            time_limit=self.time_limit,
+            n_retries=self.n_retries,
+            n_outputs=self._n_outputs,
+        )
+
+    @property
+    def _records(self) -> RecordBook:
+        """The records of what was evaluated, which clones share."""
+        if "_record_book" not in vars(self):
+            self._record_book = RecordBook()
+        return self._record_book
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The record of a function that is no parameter would drag that function along.
+        state: dict[str, Any] = dict(BaseEstimator.__getstate__(self))
+        state.pop("_record_book", None)
+        if self.objective is not None and "_record_book" in vars(self):
+            state["_record_book"] = self._record_book.only(self.objective, self._n_outputs)
+        return state
+
+    def __sklearn_clone__(self) -> Self:
+        # The objective is handed on as it is: a simulator is no parameter to be copied. So is
+        # the record of what was evaluated.
+        bare = copy.copy(self)
+        bare.objective = None
+        cloned = BaseEstimator.__sklearn_clone__(bare)
+        cloned.objective = self.objective
+        if self.objective is not None:
+            cloned._record_book = self._records.only(self.objective, self._n_outputs)
+        return cloned

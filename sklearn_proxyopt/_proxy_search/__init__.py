@@ -1,0 +1,1 @@
+"""What is searched in place of the function, and how."""

@@ -1,0 +1,1 @@
+"""One call of an optimizer, from rows to answer."""

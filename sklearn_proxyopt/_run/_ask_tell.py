@@ -1,0 +1,226 @@
+"""Experiments run elsewhere: points asked for, results told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_array
+
+from sklearn_proxyopt._run._design import MinimaAndDesign
+from sklearn_proxyopt._run._pending_points import PendingPoints
+from sklearn_proxyopt._run._phases import design_sampler
+from sklearn_proxyopt._run._run import draw_seeds, writing_journal
+from sklearn_proxyopt._run._settings import AskingSettings
+from sklearn_proxyopt._run._state import FittedState, LearnedState
+from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
+from sklearn_proxyopt._utils._distances import are_new
+from sklearn_proxyopt._utils._validation import check_width
+from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.exceptions import JournalError
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._kinds import Kinds
+
+__all__ = ["AskTell"]
+
+# Seconds that results told wait for another who tells the same journal.
+_PATIENCE = 60.0
+
+
+class AskTell:
+    """An optimizer that is asked for points and told results.
+
+    It is always in one of six states:
+
+    ========  ==========================================  =======================================
+    state     what is known                               what comes next
+    ========  ==========================================  =======================================
+    fresh     nothing                                     `ask`: asked; `tell`: told or learned
+    asked     the box, pending points                     `tell`: told or learned
+    told      too few samples, or none inside the bounds  `tell`: learned
+    learned   samples, a proxy, its optimum as answer     `tell`: learned anew
+    answered  the same, an answer of the objective        `tell`: learned anew
+    failed    samples of a run that failed, and its box   `tell`: learned
+    ========  ==========================================  =======================================
+
+    `minimize` and `fit` begin anew from any of them; a run of `minimize` ends answered or failed.
+
+    Parameters
+    ----------
+    optimizer : AskingSettings
+        The optimizer.
+    """
+
+    def __init__(self, optimizer: AskingSettings) -> None:
+        self._optimizer = optimizer
+
+    @property
+    def _state(self) -> FittedState:
+        return self._optimizer._known
+
+    def ask(self, n_points: int) -> NDArray[np.float64]:
+        """Return points that are neither known nor pending, and keep them as pending."""
+        optimizer = self._optimizer
+        self.recall()
+        space, state = self._space_asked(), self._state
+        minima, risk = None, None
+        if isinstance(state, LearnedState):
+            minima, risk = state.candidates[space.is_feasible(state.candidates)], state.failure_risk
+        else:
+            optimizer._publish(replace(state, bounds=space.bounds, variables=space))
+        with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
+            pending, known = self.pending_points(space.n_features), self._evaluated(space)
+            if writer is not None:
+                others = writer.pending_points()
+                own = pending.points[~is_among(pending.points, others)]
+                pending.recall(np.vstack([others, own]), known.evaluated, space)
+            strategy = MinimaAndDesign(pending.sampler, space, minima, risk)
+            points = strategy.propose(n_points, known, pending.points)
+            pending.add(points)
+            if writer is not None:
+                writer.set_pending_points(pending.points)
+        optimizer.X_pending_ = pending.points
+        return points
+
+    def record(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Check results and write them into the journal; NaN stands for a failure."""
+        optimizer, spec = self._optimizer, self._optimizer._spec
+        self.recall()
+        bounds, is_first = self._state.bounds, self._state.data is None
+        box = optimizer.bounds if bounds is None else bounds
+        if is_first and box is not None:
+            table: Any = X if hasattr(X, "columns") else check_array(X, dtype=np.float64)
+            check_width(box, table.shape[1])
+        X, y = self._validated(X, y, reset=is_first)
+        kinds = optimizer._spec.kinds(X.shape[1])
+        self._check_together(X, y, kinds)
+        with writing_journal(optimizer, self._box(), kinds, _PATIENCE) as writer:
+            if writer is not None:
+                writer.tell(X, y)
+                if bounds is not None:
+                    pending, space = writer.pending_points(), spec.variables(bounds)
+                    is_open = are_new(space.to_unit_cube(pending), space.to_unit_cube(X))
+                    writer.set_pending_points(pending[is_open])
+        return X, y
+
+    def recall(self) -> None:
+        """Take in what the journal knows, if nothing is known here."""
+        optimizer = self._optimizer
+        if optimizer.journal is None or self._state.data is not None:
+            return
+        journal = Journal(optimizer.journal)
+        if not journal.path.exists():
+            return
+        optimizer._settle_outputs(journal.n_outputs())
+        none = Dataset.empty(0, optimizer._n_outputs)
+        n_outputs = int(np.prod(none.y.shape[1:]))
+        if journal.n_outputs() != n_outputs:
+            raise JournalError(
+                f"journal must be of the same problem; the number of outputs is "
+                f"{journal.n_outputs()} in {journal.path}, got {n_outputs}. Another problem needs "
+                "a journal of its own."
+            )
+        X, y = journal.rows()
+        data = Dataset(X, y.reshape(len(y), *none.y.shape[1:]), journal.failed_rows())
+        if len(data.evaluated):
+            optimizer.n_features_in_ = X.shape[1]
+            names = journal.names()
+            if names is not None:
+                optimizer.feature_names_in_ = np.array(names, dtype=object)
+            optimizer._take_in(*data.results())
+        self._recall_pending(journal.pending_points(), data)
+
+    def _recall_pending(self, points: NDArray[np.float64], data: Dataset) -> None:
+        optimizer, bounds = self._optimizer, self._state.bounds
+        if not len(points) or (bounds is None and optimizer.bounds is None):
+            return
+        if bounds is None:
+            if not hasattr(optimizer, "feature_names_in_"):
+                optimizer._keep_names()
+            bounds = optimizer._spec.variables(optimizer.bounds, data.X).bounds
+            optimizer._publish(replace(self._state, bounds=bounds))
+        pending = self.pending_points(len(bounds))
+        pending.recall(points, data.evaluated, optimizer._spec.variables(bounds))
+        optimizer.X_pending_ = pending.points
+
+    def pending_points(self, n_features: int) -> PendingPoints:
+        """Return the pending points, and draw the design of further ones where there is none."""
+        optimizer, pending = self._optimizer, self._optimizer._pending
+        if pending is None:
+            sampler = design_sampler(optimizer, draw_seeds(optimizer)["sampler"])
+            pending = optimizer._pending = PendingPoints(sampler, n_features)
+        return pending
+
+    def _validated(
+        self, X: ArrayLike, y: ArrayLike, reset: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return rows and values, in which NaN stands for a failure."""
+        optimizer, values = self._optimizer, y
+        if optimizer.on_error != "raise":
+            values = np.array(y, dtype=np.float64)
+            failed = ~succeeded(values)
+            values[failed] = 0.0
+        X, values = optimizer._validate_samples(X, values, reset=reset)
+        if optimizer.on_error != "raise":
+            values[failed] = np.nan
+        return X, values
+
+    def _check_together(self, X: NDArray[np.float64], y: NDArray[np.float64], kinds: Kinds) -> None:
+        """Raise an error where samples cannot be learned together with those known."""
+        state = self._state
+        if state.variables is not None:
+            difference = kinds.difference(state.variables.kinds.facts())
+            if difference:
+                raise ValueError(
+                    "categories and integrality must be those of the rows told before; "
+                    f"{difference}."
+                )
+        known = X[:0] if state.data is None else state.data.X
+        rows = np.vstack([known, X[succeeded(y)]])
+        rows = rows[~is_among(rows, rows[:0])]
+        if len(rows) >= 2:
+            # Before they are written down: rows of which none can be the answer are a mistake.
+            self.space_told(rows).rows_that_count(rows, rows)
+
+    def _evaluated(self, space: Variables) -> Dataset:
+        """Return the samples known here, and those that others have told the journal."""
+        optimizer, data = self._optimizer, self._state.data
+        known = [np.empty((0, space.n_features))] if data is None else [data.X, data.X_failed]
+        if optimizer.journal is not None:
+            journal = Journal(optimizer.journal)
+            known += [journal.rows()[0], journal.failed_rows()]
+        X = np.vstack(known)
+        return Dataset.of(X, np.full(len(X), np.nan))
+
+    def _box(self) -> NDArray[np.float64] | None:
+        """Return the box that belongs to the problem, None where the samples tell it."""
+        state, optimizer = self._state, self._optimizer
+        box = state.bounds if state.keeps_box else optimizer.bounds
+        return None if box is None else optimizer._spec.variables(box).bounds
+
+    def _space_asked(self) -> Variables:
+        """Return the variables of points asked for, in the box that the user gives now."""
+        optimizer, state, box = self._optimizer, self._state, self._optimizer.bounds
+        if state.bounds is None:
+            if box is None:
+                raise ValueError("bounds must be given before rows tell the box; got None.")
+            if not hasattr(optimizer, "feature_names_in_"):
+                optimizer._keep_names()
+        elif box is None or state.keeps_box:
+            box = state.bounds
+        else:
+            check_width(box, len(state.bounds))
+        return optimizer._spec.variables(box)
+
+    def space_told(self, X: NDArray[np.float64]) -> Variables:
+        """Return the variables of samples, in the user's box or one that grows with them."""
+        optimizer, state = self._optimizer, self._state
+        if state.keeps_box:
+            return optimizer._spec.variables(state.bounds)
+        if optimizer.bounds is not None:
+            return optimizer._spec.variables(optimizer.bounds, X)
+        if state.bounds is not None:
+            X = np.vstack([X, state.bounds.T])
+        return optimizer._spec.variables(None, X)

@@ -1,0 +1,152 @@
+"""The components that an optimizer is put together from."""
+
+from __future__ import annotations
+
+import warnings
+from inspect import Parameter, signature
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.utils import get_tags
+
+from sklearn_proxyopt._utils._global_random import preserved
+from sklearn_proxyopt._utils._seeding import seeded
+
+__all__ = [
+    "check_components",
+    "check_infill",
+    "check_optimizer",
+    "check_refiner",
+    "check_that_outputs_are_borne",
+]
+
+# What each part owes.
+_METHODS = {
+    "sampler": ("sample", "select"),
+    "proxy": ("fit", "predict"),
+    "optimizer": ("minimize",),
+    "refiner": ("refine",),
+}
+# The parts whose own parameters are looked at, wherever they lie inside one another.
+_PARTS = (*_METHODS, "infill")
+# Rows and variables of the table on which a proxy is tried that does not say what it bears.
+_N_TRIED = (20, 3)
+
+
+def check_components(estimator: Any) -> None:
+    """Raise an error that names the first part that is none, or a parameter that it refuses.
+
+    All parts are asked, wherever they lie inside one another.
+    """
+    for name, methods in _METHODS.items():
+        part = getattr(estimator, name, None)
+        if part is None or (name == "refiner" and isinstance(part, str) and part == "auto"):
+            continue
+        missing = [method for method in methods if not hasattr(part, method)]
+        if missing or isinstance(part, type):
+            raise ValueError(
+                f"{name} must be an instance with the methods {', '.join(methods)}; got {part!r}."
+            )
+    _check_that_it_is_a_regressor(getattr(estimator, "proxy", None))
+    for name, part in estimator.get_params(deep=True).items():
+        if isinstance(part, type):
+            continue
+        if hasattr(part, "check_parameters"):
+            part.check_parameters()
+        whose = name.split("__")[0]
+        if whose in _PARTS and hasattr(part, "_parameter_constraints"):
+            _check_own_parameters(part, whose)
+
+
+def check_optimizer(optimizer: Any, *, finds_front: bool) -> None:
+    """Raise an error unless an optimizer finds a front, or the minimum of one value."""
+    if optimizer is None:
+        return
+    arguments = signature(optimizer.minimize).parameters
+    if any(one.kind is Parameter.VAR_KEYWORD for one in arguments.values()):
+        return
+    if finds_front and "n_constraints" not in arguments:
+        raise ValueError(
+            "optimizer must find a front, by a method minimize that takes n_constraints, as an "
+            f"NSGA2 does; got {optimizer!r}."
+        )
+    if not finds_front and "n_constraints" in arguments:
+        raise ValueError(
+            f"optimizer must find the minimum of one value; got {optimizer!r}. ParetoOptimizer "
+            "finds fronts."
+        )
+
+
+def check_refiner(refiner: Any, n_constraints: int) -> None:
+    """Raise an error that names the refiner if there are constraints and it knows nothing of any.
+
+    One that does not say is believed to.
+    """
+    if n_constraints and not getattr(refiner, "handles_constraints", True):
+        raise ValueError(
+            "refiner must be one with method='COBYQA', or a SurrogateCMAES, with n_constraints="
+            f"{n_constraints}; got {refiner!r}."
+        )
+
+
+def check_infill(infill: Any, proxy: Any) -> None:
+    """Raise an error unless an infill strategy is one, and can work with the proxy."""
+    if infill is None:
+        return
+    if not hasattr(infill, "propose") or isinstance(infill, type):
+        raise ValueError(
+            f"infill must be None or a strategy with the method propose; got {infill!r}."
+        )
+    infill.check_proxy(proxy)
+
+
+def check_that_outputs_are_borne(proxy: Any, n_outputs: int) -> None:
+    """Raise an error unless a proxy learns several targets.
+
+    The tags of some that do say that they do not, so that their word is put to the test.
+    """
+    if proxy is None or n_outputs < 2 or not hasattr(proxy, "__sklearn_tags__"):
+        return
+    tried = proxy
+    while isinstance(tried, GridSearchCV | RandomizedSearchCV):
+        # Its own tags say nothing, and one fit is tried sooner than all of its candidates.
+        tried = tried.estimator
+    if get_tags(tried).target_tags.multi_output or _learns(tried, 2) or not _learns(tried, 1):
+        return
+    raise ValueError(
+        f"proxy must bear {n_outputs} targets, those of all outputs; got {proxy!r}, which bears "
+        "one. MultiOutputRegressor of scikit-learn fits one regressor for each."
+    )
+
+
+def _check_that_it_is_a_regressor(proxy: Any) -> None:
+    if not hasattr(proxy, "__sklearn_tags__"):
+        return
+    kind = get_tags(proxy).estimator_type
+    if kind not in (None, "regressor"):
+        raise ValueError(f"proxy must be a regressor; got {proxy!r}, a {kind}.")
+
+
+def _check_own_parameters(part: Any, whose: str) -> None:
+    """Raise an error that names the part if it is one of scikit-learn's with a wrong parameter."""
+    try:
+        part._validate_params()
+    except ValueError as error:
+        raise ValueError(f"{whose} must have valid parameters; got {part!r}: {error}") from error
+
+
+def _learns(proxy: Any, n_targets: int) -> bool:
+    """Tell whether a clone of a proxy learns a small table; no global generator is touched."""
+    import torch
+
+    rng = np.random.default_rng(0)
+    X = rng.random(_N_TRIED)
+    y = X[:, :n_targets] if n_targets > 1 else X[:, 0]
+    try:
+        with preserved(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            predicted = seeded(proxy, 0).fit(X, y).predict(X)
+    except Exception:
+        return False
+    return np.shape(predicted) == y.shape

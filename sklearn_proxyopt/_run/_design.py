@@ -1,0 +1,129 @@
+"""Designs as strategies: the initial one of a run, and the one that `ask` hands out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
+from sklearn_proxyopt._strategies import Batches, Routine, Strategy
+from sklearn_proxyopt._utils._dataset import Dataset, succeeded
+from sklearn_proxyopt._utils._distances import are_new, farthest_places
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._design import Design
+
+__all__ = ["InitialDesign", "MinimaAndDesign"]
+
+
+class InitialDesign(Routine):
+    """Evaluate a design, of which at least two rows must succeed.
+
+    Parameters
+    ----------
+    sampler : sampler
+        The design, seeded.
+    space : Variables
+        The variables.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+        The design.
+    """
+
+    def __init__(self, sampler: Any, space: Variables) -> None:
+        super().__init__()
+        self.rows = Design(sampler, space).sample()
+
+    def _run(self) -> Batches:
+        values = yield self.rows
+        n_good = int(succeeded(values).sum())
+        if n_good < 2:
+            raise ValueError(
+                f"objective must succeed on at least two rows of the design; got {n_good} of "
+                f"{len(self.rows)}."
+            )
+
+
+class MinimaAndDesign(Strategy):
+    """Propose minima of the proxy and, beside them, points of a design far from all others.
+
+    Without minima the design alone is handed out, in its order. With them up to half of the points
+    are minima, the lowest first. A design whose sampler has a parameter `n_samples` is drawn larger
+    when it runs out. Results change nothing here: the proxy learns anew and has other minima.
+
+    Parameters
+    ----------
+    sampler : sampler
+        The design, seeded.
+    space : Variables
+        The variables.
+    minima : ndarray of shape (n_minima, n_features), default=None
+        Minima of the proxy.
+    risk : FailureRisk, default=None
+        Where evaluations fail: points to be avoided come last.
+    """
+
+    def __init__(
+        self,
+        sampler: Any,
+        space: Variables,
+        minima: NDArray[np.float64] | None = None,
+        risk: FailureRisk | EncodedRisk | None = None,
+    ) -> None:
+        self._sampler, self._space, self._minima, self._risk = sampler, space, minima, risk
+
+    def propose(
+        self, n: int | None, known: Dataset, pending: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return `n` points that are neither known nor pending; one for None."""
+        n_points, space = 1 if n is None else n, self._space
+        taken = space.to_unit_cube(np.vstack([known.evaluated, pending]))
+        chosen = np.empty((0, space.n_features))
+        if self._minima is not None:
+            chosen = new_rows(self._minima, taken, space)[: -(-n_points // 2)]
+        n_missing = n_points - len(chosen)
+        if n_missing:
+            taken = np.vstack([taken, space.to_unit_cube(chosen)])
+            chosen = np.vstack([chosen, self._from_design(n_missing, taken)])
+        return chosen
+
+    def observe(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Do nothing."""
+
+    def _from_design(self, n_points: int, taken: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return points of the design that are not taken: safe ones, far from the others."""
+        pool = self._untaken(n_points, taken)
+        if self._risk is not None:
+            safe = self._risk.caution(pool) < 1.0
+            pool = pool[safe] if safe.sum() >= n_points else pool
+        if self._minima is not None:
+            pool = pool[farthest_places(self._space.to_unit_cube(pool), taken, n_points)]
+        return pool[:n_points]
+
+    def _untaken(self, n_points: int, taken: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the points of the design that are not taken, at least `n_points`."""
+        design = Design(self._sampler, self._space)
+        rows = design.sample()
+        points = new_rows(rows, taken, self._space)
+        while len(points) < n_points and design.grow():
+            n_before, rows = len(rows), design.sample()
+            points = new_rows(rows, taken, self._space)
+            if len(rows) <= n_before:
+                # No further rows are valid and feasible.
+                break
+        if len(points) < n_points:
+            raise ValueError(
+                f"n_points must not exceed the {len(points)} points that the sampler's design has "
+                f"left; got {n_points}."
+            )
+        return points
+
+
+def new_rows(
+    points: NDArray[np.float64], taken: NDArray[np.float64], space: Variables
+) -> NDArray[np.float64]:
+    """Return the rows that are not among those taken, which are points of the unit cube."""
+    return points[are_new(space.to_unit_cube(points), taken)]

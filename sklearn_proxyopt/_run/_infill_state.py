@@ -1,0 +1,157 @@
+"""What an infill strategy is told after a round."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from sklearn_proxyopt._proxy_search._failure_model import FailureRisk
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction, without_names
+from sklearn_proxyopt._proxy_search._model import ProxyModel
+from sklearn_proxyopt._proxy_search._on_axes import AxesProxy
+from sklearn_proxyopt._proxy_search._penalty import PENALTY, MeritFunction, merit_of_rows
+from sklearn_proxyopt._utils._dataset import Dataset, best_rows
+from sklearn_proxyopt.diagnosis._half_samples import HalfSampleEnsemble
+from sklearn_proxyopt.infill import Knowledge
+from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.proxies._schedule import continued_epochs
+from sklearn_proxyopt.variables import Variables
+
+__all__ = ["InfillState", "nearest_feasible", "warm_up"]
+
+
+class InfillState:
+    """A proxy that has learned the samples of a round, asked on the axes, where the box is plain.
+
+    Values that come with constraints count by their merit, in the samples and in the proxy alike.
+    Minima are looked for away from where evaluations fail.
+
+    Parameters
+    ----------
+    model : ProxyModel
+        Has learned the samples.
+    data : Dataset
+        The samples.
+    space : Variables
+        The variables.
+    names : ndarray of shape (n_features,) or None
+        Their names.
+    rng : numpy.random.Generator
+        Randomness of the rounds.
+    risk : FailureRisk or None
+        Where evaluations fail, of features.
+    """
+
+    def __init__(
+        self,
+        model: ProxyModel,
+        data: Dataset,
+        space: Variables,
+        names: NDArray[np.object_] | None,
+        rng: np.random.Generator,
+        risk: FailureRisk | None,
+    ) -> None:
+        self._model, self._data, self._space, self._names = model, data, space, names
+        self._risk = risk
+        self._X, self._y = space.rows_that_count(data.X, data.y)
+        self._starts, _ = space.best_rows(self._X, self._y)
+        self._values = merit_of_rows(self._y, model.merit)
+        self._spread = float(np.median(self._values) - self._values.min())
+        self._minima = self._minima_of(model, space.bounds, self._starts)
+        self._rng, self._seed = rng, int(rng.integers(2**31 - 1))
+
+    def knowledge(self, pending: NDArray[np.float64]) -> Knowledge:
+        """Return what a strategy is told, with points that are pending beside those known."""
+        space = self._space
+        return Knowledge(
+            proxy=self._proxy,
+            optimizer=self._model.optimizer,
+            X=space.encode(self._X),
+            y=self._values,
+            bounds=space.axes,
+            minima=space.encode(self._minima),
+            taken=space.encode(np.vstack([self._data.evaluated, pending])),
+            rng=self._rng,
+            learn=self.learn,
+            doubts=self.doubts,
+            rows_at=None if space.is_continuous_box else self.rows_at,
+            caution=None if self._risk is None else self.caution,
+        )
+
+    @cached_property
+    def _proxy(self) -> Any:
+        """The proxy as one of points on the axes, of one value a row."""
+        merit, proxy = self._model.merit, without_names(self._model.proxy)
+        if merit is not None:
+            proxy = MeritFunction(RegressorFunction(self._model.proxy), merit)
+        if self._space.is_continuous_box:
+            return proxy
+        return AxesProxy(proxy, self._space, PENALTY * self._spread)
+
+    def learn(
+        self, rows: NDArray[np.intp], region: NDArray[np.float64]
+    ) -> tuple[Any, NDArray[np.float64]]:
+        """Learn some of the samples anew; return the proxy and its minima in a region."""
+        space, X, y = self._space, self._X[rows], self._y[rows]
+        local = _learned_anew(self._model, X, y, self._names)
+        if space.is_continuous_box:
+            return local.proxy, self._minima_of(local, region, best_rows(X, y, region)[0])
+        starts, _ = space.best_rows(X, y)
+        found = space.encode(self._minima_of(local, space.bounds, starts))
+        return local.proxy, np.clip(found, *region.T)
+
+    def doubts(self) -> NDArray[np.float64]:
+        """Return where proxies of half of the samples have their minima."""
+        space, data, seed = self._space, self._data, self._seed
+        halves = HalfSampleEnsemble(
+            self._model.proxy, space.features(data.X), data.y, seed, self._model.merit
+        )
+        points = np.vstack([self._minima, self._starts])
+        return space.encode(halves.minima(space, points, seed)[0])
+
+    def rows_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the feasible rows nearest to points, all on the axes; NaN where there is none."""
+        return self._space.encode(nearest_feasible(self._space.decode(points), self._space))
+
+    def caution(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far the rows that points on the axes stand for are to be avoided."""
+        assert self._risk is not None
+        return self._risk.caution(self._space.features(self._space.decode(points)))
+
+    def _minima_of(
+        self, model: ProxyModel, box: NDArray[np.float64], starts: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        worst = float(self._values.max())
+        search = model.search(box, starts, self._risk, worst, self._spread)
+        return np.atleast_2d(search.get("x_candidates", search.x))
+
+
+def nearest_feasible(X: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
+    """Return the feasible rows nearest to some rows; NaN where there is none."""
+    rows = space.snap(X)
+    return np.where(space.is_feasible(rows)[:, None], rows, np.nan)
+
+
+def warm_up(proxy: Any) -> None:
+    """Let a fitted proxy go on from its weights, where it can."""
+    if isinstance(proxy, NeuralProxyRegressor) and not proxy.warm_start:
+        proxy.set_params(warm_start=True, max_epochs=continued_epochs(proxy.n_iter_))
+
+
+def _learned_anew(
+    model: ProxyModel,
+    X: NDArray[np.float64],
+    y: NDArray[np.float64],
+    names: NDArray[np.object_] | None,
+) -> ProxyModel:
+    """Return a copy of a proxy that has learned other rows, from weights of its own."""
+    proxy = clone(model.proxy)
+    if isinstance(proxy, NeuralProxyRegressor):
+        proxy.set_params(warm_start=False)
+    local = ProxyModel(proxy, model.optimizer, model.seeds, variables=model.variables)
+    local.fit(X, y, names)
+    return local

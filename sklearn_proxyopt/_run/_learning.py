@@ -1,0 +1,124 @@
+"""Fit the proxy and search it: from samples to what was learned of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._proxy_search._failure_model import (
+    FailureRisk,
+    risk_in_units,
+    risk_of_features,
+)
+from sklearn_proxyopt._proxy_search._model import ProxyModel
+from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
+from sklearn_proxyopt._run._run import Run
+from sklearn_proxyopt._run._settings import SearchSettings, Settings
+from sklearn_proxyopt._run._state import ModelState
+from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._feasibility import values_of
+from sklearn_proxyopt.optimizers import MultiStartBFGS
+from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.variables import Variables
+
+__all__ = [
+    "learn_model",
+    "learn_risk",
+    "proxy_of",
+    "unfitted_model",
+]
+
+
+def proxy_of(optimizer: Settings) -> Any:
+    """Return the proxy of an optimizer, not fitted."""
+    return NeuralProxyRegressor() if optimizer.proxy is None else optimizer.proxy
+
+
+def unfitted_model(
+    optimizer: SearchSettings, seeds: dict[str, int], space: Variables, smoothing: Any = None
+) -> ProxyModel:
+    """Return the proxy and what will search it, seeded."""
+    search = MultiStartBFGS() if optimizer.optimizer is None else optimizer.optimizer
+    return ProxyModel(proxy_of(optimizer), search, seeds, smoothing, space)
+
+
+def learn_risk(
+    optimizer: Settings, data: Dataset, space: Variables, seeds: dict[str, int]
+) -> FailureRisk | None:
+    """Learn where evaluations fail, as a function of features, if that is asked for."""
+    if optimizer.on_error != "learn":
+        return None
+    return risk_of_features(data.X, data.X_failed, space, seeds["optimizer"])
+
+
+def learn_model(
+    run: Run, optimizer: SearchSettings, data: Dataset, **fit_params: Any
+) -> ModelState:
+    """Fit the proxy to samples and find its minimum, which is the answer until a better one."""
+    space, progress = run.space, run.progress
+    starts, best = space.best_rows(data.X, data.y)
+    model = unfitted_model(optimizer, run.seeds, space, optimizer.smoothing)
+    text = f"Training {type(model.proxy).__name__} on {len(data)} rows."
+    with (
+        progress.phase("train", text) as training,
+        training.propagate_callback_context(model.proxy),
+    ):
+        model.fit(data.X, data.y, run.names, **fit_params)
+    with progress.phase("search", f"Searching the proxy by {type(model.optimizer).__name__}."):
+        risk = learn_risk(optimizer, data, space, run.seeds)
+        search = _search(model, space, data, starts, risk)
+    smoothed = model.smoothed
+    state = ModelState(
+        data=data,
+        bounds=space.bounds,
+        variables=space,
+        keeps_box=optimizer._known.keeps_box,
+        failure_risk=risk_in_units(risk, space),
+        n_learned=len(data),
+        n_failed_learned=len(data.X_failed),
+        seeds=run.seeds,
+        typical=float(np.median(values_of(data.y))),
+        merit=model.merit,
+        best_outputs=best,
+        x_best_row=starts[0].copy(),
+        fun_best_row=float(np.ravel(best)[0]),
+        proxy=model.proxy,
+        optimizer=model.optimizer,
+        ladder=None if smoothed is None else smoothed.ladder,
+        smoothing_report=None if smoothed is None else smoothed.report,
+        x_proxy=search.x,
+        fun_proxy=float(search.fun),
+        candidates=np.atleast_2d(search.get("x_candidates", search.x)),
+        search=search,
+    )
+    progress.say(f"The proxy promises {state.fun_proxy:.6g}; best row {state.fun_best_row:.6g}.")
+    return _answered_by_model(state)
+
+
+def _search(
+    model: ProxyModel,
+    space: Variables,
+    data: Dataset,
+    starts: NDArray[np.float64],
+    risk: FailureRisk | None,
+) -> OptimizeResult:
+    """Search the proxy, with what is known of the values of samples."""
+    merits = merit_of_rows(data.y, model.merit)
+    spread = float(np.median(merits) - merits.min())
+    return model.search(space.bounds, starts, risk, float(merits.max()), spread)
+
+
+def _answered_by_model(state: ModelState) -> ModelState:
+    """Let the proxy's optimum be the answer, where nothing can be evaluated."""
+    search = state.search
+    search.x_proxy, search.fun_proxy = state.x_proxy, state.fun_proxy
+    if state.merit is not None:
+        search.constraints_proxy = search.constraints
+        search.feasible = bool((search.constraints <= 0.0).all())
+    if state.variables.names is not None:
+        search.x_named = state.variables.named(state.x_proxy)
+    return replace(state, x=state.x_proxy, fun=state.fun_proxy, result=search)

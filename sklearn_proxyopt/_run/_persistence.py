@@ -1,0 +1,330 @@
+"""What an optimizer knows, to a file and back."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._proxy_search._failure_model import learn_failure_risk
+from sklearn_proxyopt._proxy_search._model import ProxyModel
+from sklearn_proxyopt._proxy_search._penalty import Merit
+from sklearn_proxyopt._run._settings import AskingSettings
+from sklearn_proxyopt._run._space_spec import SpaceSpec
+from sklearn_proxyopt._run._state import FittedState, ModelState
+from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._state_file import (
+    Arrays,
+    check_kinds,
+    part_of,
+    read_state,
+    reason_of,
+    under,
+    write_state,
+)
+from sklearn_proxyopt._utils._validation import check_bounds, check_width
+from sklearn_proxyopt.optimizers import MultiStartBFGS
+from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.proxies._stored import can_be_stored, put_together, take_apart
+from sklearn_proxyopt.variables import Variables
+
+__all__ = ["Saved", "read_knowledge", "write_knowledge"]
+
+Facts = dict[str, Any]
+
+_PLAIN = (bool, int, float, str)
+
+
+def state_to_file(state: FittedState, n_features: int, nothing: NDArray[np.float64]) -> Any:
+    """Return the arrays and facts by which a file tells of a state.
+
+    Parameters
+    ----------
+    state : FittedState
+        The state.
+    n_features : int
+        Number of variables.
+    nothing : ndarray of shape (0,) or (0, n_outputs)
+        The values of no samples.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        The samples, the box, and the arrays of the answer.
+    facts : dict of str to object
+        What JSON can hold.
+    """
+    none = np.empty((0, n_features))
+    data = Dataset(none, nothing, none) if state.data is None else state.data
+    arrays: Arrays = {"X": data.X, "y": data.y, "X_failed": data.X_failed}
+    facts: Facts = {"keeps_box": state.keeps_box}
+    if state.bounds is not None:
+        arrays["bounds"] = state.bounds
+    if isinstance(state, ModelState) and state.result is not None:
+        answer, facts["answer"] = _answer_to_file(state)
+        parts, texts = _proxies_to_file(state)
+        arrays |= answer | parts
+        facts |= texts
+    return arrays, facts
+
+
+def _answer_to_file(state: ModelState) -> tuple[Arrays, Facts]:
+    """Return the fields of a state that a file holds as they are, and the result."""
+    kept = {name: getattr(state, name) for name in state.saved_fields()}
+    arrays, facts = _arrays_and_facts(kept)
+    result, facts["result"] = _arrays_and_facts(state.result or {})
+    report, _ = _arrays_and_facts(state.smoothing_report or {})
+    arrays |= under("result", result) | under("report", report)
+    if state.merit is not None:
+        arrays |= under("merit", vars(state.merit))
+    return arrays, facts | {"knows_risk": state.failure_risk is not None}
+
+
+def _proxies_to_file(state: ModelState) -> tuple[Arrays, Facts]:
+    arrays: Arrays = {}
+    facts: Facts = {}
+    for part, proxy in (("proxy", state.proxy), ("ladder", state.ladder)):
+        if state.variables.is_continuous_box and can_be_stored(proxy):
+            own, facts[part] = take_apart(proxy)
+            arrays |= under(part, own)
+    return arrays, facts
+
+
+def restore_state(
+    optimizer: AskingSettings,
+    kind: type[ModelState],
+    arrays: Arrays,
+    facts: Facts,
+    space: Variables,
+) -> ModelState | None:
+    """Return the state that a file tells of, None where it has no answer.
+
+    The proxy is None where the file does not hold it: it has to learn again.
+    """
+    answer = facts.get("answer")
+    if answer is None:
+        return None
+    data = Dataset(arrays["X"], arrays["y"], arrays["X_failed"])
+    kept = _kept_fields(kind, arrays, answer)
+    if not 2 <= kept["n_learned"] <= len(data):
+        raise ValueError(f"the proxy must have learned from 2 to {len(data)} rows")
+    learned = data.first(kept["n_learned"], kept["n_failed_learned"])
+    starts, best = space.best_rows(learned.X, learned.y)
+    result = OptimizeResult(part_of(arrays, "result") | answer["result"])
+    if space.names is not None:
+        result.x_named = space.named(arrays["x"])
+    state = kind(
+        **kept,
+        data=data,
+        bounds=space.bounds,
+        variables=space,
+        keeps_box=facts["keeps_box"],
+        best_outputs=best,
+        x_best_row=starts[0].copy(),
+        fun_best_row=float(np.ravel(best)[0]),
+        proxy=None,
+        optimizer=None,
+        search=result,
+        result=result,
+    )
+    return _with_proxies(state, optimizer, arrays, facts) if "proxy" in facts else state
+
+
+def _kept_fields(kind: type[ModelState], arrays: Arrays, answer: Facts) -> Facts:
+    """Return the fields that a file holds as they are, each of the kind that it has to have."""
+    kept: Facts = {}
+    for name in kind.saved_fields():
+        if name in arrays:
+            kept[name] = arrays[name]
+        elif name in answer:
+            kept[name] = answer[name]
+    for name in ("n_learned", "n_failed_learned"):
+        kept[name] = int(answer[name])
+    kept["seeds"] = {str(name): int(seed) for name, seed in answer["seeds"].items()}
+    for name in ("fun", "fun_proxy", "typical"):
+        kept[name] = float(answer[name])
+    return kept
+
+
+def _with_proxies(
+    state: ModelState, optimizer: AskingSettings, arrays: Arrays, facts: Facts
+) -> ModelState:
+    """Return the state with proxy, optimizer and all that goes with them, without training."""
+    report = part_of(arrays, "report")
+    levels = report["noise"][:-1] if "ladder" in facts else None
+    is_neural = isinstance(optimizer.proxy, NeuralProxyRegressor)
+    model = ProxyModel(
+        optimizer.proxy if is_neural else NeuralProxyRegressor(),
+        MultiStartBFGS() if optimizer.optimizer is None else optimizer.optimizer,
+        state.seeds,
+        levels,
+    )
+    n_outputs, n_features = int(np.prod(state.data.y.shape[1:])), facts["n_features"]
+    proxy = put_together(model.proxy, part_of(arrays, "proxy"), facts["proxy"], n_features)
+    if proxy.n_outputs_ != n_outputs:
+        raise ValueError(f"the proxy must have {n_outputs} outputs")
+    state = replace(
+        state, proxy=proxy, optimizer=model.optimizer, merit=_merit_of(arrays, n_outputs)
+    )
+    if model.smoothed is not None:
+        ladder = part_of(arrays, "ladder")
+        fitted = put_together(model.smoothed.ladder, ladder, facts["ladder"], n_features)
+        state = replace(state, ladder=fitted, smoothing_report=report)
+    if facts["answer"]["knows_risk"]:
+        learned, seed = state.learned, state.seeds["optimizer"]
+        risk = learn_failure_risk(learned.X, learned.X_failed, state.bounds, seed)
+        state = replace(state, failure_risk=risk)
+    return state
+
+
+def _merit_of(arrays: Arrays, n_outputs: int) -> Merit | None:
+    if n_outputs == 1:
+        return None
+    merit = Merit(**part_of(arrays, "merit"))
+    if any(table.shape != (n_outputs - 1,) for table in vars(merit).values()):
+        raise ValueError(f"the merit must have {n_outputs - 1} prices")
+    return merit
+
+
+def _arrays_and_facts(values: dict[str, Any]) -> tuple[Arrays, Facts]:
+    """Return the arrays of a dictionary, and what JSON can hold; what is neither is left out."""
+    arrays: Arrays = {}
+    facts: Facts = {}
+    for name, value in values.items():
+        plain = value.item() if isinstance(value, np.generic) else value
+        if isinstance(plain, np.ndarray) and plain.dtype.kind in "biuf":
+            arrays[name] = plain
+        elif plain is None or isinstance(plain, _PLAIN) or _is_plain_dict(plain):
+            facts[name] = plain
+    return arrays, facts
+
+
+def _is_plain_dict(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, _PLAIN) for one in value.values())
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a file tells of.
+
+    Parameters
+    ----------
+    data : Dataset
+        The samples.
+    pending : ndarray of shape (n_pending, n_features)
+        The pending points.
+    bounds : ndarray of shape (n_features, 2) or None
+        The box.
+    names : ndarray of shape (n_features,) or None
+        The names of the variables.
+    keeps_box : bool
+        Whether the box was given to `minimize`.
+    n_outputs : int
+        How many numbers a value is.
+    state : ModelState or None
+        The answer, if there is one; its proxy is None where the file does not hold it.
+    """
+
+    data: Dataset
+    pending: NDArray[np.float64]
+    bounds: NDArray[np.float64] | None
+    names: NDArray[np.object_] | None
+    keeps_box: bool
+    n_outputs: int
+    state: ModelState | None
+
+    @property
+    def n_features(self) -> int:
+        """Number of variables."""
+        return self.data.X.shape[1]
+
+    @property
+    def has_proxy(self) -> bool:
+        """Whether the proxy need not learn again."""
+        return self.state is not None and self.state.proxy is not None
+
+
+def write_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> None:
+    """Write what an optimizer knows into a file."""
+    state, pending = optimizer._known, optimizer._pending
+    tables = [] if state.data is None else [state.data.X]
+    tables += [] if state.bounds is None else [state.bounds.T]
+    tables += [] if pending is None else [pending.points]
+    if not tables:
+        raise ValueError("save must come after rows were told or asked for; got none.")
+    n_features = tables[-1].shape[1]
+    arrays, facts = state_to_file(state, n_features, Dataset.empty(0, optimizer._n_outputs).y)
+    arrays["X_pending"] = np.empty((0, n_features)) if pending is None else pending.points
+    names = optimizer._names_seen
+    about: Facts = {
+        "class": optimizer._saved_class,
+        "n_constraints": int(optimizer.n_constraints),
+        "n_features": n_features,
+        "names": None if names is None else [str(name) for name in names],
+        "kinds": optimizer._spec.kinds(n_features).facts(),
+    }
+    write_state(path, arrays, about | facts)
+
+
+def read_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Saved:
+    """Read what an optimizer of these parameters has written, or raise an error; change nothing."""
+    arrays, facts = read_state(path)
+    n_features = facts["n_features"]
+    if optimizer.bounds is not None:
+        check_width(optimizer.bounds, n_features)
+    names = facts["names"] if optimizer.feature_names is None else list(optimizer.feature_names)
+    spec = replace(SpaceSpec.of(optimizer), names=names)
+    check_kinds(spec.kinds(n_features), facts, path)
+    n_outputs = _check_outputs(optimizer, arrays["y"], facts, path)
+    try:
+        box = check_bounds(arrays["bounds"]) if "bounds" in arrays else None
+        state = None
+        kind = optimizer._state_class
+        if issubclass(kind, ModelState) and box is not None:
+            state = restore_state(optimizer, kind, arrays, facts, spec.variables(box))
+    except Exception as error:
+        raise ValueError(
+            f"path must be a file whose arrays fit together; got {path}: {reason_of(error)}."
+        ) from error
+    return Saved(
+        data=Dataset(arrays["X"], arrays["y"], arrays["X_failed"]),
+        pending=arrays["X_pending"],
+        bounds=box,
+        names=None if facts["names"] is None else np.array(facts["names"], dtype=object),
+        keeps_box=facts["keeps_box"] and box is not None,
+        n_outputs=n_outputs,
+        state=state,
+    )
+
+
+def _check_outputs(
+    optimizer: AskingSettings, y: NDArray[np.float64], facts: Facts, path: str | PathLike[str]
+) -> int:
+    """Return the number of outputs of a file, or raise an error that its values are others."""
+    own = optimizer._saved_class
+    written_by = facts.get("class", own)
+    if written_by != own:
+        raise ValueError(
+            f"path must be a file that {own}.save wrote; got {path}, which is of a {written_by}."
+        )
+    n_outputs = int(np.prod(y.shape[1:]))
+    # The optimizer stays as it was until the file is known to be in order.
+    settled = copy.copy(optimizer)
+    settled._settle_outputs(n_outputs)
+    width = Dataset.empty(0, settled._n_outputs).y.shape[1:]
+    if y.shape[1:] != width:
+        raise ValueError(
+            f"path must be a file of {int(np.prod(width))} outputs; got {path} of {n_outputs}."
+        )
+    n_constraints = facts.get("n_constraints", optimizer.n_constraints)
+    if n_constraints != optimizer.n_constraints:
+        raise ValueError(
+            f"path must be a file of {optimizer.n_constraints} constraints; got {path} of "
+            f"{n_constraints}."
+        )
+    return n_outputs

@@ -1,0 +1,253 @@
+"""The phases of a run that spend evaluations, each a strategy, and the loop that drives them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from sklearn_proxyopt._run._design import InitialDesign
+from sklearn_proxyopt._run._infill_state import InfillState, nearest_feasible, warm_up
+from sklearn_proxyopt._run._learning import learn_risk, unfitted_model
+from sklearn_proxyopt._run._run import PaidRun, Run
+from sklearn_proxyopt._run._settings import SearchSettings, Settings
+from sklearn_proxyopt._strategies import Batches, Routine, Strategy
+from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt._utils._stopping import StopRun
+from sklearn_proxyopt.infill import BaseInfill
+from sklearn_proxyopt.refine import SurrogateCMAES
+from sklearn_proxyopt.refine._base import EarlySearch
+from sklearn_proxyopt.samplers import BaseSampler, LatinHypercubeSampler, SobolSampler
+from sklearn_proxyopt.variables import Variables
+
+__all__ = [
+    "InfillRounds",
+    "Phase",
+    "SearchPlan",
+    "begins_before_proxy",
+    "design_phase",
+    "design_sampler",
+    "drive",
+]
+
+# Rounds of infill without a budget that would say how many there can be.
+_DEFAULT_N_ROUNDS = 10
+# With a budget: rows of the first design for each variable and in all, and the share of what it
+# leaves that is spent before the proxy learns and is searched.
+_DESIGN_PER_VARIABLE = 2
+_SMALLEST_DESIGN = 12
+_SHARE_BEFORE_PROXY = 0.5
+
+
+@dataclass
+class Phase:
+    """A strategy with what is told of it while it is driven.
+
+    Parameters
+    ----------
+    name : str
+        Its name, as callbacks see it.
+    text : str
+        What is printed as it begins.
+    strategy : Strategy
+        Proposes the points.
+    n_rows : int or None
+        Most evaluations, None where that is not known.
+    """
+
+    name: str
+    text: str
+    strategy: Strategy
+    n_rows: int | None
+
+
+def drive(run: PaidRun, phase: Phase) -> None:
+    """Evaluate what a phase proposes, a batch at a time, until it or the run has ended.
+
+    Raises
+    ------
+    StopRun
+        If the run has ended.
+    """
+    oracle, strategy = run.oracle, phase.strategy
+    telling = run.progress.evaluations(phase.name, phase.text, oracle.evaluator, phase.n_rows)
+    with telling, closing(strategy):
+        while True:
+            data = oracle.data
+            points = strategy.propose(None, data, data.X[:0])
+            if strategy.has_ended:
+                return
+            strategy.observe(points, oracle.evaluate(points))
+
+
+def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
+    """Return the evaluation of an initial design, if the budget pays for more than that."""
+    design = InitialDesign(sampler, run.space)
+    rows, stopping = design.rows, run.oracle.stopping
+    n_new = int(run.oracle.are_new(rows).sum())
+    if n_new >= stopping.n_left:
+        raise ValueError(
+            f"budget must exceed the {n_new} new rows of the sampler's design; "
+            f"got {stopping.budget}."
+        )
+    text = f"Evaluating a design of {len(rows)} rows."
+    return Phase("design", text, design, len(rows))
+
+
+class SearchPlan:
+    """What a run evaluates before its proxy learns: a design, then infill, or a search.
+
+    Parameters
+    ----------
+    run : PaidRun
+        The run.
+    optimizer : SearchSettings
+        Its parameters hold.
+
+    Attributes
+    ----------
+    early_search : EarlySearch or None
+        The search of the objective that goes on after the proxy has learned.
+    end : StopRun or None
+        What ended the run, None where it goes on.
+    """
+
+    def __init__(self, run: PaidRun, optimizer: SearchSettings) -> None:
+        self._run, self._optimizer = run, optimizer
+        self.early_search: EarlySearch | None = None
+        self.end: StopRun | None = None
+
+    def drive(self, *, with_design: bool) -> None:
+        """Drive all phases, until they or the run have ended."""
+        run = self._run
+        try:
+            run.oracle.check_given()
+            for phase in self._phases(with_design):
+                drive(run, phase)
+        except StopRun as reached:
+            run.oracle.check_enough(reached)
+            self.end = reached
+
+    def _phases(self, with_design: bool) -> Iterator[Phase]:
+        """Yield the phases, each prepared once the one before has ended."""
+        run, optimizer = self._run, self._optimizer
+        if with_design:
+            yield design_phase(run, _sampler_within(run, optimizer))
+        run.n_initial = len(run.oracle.data)
+        if optimizer.infill is not None:
+            yield _infill_phase(run, optimizer, optimizer.infill)
+        budget = run.oracle.stopping.budget
+        if budget is not None and begins_before_proxy(optimizer.refiner):
+            self.early_search, n_rows = _begin_search(run, optimizer)
+            if optimizer.infill is None:
+                n_rows = int(_SHARE_BEFORE_PROXY * n_rows)
+                text = f"Searching the function, {n_rows} evaluations."
+                yield Phase("explore", text, Routine(self.early_search.explore(n_rows)), n_rows)
+
+
+def begins_before_proxy(refiner: Any) -> bool:
+    """Tell whether a refiner begins its search before the proxy learns, where there is a budget."""
+    return refiner == "auto" or getattr(refiner, "begins_before_proxy", False)
+
+
+def design_sampler(optimizer: Settings, seed: int) -> BaseSampler:
+    """Return the sampler of the initial design, seeded."""
+    default = SobolSampler(optimizer._default_n_samples)
+    sampler: BaseSampler = seeded(optimizer.sampler or default, seed)
+    return sampler
+
+
+def _sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
+    """Return the sampler of the initial design, a small one where a budget has to pay for it."""
+    budget, seed = run.oracle.stopping.budget, run.seeds["sampler"]
+    if optimizer.sampler is not None or budget is None:
+        return design_sampler(optimizer, seed)
+    n_samples = max(_DESIGN_PER_VARIABLE * run.space.n_features, _SMALLEST_DESIGN)
+    n_samples = max(min(n_samples, budget // 3), 2)
+    if optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
+        # Nothing but the design tells the proxy of the whole box.
+        n_samples = max(budget // 3, 2)
+    small: BaseSampler = seeded(LatinHypercubeSampler(n_samples), seed)
+    return small
+
+
+def _infill_phase(run: PaidRun, optimizer: SearchSettings, infill: BaseInfill) -> Phase:
+    n_left = run.oracle.stopping.n_left
+    n_rounds = _DEFAULT_N_ROUNDS if optimizer.n_rounds is None else optimizer.n_rounds
+    if np.isfinite(n_left):
+        n_affordable = max(int(_SHARE_BEFORE_PROXY * n_left) // infill.n_points, 1)
+        n_rounds = n_affordable if optimizer.n_rounds is None else min(n_rounds, n_affordable)
+    text = f"Infill by {type(infill).__name__}, {n_rounds} rounds."
+    rounds = InfillRounds(run, optimizer, clone(infill), n_rounds)
+    return Phase("infill", text, rounds, n_rounds * infill.n_points)
+
+
+class InfillRounds(Routine):
+    """Rounds in which a proxy learns what is known, and an infill strategy proposes points.
+
+    Parameters
+    ----------
+    run : Run
+        The run.
+    optimizer : SearchSettings
+        Its parameters hold.
+    infill : BaseInfill
+        The strategy, which may remember earlier rounds.
+    n_rounds : int
+        How many.
+    """
+
+    def __init__(
+        self, run: Run, optimizer: SearchSettings, infill: BaseInfill, n_rounds: int
+    ) -> None:
+        super().__init__()
+        self._of_run, self._optimizer, self._infill = run, optimizer, infill
+        self._n_rounds = n_rounds
+
+    def _run(self) -> Batches:
+        run, space = self._of_run, self._of_run.space
+        rng = np.random.default_rng(run.seeds["infill"])
+        model = unfitted_model(self._optimizer, run.seeds, space)
+        for n_round in range(self._n_rounds):
+            if n_round:
+                warm_up(model.proxy)
+            model.fit(self.known.X, self.known.y, run.names)
+            risk = learn_risk(self._optimizer, self.known, space, run.seeds)
+            state = InfillState(model, self.known, space, run.names, rng, risk)
+            points = self._infill.propose(state.knowledge(self.pending))
+            yield points if space.is_continuous_box else _rows_of(points, space)
+
+
+def _rows_of(points: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
+    """Return the feasible rows nearest to points on the axes, where there are any."""
+    rows = nearest_feasible(space.decode(points), space)
+    return rows[~np.isnan(rows).any(axis=1)]
+
+
+def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch, int]:
+    """Begin the search of the objective; return it and how many evaluations it has."""
+    space, data = run.space, run.oracle.data
+    is_default = optimizer.refiner == "auto"
+    refiner = seeded(SurrogateCMAES() if is_default else optimizer.refiner, run.seeds["refiner"])
+    # Where not every point of the box is a row, the search works on the axes.
+    rows_of = None if space.is_continuous_box else partial(_nearest_to_axes, space)
+    search = refiner.begin(space.axes, rows_of, space.kinds.is_category)
+    inside = space.is_feasible(data.X)
+    search.note(space.encode(data.X[inside]), data.y[inside])
+    failed = space.encode(data.X_failed)
+    search.note(failed, np.full((len(failed), *data.y.shape[1:]), np.nan))
+    n_allowed = int(run.oracle.stopping.n_left)
+    if refiner.max_evaluations is not None:
+        n_allowed = min(n_allowed, refiner.max_evaluations)
+    search.allow(n_allowed)
+    return search, n_allowed
+
+
+def _nearest_to_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return nearest_feasible(space.decode(points), space)

@@ -1,0 +1,203 @@
+"""Refine the proxy's optimum on the objective, and answer by the best that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._run._infill_state import nearest_feasible
+from sklearn_proxyopt._run._oracle import Oracle
+from sklearn_proxyopt._run._phases import Phase, SearchPlan, drive
+from sklearn_proxyopt._run._run import PaidRun
+from sklearn_proxyopt._run._settings import SearchSettings
+from sklearn_proxyopt._run._state import ModelState
+from sklearn_proxyopt._strategies import Routine, ThreadedSearch
+from sklearn_proxyopt._utils._feasibility import best_first, say_whether_feasible
+from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt._utils._stopping import StopRun
+from sklearn_proxyopt.refine import LocalRefinement
+from sklearn_proxyopt.variables import Variables
+
+__all__ = ["answered_by_objective", "refine"]
+
+Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def refine(
+    run: PaidRun, optimizer: SearchSettings, plan: SearchPlan, state: ModelState
+) -> OptimizeResult:
+    """Spend evaluations on the proxy's best points, unless the run has ended.
+
+    Returns
+    -------
+    scipy.optimize.OptimizeResult
+        The result of the refinement, never worse than the best row before it.
+    """
+    if plan.end is not None:
+        return _best_row(run.oracle, str(plan.end))
+    phase = _refinement_phase(run, optimizer, plan, state)
+    try:
+        drive(run, phase)
+    except StopRun as end:
+        refined = _best_row(run.oracle, str(end))
+    else:
+        assert isinstance(phase.strategy, Routine)
+        refined = phase.strategy.result
+        if run.oracle.stopping.n_left <= 0:
+            refined.message = run.oracle.stopping.budget_is_spent
+        if not run.space.is_continuous_box:
+            # What was evaluated may be another row than the point that a refiner asked for.
+            refined.update(_best_of_data(run.oracle))
+    return _not_worse(refined, state)
+
+
+def _refinement_phase(
+    run: PaidRun, optimizer: SearchSettings, plan: SearchPlan, state: ModelState
+) -> Phase:
+    strategy: Routine
+    stopping, candidates = run.oracle.stopping, state.candidates
+    if plan.early_search is not None:
+        search = plan.early_search
+        n_rows: int | None = int(min(stopping.n_left, search.n_left))
+        strategy = Routine(search.refine_from(run.space.encode(candidates)))
+    else:
+        refiner = _refiner_of(run, optimizer)
+        n_rows = getattr(refiner, "max_evaluations", None)
+        strategy = ThreadedSearch(partial(_search_by, refiner, run.space, state))
+    return Phase("refine", "Refining on the function.", strategy, n_rows)
+
+
+def _refiner_of(run: PaidRun, optimizer: SearchSettings) -> Any:
+    stopping = run.oracle.stopping
+    if optimizer.refiner is None:
+        return LocalRefinement(max_evaluations=1, n_candidates=1)
+    if optimizer.refiner != "auto":
+        return seeded(optimizer.refiner, run.seeds["refiner"])
+    if stopping.budget is None or stopping.n_left < 1:
+        return LocalRefinement()
+    return LocalRefinement(max_evaluations=int(stopping.n_left))
+
+
+def _search_by(
+    refiner: Any, space: Variables, state: ModelState, evaluate: Function
+) -> OptimizeResult:
+    """Let a refiner search a function from the proxy's minima, which sees feasible rows only."""
+    candidates, incumbent = state.candidates, (state.x_best_row, state.best_outputs)
+    if space.is_continuous_box:
+        return refiner.refine(evaluate, candidates, space.bounds, incumbent=incumbent)
+    if getattr(refiner, "handles_variables", False):
+        nearest = partial(_at_nearest, evaluate, space, incumbent[1])
+        options = {"incumbent": incumbent, "variables": space}
+        return refiner.refine(nearest, candidates, space.bounds, **options)
+
+    def on_axes(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _at_nearest(evaluate, space, incumbent[1], space.decode(points))
+
+    # One that knows boxes only works on the axes, where each point stands for a row.
+    best = space.encode(incumbent[0][None])[0], incumbent[1]
+    return refiner.refine(on_axes, space.encode(candidates), space.axes, incumbent=best)
+
+
+def _at_nearest(
+    evaluate: Function, space: Variables, outputs: NDArray[np.float64], X: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return outputs like some of the feasible rows nearest to rows; NaN where there is none."""
+    rows = nearest_feasible(X, space)
+    feasible = ~np.isnan(rows).any(axis=1)
+    values = np.full((len(rows), *np.shape(outputs)), np.nan)
+    if feasible.any():
+        values[feasible] = evaluate(rows[feasible])
+    return values
+
+
+def _best_of_data(oracle: Oracle) -> OptimizeResult:
+    """Return the best feasible row known and its outputs."""
+    starts, best = oracle.space.best_rows(oracle.data.X, oracle.data.y)
+    result = OptimizeResult(x=starts[0], fun=float(np.ravel(best)[0]))
+    if np.ndim(best):
+        result.constraints = best[1:]
+    return result
+
+
+def _best_row(oracle: Oracle, message: str) -> OptimizeResult:
+    """Return the best feasible row as the result of what a limit has ended."""
+    return OptimizeResult(nit=0, success=True, message=message, **_best_of_data(oracle))
+
+
+def _not_worse(refined: OptimizeResult, state: ModelState) -> OptimizeResult:
+    """Return a result, or the best row before it where that is no worse."""
+    known = state.best_outputs
+    found = _outputs_of(refined)
+    if found.size != np.size(known):
+        raise ValueError(
+            f"refiner must return fun and {np.size(known) - 1} constraints; got "
+            f"{found.size - 1} of them."
+        )
+    found = found.reshape(np.shape(known))
+    if best_first(np.array([known, found]))[0] == 0:
+        refined.x, refined.fun = state.x_best_row, float(np.ravel(known)[0])
+        if np.ndim(known):
+            refined.constraints = known[1:]
+    return refined
+
+
+def _outputs_of(result: OptimizeResult) -> NDArray[np.float64]:
+    return np.append(result.fun, result.get("constraints", []))
+
+
+def _look_into_journal(oracle: Oracle, result: OptimizeResult) -> None:
+    """Let a row that the journal had before be the answer, if it is better."""
+    if oracle.evaluator.journal is None:
+        return
+    oracle.keep_all_on_record()
+    found = _best_of_data(oracle)
+    both = np.array([_outputs_of(result), _outputs_of(found)])
+    if best_first(both.reshape(2, *oracle.data.y.shape[1:]))[0] == 1:
+        result.update(found)
+        result.message = f"The best row was in the journal before. {result.message}"
+
+
+def answered_by_objective(
+    run: PaidRun, state: ModelState, refined: OptimizeResult, n_design: int
+) -> ModelState:
+    """Let the best sample be the answer.
+
+    Parameters
+    ----------
+    run : PaidRun
+        The run, which has ended.
+    state : ModelState
+        What was learned.
+    refined : scipy.optimize.OptimizeResult
+        The best of the refinement.
+    n_design : int
+        The calls of the objective before the proxy learned.
+    """
+    oracle, evaluator, search = run.oracle, run.oracle.evaluator, state.search
+    _look_into_journal(oracle, refined)
+    at_proxy = np.ravel(oracle.value_at(state.x_proxy))
+    result = OptimizeResult(
+        x=refined.x,
+        fun=float(refined.fun),
+        nfev=evaluator.n_calls,
+        nit=refined.nit,
+        success=bool(search.success and refined.success),
+        message=f"{refined.message} Search on the proxy: {search.message}",
+        x_proxy=state.x_proxy,
+        fun_proxy=state.fun_proxy,
+        true_at_proxy=float(at_proxy[0]),
+        nfev_design=n_design,
+        n_failed=evaluator.n_failed,
+    )
+    if run.space.names is not None:
+        result.x_named = run.space.named(result.x)
+    if state.merit is not None:
+        say_whether_feasible(result, refined.constraints, search.constraints, at_proxy[1:])
+    run.progress.end(f"Best true value {result.fun:.6g} after {evaluator.n_calls} evaluations.")
+    return replace(state, data=oracle.data, x=result.x, fun=result.fun, result=result)

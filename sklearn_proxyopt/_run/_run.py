@@ -1,0 +1,166 @@
+"""One call of an optimizer: what it shares, and the objective that it may evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._run._oracle import Oracle
+from sklearn_proxyopt._run._progress import Progress
+from sklearn_proxyopt._run._settings import Settings
+from sklearn_proxyopt._run._space_spec import of_plain_rows
+from sklearn_proxyopt._run._stopping import StoppingCriteria
+from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._validation import as_generator
+from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
+from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._kinds import Kinds
+
+__all__ = ["PaidRun", "Run", "draw_seeds", "open_oracle", "open_run", "writing_journal"]
+
+
+@dataclass
+class Run:
+    """What one call of an optimizer shares.
+
+    Parameters
+    ----------
+    optimizer : Settings
+        Its parameters hold.
+    space : Variables
+        The variables inside the box.
+    seeds : dict of str to int
+        A seed for each part that has none of its own.
+    progress : Progress
+        Told of the phases.
+    """
+
+    optimizer: Settings
+    space: Variables
+    seeds: dict[str, int]
+    progress: Progress
+
+    @property
+    def names(self) -> NDArray[np.object_] | None:
+        """The names under which the proxy sees the rows."""
+        return self.optimizer._names_seen
+
+
+@dataclass
+class PaidRun(Run):
+    """A run that may evaluate the objective.
+
+    Parameters
+    ----------
+    oracle : Oracle
+        The objective, and the samples known.
+    n_initial : int or None
+        How many samples there are before any was chosen by what is known of others; None until
+        then.
+    """
+
+    oracle: Oracle
+    n_initial: int | None = None
+
+
+def draw_seeds(optimizer: Settings, oracle: Oracle | None = None) -> dict[str, int]:
+    """Draw a seed for each part, in an order that does not depend on which are used."""
+    rng = as_generator(optimizer.random_state)
+    if optimizer.random_state is None and oracle is not None:
+        rng = oracle.generator()
+    return {name: int(rng.integers(2**31 - 1)) for name in optimizer._seeded}
+
+
+@contextmanager
+def open_run(
+    optimizer: Settings,
+    objective: Callable[..., Any],
+    data: Dataset,
+    space: Variables,
+    *,
+    box_is_given: bool,
+    n_phases: int,
+    keeps_box: bool = False,
+    stopping: StoppingCriteria | None = None,
+    patience: float = 0.0,
+) -> Iterator[PaidRun]:
+    """Open a run that may evaluate; if the block fails, the optimizer keeps the samples.
+
+    Parameters
+    ----------
+    optimizer : Settings
+        Forgets what it knew.
+    objective : callable
+        The function.
+    data : Dataset
+        Samples that were evaluated before.
+    space : Variables
+        The variables.
+    box_is_given : bool
+        Whether the box is the user's, and not that of the rows.
+    n_phases : int
+        How many phases the run will tell of.
+    keeps_box : bool, default=False
+        Whether `tell` must keep the box.
+    stopping : StoppingCriteria, default=None
+        What ends the run; None for nothing.
+    patience : float, default=0.0
+        Seconds to wait for another writer of the journal.
+    """
+    opened = open_oracle(optimizer, objective, data, space, box_is_given, stopping, patience)
+    with opened as oracle:
+        optimizer._begin_anew(keeps_box)
+        progress = Progress(optimizer, n_phases)
+        yield PaidRun(optimizer, space, draw_seeds(optimizer, oracle), progress, oracle)
+
+
+@contextmanager
+def open_oracle(
+    optimizer: Settings,
+    objective: Callable[..., Any],
+    data: Dataset,
+    space: Variables,
+    box_is_given: bool = True,
+    stopping: StoppingCriteria | None = None,
+    patience: float = 0.0,
+) -> Iterator[Oracle]:
+    """Open the objective for evaluations; if the block fails, the optimizer keeps the samples."""
+    named, vectorized = optimizer.named_rows, optimizer.vectorized
+    of_rows = of_plain_rows(objective, space, named_rows=named, vectorized=vectorized)
+    evaluator = optimizer._evaluator(of_rows)
+    meaning = repr((space.names, space.kinds.facts())) if named else ""
+    record = optimizer._records.record_of(objective, optimizer._n_outputs)
+    evaluator.record = record.of_meaning(meaning)
+    box = space.bounds if box_is_given else None
+    with writing_journal(optimizer, box, space.kinds, patience) as evaluator.journal:
+        limits = StoppingCriteria() if stopping is None else stopping
+        oracle = Oracle(evaluator, data, space, limits)
+        try:
+            yield oracle
+        except BaseException:
+            oracle.keep_all_on_record()
+            optimizer._publish(optimizer._known.with_data(oracle.data, space))
+            raise
+
+
+def writing_journal(
+    optimizer: Settings, box: NDArray[np.float64] | None, kinds: Kinds, patience: float
+) -> AbstractContextManager[JournalWriter | None]:
+    """Open the journal as its writer, or nothing where there is none."""
+    if optimizer.journal is None:
+        return nullcontext()
+    n_outputs = optimizer._n_outputs
+    return Journal(optimizer.journal).writing(
+        len(kinds.is_whole),
+        box,
+        kinds.names,
+        n_outputs=1 if n_outputs is None else n_outputs,
+        kinds=kinds.facts(),
+        patience=patience,
+    )

@@ -1,0 +1,126 @@
+"""What a run reads of the optimizer that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from os import PathLike
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sklearn_proxyopt._run._pending_points import PendingPoints
+from sklearn_proxyopt._run._space_spec import SpaceSpec
+from sklearn_proxyopt._run._state import FittedState, LearnedState
+from sklearn_proxyopt._utils._types import BoundsLike, RandomStateLike
+from sklearn_proxyopt.evaluation import Evaluator, RecordBook
+from sklearn_proxyopt.infill import BaseInfill
+from sklearn_proxyopt.optimizers import BaseOptimizer
+from sklearn_proxyopt.refine import BaseRefiner
+from sklearn_proxyopt.samplers import BaseSampler
+
+__all__ = ["AskingSettings", "Regressor", "SearchSettings", "Settings"]
+
+
+class Regressor(Protocol):
+    """A proxy: any regressor with scikit-learn's methods."""
+
+    def fit(self, X: Any, y: Any) -> Any:
+        """Learn rows and their values."""
+
+    def predict(self, X: Any) -> Any:
+        """Predict the values of rows."""
+
+
+class Settings(Protocol):
+    """The parameters that both optimizers have, and what a run does to its optimizer."""
+
+    objective: Callable[..., Any] | None
+    sampler: BaseSampler | None
+    proxy: Regressor | None
+    optimizer: BaseOptimizer | None
+    n_constraints: int
+    vectorized: bool
+    named_rows: bool
+    on_error: str
+    journal: str | PathLike[str] | None
+    random_state: RandomStateLike
+    verbose: int
+    # The parts that have seeds, in the order in which these are drawn.
+    _seeded: tuple[str, ...]
+    # The size of the design where no sampler says it.
+    _default_n_samples: int
+
+    @property
+    def _n_outputs(self) -> int | None:
+        """How many numbers the function returns for a row; None for one that is no array."""
+
+    @property
+    def _known(self) -> FittedState:
+        """What is known before and after a run."""
+
+    @property
+    def _records(self) -> RecordBook:
+        """The records of what was evaluated, which clones share."""
+
+    @property
+    def _names_seen(self) -> NDArray[np.object_] | None:
+        """The names of the variables, as the rows had them."""
+
+    def _evaluator(self, objective: Any) -> Evaluator:
+        """Return what calls the objective."""
+
+    def _publish(self, state: FittedState) -> None:
+        """Let a state be what is known."""
+
+    def _begin_anew(self, keeps_box: bool) -> None:
+        """Forget what was known before."""
+
+    def _shown(self, outputs: NDArray[np.float64]) -> float:
+        """Return the value of a row of several outputs as callbacks show it."""
+
+
+class SearchSettings(Settings, Protocol):
+    """The parameters of an optimizer that searches for one minimum."""
+
+    smoothing: Literal["auto"] | float | Sequence[float] | None
+    refiner: BaseRefiner | Literal["auto"] | None
+    infill: BaseInfill | None
+    n_rounds: int | None
+
+
+class AskingSettings(Settings, Protocol):
+    """What `ask` and `tell` need of an optimizer beside its parameters."""
+
+    bounds: BoundsLike | None
+    feature_names: Sequence[str] | None
+    _state_class: type[LearnedState]
+    _saved_class: str
+    X_pending_: NDArray[np.float64]
+    n_features_in_: int
+    feature_names_in_: NDArray[np.object_]
+
+    @property
+    def _spec(self) -> SpaceSpec:
+        """The variables of the parameters."""
+
+    @property
+    def _pending(self) -> PendingPoints | None:
+        """The points asked for, None where none were."""
+
+    @_pending.setter
+    def _pending(self, pending: PendingPoints) -> None: ...
+
+    def _keep_names(self) -> None:
+        """Let the names be those of the parameter, where no rows bring any."""
+
+    def _settle_outputs(self, n_outputs: int | None) -> None:
+        """Settle how many outputs there are where no parameter says so."""
+
+    def _validate_samples(
+        self, X: ArrayLike, y: ArrayLike, *, reset: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return samples and their values, or say what is wrong with them."""
+
+    def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Learn from results, in addition to those known."""

@@ -1,0 +1,230 @@
+"""What an optimizer has learned, as one value: published, saved and forgotten as a whole."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
+from sklearn_proxyopt._proxy_search._front import FrontSearch
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
+from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
+from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
+from sklearn_proxyopt.variables import Variables
+
+__all__ = ["MIN_DIAGNOSED", "FittedState", "FrontState", "LearnedState", "ModelState"]
+
+# Fewer rows cannot be halved and still say anything.
+MIN_DIAGNOSED = 10
+
+
+# Kinds of fields: one that is no attribute of the optimizer; one that a file does not hold as it
+# is, but what it is made of; one that is both; one that is an attribute also where it is None.
+_PRIVATE = {"is_public": False}
+_REBUILT = {"is_rebuilt": True}
+_INNER = {"is_public": False, "is_rebuilt": True}
+_SHOWN = {"is_rebuilt": True, "shows_none": True}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FittedState:
+    """What an optimizer knows; a field `name` is its attribute `name_`, unless it is private.
+
+    Every field is forgotten where a run begins anew, and saved in a file, by itself: nothing is
+    listed anywhere else. None stands for what is not known.
+
+    Parameters
+    ----------
+    data : Dataset or None
+        The evaluated samples; `X_`, `y_` and `X_failed_`.
+    bounds : ndarray of shape (n_features, 2) or None
+        The box.
+    variables : Variables or None
+        The variables inside the box.
+    keeps_box : bool
+        Whether the box was given to `minimize`, and so does not follow the parameter.
+    """
+
+    data: Dataset | None = field(default=None, metadata=_INNER)
+    bounds: NDArray[np.float64] | None = field(default=None, metadata=_REBUILT)
+    variables: Variables | None = field(default=None, metadata=_REBUILT)
+    keeps_box: bool = field(default=False, metadata=_INNER)
+
+    def published(self) -> dict[str, Any]:
+        """Return the attributes that the state gives an optimizer."""
+        public = {
+            f"{one.name}_": getattr(self, one.name)
+            for one in fields(self)
+            if one.metadata.get("is_public", True) and self._shows(one)
+        }
+        if self.data is not None:
+            public |= {"X_": self.data.X, "y_": self.data.y, "X_failed_": self.data.X_failed}
+        return public
+
+    @classmethod
+    def saved_fields(cls) -> list[str]:
+        """Return the names of the fields that a file holds as they are."""
+        return [one.name for one in fields(cls) if not one.metadata.get("is_rebuilt", False)]
+
+    def with_data(self, data: Dataset, space: Variables) -> Self:
+        """Return the state with samples that were evaluated since, in the box of a space."""
+        return replace(self, data=data, bounds=space.bounds)
+
+    def _shows(self, one: Field[Any]) -> bool:
+        return getattr(self, one.name) is not None or one.metadata.get("shows_none", False)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LearnedState(FittedState, ABC):
+    """What an optimizer knows once its proxy has learned.
+
+    Parameters
+    ----------
+    n_learned : int
+        How many samples the proxy learned from, the first of `data`.
+    proxy : regressor
+        The fitted proxy.
+    optimizer : optimizer
+        What searched it.
+    failure_risk : FailureRisk or None
+        Where evaluations fail, in the user's units.
+    candidates : ndarray of shape (n_candidates, n_features)
+        Low points, or points of the front, of the proxy: the most promising first.
+    search : OptimizeResult
+        The search of the proxy.
+    result : OptimizeResult or None
+        What the run returned; None where it has not ended.
+    """
+
+    data: Dataset = field(metadata=_INNER)
+    bounds: NDArray[np.float64] = field(metadata=_REBUILT)
+    variables: Variables = field(metadata=_REBUILT)
+    n_learned: int
+    candidates: NDArray[np.float64] = field(metadata=_PRIVATE)
+    proxy: Any = field(metadata=_REBUILT)
+    optimizer: Any = field(metadata=_REBUILT)
+    failure_risk: FailureRisk | EncodedRisk | None = field(default=None, metadata=_SHOWN)
+    search: OptimizeResult = field(metadata=_INNER)
+    result: OptimizeResult | None = field(default=None, metadata=_REBUILT)
+
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """What was learned, in a sentence."""
+
+    @abstractmethod
+    def unanswered(self) -> Self:
+        """Return the state without an answer, as it is while the run goes on."""
+
+    @abstractmethod
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the proxy says of rows."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ModelState(LearnedState):
+    """What is known of one minimum.
+
+    Parameters
+    ----------
+    n_failed_learned : int
+        How many failures the risk learned from, the first of `data`.
+    seeds : dict of str to int
+        The seeds of the run.
+    typical : float
+        A usual value, before any search chose where to evaluate.
+    best_outputs : ndarray of shape () or (1 + n_constraints,)
+        The outputs of the best row.
+    merit : Merit or None
+        What counts of a value and its constraints.
+    """
+
+    n_failed_learned: int = field(metadata=_PRIVATE)
+    seeds: dict[str, int] = field(metadata=_PRIVATE)
+    typical: float = field(metadata=_PRIVATE)
+    x_proxy: NDArray[np.float64]
+    fun_proxy: float
+    x_best_row: NDArray[np.float64] = field(metadata=_REBUILT)
+    fun_best_row: float = field(metadata=_REBUILT)
+    best_outputs: NDArray[np.float64] = field(metadata=_INNER)
+    merit: Merit | None = field(default=None, metadata=_INNER)
+    ladder: Any = field(default=None, metadata=_REBUILT)
+    smoothing_report: dict[str, NDArray[Any]] | None = field(default=None, metadata=_REBUILT)
+    x: NDArray[np.float64] | None = None
+    fun: float | None = None
+
+    @property
+    def summary(self) -> str:
+        """What was learned, in a sentence."""
+        return f"The proxy promises {self.fun_proxy:.6g}."
+
+    def unanswered(self) -> Self:
+        """Return the state without an answer, as it is while the run goes on."""
+        return replace(self, x=None, fun=None, result=None)
+
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the proxy says of rows."""
+        rows = self.variables.features(X)
+        if self.merit is not None:
+            return MeritFunction(RegressorFunction(self.proxy), self.merit).outputs(rows)
+        return RegressorFunction(self.proxy)(rows)
+
+    @property
+    def learned(self) -> Dataset:
+        """The samples that the proxy learned from."""
+        return self.data.first(self.n_learned, self.n_failed_learned)
+
+    @cached_property
+    def evidence(self) -> EvidenceCollector:
+        """Proxies of half of the samples and what they say, collected once."""
+        learned = self.learned
+        if len(learned) < MIN_DIAGNOSED:
+            raise ValueError(
+                f"X must have at least {MIN_DIAGNOSED} rows for a diagnosis; got {len(learned)}."
+            )
+        merit = None if self.merit is None else self.merit.of_measured()
+        seed = self.seeds["diagnosis"]
+        return EvidenceCollector(
+            self.proxy, learned.X, learned.y, self.variables, self.candidates, seed, merit
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Evidence is collected anew where it is needed again.
+        return {name: value for name, value in vars(self).items() if name != "evidence"}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FrontState(LearnedState):
+    """What is known of a Pareto front.
+
+    Parameters
+    ----------
+    front_search : FrontSearch
+        The proxy and what searched it, together.
+    """
+
+    front_search: FrontSearch = field(metadata=_INNER)
+    X_front_proxy: NDArray[np.float64]
+    F_front_proxy: NDArray[np.float64]
+    X_front: NDArray[np.float64] | None = None
+    F_front: NDArray[np.float64] | None = None
+
+    @property
+    def summary(self) -> str:
+        """What was learned, in a sentence."""
+        return f"The proxy promises a front of {len(self.F_front_proxy)} points."
+
+    def unanswered(self) -> Self:
+        """Return the state without an answer, as it is while the run goes on."""
+        return replace(self, X_front=None, F_front=None, result=None)
+
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the proxy says of rows."""
+        return self.front_search.outputs(X)

@@ -1,0 +1,124 @@
+"""Rows as experiments: the same one if all of its numbers are the same to the last bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._utils._feasibility import best_first
+
+__all__ = ["Dataset", "are_seen", "best_rows", "is_among", "row_keys", "succeeded"]
+
+# Best rows handed to a search as starting points.
+_N_STARTING_ROWS = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """The samples evaluated so far: those that have a value, and those that failed.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        The samples that have a value, in the order in which they got it.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Their values, finite.
+    X_failed : ndarray of shape (n_failed, n_features)
+        The samples whose evaluation failed.
+    """
+
+    X: NDArray[np.float64]
+    y: NDArray[np.float64]
+    X_failed: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, X: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
+        """Return samples of which none failed."""
+        return cls(X, y, X[:0])
+
+    @classmethod
+    def empty(cls, n_features: int, n_outputs: int | None = None) -> Self:
+        """Return no samples, of a function that returns a number or an array of `n_outputs`."""
+        y = np.empty(0 if n_outputs is None else (0, n_outputs))
+        return cls.of(np.empty((0, n_features)), y)
+
+    @property
+    def evaluated(self) -> NDArray[np.float64]:
+        """The samples that need not be evaluated again, of shape (n, n_features)."""
+        return np.vstack([self.X, self.X_failed])
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def __getitem__(self, places: NDArray[np.intp]) -> Self:
+        """Return the samples at some places, and all that failed."""
+        return type(self)(self.X[places], self.y[places], self.X_failed)
+
+    def first(self, n_samples: int, n_failed: int) -> Self:
+        """Return the first of those that have a value, and of those that failed."""
+        return type(self)(self.X[:n_samples], self.y[:n_samples], self.X_failed[:n_failed])
+
+    def results(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return all samples and their values, NaN for those that failed."""
+        missing = np.full((len(self.X_failed), *self.y.shape[1:]), np.nan)
+        return self.evaluated, np.concatenate([self.y, missing])
+
+    def told(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
+        """Return the samples with further results, of which NaN tells that one failed.
+
+        The same sample with the same value is one result, and a value is a newer word than a
+        failure.
+        """
+        fails = ~succeeded(y)
+        failed = np.vstack([self.X_failed, X[fails][~is_among(X[fails], self.X_failed)]])
+        failed = failed[~is_among(failed, X[~fails])]
+        pairs = np.column_stack([X, y])[~fails]
+        new = pairs[~is_among(pairs, np.column_stack([self.X, self.y]))]
+        values = new[:, X.shape[1] :].reshape(len(new), *y.shape[1:])
+        samples = np.vstack([self.X, new[:, : X.shape[1]]])
+        return type(self)(samples, np.concatenate([self.y, values]), failed)
+
+
+def row_keys(X: NDArray[np.float64]) -> list[bytes]:
+    """Return a key for each row, the same for the same experiment."""
+    # Adding zero turns -0.0 into 0.0.
+    return [row.tobytes() for row in np.ascontiguousarray(X, dtype=np.float64) + 0.0]
+
+
+def is_among(X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which rows are among the others, or stand earlier in `X` itself."""
+    return are_seen(X, set(row_keys(others)))
+
+
+def are_seen(X: NDArray[np.float64], seen: set[bytes]) -> NDArray[np.bool_]:
+    """Tell which rows have their keys in a set, and add those of the others to it."""
+    return np.array([_seen_before(key, seen) for key in row_keys(X)], dtype=bool)
+
+
+def succeeded(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which rows have a value: a finite number, or nothing but finite numbers."""
+    return np.asarray(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
+
+
+def _seen_before(key: bytes, seen: set[bytes]) -> bool:
+    if key in seen:
+        return True
+    seen.add(key)
+    return False
+
+
+def best_rows(
+    X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], Any]:
+    """Return the rows inside the box that have the lowest values, the best first, and its value.
+
+    With constraints, feasible rows come first, and the value comes with its constraints.
+    """
+    inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
+    if not inside.size:
+        raise ValueError("bounds must hold at least one of the rows; got none inside.")
+    order = inside[best_first(y[inside])][:_N_STARTING_ROWS]
+    return X[order], y[order[0]]

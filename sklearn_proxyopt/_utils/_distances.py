@@ -1,0 +1,79 @@
+"""How near points may lie to count as the same; points that are new, or far from others."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from sklearn_proxyopt._utils._box import to_unit_cube
+
+__all__ = [
+    "APART",
+    "ROUNDING",
+    "SAME_BASIN",
+    "SAME_MINIMUM",
+    "SAME_OPTIMUM",
+    "SAME_POINT",
+    "SAME_SAMPLE",
+    "SAME_START",
+    "are_new",
+    "farthest_places",
+    "farthest_points",
+    "new_points",
+]
+
+# All distances at which two points are taken for one, in widths of the box, the nearest first.
+# They differ by rounding alone.
+ROUNDING = 1e-12
+# A proposal is a point that was evaluated.
+SAME_POINT = 1e-10
+# They are the same sample, and not evaluated twice.
+SAME_SAMPLE = 1e-9
+# Descents from them are the same descent.
+SAME_START = 1e-3
+# They are the same optimum (root mean square over the variables).
+SAME_OPTIMUM = 0.005
+# They are the same minimum of a proxy (root mean square over the variables).
+SAME_MINIMUM = 0.01
+# Evaluations of one round lie at least so far apart (root mean square over the variables).
+APART = 0.01
+# They lie in the same basin (root mean square over the variables).
+SAME_BASIN = 0.05
+
+
+def are_new(units: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which points of the unit cube are not taken."""
+    if not len(taken) or not len(units):
+        return np.ones(len(units), dtype=bool)
+    distance = cKDTree(taken).query(units)[0]
+    return np.asarray(distance >= SAME_SAMPLE)
+
+
+def farthest_places(
+    units: NDArray[np.float64], taken: NDArray[np.float64], n_points: int
+) -> NDArray[np.intp]:
+    """Pick, one after another, the place of the point farthest from all that are taken."""
+    distance = cKDTree(taken).query(units)[0]
+    chosen = np.empty(n_points, dtype=np.intp)
+    for i in range(n_points):
+        chosen[i] = np.argmax(distance)
+        distance = np.minimum(distance, np.linalg.norm(units - units[chosen[i]], axis=1))
+    return chosen
+
+
+def new_points(
+    points: NDArray[np.float64], taken: NDArray[np.float64], bounds: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the points of a box that are not taken."""
+    return points[are_new(to_unit_cube(points, bounds), taken)]
+
+
+def farthest_points(
+    pool: NDArray[np.float64],
+    taken: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+    n_points: int,
+) -> NDArray[np.float64]:
+    """Pick from a pool, one after another, the point farthest from all that are taken."""
+    return pool[farthest_places(to_unit_cube(pool, bounds), taken, n_points)]
