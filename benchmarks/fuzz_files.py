@@ -467,7 +467,7 @@ ODD_ARGUMENTS: list[Any] = [
         Path("/"),
     ),
 ]
-PARAMETERS = ("n_jobs", "time_limit", "n_retries", "n_outputs")
+PARAMETERS = ("vectorized", "on_error", "n_jobs", "time_limit", "n_retries", "n_outputs")
 
 
 class CalledError(Exception):
