@@ -345,7 +345,7 @@ def smuggled_into(path, **others):
         ({"proxy": {"names": ["a"]}}, "a name for each variable"),
         ({"proxy": {"history": 3}}, "not iterable"),
         ({"answer": {"n_learned": 10**9}}, "must have learned from 2 to 16 rows"),
-        ({"answer": {"seeds": {}}}, "diagnosis"),
+        ({"answer": {"seeds": {}}}, "KeyError"),
         ({"x": np.zeros(5)}, ""),
     ],
 )
