@@ -1,9 +1,10 @@
 """Kill a run at random moments, start it again, and see whether anything was lost or paid twice.
 
-Each attempt is a process of its own that minimises a function of one row with a journal, and is
-killed by SIGKILL after a random time. When an attempt gets to its end, its answer is compared with
-that of a run nobody killed, and a new journal is begun, until all kills are spent. Needs a system
-that forks.
+Each attempt is a process of its own that uses a journal, and is killed by SIGKILL after a random
+time. After each kill the one file of the journal is copied by itself: the copy must have every row
+that a run was told is on disk. When an attempt gets to its end, its answer is compared with that of
+a run nobody killed, and a new journal is begun, until all kills are spent, of each kind of run in
+turn. Needs a system that forks.
 """
 
 from __future__ import annotations
@@ -12,18 +13,26 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
-import sqlite3
 import tempfile
 import time
 import traceback
 import warnings
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from scipy.optimize import LinearConstraint
 
-from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt.exceptions import FailedEvaluationWarning
+from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
+from sklearn_proxyopt.evaluation import Evaluator, Journal
+from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
+from sklearn_proxyopt.exceptions import FailedEvaluationWarning, FalseOptimumWarning, JournalError
+from sklearn_proxyopt.infill import ProxyMinima
+from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.problems import Rosenbrock
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
@@ -34,50 +43,148 @@ PROBLEM = Rosenbrock(n_dims=2)
 class Simulator:
     """A function of one row that takes its time, fails at some rows, and notes each call."""
 
-    def __init__(self, calls: Path, seconds: float) -> None:
+    def __init__(self, calls: Path, seconds: float, n_outputs: int = 1) -> None:
         self.calls = calls
         self.seconds = seconds
+        self.n_outputs = n_outputs
 
-    def __call__(self, x: np.ndarray) -> float:
+    def __call__(self, x: np.ndarray) -> Any:
         with self.calls.open("a") as file:
-            file.write(json.dumps(x.tolist()) + "\n")
+            file.write(key_of(x) + "\n")
         time.sleep(self.seconds)
         if x[0] > 1.8:
             raise ArithmeticError("no state")
-        return float(PROBLEM(x[None])[0])
+        value = float(PROBLEM(x[None])[0])
+        return value if self.n_outputs == 1 else [value, x[0] - 1.0][: self.n_outputs]
 
 
-def run(folder: Path, seconds: float, n_samples: int, has_budget: bool) -> None:
-    """Minimise, with the journal in the folder, and write the answer there."""
-    optimizer = ProxyOptimizer(
-        sampler=None if has_budget else SobolSampler(n_samples),
+def key_of(x: np.ndarray) -> str:
+    return json.dumps((np.asarray(x) + 0.0).tolist())
+
+
+def proxy_run(simulator: Simulator, journal: Path, n_samples: int, **params: Any) -> dict:
+    """Minimise, and return the answer."""
+    budget, bounds = params.pop("budget", None), params.pop("bounds", PROBLEM.bounds)
+    defaults = {
+        "sampler": SobolSampler(n_samples),
+        "proxy": NeuralProxyRegressor((16,), max_epochs=5),
+        "refiner": LocalRefinement(max_evaluations=n_samples // 2),
+        "vectorized": False,
+        "on_error": "drop",
+        "journal": journal,
+        "verdict": False,
+        "random_state": 0,
+    }
+    optimizer = ProxyOptimizer(**{**defaults, **params})
+    result = optimizer.minimize(simulator, bounds, budget=budget)
+    rows = np.column_stack([optimizer.X_, optimizer.y_])
+    return {"x": result.x.tolist(), "fun": result.fun, "rows": sorted(rows.tolist())}
+
+
+def evaluations_alone(simulator: Simulator, journal: Path, n_samples: int) -> dict:
+    """Evaluate a design and learn nothing, so that kills meet evaluations and commits."""
+    X = SobolSampler(4 * n_samples, random_state=0).sample(PROBLEM.bounds)
+    with Journal(journal).writing(2, PROBLEM.bounds) as writer:
+        evaluate = Evaluator(simulator, vectorized=False, on_error="drop", journal=writer)
+        writer.read_into(evaluate.record)
+        evaluate(X)
+    return {"rows": [key_of(x) for x in Journal(journal).rows()[0]]}
+
+
+def pareto_run(simulator: Simulator, journal: Path, n_samples: int) -> dict:
+    simulator.n_outputs = 2
+    optimizer = ParetoOptimizer(
+        sampler=SobolSampler(n_samples),
         proxy=NeuralProxyRegressor((16,), max_epochs=5),
-        refiner="auto" if has_budget else LocalRefinement(max_evaluations=n_samples),
+        optimizer=NSGA2(16, 8),
+        max_evaluations=n_samples // 2,
+        n_rounds=2,
         vectorized=False,
         on_error="drop",
-        journal=folder / "runs.sqlite",
+        journal=journal,
         random_state=0,
     )
-    budget = 2 * n_samples if has_budget else None
-    simulator = Simulator(folder / "calls.txt", seconds)
-    result = optimizer.minimize(simulator, PROBLEM.bounds, budget=budget)
-    answer = {"x": result.x.tolist(), "fun": result.fun, "n_failed": result.n_failed}
-    answer["rows"] = np.column_stack([optimizer.X_, optimizer.y_]).tolist()
-    (folder / "answer.json").write_text(json.dumps(answer))
+    optimizer.minimize(simulator, PROBLEM.bounds)
+    return {"front": optimizer.X_front_.tolist()}
 
 
-def attempt(
-    folder: Path, seconds: float, n_samples: int, has_budget: bool, limit: float | None
-) -> bool:
+def ask_tell_run(simulator: Simulator, journal: Path, n_samples: int) -> dict:
+    """Ask and tell in batches of four; points that were asked for before a kill come first."""
+    evaluate = Evaluator(simulator, vectorized=False, on_error="drop")
+    optimizer = ProxyOptimizer(
+        bounds=PROBLEM.bounds,
+        sampler=SobolSampler(8),
+        proxy=NeuralProxyRegressor((16,), max_epochs=5),
+        on_error="drop",
+        journal=journal,
+        random_state=0,
+    )
+    points = Journal(journal).pending_points() if journal.exists() else np.empty((0, 2))
+    n_told = len(Journal(journal)) if journal.exists() else 0
+    while n_told < n_samples:
+        points = points if len(points) else optimizer.ask(4)
+        optimizer.tell(points, evaluate(points))
+        n_told, points = n_told + len(points), points[:0]
+    return {"rows": sorted(map(key_of, Journal(journal).rows()[0]))}
+
+
+RUNS: dict[str, Callable[[Simulator, Path, int], dict]] = {
+    "evaluations alone": evaluations_alone,
+    "design and refinement": proxy_run,
+    "budget": lambda *given: proxy_run(*given, sampler=None, refiner="auto", budget=2 * given[2]),
+    "two workers": lambda *given: proxy_run(*given, n_jobs=2),
+    "learned failures": lambda *given: proxy_run(*given, on_error="learn"),
+    "constraints": lambda *given: proxy_run(
+        *given,
+        integrality=[1, 0],
+        constraints=LinearConstraint([[1.0, 1.0]], ub=2.5),
+    ),
+    "a constraint of the function": lambda simulator, *given: proxy_run(
+        with_outputs(simulator, 2), *given, n_constraints=1
+    ),
+    "categories": lambda *given: proxy_run(*given, **CATEGORIES),
+    "infill": lambda *given: proxy_run(*given, infill=ProxyMinima(4), n_rounds=3),
+    "ask and tell": ask_tell_run,
+    "Pareto": pareto_run,
+}
+CATEGORIES: dict[str, Any] = {
+    "feature_names": ["kind", "x"],
+    "categories": {"kind": ("a", "b", "c")},
+    "bounds": [None, (-2.0, 2.0)],
+}
+
+
+def with_outputs(simulator: Simulator, n_outputs: int) -> Simulator:
+    simulator.n_outputs = n_outputs
+    return simulator
+
+
+def note_what_is_on_disk(path: Path) -> None:
+    """Let each writer of this process note the rows that it has been told are on disk."""
+    append = JournalWriter._append
+
+    def noted(writer: JournalWriter, rows: Any) -> None:
+        rows = list(rows)
+        append(writer, rows)
+        with path.open("a") as file:
+            file.writelines(f"{key_of(row[1])}\n" for row in rows)
+
+    JournalWriter._append = noted  # type: ignore[method-assign]
+
+
+def attempt(folder: Path, kind: str, seconds: float, n_samples: int, limit: float | None) -> bool:
     """Run in a process of its own, killed at the limit; tell whether it came to its end."""
     (folder / "calls.txt").write_text("")
     process = os.fork()
     if not process:
         status = 1
         try:
-            run(folder, seconds, n_samples, has_budget)
+            note_what_is_on_disk(folder / "reported.txt")
+            simulator = Simulator(folder / "calls.txt", seconds)
+            answer = RUNS[kind](simulator, folder / "runs.sqlite", n_samples)
+            (folder / "answer.json").write_text(json.dumps(answer))
             status = 0
-        except Exception:
+        except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status)
@@ -86,68 +193,106 @@ def attempt(
         os.kill(process, signal.SIGKILL)
     status = os.waitpid(process, 0)[1]
     if status not in (0, signal.SIGKILL):
-        raise SystemExit(f"An attempt ended by itself with status {status}.")
+        raise SystemExit(f"An attempt of {kind} ended by itself with status {status}.")
     return status == 0
 
 
-def rows_on_disk(folder: Path) -> list[str]:
-    """Read the journal by plain SQL."""
-    if not (folder / "runs.sqlite").exists():
+def rows_in(path: Path) -> list[str]:
+    """Return every row of a journal, in the order in which they were evaluated."""
+    if not path.exists() or not path.stat().st_size:
         return []
-    connection = sqlite3.connect(folder / "runs.sqlite")
+    return [key_of(entry.x) for entry in Journal(path)._contents().entries]
+
+
+def rows_in_copy(folder: Path, counts: Counter) -> list[str]:
+    """Return what a copy of the one file has, after a repair if it caught a commit half way."""
+    copies = Path(tempfile.mkdtemp(dir=folder))
     try:
-        rows = connection.execute("SELECT x0, x1 FROM evaluations ORDER BY id").fetchall()
-    except sqlite3.OperationalError:  # killed before the tables were made
-        rows = []
-    connection.close()
-    return [json.dumps(list(row)) for row in rows]
+        copy = copies / "runs.sqlite"
+        if (folder / "runs.sqlite").exists():
+            shutil.copyfile(folder / "runs.sqlite", copy)
+        try:
+            return rows_in(copy)
+        except JournalError as error:
+            print(f"A copy needs a repair: {error}", flush=True)
+            counts["copies that needed a repair"] += 1
+            Journal(copy).repair(copies / "repaired.sqlite")
+            return rows_in(copies / "repaired.sqlite")
+    finally:
+        shutil.rmtree(copies)
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def kill_and_look(folder: Path, kind: str, options: Any, limit: float, counts: Counter) -> bool:
+    """Make an attempt, count what it has lost or done twice, and tell whether it ended."""
+    known = rows_in(folder / "runs.sqlite")
+    has_ended = attempt(folder, kind, options.seconds, options.samples, limit)
+    calls, reported = lines(folder / "calls.txt"), set(lines(folder / "reported.txt"))
+    alone = rows_in_copy(folder, counts)
+    found = rows_in(folder / "runs.sqlite")
+    counts["kills"] += not has_ended
+    counts["rows paid twice"] += len(set(calls) & set(known)) + len(found) - len(set(found))
+    counts["rows lost"] += len((set(known) | reported) - set(found))
+    counts["rows that a copy of the one file lacks"] += len(reported - set(alone))
+    counts["in flight when killed, and so begun again"] += len(set(calls) - set(found))
+    return has_ended
+
+
+FAULTS = ("rows paid twice", "rows lost", "rows that a copy of the one file lacks", "other answers")
 
 
 def main() -> None:
     """Spend the kills and print what was found."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--samples", type=int, default=48, help="rows of the design")
+    parser.add_argument("--samples", type=int, default=32, help="rows of the design")
     parser.add_argument("--seconds", type=float, default=0.005, help="time of one evaluation")
-    parser.add_argument("--budget", action="store_true", help="spend twice as many by a budget")
+    parser.add_argument("--kinds", nargs="*", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     warnings.simplefilter("ignore", FailedEvaluationWarning)
+    warnings.simplefilter("ignore", FalseOptimumWarning)
     draw = random.Random(options.seed).uniform
-
-    with tempfile.TemporaryDirectory() as top:
-        clean = Path(top, "clean")
-        clean.mkdir()
+    total: Counter = Counter()
+    for index, kind in enumerate(options.kinds):
+        counts: Counter = Counter({fault: 0 for fault in FAULTS})
         start = time.perf_counter()
-        attempt(clean, options.seconds, options.samples, options.budget, None)
-        duration = time.perf_counter() - start
-        wanted = (clean / "answer.json").read_text()
-
-        n_kills = n_ends = n_paid_twice = n_lost = n_other_answers = n_in_flight = 0
-        while n_kills < options.kills:
-            folder = Path(top, f"run{n_ends}")
-            folder.mkdir(exist_ok=True)
-            known = rows_on_disk(folder)
-            limit = draw(0.0, duration)
-            has_ended = attempt(folder, options.seconds, options.samples, options.budget, limit)
-            calls = (folder / "calls.txt").read_text().splitlines()
-            found = rows_on_disk(folder)
-            n_paid_twice += len(set(calls) & set(known)) + len(found) - len(set(found))
-            n_lost += len(set(known) - set(found))
-            n_in_flight += len(set(calls) - set(found))
-            n_kills += not has_ended
-            if has_ended or n_kills == options.kills:
-                if not has_ended:
-                    attempt(folder, options.seconds, options.samples, options.budget, None)
-                n_ends += 1
-                n_other_answers += (folder / "answer.json").read_text() != wanted
-    print(
-        f"kills {n_kills}, runs brought to their end {n_ends}, rows paid twice {n_paid_twice}, "
-        f"rows lost {n_lost}, answers unlike that of the run without kills {n_other_answers}; "
-        f"in flight when killed, and so begun again: {n_in_flight}."
+        n_kills = (index + 1) * options.kills // len(options.kinds) - total["kills"]
+        with tempfile.TemporaryDirectory() as top:
+            kill(Path(top), kind, n_kills, options, draw, counts)
+        listed = ", ".join(f"{what} {count}" for what, count in counts.items())
+        print(f"{kind}: {listed} ({time.perf_counter() - start:.0f} s)", flush=True)
+        total += Counter(counts)
+    listed = ", ".join(
+        f"{what} {total[what]}" for what in dict.fromkeys(("kills", *FAULTS, *total))
     )
-    if n_paid_twice or n_lost or n_other_answers:
+    print(f"all: {listed}.")
+    if any(total[fault] for fault in FAULTS):
         raise SystemExit(1)
+
+
+def kill(top: Path, kind: str, n_kills: int, options: Any, draw: Callable, counts: Counter) -> None:
+    """Spend the kills of one kind of run."""
+    if not n_kills:
+        return
+    clean = top / "clean"
+    clean.mkdir()
+    start = time.perf_counter()
+    attempt(clean, kind, options.seconds, options.samples, None)
+    duration = time.perf_counter() - start
+    while counts["kills"] < n_kills:
+        folder = top / f"run{counts['runs brought to their end']}"
+        folder.mkdir(exist_ok=True)
+        has_ended = kill_and_look(folder, kind, options, draw(0.0, duration), counts)
+        if has_ended or counts["kills"] == n_kills:
+            if not has_ended:
+                attempt(folder, kind, options.seconds, options.samples, None)
+            counts["runs brought to their end"] += 1
+            wanted, answer = (path / "answer.json" for path in (clean, folder))
+            counts["other answers"] += answer.read_text() != wanted.read_text()
 
 
 if __name__ == "__main__":

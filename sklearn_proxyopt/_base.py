@@ -34,7 +34,12 @@ from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, 
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import feasible_values
 from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
-from sklearn_proxyopt._utils._validation import check_integer, check_option
+from sklearn_proxyopt._utils._validation import (
+    check_integer,
+    check_option,
+    check_unmasked,
+    unmasked,
+)
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.optimizers import BaseOptimizer
 from sklearn_proxyopt.samplers import BaseSampler
@@ -433,6 +438,7 @@ class BaseProxyOptimizer(
     def _read_samples(self, X: Any, *targets: Any, **checks: Any) -> Any:
         """Return rows, checked, with codes for the labels of a DataFrame; and their values."""
         is_frame = hasattr(X, "iloc")
+        check_unmasked(X)
         if self.feature_names is not None:
             X = under_names(X, list(self.feature_names))
         if self.categories is not None and is_frame:
@@ -448,7 +454,7 @@ class BaseProxyOptimizer(
         """Return rows and their values, or say what is wrong with them."""
         X, y = self._read_samples(
             X,
-            y,
+            unmasked(y),
             y_numeric=True,
             multi_output=self._n_outputs is not None,
             ensure_min_samples=n_least,

@@ -1126,3 +1126,32 @@ def test_a_better_row_that_the_journal_had_before_is_the_answer(tmp_path):
     np.testing.assert_array_equal(result.x, best[0])
     assert result.message.startswith("The best row was in the journal before.")
     assert (best == opt.X_).all(axis=1).any()
+
+
+# Numbers under a mask.
+
+
+def test_a_value_under_a_mask_is_told_as_a_failure_and_not_learned():
+    X, y = rows_of_bowl(20)
+    masked = np.ma.array(y, mask=np.arange(20) < 3)
+    masked.data[:3] = -1e9
+    opt = quick(proxy=LinearRegression(), on_error="drop", bounds=BOX).tell(X, masked)
+    np.testing.assert_array_equal(opt.X_failed_, X[:3])
+    np.testing.assert_array_equal(opt.y_, y[3:])
+    for method in ("fit", "tell"):
+        with pytest.raises(ValueError, match="Input y contains NaN"):
+            getattr(quick(proxy=LinearRegression(), bounds=BOX), method)(X, masked)
+
+
+def test_inputs_under_a_mask_are_refused():
+    X, y = rows_of_bowl(20)
+    masked = np.ma.array(X, mask=X < 0.0)
+    for method in ("fit", "tell"):
+        with pytest.raises(ValueError, match=r"X must hold no masked numbers; got \d+ of them"):
+            getattr(quick(proxy=LinearRegression(), bounds=BOX), method)(masked, y)
+
+
+@pytest.mark.parametrize("value", [np.zeros(3), ["raise", "drop"]])
+def test_an_option_that_is_an_array_is_refused_by_its_name(value):
+    with pytest.raises(ValueError, match="on_error must be one of"):
+        quick(on_error=value).fit(*rows_of_bowl(20))

@@ -1,6 +1,8 @@
 import io
 import json
+import os
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -12,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
 from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
-from sklearn_proxyopt._utils._state_file import read_state
+from sklearn_proxyopt._utils._state_file import MOST_BYTES, read_state, write_state
 from sklearn_proxyopt.optimizers import NSGA2, DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.samplers import SobolSampler
 
@@ -235,34 +237,12 @@ def test_what_comes_after_a_load_is_what_would_have_come_without(path):
     np.testing.assert_array_equal(loaded.x_, opt.x_)
 
 
-def test_a_file_of_version_1_still_loads(path):
-    X = SobolSampler(16, random_state=0).sample(BOX)
-    none = np.empty((0, 2))
-    facts = {
-        "format": "sklearn_proxyopt state",
-        "version": 1,
-        "n_features": 2,
-        "names": None,
-        "keeps_box": False,
-    }
-    arrays = {"X": X, "y": bowl(X), "X_failed": none, "X_pending": X[:1] + 0.1, "bounds": BOX}
-    np.savez_compressed(path, facts=np.array(json.dumps(facts)), **arrays)
-    loaded = quick().load(path)
-    np.testing.assert_array_equal(loaded.predict(X), quick().tell(X, bowl(X)).predict(X))
-    np.testing.assert_array_equal(loaded.X_pending_, arrays["X_pending"])
-
-
-def test_a_file_of_version_2_still_loads(path):
-    X = SobolSampler(16, random_state=0).sample(BOX)
-    opt = quick(**NEURAL).tell(X, bowl(X))
-    opt.save(path)
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    facts = json.loads(str(arrays["facts"])) | {"version": 2}
-    for name in ("class", "n_constraints"):
-        del facts[name]
-    np.savez(path, **{**arrays, "facts": np.array(json.dumps(facts))})
-    np.testing.assert_array_equal(quick(**NEURAL).load(path).predict(X), opt.predict(X))
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_file_of_an_older_version_is_refused_by_it(path, version):
+    facts = {"format": "sklearn_proxyopt state", "version": version, "n_features": 2}
+    np.savez_compressed(path, facts=np.array(json.dumps(facts)), X=BOX)
+    with pytest.raises(ValueError, match=f"of version 4; got .* of version {version}, .* older"):
+        quick().load(path)
 
 
 def two_outputs(X):
@@ -315,21 +295,33 @@ def test_the_number_of_objectives_comes_from_the_journal(tmp_path):
 
 
 def saved(path, params=None, **changes):
-    """Save a state, with arrays or facts replaced; a callable changes what it is given."""
+    """Save a state, with arrays or facts replaced; a callable changes what it is given.
+
+    The file is signed again, as a stranger could.
+    """
     X = SobolSampler(16, random_state=0).sample(BOX)
     quick(**(params or {})).tell(X, bowl(X)).save(path)
     with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    facts = {**json.loads(str(arrays["facts"])), **changes.pop("facts", {})}
-    if "proxy" in facts:
-        facts["proxy"] |= changes.pop("proxy", {})
+        arrays = {name: file[name] for name in file.files if name != "checksum"}
+    facts = json.loads(str(arrays.pop("facts"))) | changes.pop("facts", {})
+    del facts["arrays"]
+    for part in ("proxy", "answer"):
+        if part in facts and part in changes:
+            facts[part] |= changes.pop(part)
     changes = {
         name.replace("__", "."): value(arrays[name.replace("__", ".")])
         if callable(value)
         else value
         for name, value in changes.items()
     }
-    np.savez(path, **{**arrays, "facts": np.array(json.dumps(facts)), **changes})
+    write_state(path, arrays | changes, facts)
+
+
+def smuggled_into(path, **others):
+    """Put other members into a file, or in the place of some that it has."""
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(path, **(arrays | others))
 
 
 @pytest.mark.parametrize(
@@ -352,7 +344,8 @@ def saved(path, params=None, **changes):
         ({"proxy": {"n_outputs": None}}, "n_outputs of at least 1, not None"),
         ({"proxy": {"names": ["a"]}}, "a name for each variable"),
         ({"proxy": {"history": 3}}, "not iterable"),
-        ({"facts": {"answer": {}}}, "n_learned"),
+        ({"answer": {"n_learned": 10**9}}, "must have learned from 2 to 16 rows"),
+        ({"answer": {"seeds": {}}}, "KeyError"),
         ({"x": np.zeros(5)}, ""),
     ],
 )
@@ -374,17 +367,13 @@ class Bomb:
         return (self.mark.touch, ())
 
 
-@pytest.mark.parametrize("name", ["X", "facts", "proxy__weights_0", "result__x", "smuggled"])
+@pytest.mark.parametrize(
+    "name", ["X", "facts", "checksum", "proxy.weights_0", "result.x", "smuggled"]
+)
 def test_no_object_of_a_stranger_is_unpickled(path, tmp_path, name):
     mark = tmp_path / "mark"
-    bomb = np.array([Bomb(mark)], dtype=object)
-    if name == "facts":
-        saved(path, NEURAL)
-        with np.load(path) as file:
-            arrays = {key: file[key] for key in file.files}
-        np.savez(path, **{**arrays, "facts": bomb})
-    else:
-        saved(path, NEURAL, **{name: bomb})
+    saved(path, NEURAL)
+    smuggled_into(path, **{name: np.array([Bomb(mark)], dtype=object)})
     with pytest.raises(ValueError, match=r"path must be .* allow_pickle=False"):
         quick(**NEURAL).load(path)
     assert not mark.exists()
@@ -410,13 +399,12 @@ def test_a_file_that_is_refused_leaves_the_optimizer_as_it_was(path):
         (lambda path: saved(path, facts={"format": "other"}), "that ProxyOptimizer.save wrote"),
         (
             lambda path: saved(path, facts={"version": 9}),
-            "version 1 to 3; got .* of version 9, whi",
+            "of version 4; got .* of version 9, whi",
         ),
-        (lambda path: saved(path, facts={"version": "2"}), "version 1 to 3; got .* of version '2'"),
-        (lambda path: saved(path, facts={"version": None}), "version 1 to 3; got .* version None"),
+        (lambda path: saved(path, facts={"version": "2"}), "of version 4; got .* of version '2'"),
+        (lambda path: saved(path, facts={"version": None}), "of version 4; got .* version None"),
         (lambda path: saved(path, y=np.zeros(3)), "whose arrays fit together"),
         (lambda path: saved(path, X=np.full((16, 2), np.nan)), "whose arrays fit together"),
-        (lambda path: saved(path, X=np.array([object()])), "that ProxyOptimizer.save wrote"),
         (lambda path: None, "an existing file"),
     ],
 )
@@ -497,9 +485,7 @@ def test_a_single_array_is_no_state(path):
 @pytest.mark.parametrize("text", ["[" * 100_000, "1" * 10_000, "", "{"])
 def test_facts_that_are_no_facts_are_refused(path, text):
     saved(path)
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    np.savez(path, **{**arrays, "facts": np.array(text)})
+    smuggled_into(path, facts=np.array(text))
     with pytest.raises(ValueError, match=r"path must be a file that ProxyOptimizer.save wrote"):
         quick().load(path)
 
@@ -519,10 +505,7 @@ def test_what_is_no_path_is_refused(path):
 
 
 def test_arrays_that_compress_as_well_as_can_be_are_read(path):
-    saved(path)
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    np.savez_compressed(path, **{**arrays, "X_failed": np.zeros((500_000, 2))})
+    saved(path, X_failed=np.zeros((500_000, 2)))
     assert len(read_state(path)[0]["X_failed"]) == 500_000
 
 
@@ -555,3 +538,136 @@ def test_a_number_of_constraints_of_numpy_is_saved(tmp_path):
     opt.save(tmp_path / "saved.npz")
     again = quick(n_constraints=1).load(tmp_path / "saved.npz")
     np.testing.assert_array_equal(again.x_, opt.x_)
+
+
+# What a stranger can make of a file that is signed as ours are.
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"answer": {"fun": float("nan")}}, "whose answer has a value; got .* with fun nan"),
+        ({"answer": {"fun": float("-inf")}}, "whose answer has a value; got .* with fun -inf"),
+        ({"answer": {"fun": None}}, "whose answer has a value; got .* with fun None"),
+        ({"answer": {"fun_proxy": "low"}}, "whose answer has a value; got .* fun_proxy 'low'"),
+        ({"facts": {"answer": []}}, "whose facts fit together"),
+        ({"x": np.array([0.0, 51.0])}, "whose answer lies in its box"),
+        ({"x_proxy": np.array([-2.1, 0.0])}, "whose answer lies in its box"),
+        ({"candidates": np.array([[0.0, 0.0], [0.0, -1.0]])}, "whose answer lies in its box"),
+    ],
+)
+def test_an_answer_that_cannot_be_one_is_refused(path, changes, message):
+    saved(path, NEURAL, **changes)
+    with pytest.raises(ValueError, match=f"path must be a file {message}"):
+        quick(**NEURAL).load(path)
+
+
+def test_many_variables_that_nothing_bears_out_are_refused(path):
+    n_features = 10**9
+    none = np.empty((0, n_features))
+    arrays = {"X": none, "X_failed": none, "X_pending": none, "y": np.empty(0)}
+    facts = {"n_features": n_features, "names": None, "keeps_box": False, "n_constraints": 0}
+    write_state(path, arrays, facts | {"class": "ProxyOptimizer"})
+    with pytest.raises(ValueError, match="path must be a file whose arrays fit together"):
+        quick(bounds=None).load(path)
+
+
+def peak_of(function):
+    tracemalloc.start()
+    try:
+        function()
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return peak
+
+
+def refused(path, message):
+    with pytest.raises(ValueError, match=f"path must be a file that .* undamaged; .*{message}"):
+        read_state(path)
+
+
+def test_a_member_that_nobody_asked_for_is_refused_unread(path):
+    saved(path)
+    smuggled_into(path, smuggled=np.zeros(10**6))
+    peak = peak_of(lambda: refused(path, "smuggled is declared as None"))
+    assert peak < 10**6
+
+
+def test_a_small_file_of_large_arrays_is_refused_unread(path):
+    saved(path, X_failed=np.zeros((5 * 10**6, 2)))
+    assert path.stat().st_size < 10**5
+    peak = peak_of(lambda: refused(path, "bytes, more than the .* that are read"))
+    assert peak < 10**7
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_member_that_is_packed_in_another_way_is_refused(path, method):
+    saved(path)
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    refused(path, "is compressed in an unknown way")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_member_that_is_there_twice_is_refused(path):
+    saved(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("X.npy", archive.read("X.npy"))
+    refused(path, "members have .* different names")
+
+
+def test_a_directory_of_many_members_is_refused_unread(path):
+    saved(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        for index in range(5_000):
+            archive.writestr(f"{index:0200}", b"")
+    peak = peak_of(lambda: refused(path, "its directory has more than 1048576 bytes"))
+    assert peak < 10**6
+
+
+def test_what_does_not_match_the_checksum_is_refused(path):
+    saved(path)
+    with np.load(path) as file:
+        y = file["y"]
+    smuggled_into(path, y=y + 1.0)
+    refused(path, "its content does not match its checksum")
+
+
+def test_more_than_is_read_is_not_written(path):
+    table = np.broadcast_to(0.0, (MOST_BYTES // 8, 2))
+    with pytest.raises(ValueError, match="save must write at most 1073741824 bytes of arrays"):
+        write_state(path, {"X": table}, {})
+    with pytest.raises(ValueError, match="save must write known arrays of numbers; got other"):
+        write_state(path, {"other": BOX}, {})
+    assert not path.exists()
+
+
+# The file itself.
+
+
+def test_a_save_that_fails_leaves_the_file_as_it_was_and_nothing_beside_it(path, monkeypatch):
+    saved(path)
+    before = path.read_bytes()
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left on device: .*state.npz'"):
+        quick().tell(BOX.T, [1.0, 2.0]).save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_save_through_a_link_replaces_the_file_and_keeps_the_link(path, tmp_path):
+    saved(path)
+    link = tmp_path / "link.npz"
+    link.symlink_to(path)
+    X = SobolSampler(8, random_state=3).sample(BOX)
+    quick().tell(X, bowl(X)).save(link)
+    assert link.is_symlink()
+    np.testing.assert_array_equal(quick().load(path).X_, X)

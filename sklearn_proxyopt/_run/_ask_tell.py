@@ -17,7 +17,7 @@ from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
 from sklearn_proxyopt._utils._distances import are_new
-from sklearn_proxyopt._utils._validation import check_width
+from sklearn_proxyopt._utils._validation import check_width, unmasked
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables import Variables
@@ -157,9 +157,9 @@ class AskTell:
         self, X: ArrayLike, y: ArrayLike, reset: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return rows and values, in which NaN stands for a failure."""
-        optimizer, values = self._optimizer, y
+        optimizer, values = self._optimizer, unmasked(y)
         if optimizer.on_error != "raise":
-            values = np.array(y, dtype=np.float64)
+            values = np.array(values, dtype=np.float64)
             failed = ~succeeded(values)
             values[failed] = 0.0
         X, values = optimizer._validate_samples(X, values, reset=reset)

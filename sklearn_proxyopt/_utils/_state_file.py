@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 import os
+import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.lib import format as npy
@@ -16,70 +22,102 @@ from numpy.typing import NDArray
 __all__ = ["check_kinds", "part_of", "read_state", "reason_of", "under", "write_state"]
 
 FORMAT = "sklearn_proxyopt state"
-# 1 had rows, failures, pending points and the box; 2 has the answer and the proxy too; 3 tells of
-# what class the optimizer was, and how many constraints its function returned.
-VERSIONS = (1, 2, 3)
-# Compression cannot make less of an array than this share.
-_SMALLEST_SHARE = 1 / 1032
+VERSION = 4
+# A file with more is neither written nor read: bytes of its arrays, characters of its facts.
+MOST_BYTES = 2**30
+MOST_CHARACTERS = 2**24
+# Of arrays beyond this size, compression makes no less than this share.
+_FREE_BYTES = 2**26
+_SMALLEST_SHARE = 1 / 100
+# Nor less than this share of any array.
+_SMALLEST_DEFLATED = 1 / 1032
+_MOST_MEMBERS = 10_000
+_MOST_DIRECTORY_BYTES = 2**20
+_MOST_DIMENSIONS = 4
+# The record at the end of a zip file, where there is neither a comment nor a record for huge files.
+_END_SIZE, _END, _HUGE_END = 22, b"PK\x05\x06", b"PK\x06\x07"
+# How much of a zip file may be packed in ways that take memory of their own.
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# A point lies outside its box by more than rounding at this part of the width.
+_ROUNDING = 1e-9
+
 _TABLES = ("X", "X_failed", "X_pending")
-_HEADS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_NAMES = re.compile(
+    r"X|y|X_failed|X_pending|bounds|x|x_proxy|candidates|(result|report|merit)\.\w+|"
+    r"(proxy|ladder)\.(center|half_width|scale|coefficients|sharp_coefficients|mask|member_rows|"
+    r"(weights|drawn)_\d+)"
+)
+_KINDS_OF_NUMBERS = "biuf"
 
 Arrays = dict[str, NDArray[Any]]
 
 
 def write_state(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str, Any]) -> None:
-    """Write arrays and facts; the file is there whole or not at all."""
-    target = Path(path)
-    text = json.dumps({"format": FORMAT, "version": VERSIONS[-1], **facts})
-    partial = target.with_name(f"{target.name}.part")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, facts=np.array(text), **arrays)  # type: ignore[arg-type]
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, target)
+    """Write arrays and facts; the file is there whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If `read_state` would refuse the file.
+    OSError
+        If the file cannot be written; it is as it was before.
+    """
+    declared = {name: [array.dtype.str, list(array.shape)] for name, array in arrays.items()}
+    text = json.dumps({"format": FORMAT, "version": VERSION, "arrays": declared, **facts})
+    _check_limits(arrays, text)
+    members = {"facts": np.array(text), "checksum": np.array(_checksum(text, arrays)), **arrays}
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f"{target.name}.{uuid4().hex[:8]}.part")
+    try:
+        with partial.open("xb") as file:
+            np.savez_compressed(file, **members)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    _sync_folder(target.parent)
 
 
 def read_state(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
-    """Read what `write_state` wrote, or raise an error that says why the file is none of these."""
+    """Read what `write_state` wrote, or raise an error that says why the file is none of these.
+
+    Reading takes no more memory than the file says that it needs, and that has a limit.
+    """
     if not isinstance(path, str | os.PathLike):
         raise ValueError(f"path must be a path; got {path!r}.")
     if not Path(path).is_file():
         raise ValueError(f"path must be an existing file; got {path}.")
+    with _undamaged(path), open(path, "rb") as file:
+        _check_directory(file)
+        with zipfile.ZipFile(file) as archive:
+            members = _members(archive)
+            text = _text(archive, members, "facts", MOST_CHARACTERS)
+            facts = json.loads(text)
+    _check_format(path, facts)
+    with _undamaged(path), zipfile.ZipFile(path) as archive:
+        arrays = _declared_arrays(archive, _members(archive), facts, Path(path).stat().st_size)
+        if _text(archive, members, "checksum", 64) != _checksum(text, arrays):
+            raise ValueError("its content does not match its checksum")
+    _check_tables(path, arrays, facts)
+    _check_facts(path, facts)
+    _check_answer(path, arrays, facts)
+    return arrays, facts
+
+
+@contextmanager
+def _undamaged(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let every error of a damaged file be one of one kind, which names it."""
     try:
-        arrays = read_arrays(path)
-        facts = json.loads(str(arrays.pop("facts")))
+        yield
     except Exception as error:
         # What a damaged file makes of its readers is beyond counting.
         raise ValueError(
             f"path must be a file that ProxyOptimizer.save wrote, undamaged; got {path}: "
             f"{reason_of(error)}"
         ) from error
-    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise ValueError(f"path must be a file that ProxyOptimizer.save wrote; got {path}.")
-    version = facts.get("version")
-    if version not in VERSIONS or isinstance(version, bool):
-        newer = isinstance(version, int) and version > VERSIONS[-1]
-        by_whom = ", which a newer sklearn_proxyopt wrote" if newer else ""
-        raise ValueError(
-            f"path must have a format of version 1 to {VERSIONS[-1]}; got {path} of version "
-            f"{version!r}{by_whom}."
-        )
-    _check_tables(path, arrays, facts)
-    _check_facts(path, facts)
-    return arrays, facts
-
-
-def read_arrays(path: str | os.PathLike[str]) -> Arrays:
-    """Read arrays of plain numbers and text, none of which is larger than what the file has."""
-    arrays = {}
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            _check_size(archive, member)
-            with archive.open(member) as file:
-                arrays[member.filename.removesuffix(".npy")] = npy.read_array(
-                    file, allow_pickle=False
-                )
-    return arrays
 
 
 def reason_of(error: Exception) -> str:
@@ -114,33 +152,143 @@ def part_of(arrays: Arrays, name: str) -> Arrays:
     return {key[len(start) :]: array for key, array in arrays.items() if key.startswith(start)}
 
 
-def _check_size(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """Raise an error unless an array is as large as its head says, and can be in the file."""
-    if member.compress_size < _SMALLEST_SHARE * member.file_size - 1.0:
-        raise ValueError(f"{member.filename} cannot have {member.file_size} bytes")
+def _check_limits(arrays: Arrays, text: str) -> None:
+    """Raise an error unless `read_state` would read a file of these arrays and facts."""
+    for name, array in arrays.items():
+        if not _NAMES.fullmatch(name) or array.dtype.kind not in _KINDS_OF_NUMBERS:
+            raise ValueError(f"save must write known arrays of numbers; got {name}, {array.dtype}.")
+    n_bytes = sum(array.nbytes for array in arrays.values())
+    if n_bytes > MOST_BYTES or len(text) > MOST_CHARACTERS:
+        raise ValueError(
+            f"save must write at most {MOST_BYTES} bytes of arrays and {MOST_CHARACTERS} "
+            f"characters of facts; got {n_bytes} and {len(text)}."
+        )
+
+
+def _checksum(text: str, arrays: Arrays) -> str:
+    """Return the checksum of all that a file holds."""
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name in sorted(arrays):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _check_directory(file: IO[bytes]) -> None:
+    """Raise an error unless the directory of a zip file is of a modest size, as ours are."""
+    n_bytes = file.seek(0, io.SEEK_END)
+    file.seek(max(0, n_bytes - _END_SIZE - 20))
+    huge, end = file.read(20), file.read()
+    if n_bytes < _END_SIZE + 20 or not end.startswith(_END):
+        raise ValueError("it does not end as a zip file without a comment")
+    size = int.from_bytes(end[12:16], "little")
+    if huge.startswith(_HUGE_END) or size > _MOST_DIRECTORY_BYTES:
+        raise ValueError(f"its directory has more than {_MOST_DIRECTORY_BYTES} bytes")
+    file.seek(0)
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the members by the names of what they hold, each of which is there once."""
+    found = archive.infolist()
+    members = {member.filename.removesuffix(".npy"): member for member in found}
+    if len(members) < len(found) or len(found) > _MOST_MEMBERS:
+        raise ValueError(f"its {len(found)} members have {len(members)} different names")
+    for member in found:
+        if member.compress_type not in _PACKED:
+            raise ValueError(f"{member.filename} is compressed in an unknown way")
+        if member.compress_size < _SMALLEST_DEFLATED * member.file_size - 1.0:
+            raise ValueError(f"{member.filename} cannot have {member.file_size} bytes")
+    return members
+
+
+def _text(
+    archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, most: int
+) -> str:
+    """Return a member that is a text of at most so many characters."""
+    if name not in members:
+        raise ValueError(f"it has no {name}")
+    shape, dtype = _head(archive, members[name])
+    if shape != () or dtype.kind != "U" or dtype.itemsize > most * np.dtype("U1").itemsize:
+        raise ValueError(f"{name} must be a text of at most {most} characters, not {dtype}{shape}")
+    with archive.open(members[name]) as file:
+        return str(npy.read_array(file, allow_pickle=False))
+
+
+def _head(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an array that is as large as its head says."""
     with archive.open(member) as file:
-        read_head = _HEADS.get(npy.read_magic(file))
-        if read_head is None:
+        if npy.read_magic(file) != (1, 0):
             raise ValueError(f"{member.filename} is of an unknown format")
-        shape, _, dtype = read_head(file)
+        shape, _, dtype = npy.read_array_header_1_0(file)
+        if dtype.hasobject:
+            raise ValueError(f"{member.filename} holds objects, which need allow_pickle=False")
         size = math.prod(shape) * dtype.itemsize
-        if size != member.file_size - file.tell() and not dtype.hasobject:
+        if size != member.file_size - file.tell():
             raise ValueError(
                 f"{member.filename} does not have the {size} bytes of its shape {shape}"
             )
+    return shape, dtype
+
+
+def _declared_arrays(
+    archive: zipfile.ZipFile,
+    members: dict[str, zipfile.ZipInfo],
+    facts: dict[str, Any],
+    n_file_bytes: int,
+) -> Arrays:
+    """Return the arrays that the facts declare; a file that has others is refused unread."""
+    declared = {name: (tuple(shape), kind) for name, (kind, shape) in facts["arrays"].items()}
+    heads = {
+        name: _head(archive, member)
+        for name, member in members.items()
+        if name not in ("facts", "checksum")
+    }
+    for name in {*declared, *heads}:
+        found = heads.get(name)
+        if found is None or declared.get(name) != (found[0], found[1].str):
+            raise ValueError(f"{name} is declared as {declared.get(name)}, and is {found}")
+        if not _NAMES.fullmatch(name) or found[1].kind not in _KINDS_OF_NUMBERS:
+            raise ValueError(f"{name} is no known array of numbers")
+        if len(found[0]) > _MOST_DIMENSIONS:
+            raise ValueError(f"{name} has {len(found[0])} dimensions")
+    n_bytes = sum(math.prod(shape) * dtype.itemsize for shape, dtype in heads.values())
+    most = min(MOST_BYTES, _FREE_BYTES + n_file_bytes / _SMALLEST_SHARE)
+    if n_bytes > most:
+        raise ValueError(f"its arrays have {n_bytes} bytes, more than the {most:.0f} that are read")
+    arrays = {}
+    for name in heads:
+        with archive.open(members[name]) as file:
+            arrays[name] = npy.read_array(file, allow_pickle=False)
+    return arrays
+
+
+def _check_format(path: str | os.PathLike[str], facts: Any) -> None:
+    """Raise an error unless the facts are those of a file of the version that is read."""
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise ValueError(f"path must be a file that ProxyOptimizer.save wrote; got {path}.")
+    version = facts.get("version")
+    if type(version) is not int or version != VERSION:
+        by_whom = ""
+        if type(version) is int:
+            age = "a newer" if version > VERSION else "an older"
+            by_whom = f", which {age} sklearn_proxyopt wrote"
+        raise ValueError(
+            f"path must have a format of version {VERSION}; got {path} of version "
+            f"{version!r}{by_whom}."
+        )
 
 
 def _check_facts(path: str | os.PathLike[str], facts: dict[str, Any]) -> None:
     """Raise an error unless the facts that every file has are of their kinds."""
     names = facts.get("names", False)
-    is_known = facts["version"] < 3 or (
-        isinstance(facts.get("class"), str) and type(facts.get("n_constraints")) is int
-    )
     are_names = names is None or (
         isinstance(names, list)
         and len(names) == facts["n_features"]
         and all(isinstance(name, str) for name in names)
     )
+    is_known = isinstance(facts.get("class"), str) and type(facts.get("n_constraints")) is int
     if not (is_known and are_names and isinstance(facts.get("keeps_box"), bool)):
         raise ValueError(f"path must be a file whose facts fit together; got {path}.")
 
@@ -155,6 +303,8 @@ def _check_tables(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str,
         and {*_TABLES, "y"} <= set(own)
         and all(array.dtype == np.float64 for array in own.values())
         and all(own[name].shape[1:] == (n_features,) for name in _TABLES)
+        # A number of variables that no row and no bound bears out would cost memory for nothing.
+        and any(own[name].size for name in (*_TABLES, "bounds") if name in own)
         and own["y"].ndim in (1, 2)
         and own["y"].shape[:1] == own["X"].shape[:1]
         and all(np.isfinite(array).all() for array in own.values())
@@ -166,3 +316,34 @@ def _check_tables(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str,
     )
     if not is_whole:
         raise ValueError(f"path must be a file whose arrays fit together; got {path}.")
+
+
+def _check_answer(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str, Any]) -> None:
+    """Raise an error if an answer has no value, or lies outside the box."""
+    answer = facts.get("answer")
+    if answer is None:
+        return
+    points = [arrays[name] for name in ("x", "x_proxy", "candidates") if name in arrays]
+    if not isinstance(answer, dict) or "bounds" not in arrays or len(points) < 3:
+        raise ValueError(f"path must be a file whose facts fit together; got {path}.")
+    for name in ("fun", "fun_proxy"):
+        value = answer.get(name)
+        if not isinstance(value, float) or not math.isfinite(value):
+            raise ValueError(
+                f"path must be a file whose answer has a value; got {path} with {name} {value!r}."
+            )
+    lower, upper = arrays["bounds"].T
+    margin = _ROUNDING * (upper - lower)
+    X = np.vstack(points)
+    if not ((lower - margin <= X) & (upper + margin >= X)).all():
+        raise ValueError(f"path must be a file whose answer lies in its box; got {path}.")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let the new name of a file be on disk too, where folders can be opened."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

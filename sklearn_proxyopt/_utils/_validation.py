@@ -16,7 +16,9 @@ __all__ = [
     "check_integer",
     "check_option",
     "check_real",
+    "check_unmasked",
     "check_width",
+    "unmasked",
 ]
 
 
@@ -149,7 +151,19 @@ def check_real(
 def check_option(value: Any, name: str, options: Iterable[Any]) -> Any:
     """Return one of the allowed values of an argument, or raise an error that lists them."""
     choices = list(options)
-    if not any(value is choice or value == choice for choice in choices):
+    if not any(value is choice or (np.ndim(value) == 0 and value == choice) for choice in choices):
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
     return value
+
+
+def check_unmasked(X: Any) -> None:
+    """Raise an error if rows hold numbers under a mask, which nobody knows."""
+    n_masked = np.ma.count_masked(X) if np.ma.isMaskedArray(X) else 0
+    if n_masked:
+        raise ValueError(f"X must hold no masked numbers; got {n_masked} of them.")
+
+
+def unmasked(y: Any) -> Any:
+    """Return values with NaN in the place of those under a mask; what has no mask as it is."""
+    return np.ma.filled(y.astype(np.float64), np.nan) if np.ma.isMaskedArray(y) else y

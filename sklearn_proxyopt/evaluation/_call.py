@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
+import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +16,13 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt.exceptions import EvaluationError
 
-__all__ = ["Outcome", "call_many", "call_one", "no_value", "raised", "returned"]
+__all__ = ["FAILURES", "Outcome", "call_many", "call_one", "no_value", "raised", "returned"]
+
+# What a function may raise that is its failure; `sys.exit()` in a simulator is meant as one.
+FAILURES = (Exception, SystemExit)
+# The kinds of arrays that are numbers; text, bytes and dates are none, though NumPy converts them.
+_KINDS_OF_NUMBERS = "biuf"
+_MOST_SHOWN = 500
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,7 @@ class Outcome:
         Seconds it took, retries included; that of a batch is shared among its rows.
     error : str, default=""
         What went wrong, as the end of a sentence that begins with "objective".
-    cause : Exception, default=None
+    cause : Exception or SystemExit, default=None
         The error that was raised, where one was.
     refusal : EvaluationError, default=None
         Why what came back is no value and no failure either, such as a wrong shape: the program is
@@ -37,7 +47,7 @@ class Outcome:
     value: float | NDArray[np.float64]
     duration: float
     error: str = ""
-    cause: Exception | None = None
+    cause: BaseException | None = None
     refusal: EvaluationError | None = None
 
     @classmethod
@@ -53,6 +63,16 @@ class Outcome:
         """Return this outcome of a retry with the time of what was tried before added to it."""
         return replace(self, duration=self.duration + earlier.duration)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An error that cannot travel would cost the rows of every worker.
+        return Outcome, (
+            self.value,
+            self.duration,
+            self.error,
+            _portable(self.cause),
+            self.refusal,
+        )
+
 
 def call_one(
     objective: Callable[..., Any], x: NDArray[np.float64], index: int, n_outputs: int | None
@@ -60,8 +80,9 @@ def call_one(
     """Call a function of one row; an error that it raises is an outcome."""
     start = time.perf_counter()
     try:
-        output = objective(x.copy())
-    except Exception as error:
+        with _one_process():
+            output = objective(x.copy())
+    except FAILURES as error:
         return raised(error, time.perf_counter() - start, n_outputs)
     return returned(output, time.perf_counter() - start, x, index, n_outputs)
 
@@ -71,9 +92,11 @@ def no_value(n_outputs: int | None) -> float | NDArray[np.float64]:
     return np.nan if n_outputs is None else np.full(n_outputs, np.nan)
 
 
-def raised(error: Exception, duration: float, n_outputs: int | None) -> Outcome:
+def raised(
+    error: BaseException, duration: float, n_outputs: int | None, description: str = ""
+) -> Outcome:
     """Return the outcome of a call that raised."""
-    reason = f"raised {type(error).__name__}: {error}"
+    reason = f"raised {description or _description(error)}"
     return Outcome(no_value(n_outputs), duration, reason, error)
 
 
@@ -87,7 +110,7 @@ def returned(
     if value.size != (n_outputs or 1):
         wanted = "a number" if n_outputs is None else f"{n_outputs} numbers"
         raise EvaluationError(
-            f"objective must return {wanted} for one row; got {output!r} for row {index}.",
+            f"objective must return {wanted} for one row; got {_shown(output)} for row {index}.",
             row=index,
             x=x,
         )
@@ -100,12 +123,13 @@ def call_many(
     """Call a function of many rows; an error that it raises concerns them all and is raised."""
     start = time.perf_counter()
     try:
-        output = objective(X.copy())
-    except Exception as error:
+        with _one_process():
+            output = objective(X.copy())
+    except FAILURES as error:
         raise EvaluationError(
-            f"objective raised {type(error).__name__} on a batch of {len(X)} rows: {error}. To "
-            "know which row, and to keep those before it, pass vectorized=False with a function "
-            "of one row.",
+            f"objective raised {type(error).__name__} on a batch of {len(X)} rows: "
+            f"{_text_of(error)}. To know which row, and to keep those before it, pass "
+            "vectorized=False with a function of one row.",
         ) from error
     values = _as_numbers(output)
     shape = (len(X),) if n_outputs is None else (len(X), n_outputs)
@@ -119,19 +143,91 @@ def call_many(
     return [Outcome.of(np.asarray(value), duration) for value in values]
 
 
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """End the copy of this process that a function has forked and failed to replace.
+
+    It would go on from here as the original does, answer a second time, and write a second journal.
+    """
+    process = os.getpid()
+    try:
+        yield
+    finally:
+        if os.getpid() != process:
+            os._exit(1)
+
+
 def _as_numbers(output: Any) -> NDArray[np.float64]:
     """Return what the objective returned as an array, or say why it is none of real numbers."""
     try:
-        numbers = output if np.ma.isMaskedArray(output) else np.asarray(output)
-        if np.iscomplexobj(numbers):
-            raise EvaluationError(f"objective must return real numbers; got {numbers.dtype}.")
-        numbers = numbers.astype(np.float64)
-        # What is masked has no value, whatever number lies under the mask.
-        return numbers.filled(np.nan) if isinstance(numbers, np.ma.MaskedArray) else numbers
+        array = output if np.ma.isMaskedArray(output) else np.asarray(output)
+        if np.iscomplexobj(array):
+            raise EvaluationError(f"objective must return real numbers; got {array.dtype}.")
+        mask = np.ma.getmaskarray(array)
+        numbers = _floats(np.ma.getdata(array), mask)
     except (TypeError, ValueError, RuntimeError) as error:
         if isinstance(error, EvaluationError):
             raise
         # A torch tensor that requires a gradient, or lies on a GPU, is no array either.
         raise EvaluationError(
-            f"objective must return numbers; got {type(output).__name__}: {error}"
+            f"objective must return numbers; got {type(output).__name__}: {_text_of(error)}"
         ) from error
+    # What is masked has no value, whatever number lies under the mask.
+    numbers[mask] = np.nan
+    return numbers
+
+
+def _floats(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    if array.dtype.kind in _KINDS_OF_NUMBERS:
+        return array.astype(np.float64)
+    if array.dtype.kind != "O":
+        raise TypeError(f"{array.dtype} is no kind of number")
+    numbers = [
+        _float(None if hidden else value)
+        for value, hidden in zip(array.flat, mask.flat, strict=True)
+    ]
+    return np.array(numbers, dtype=np.float64).reshape(array.shape)
+
+
+def _float(value: Any) -> float:
+    """Return a number of Python's, or of another library; infinity for one beyond all floats."""
+    if value is None:
+        return math.nan
+    is_array = isinstance(value, np.ndarray | np.generic)
+    if is_array and value.dtype.kind not in _KINDS_OF_NUMBERS:
+        raise TypeError(f"{value.dtype} is no kind of number")
+    if not (hasattr(type(value), "__float__") or hasattr(type(value), "__index__")):
+        raise TypeError(f"{type(value).__name__} is no kind of number")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def _description(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_text_of(error)}"
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as failure:
+        return f"(no text: its own __str__ raised {type(failure).__name__})"
+
+
+def _shown(output: Any) -> str:
+    try:
+        text = repr(output)
+    except Exception:
+        text = f"a {type(output).__name__}"
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def _portable(error: BaseException | None) -> BaseException | None:
+    """Return an error that another process can read, as one of its description if it cannot."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        assert error is not None
+        return RuntimeError(_description(error))
+    return error

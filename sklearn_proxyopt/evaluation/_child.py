@@ -16,45 +16,56 @@ from typing import Any
 
 
 def main() -> None:
-    """Read the function, then rows; answer each with what was returned or raised."""
+    """Read the function, then numbered rows; answer each with what was returned or raised."""
     # What the function prints must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    process = os.getpid()
     messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(messages,), daemon=True).start()
 
-    def answer(*message: Any) -> None:
-        answers.write(_pickled(message))
+    def answer(number: int, kind: str, content: Any, duration: float) -> None:
+        # A copy of this process that the function forked, and failed to replace, comes here too.
+        if os.getpid() != process:
+            os._exit(1)
+        message = number, kind, _pickled(content), _description(content), duration
+        pickle.dump(message, answers)
         answers.flush()
 
-    sys.path, function = messages.get()
+    number, (sys.path, function) = messages.get()
     try:
         objective = pickle.loads(function)
-    except Exception as error:
-        answer("raised", error, 0.0)
+    except (Exception, SystemExit) as error:
+        answer(number, "raised", error, 0.0)
         return
-    answer("ready", None, 0.0)
+    answer(number, "ready", None, 0.0)
     while True:
-        x = messages.get()
+        number, x = messages.get()
         start = time.perf_counter()
         try:
             output = objective(x)
-        except Exception as error:
-            answer("raised", error, time.perf_counter() - start)
+        except (Exception, SystemExit) as error:
+            answer(number, "raised", error, time.perf_counter() - start)
         else:
-            answer("returned", output, time.perf_counter() - start)
+            answer(number, "returned", output, time.perf_counter() - start)
 
 
-def _pickled(message: tuple[Any, ...]) -> bytes:
-    """Return a message as bytes that can be read back, with a description where it cannot."""
+def _pickled(content: Any) -> bytes | None:
+    """Return what was returned or raised as bytes, None where it has none."""
     try:
-        data = pickle.dumps(message)
-        pickle.loads(data)
+        return pickle.dumps(content)
     except Exception:
-        kind, content, duration = message
-        text = f"{type(content).__name__}: {content}"
-        return pickle.dumps((kind, RuntimeError(text) if kind == "raised" else text, duration))
-    return data
+        return None
+
+
+def _description(content: Any) -> str:
+    """Return what stands in the place of something that the other process cannot read."""
+    if not isinstance(content, BaseException):
+        return type(content).__name__
+    try:
+        return f"{type(content).__name__}: {content}"
+    except Exception:
+        return type(content).__name__
 
 
 def _read(messages: queue.SimpleQueue[Any]) -> None:

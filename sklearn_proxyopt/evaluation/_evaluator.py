@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._dataset import is_among, row_keys, succeeded
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
+from sklearn_proxyopt.evaluation._backlog import Backlog
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
@@ -193,22 +194,26 @@ class Evaluator:
             self.objective, self.vectorized, self.time_limit, self.n_retries, self.n_outputs
         )
         raising: dict[int, Outcome] = {}
+        backlog = Backlog(self.journal, self.n_rounds, self.on_error != "raise")
 
         def begins_more() -> bool:
-            return not raising and goes_on()
+            return not raising and backlog.error is None and goes_on()
 
         for indices, results in outcomes(work, X, new, self.n_jobs, begins_more):
             self.n_calls += len(indices)
-            if self.journal is not None and results[0].refusal is None:
-                self.journal.write(self.n_rounds, X[indices], results, self.on_error != "raise")
             for index, outcome in zip(indices, results, strict=True):
                 if outcome.error and (self.on_error == "raise" or outcome.refusal is not None):
                     raising[index] = outcome
                 else:
+                    # Before the journal, so that what it cannot write is not lost.
                     self.record.add(X[index], outcome.value)
                 values.append(outcome.value)
+            if results[0].refusal is None:
+                backlog.write(X[indices], results)
+            for outcome in results:
                 if self.on_row is not None:
                     self.on_row(outcome.value)
+        backlog.finish()
         if raising:
             index = min(raising)
             first = raising[index]
@@ -228,7 +233,9 @@ class Evaluator:
             )
 
     @staticmethod
-    def _fail(X: NDArray[np.float64], index: int, reason: str, error: Exception | None) -> NoReturn:
+    def _fail(
+        X: NDArray[np.float64], index: int, reason: str, error: BaseException | None
+    ) -> NoReturn:
         raise EvaluationError(
             f"objective {reason} for row {index}, {X[index].tolist()}. Pass on_error='drop' to "
             "leave such rows out.",

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.evaluation._journal_format import (
-    check_format,
-    connect,
-    n_features_of,
-    n_outputs_of,
-    pending_points,
-    value_columns,
-    x_columns,
-)
+from sklearn_proxyopt._utils._validation import check_bounds, check_integer
+from sklearn_proxyopt.evaluation._journal_contents import Contents, inspect, read
+from sklearn_proxyopt.evaluation._journal_file import reading
+from sklearn_proxyopt.evaluation._journal_format import MOST_COLUMNS, as_text, columns_of
+from sklearn_proxyopt.evaluation._journal_rescue import back_up, repair
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
-from sklearn_proxyopt.exceptions import JournalError
 
 __all__ = ["Journal"]
 
@@ -47,13 +42,17 @@ class Journal:
     Notes
     -----
     The table `evaluations` has a row for each evaluation: `id`, in the order in which they ended;
-    `round`, the batch it was asked for in; the inputs `x0`, `x1`, ...; `value`, and for a function
-    of several outputs `value1`, `value2`, ...; `status`, "done", "failed", or "raised" for a
-    failure that ended the run and is tried again by the next; `error`, what went wrong;
-    `duration` in seconds; `ended`, the time in UTC. The table `variables` has the name and the
-    bounds of each input, where they were given; the table `facts` tells under `kinds` which are
-    whole numbers, and the labels of categories. The table `pending`, there after the first `ask`,
-    has the inputs of the points that were asked for and not told yet.
+    `round`, the batch it was asked for in; `repeat`, how often the same inputs were evaluated
+    before; the inputs `x0`, `x1`, ...; `value`, and for a function of several outputs `value1`,
+    `value2`, ...; `status`, "done", "failed", or "raised" for a failure that ended the run and is
+    tried again by the next; `error`, what went wrong; `duration` in seconds; `ended`, the time in
+    UTC. The table `variables` has the name and the bounds of each input, where they were given; the
+    table `facts` tells under `kinds` which are integers, and the labels of categories. The table
+    `pending` has the inputs of the points that were asked for and not told yet.
+
+    Each row has a checksum that holds that of the row before, and the table `seals` has the number
+    of rows. They are verified whenever the journal is read: a value that was changed, a row that
+    was moved and one that is missing are errors. The user guide describes the format in full.
 
     Examples
     --------
@@ -74,14 +73,10 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        if not isinstance(path, str | os.PathLike):
-            raise ValueError(f"journal must be a path or None; got {path!r}.")
-        self.path = Path(path)
+        self.path = _as_path(path, "journal", "a path or None")
 
     def __len__(self) -> int:
-        with self._reading() as connection:
-            count: int = connection.execute("SELECT count(*) FROM evaluations").fetchone()[0]
-        return count
+        return len(self._contents().entries)
 
     def n_outputs(self) -> int:
         """Return the number of outputs of the function.
@@ -91,8 +86,7 @@ class Journal:
         int
             How many numbers the value of a row is made of.
         """
-        with self._reading() as connection:
-            return n_outputs_of(connection)
+        return self._contents().n_outputs
 
     def names(self) -> list[str] | None:
         """Return the names of the inputs.
@@ -102,9 +96,7 @@ class Journal:
         list of str or None
             A name for each, None where they have none.
         """
-        with self._reading() as connection:
-            found = connection.execute("SELECT name FROM variables ORDER BY position").fetchall()
-        return [name for (name,) in found] if all(name for (name,) in found) else None
+        return self._contents().names
 
     def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return every row and value of the evaluations that succeeded.
@@ -116,7 +108,8 @@ class Journal:
         y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
             Their values, a row each where there are several outputs.
         """
-        return self._select("done")
+        X, values = self._contents().rows("done")
+        return X, values[:, 0] if values.shape[1] == 1 else values
 
     def failed_rows(self) -> NDArray[np.float64]:
         """Return the rows whose evaluation failed.
@@ -126,7 +119,7 @@ class Journal:
         ndarray of shape (n_failed, n_features)
             The rows, in the order in which their evaluations ended.
         """
-        return self._select("failed")[0]
+        return self._contents().rows("failed")[0]
 
     def pending_points(self) -> NDArray[np.float64]:
         """Return the points that `ask` handed out and nobody told yet.
@@ -136,20 +129,7 @@ class Journal:
         ndarray of shape (n_pending, n_features)
             The points, in the order in which they were handed out.
         """
-        with self._reading() as connection:
-            return pending_points(connection)
-
-    def _select(self, status: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        with self._reading() as connection:
-            n_features = n_features_of(connection)
-            n_outputs = n_outputs_of(connection)
-            columns = f"{x_columns(n_features)}, {value_columns(n_outputs)}"
-            found = connection.execute(
-                f"SELECT {columns} FROM evaluations WHERE status = ? ORDER BY id", (status,)
-            ).fetchall()
-        table = np.array(found, dtype=np.float64).reshape(-1, n_features + n_outputs)
-        values = table[:, n_features] if n_outputs == 1 else table[:, n_features:]
-        return table[:, :n_features].copy(), values.copy()
+        return self._contents().pending_points
 
     def to_frame(self) -> Any:
         """Return every evaluation as a table.
@@ -157,19 +137,69 @@ class Journal:
         Returns
         -------
         pandas.DataFrame
-            The columns of the table `evaluations`, with the inputs under their names where they
-            have any; one that has the name of another column, such as `value`, has an underscore
-            after it, `value_`. Needs pandas.
+            The columns of the table `evaluations` without its checksums, with the inputs under
+            their names where they have any; one that has the name of another column, such as
+            `value`, has an underscore after it, `value_`. Needs pandas.
         """
         import pandas as pd
 
-        names = self.names() or []
-        with self._reading() as connection:
-            frame = pd.read_sql_query("SELECT * FROM evaluations ORDER BY id", connection)
-        frame = frame.set_index("id")
+        contents = self._contents()
+        columns = columns_of(contents.n_features, contents.n_outputs)
+        frame = pd.DataFrame([entry.cells for entry in contents.entries], columns=columns)
+        frame = frame.drop(columns=["previous", "digest"]).set_index("id")
+        names = contents.names or []
         inputs = [f"x{i}" for i in range(len(names))]
         others = {frame.index.name, *frame.columns} - set(inputs)
         return frame.rename(columns=dict(zip(inputs, _told_apart(names, others), strict=True)))
+
+    def check(self) -> list[str]:
+        """Return all that is wrong with the journal.
+
+        Returns
+        -------
+        list of str
+            A sentence for each row or table that does not match its checksum, that is missing or
+            cannot be read, and for each row that was evaluated outside the bounds. Empty for a
+            journal in order.
+
+        Raises
+        ------
+        JournalError
+            If the file is no journal, or is of another format.
+        """
+        with reading(self.path) as connection:
+            contents = inspect(connection, self.path)
+        return contents.findings or list(contents.outside())
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Copy the journal, also while it is being written.
+
+        A copy made by the operating system may catch a commit half way; this one never does.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The copy: a new file, or an older copy of the same journal, which is replaced. It is
+            there whole or not at all.
+        """
+        back_up(self.path, _as_path(path, "path"))
+
+    def repair(self, path: str | os.PathLike[str]) -> list[str]:
+        """Write what is whole in a damaged journal into a new one.
+
+        Rows keep their numbers. The damaged file is left as it is.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The new journal.
+
+        Returns
+        -------
+        list of str
+            A sentence for each row, or other part, that was left out.
+        """
+        return repair(self.path, _as_path(path, "path"))
 
     @contextmanager
     def writing(
@@ -208,30 +238,44 @@ class Journal:
 
         Raises
         ------
+        ValueError
+            If an argument is not what it must be.
         JournalError
-            If another process is writing, if the journal is of another problem, or if the file is
-            no journal.
+            If another process is writing, if the journal is of another problem, if the file is no
+            journal or a damaged one, or if it is deleted, replaced or changed meanwhile.
         """
-        known = None if names is None else [str(name) for name in names]
-        writer = JournalWriter(self.path, n_features, bounds, known, patience, n_outputs, kinds)
+        check_integer(n_features, "n_features", maximum=MOST_COLUMNS - 1)
+        check_integer(n_outputs, "n_outputs", maximum=MOST_COLUMNS - n_features)
+        if not isinstance(patience, Real) or not patience >= 0.0:
+            raise ValueError(f"patience must be a number of seconds from 0 on; got {patience!r}.")
+        box = None if bounds is None else check_bounds(bounds, n_features)
+        known = None if names is None else _as_names(names, n_features)
+        writer = JournalWriter(self.path, n_features, box, known, float(patience), n_outputs, kinds)
         try:
             yield writer
+            writer.finish()
         finally:
             writer.close()
 
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        if not self.path.exists():
-            raise JournalError(f"journal must be an existing file; got {self.path}.")
-        connection = connect(self.path)
-        try:
-            check_format(connection, self.path)
-            yield connection
-        finally:
-            connection.close()
+    def _contents(self) -> Contents:
+        with reading(self.path) as connection:
+            return read(connection, self.path)
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
+
+
+def _as_names(names: Any, n_features: int) -> list[str]:
+    listed = [] if isinstance(names, str) or not np.iterable(names) else list(names)
+    if len(listed) != n_features or not all(isinstance(name, str) for name in listed):
+        raise ValueError(f"names must be {n_features} texts or None; got {names!r}.")
+    return [as_text(name) for name in listed]
+
+
+def _as_path(path: Any, name: str, what: str = "a path") -> Path:
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+        raise ValueError(f"{name} must be {what}; got {path!r}.")
+    return Path(path)
 
 
 def _told_apart(names: list[str], others: set[str]) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sqlite3
-import threading
-import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,26 +18,16 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._dataset import is_among, row_keys, succeeded
 from sklearn_proxyopt.evaluation._call import Outcome
-from sklearn_proxyopt.evaluation._journal_format import (
-    NO_KINDS,
-    check_format,
-    check_kinds,
-    check_problem,
-    connect,
-    create,
-    is_empty,
-    pending_points,
-    set_pending_points,
-    value_columns,
-    x_columns,
-)
+from sklearn_proxyopt.evaluation._journal_contents import Contents, read
+from sklearn_proxyopt.evaluation._journal_file import DAMAGE, connect, is_new, open_to_write, real
+from sklearn_proxyopt.evaluation._journal_format import NO_KINDS, Entry, as_text, standing
+from sklearn_proxyopt.evaluation._journal_problem import check_kinds, check_problem
+from sklearn_proxyopt.evaluation._journal_tables import create, insert, reseal
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
+from sklearn_proxyopt.evaluation._writer_lock import WriterLock
 from sklearn_proxyopt.exceptions import JournalError
 
 __all__ = ["JournalWriter"]
-
-# Seconds after which a writer who waits for another asks again.
-_PAUSE = 0.1
 
 
 class JournalWriter:
@@ -71,26 +63,56 @@ class JournalWriter:
     ) -> None:
         self.path = path
         self._n_features, self._n_outputs = n_features, n_outputs
-        self._columns = f"{x_columns(n_features)}, {value_columns(n_outputs)}"
-        self._lock = _WriterLock(path, patience)
+        self._problem = (n_features, bounds, names, 0.0, n_outputs, kinds)
+        if not path.parent.is_dir():
+            raise JournalError(f"journal must be in an existing folder; got {path}.")
+        self._file = real(path)
+        self._lock = WriterLock(self._file, patience)
         try:
-            self._connection = connect(path)
-            self._open(bounds, names)
-            check_kinds(self._connection, self.path, kinds or NO_KINDS, names)
+            self._open(bounds, names, kinds or NO_KINDS)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, bounds: NDArray[np.float64] | None, names: list[str] | None) -> None:
-        connection = self._connection
-        if is_empty(connection, self.path):
-            connection.execute("PRAGMA journal_mode = WAL")
-            create(connection, self._n_features, bounds, names, self._n_outputs)
-        check_format(connection, self.path)
-        check_problem(connection, self.path, self._n_features, bounds, names, self._n_outputs)
-        # On disk means on disk, through a power cut too.
-        connection.execute("PRAGMA synchronous = FULL")
-        self._set_fact("writer", f"process {os.getpid()} on {platform.node()}")
+    def _open(
+        self, bounds: NDArray[np.float64] | None, names: list[str] | None, kinds: dict[str, Any]
+    ) -> None:
+        if is_new(self._file):
+            self._connection = connect(self._file, "rwc")
+            with self._named_errors():
+                create(self._connection, self._n_features, self._n_outputs, bounds, names)
+        else:
+            with self._named_errors():
+                self._connection = open_to_write(self._file)
+        with self._named_errors():
+            contents = read(self._connection, self.path)
+        check_problem(contents, self.path, self._n_features, bounds, names, self._n_outputs)
+        facts = {"writer": as_text(f"process {os.getpid()} on {platform.node()}")}
+        if check_kinds(contents, self.path, kinds, names):
+            facts["kinds"] = json.dumps(kinds)
+        self._take(contents)
+        self._note_file()
+        self._set_facts(facts)
+
+    def _take(self, contents: Contents) -> None:
+        """Remember of what is in the file what later entries go on from."""
+        self._contents: Contents | None = contents
+        self._journal, self._head = contents.journal, contents.head
+        self._last = contents.entries[-1].id if contents.entries else 0
+        evaluated = [
+            entry
+            for entry in contents.entries
+            if entry.amends is None and entry.status in ("done", "failed")
+        ]
+        X = np.array([entry.x for entry in evaluated]).reshape(-1, self._n_features)
+        self._n_repeats = Counter(row_keys(X))
+
+    def _known(self) -> Contents:
+        """Return what is in the journal now."""
+        if self._contents is None:
+            with self._named_errors():
+                return read(self._connection, self.path)
+        return self._contents
 
     def read_into(self, record: EvaluationRecord) -> None:
         """Write what the journal knows into a record, and the other way round.
@@ -98,20 +120,20 @@ class JournalWriter:
         A failure that ended a run is left out: the next run tries again.
         """
         known = set()
-        for *numbers, status in self._connection.execute(
-            f"SELECT {self._columns}, status FROM evaluations WHERE status <> 'raised' ORDER BY id"
-        ):
-            row = np.array(numbers[: self._n_features], dtype=np.float64)
+        for entry in standing(self._known().entries):
+            if entry.status not in ("done", "failed"):
+                continue
+            row = np.array(entry.x, dtype=np.float64)
             known.add(row_keys(row[None])[0])
-            value = np.array(numbers[self._n_features :], dtype=np.float64)
-            if status != "done":
+            value = np.array(entry.value, dtype=np.float64)
+            if entry.status != "done":
                 value[:] = np.nan
             record.add(row, float(value[0]) if record.n_outputs is None else value)
         X, y = record.rows(self._n_features)
         missing = [i for i, key in enumerate(row_keys(X)) if key not in known]
-        self._insert(
-            (None, *X[i].tolist(), *np.ravel(y[i]).tolist(), "done", None, None) for i in missing
-        )
+        self._append((None, X[i], y[i], "done", None, None) for i in missing)
+        # From here on nothing but new entries is of interest.
+        self._contents = None
 
     def write(
         self, n_round: int, X: NDArray[np.float64], outcomes: list[Outcome], is_final: bool
@@ -128,18 +150,23 @@ class JournalWriter:
             What came of each.
         is_final : bool
             Whether one that failed is not tried again by the next run.
+
+        Raises
+        ------
+        JournalError
+            If the file is not as this writer left it, or cannot be written to.
         """
         failed = "failed" if is_final else "raised"
-        self._insert(
+        self._append(
             (
                 n_round,
-                *row,
-                *self._cells(outcome.value, bool(outcome.error)),
+                row,
+                None if outcome.error else outcome.value,
                 failed if outcome.error else "done",
-                outcome.error or None,
+                as_text(outcome.error) or None,
                 outcome.duration,
             )
-            for row, outcome in zip((X + 0.0).tolist(), outcomes, strict=True)
+            for row, outcome in zip(X, outcomes, strict=True)
         )
 
     def tell(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
@@ -152,47 +179,75 @@ class JournalWriter:
         y : ndarray of shape (n,) or (n, n_outputs)
             Their values, NaN throughout for one that failed.
         """
-        known = self._connection.execute(
-            f"SELECT {self._columns} FROM evaluations WHERE status <> 'raised'"
-        ).fetchall()
-        width = self._n_features + self._n_outputs
-        known_pairs = np.array(known, dtype=np.float64).reshape(-1, width)
-        is_new = ~is_among(np.column_stack([X, y]), known_pairs)
-        failed = ~succeeded(y)
-        self._insert(
-            (
-                None,
-                *X[i].tolist(),
-                *self._cells(y[i], bool(failed[i])),
-                "failed" if failed[i] else "done",
-                None,
-                None,
-            )
+        known = np.column_stack(self._known().rows("done", "failed"))
+        is_new = ~is_among(np.column_stack([X, y]), known)
+        good = succeeded(y)
+        self._append(
+            (None, X[i], y[i] if good[i] else None, "done" if good[i] else "failed", None, None)
             for i in np.flatnonzero(is_new)
         )
 
     def pending_points(self) -> NDArray[np.float64]:
         """Return the points handed out and not told, of shape (n_pending, n_features)."""
-        return pending_points(self._connection)
+        return self._known().pending_points
 
     def set_pending_points(self, X: NDArray[np.float64]) -> None:
         """Keep these points, of shape (n_pending, n_features), as those handed out and not told."""
-        set_pending_points(self._connection, X)
-
-    def _cells(self, value: float | NDArray[np.float64], has_failed: bool) -> list[float | None]:
-        """Return a value as it stands in the columns of the outputs."""
-        if has_failed:
-            return [None] * self._n_outputs
-        cells: list[float | None] = np.ravel(value).tolist()
-        return cells
+        known = {row[1 : 1 + self._n_features]: row[1:] for row in self._known().pending}
+        points = [tuple(row) for row in (X + 0.0).tolist()]
+        new = (_now(), None, None)
+        rows = [(i, *known.get(x, (*x, *new))) for i, x in enumerate(points, 1)]
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM pending")
+            insert(connection, "pending", rows)
+            reseal(connection, "pending", self._journal)
 
     def seed(self, seed: int) -> int:
         """Return the seed that the journal was begun with, which is this one in a new journal."""
-        found = self._connection.execute("SELECT value FROM facts WHERE name = 'seed'").fetchone()
-        if found is None:
-            self._set_fact("seed", str(seed))
+        known = self._known().facts.get("seed")
+        if known is None:
+            self._set_facts({"seed": str(seed)})
             return seed
-        return int(found[0])
+        if not known.isdecimal():
+            raise JournalError(f"journal must hold a seed that is a number; got {known!r}.")
+        return int(known)
+
+    def rescue(self, lost: Iterable[tuple[int, NDArray[np.float64], list[Outcome], bool]]) -> str:
+        """Write a journal beside one that was taken away; say where, "" if there is no need or way.
+
+        Parameters
+        ----------
+        lost : iterable of tuple
+            What `write` was called with and could not write.
+        """
+        if self._is_there() or Path(f"{self._file}-journal").exists():
+            # That one would be of another file by this name, and be taken for one of ours.
+            return ""
+        target = next(path for path in _names_beside(self._file) if not path.exists())
+        try:
+            with closing(connect(target, "rwc")) as copy:
+                self._connection.backup(copy)
+            with closing(JournalWriter(target, *self._problem)) as writer:
+                for arguments in lost:
+                    writer.write(*arguments)
+        except (JournalError, sqlite3.Error, OSError):
+            with suppress(OSError):
+                target.unlink()
+            return ""
+        return f" All of its rows are in {target}."
+
+    def finish(self) -> None:
+        """Raise an error unless the file is still the one that was written.
+
+        Raises
+        ------
+        JournalError
+            If it was deleted, replaced or cut; its rows are then in another file, where possible.
+        """
+        try:
+            self._check_file()
+        except JournalError as error:
+            raise JournalError(f"{error}{self.rescue([])}") from error
 
     def close(self) -> None:
         """Let the next writer in."""
@@ -200,81 +255,131 @@ class JournalWriter:
             self._connection.close()
         self._lock.release()
 
-    def _insert(self, rows: object) -> None:
-        ended = datetime.now(UTC).isoformat(timespec="milliseconds")
-        places = ", ".join("?" for _ in range(self._n_features + self._n_outputs + 5))
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            self._connection.executemany(
-                f"INSERT INTO evaluations (round, {self._columns}, status, error, duration, ended) "
-                f"VALUES ({places})",
-                ((*row, ended) for row in rows),  # type: ignore[attr-defined]
-            )
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+    def _append(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Write entries, all of them or none."""
+        ended, new = _now(), Counter[bytes]()
+        n_rows, previous = self._head
+        entries: list[Entry] = []
+        for n_round, x, value, status, error, duration in rows:
+            key = row_keys(x[None])[0]
+            entry = Entry(
+                self._last + len(entries) + 1,
+                n_round,
+                self._n_repeats[key] + new[key],
+                tuple((x + 0.0).tolist()),
+                self._cells(value),
+                status,
+                error,
+                None if duration is None else float(duration),
+                ended,
+                *(None, None, None),
+                previous,
+                "",
+            ).signed(self._journal)
+            new[key] += status in ("done", "failed")
+            previous = entry.digest
+            entries.append(entry)
+        if not entries:
+            return
+        head = n_rows + len(entries), previous
+        with self._transaction() as connection:
+            insert(connection, "evaluations", [entry.cells for entry in entries])
+            reseal(connection, "evaluations", self._journal, head)
+        self._head, self._last = head, entries[-1].id
+        self._n_repeats.update(new)
 
-    def _set_fact(self, name: str, value: str) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", (name, value))
+    def _cells(self, value: Any) -> tuple[float | None, ...]:
+        """Return a value as it stands in the columns of the outputs."""
+        if value is None:
+            return (None,) * self._n_outputs
+        return tuple((np.ravel(value) + 0.0).tolist())
 
+    def _set_facts(self, facts: dict[str, str]) -> None:
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts.items())
+            reseal(connection, "facts", self._journal)
 
-class _WriterLock:
-    """One writer at a time, among threads and among processes.
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write all of the block or nothing, into the file that this writer left."""
+        self._check_file()
+        connection = self._connection
+        with self._named_errors():
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._check_head()
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    with suppress(sqlite3.Error):
+                        connection.execute("ROLLBACK")
+                raise
+        self._contents = None
+        self._note_file()
 
-    The operating system lets go of the lock when its process ends, however it ends: it is the
-    exclusive lock of a second, empty database beside the journal.
-    """
-
-    _threads: dict[Path, threading.Lock] = {}  # noqa: RUF012
-    _guard = threading.Lock()
-
-    def __init__(self, path: Path, patience: float) -> None:
-        self._path = path.absolute()
-        end = time.monotonic() + patience
-        with self._guard:
-            self._thread_lock = self._threads.setdefault(self._path, threading.Lock())
-        if not self._thread_lock.acquire(timeout=min(patience, threading.TIMEOUT_MAX)):
-            raise self._refusal("another thread of this process")
-        try:
-            self._connection = connect(Path(f"{self._path}.lock"), 0.0)
-            while not self._has_locked():
-                if time.monotonic() >= end:
-                    raise self._refusal(self._holder())
-                time.sleep(_PAUSE)
-        except BaseException:
-            self.release()
-            raise
-
-    def _has_locked(self) -> bool:
-        try:
-            self._connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            if "locked" in str(error):
-                return False
+    def _check_head(self) -> None:
+        query = "SELECT n_rows, digest FROM seals WHERE name = 'evaluations'"
+        if self._connection.execute(query).fetchone() != self._head:
             raise JournalError(
-                f"journal must be in a folder that can be written to; got {self._path}: {error}."
+                f"journal must not be changed by another program while a run writes it; got "
+                f"{self.path} with other rows than this run has written."
+            )
+
+    def _check_file(self) -> None:
+        """Raise an error unless the file of this name is still the one that was opened."""
+        try:
+            found = self._file.stat()
+        except OSError as error:
+            raise JournalError(
+                f"journal must stay where it is while a run writes it; {self.path} was deleted or "
+                f"moved: {error}."
             ) from error
+        if (found.st_dev, found.st_ino) != self._identity:
+            raise JournalError(
+                f"journal must stay where it is while a run writes it; {self.path} was replaced by "
+                "another file."
+            )
+        if found.st_size < self._size:
+            raise JournalError(
+                f"journal must stay as it is while a run writes it; {self.path} was cut from "
+                f"{self._size} to {found.st_size} bytes."
+            )
+
+    def _is_there(self) -> bool:
+        try:
+            self._check_file()
+        except JournalError:
+            return False
         return True
 
-    def release(self) -> None:
-        """Let the next writer in."""
-        if hasattr(self, "_connection"):
-            self._connection.close()
-        if self._thread_lock.locked():
-            self._thread_lock.release()
+    def _note_file(self) -> None:
+        with suppress(OSError):
+            found = self._file.stat()
+            self._identity, self._size = (found.st_dev, found.st_ino), found.st_size
 
-    def _refusal(self, holder: str) -> JournalError:
-        return JournalError(
-            f"journal must not be written by another run at the same time; got {self._path}, which "
-            f"{holder} is writing."
-        )
-
-    def _holder(self) -> str:
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Let an error of the database name the journal."""
         try:
-            connection = connect(self._path)
-            fact = connection.execute("SELECT value FROM facts WHERE name = 'writer'").fetchone()
-            connection.close()
-        except sqlite3.Error:
-            fact = None
-        return fact[0] if fact else "another process"
+            yield
+        except sqlite3.OperationalError as error:
+            raise JournalError(
+                f"journal must be a file that can be written to; got {self.path}: {error}."
+            ) from error
+        except DAMAGE as error:
+            raise JournalError(
+                f"journal must be a journal of evaluations; got {self.path}: {error}."
+            ) from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _names_beside(path: Path) -> Iterator[Path]:
+    yield Path(f"{path}.rescued")
+    number = 1
+    while True:
+        number += 1
+        yield Path(f"{path}.rescued-{number}")

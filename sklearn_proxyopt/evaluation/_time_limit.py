@@ -25,6 +25,8 @@ from sklearn_proxyopt.exceptions import EvaluationError
 __all__ = ["call_within"]
 
 _CHILD = Path(__file__).with_name("_child.py")
+# Within this time a process must have loaded the function and what it imports.
+_LOADING_SECONDS = 300.0
 
 
 def call_within(
@@ -49,6 +51,8 @@ def call_within(
 class _Child:
     """A process that holds the function and evaluates one row after another.
 
+    Each message to it has a number, and an answer counts only under that number.
+
     Parameters
     ----------
     function : bytes
@@ -58,20 +62,29 @@ class _Child:
     def __init__(self, function: bytes) -> None:
         self.function = function
         self.is_alive = True
+        self._number = 0
         self._process = subprocess.Popen(
             [sys.executable, str(_CHILD)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        self._send((sys.path, function))
-        # The function's imports are not its evaluation.
-        kind, content, _ = self._receive()
+        threading.Thread(target=self._end_with_it, daemon=True).start()
+        # The function's imports are not its evaluation, and have a limit of their own.
+        watch = _Watch(_LOADING_SECONDS, self.end)
+        try:
+            kind, _, text, _ = self._ask((sys.path, function))
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            watch.stop()
         if kind != "ready":
             self.close()
+            late = f"nothing within {_LOADING_SECONDS} seconds"
             raise EvaluationError(
                 "objective must be a function that another process can load, for a time limit; got "
-                f"{content!r} there."
+                f"{late if watch.has_ended else text} there."
             )
 
     def call(
@@ -80,8 +93,7 @@ class _Child:
         """Return what came of a row."""
         watch = _Watch(limit, self.end)
         try:
-            self._send(x)
-            kind, content, duration = self._receive()
+            kind, content, text, duration = self._ask(x)
         except BaseException:
             self.end()
             raise
@@ -92,20 +104,20 @@ class _Child:
             return Outcome(no_value(n_outputs), limit, reason)
         if kind == "lost":
             self.end()
-            reason = f"took its process down, {content}"
+            reason = f"took its process down, {text}"
             return Outcome(no_value(n_outputs), watch.elapsed, reason)
         if kind == "raised":
-            return raised(content, duration, n_outputs)
+            return raised(content, duration, n_outputs, text)
         return returned(content, duration, x, index, n_outputs)
 
     def end(self) -> None:
         """Kill the process, and with it those that it has started."""
         self.is_alive = False
-        if self._process.poll() is None:
-            if hasattr(os, "killpg"):
+        if hasattr(os, "killpg"):
+            with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            else:
-                self._process.kill()
+        elif self._process.poll() is None:
+            self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
@@ -116,20 +128,39 @@ class _Child:
             with suppress(OSError):
                 pipe.close()
 
-    def _send(self, message: Any) -> None:
+    def _end_with_it(self) -> None:
+        """Kill what a process that has died leaves behind, which could hold the pipe open."""
+        self._process.wait()
+        self.end()
+
+    def _ask(self, message: Any) -> tuple[str, Any, str, float]:
+        """Send a message; return its answer's kind, content, description and duration."""
+        self._number += 1
         stream = self._process.stdin
         assert stream is not None
         # A process that has died is noticed by its silence.
         with suppress(OSError):
-            pickle.dump(message, stream)
+            pickle.dump((self._number, message), stream)
             stream.flush()
+        return self._receive()
 
-    def _receive(self) -> tuple[str, Any, float]:
-        """Return the next answer: its kind, content and duration."""
-        try:
-            return pickle.load(self._process.stdout)  # type: ignore[arg-type]
-        except (EOFError, OSError, pickle.UnpicklingError):
-            return "lost", f"exit status {self._process.wait()}", 0.0
+    def _receive(self) -> tuple[str, Any, str, float]:
+        stream: Any = self._process.stdout
+        number = None
+        while number != self._number:
+            try:
+                number, kind, pickled, text, duration = pickle.load(stream)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                return "lost", None, f"exit status {self._process.wait()}", 0.0
+        return kind, _content(kind, pickled, text), text, duration
+
+
+def _content(kind: str, pickled: bytes | None, text: str) -> Any:
+    """Return what a process has returned or raised, its description if it cannot be read here."""
+    with suppress(Exception):
+        if pickled is not None:
+            return pickle.loads(pickled)
+    return RuntimeError(text) if kind == "raised" else text
 
 
 class _Watch:
@@ -141,7 +172,8 @@ class _Watch:
         self._is_stopped = False
         self._start = time.perf_counter()
         self.has_ended = False
-        self._timer = threading.Timer(limit, self._ring)
+        # A timer of more than some centuries would end at once, in its own thread.
+        self._timer = threading.Timer(min(limit, threading.TIMEOUT_MAX), self._ring)
         self._timer.daemon = True
         self._timer.start()
 

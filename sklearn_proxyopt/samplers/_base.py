@@ -18,6 +18,8 @@ __all__ = ["BaseSampler", "UnitCubeSampler"]
 # Design points served by one search tree of the free rows, and the rows offered to each.
 _BLOCK = 256
 _N_NEIGHBORS = 16
+# No array has more numbers.
+_MOST_NUMBERS = np.iinfo(np.intp).max // 16
 
 
 class BaseSampler(BoxEstimator, ABC):
@@ -52,6 +54,11 @@ class BaseSampler(BoxEstimator, ABC):
         """
         box = self._resolve_bounds(bounds)
         n_samples = check_integer(self.n_samples, "n_samples")
+        if n_samples > _MOST_NUMBERS // len(box):
+            raise ValueError(
+                f"n_samples must be at most {_MOST_NUMBERS // len(box)}, more than any memory "
+                f"holds; got {n_samples}."
+            )
         return self._sample_box(n_samples, box, as_generator(self.random_state))
 
     def select(self, X: ArrayLike, bounds: ArrayLike | None = None) -> NDArray[np.intp]:

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.samplers._base import UnitCubeSampler
 
 __all__ = ["GridSampler"]
 
+# Nobody has memory for a lattice of more points.
+_MOST_SAMPLES = 2**30
 # One for each variable of two levels or more, of which a lattice of 2^30 points has at most 30.
 _PRIMES = np.array([n for n in range(2, 114) if all(n % k for k in range(2, n))])
 
@@ -26,7 +29,7 @@ class GridSampler(UnitCubeSampler):
     Parameters
     ----------
     n_samples : int, default=100
-        Number of points.
+        Number of points, at most 2^30.
     random_state : None, int, RandomState or Generator, default=None
         Not used: the design is always the same. It is here so that samplers can be exchanged.
 
@@ -66,7 +69,7 @@ class GridSampler(UnitCubeSampler):
     def _sample_unit(
         self, n_samples: int, n_features: int, rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        n_levels = _levels(n_samples, n_features)
+        n_levels = _levels(check_integer(n_samples, "n_samples", maximum=_MOST_SAMPLES), n_features)
         varying = [levels for levels in n_levels if levels > 1]
         lattice = np.indices(varying).reshape(len(varying), np.prod(varying, dtype=np.int64)).T
         shifts = np.sqrt(_PRIMES[: len(varying)]) % 1.0
@@ -78,7 +81,8 @@ class GridSampler(UnitCubeSampler):
 
 def _levels(n_samples: int, n_features: int) -> list[int]:
     """Return the numbers of levels, the largest first, of the smallest lattice that suffices."""
-    base = 1
+    # The whole root of n_samples; that of floating point may be one off.
+    base = max(1, round(n_samples ** (1.0 / n_features)) - 1)
     while (base + 1) ** n_features <= n_samples:
         base += 1
     n_levels = [base] * n_features

@@ -1,4 +1,9 @@
+import os
 import pickle
+import time
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -6,9 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from odd_failures import OddError, exits, raises_mute, raises_odd
 from spies import Spy
 
-from sklearn_proxyopt.evaluation import EvaluationRecord, Evaluator
+from sklearn_proxyopt.evaluation import EvaluationRecord, Evaluator, Journal
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning
 
 ROWS = np.arange(12.0).reshape(6, 2)
@@ -243,3 +249,101 @@ def test_rows_are_begun_as_long_as_the_values_known_let_them():
     np.testing.assert_array_equal(values, [0.0, 1.0, 2.0, np.nan, np.nan, np.nan])
     assert asked == [0.0, 1.0, 2.0]
     assert (evaluate.n_calls, evaluate.n_failed) == (3, 0)
+
+
+@pytest.mark.parametrize(
+    ("output", "kind"),
+    [
+        ("1.5", "<U3"),
+        (b"1.5", "S3"),
+        (np.datetime64("2020-01-01"), "datetime64"),
+        (np.timedelta64(3, "s"), "timedelta64"),
+        ([1.5, "2.5"], "<U"),
+        (np.array(["1.5"], dtype=object), "str"),
+        (np.array([datetime(2020, 1, 1)], dtype=object), "datetime"),
+        (np.array([np.datetime64("2020-01-01")], dtype=object), "datetime"),
+        (np.array([(1.0,)], dtype=[("value", float)]), "value"),
+    ],
+)
+@pytest.mark.parametrize("vectorized", [True, False])
+def test_text_bytes_and_dates_are_no_values(output, kind, vectorized):
+    with pytest.raises(EvaluationError, match=f"objective must return numbers; got .*{kind}"):
+        Evaluator(lambda X: output, vectorized=vectorized, on_error="drop")(np.ones((1, 1)))
+
+
+@pytest.mark.parametrize("vectorized", [True, False])
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
+def test_an_integer_beyond_all_floats_is_a_value_that_is_not_finite(vectorized):
+    def fun(X):
+        values = [10**400 if x > 1.0 else 3 for x in np.ravel(X)]
+        return values if vectorized else values[0]
+
+    evaluate = Evaluator(fun, vectorized=vectorized, on_error="drop")
+    np.testing.assert_array_equal(evaluate(np.array([[0.0], [2.0]])), [3.0, np.nan])
+    with pytest.raises(EvaluationError, match="objective returned inf for row 1"):
+        Evaluator(fun, vectorized=vectorized)(np.array([[0.0], [2.0]]))
+
+
+def test_numbers_of_other_libraries_are_values():
+    values = [Fraction(1, 2), Decimal("1.5"), 2**70, None, True, np.float32(0.5)]
+    found = Evaluator(lambda x: values[int(x[0])], vectorized=False, on_error="drop")
+    with pytest.warns(FailedEvaluationWarning, match="1 of 6"):
+        found = found(np.arange(6.0)[:, None])
+    np.testing.assert_array_equal(found, [0.5, 1.5, 2.0**70, np.nan, 1.0, 0.5])
+
+
+EVERYWHERE = [{}, {"n_jobs": 2}, {"time_limit": 20}]
+
+
+@pytest.mark.parametrize("params", EVERYWHERE)
+@pytest.mark.parametrize(
+    ("fun", "error"), [(raises_mute, "MuteError"), (raises_odd, "OddError"), (exits, "SystemExit")]
+)
+def test_an_odd_error_is_a_failure_wherever_the_function_runs(fun, error, params):
+    evaluate = Evaluator(fun, vectorized=False, on_error="drop", **params)
+    with pytest.warns(FailedEvaluationWarning, match="2 of 2"):
+        evaluate(ROWS[:2])
+    with pytest.raises(EvaluationError, match=f"objective raised {error}.* for row 0"):
+        Evaluator(fun, vectorized=False, **params)(ROWS[:2])
+
+
+def test_an_odd_error_of_a_vectorised_function_is_named():
+    with pytest.raises(EvaluationError, match=r"raised MuteError on a batch of 6 rows: .no text"):
+        Evaluator(raises_mute)(ROWS)
+    with pytest.raises(EvaluationError, match="raised SystemExit on a batch of 6 rows: 3"):
+        Evaluator(exits)(ROWS)
+
+
+def test_an_error_that_cannot_travel_costs_no_second_evaluation(tmp_path):
+    def fun(x):
+        with open(tmp_path / "calls", "a") as file:
+            file.write("one\n")
+        raise OddError(1, 2)
+
+    with pytest.warns(FailedEvaluationWarning):
+        Evaluator(fun, vectorized=False, on_error="drop", n_jobs=2)(ROWS[:2])
+    assert len((tmp_path / "calls").read_text().splitlines()) == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
+@pytest.mark.parametrize("params", EVERYWHERE)
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_copy_that_a_function_forks_and_cannot_replace_answers_nothing(tmp_path, params, raises):
+    def fun(x):
+        if not os.fork():
+            try:
+                os.execv("/no/such/program", ["program"])
+            except OSError:
+                if raises:
+                    raise
+            return x[0] + 100.0
+        time.sleep(0.1)
+        return x[0]
+
+    path = tmp_path / "runs.sqlite"
+    with Journal(path).writing(2) as writer:
+        evaluate = Evaluator(fun, vectorized=False, journal=writer, **params)
+        np.testing.assert_array_equal(evaluate(ROWS), ROWS[:, 0])
+    X, y = Journal(path).rows()
+    np.testing.assert_array_equal(X[:, 0], y)
+    assert len(y) == 6

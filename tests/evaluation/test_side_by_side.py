@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -199,6 +200,42 @@ def test_a_row_that_kills_its_process_is_found_and_fails_alone(params):
         values = evaluate(ROWS)
     np.testing.assert_array_equal(np.delete(values, 2), np.delete(total(ROWS), 2))
     assert np.isnan(values[2])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
+def test_a_process_that_dies_is_noticed_though_it_leaves_another_one_behind():
+    def fun(x):
+        if not os.fork():
+            time.sleep(60)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    start = time.monotonic()
+    evaluate = Evaluator(fun, vectorized=False, time_limit=50, on_error="drop")
+    with pytest.warns(FailedEvaluationWarning):
+        evaluate(ROWS[:1])
+    assert time.monotonic() - start < 40
+
+
+class LoadsForEver:
+    def __call__(self, x):
+        return x.sum()
+
+    def __reduce__(self):
+        return time.sleep, (60,)
+
+
+def test_a_function_that_hangs_while_it_is_loaded_is_refused(monkeypatch):
+    monkeypatch.setattr("sklearn_proxyopt.evaluation._time_limit._LOADING_SECONDS", 0.5)
+    with pytest.raises(EvaluationError, match=r"another process can load.*nothing within 0.5 sec"):
+        Evaluator(LoadsForEver(), vectorized=False, time_limit=0.5)(ROWS)
+
+
+def test_a_time_limit_beyond_all_clocks_is_one(monkeypatch):
+    failures = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    values = Evaluator(bowl_of_one, vectorized=False, time_limit=1e300)(ROWS[:1])
+    assert values == bowl_of_one(ROWS[0])
+    assert not failures
 
 
 @pytest.mark.parametrize("n_retries", [1, 2])

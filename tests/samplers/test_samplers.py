@@ -1,3 +1,4 @@
+import math
 import random
 
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn_proxyopt.samplers import (
     SubsetSampler,
     UniformSampler,
 )
+from sklearn_proxyopt.samplers._grid import _levels
 
 BOX = np.array([[-1.0, 1.0], [10.0, 30.0], [0.0, 1e-3]])
 CLIPPED = GaussianSampler(outside="clip", spread=2.0)
@@ -102,6 +104,26 @@ def test_a_grid_of_more_variables_than_an_array_has_dimensions_keeps_the_rest_in
     design = GridSampler(100).sample([[0.0, 1.0]] * 200)
     assert design.shape == (100, 200)
     np.testing.assert_array_equal(design[:, 7:], 0.5)
+
+
+def test_more_points_than_any_grid_are_refused_at_once():
+    with pytest.raises(
+        ValueError, match="n_samples must be an integer from 1 to 1073741824; got 1"
+    ):
+        GridSampler(10**12).sample([[0.0, 1.0]] * 2)
+
+
+@pytest.mark.parametrize("sampler", [UniformSampler, LatinHypercubeSampler, HaltonSampler])
+def test_more_points_than_any_memory_are_refused_by_the_parameter(sampler):
+    with pytest.raises(ValueError, match=r"n_samples must be at most .*; got 10000000000"):
+        sampler(10**30).sample([[0.0, 1.0]] * 2)
+
+
+@given(st.integers(1, 10**12), st.integers(1, 40))
+def test_the_levels_of_a_grid_are_the_fewest_that_suffice(n_samples, n_features):
+    levels = _levels(n_samples, n_features)
+    assert max(levels) - min(levels) <= 1
+    assert math.prod(levels) >= n_samples > (max(levels) - 1) ** n_features
 
 
 def test_a_latin_hypercube_has_one_point_in_each_slice():
