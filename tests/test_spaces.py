@@ -1,7 +1,6 @@
 """Whole numbers, categories, log-scaled variables and constraints in a ProxyOptimizer."""
 
 import itertools
-import json
 import pickle
 
 import numpy as np
@@ -20,6 +19,7 @@ from spies import Spy
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt._run._diagnose import evidence_of
+from sklearn_proxyopt._utils._state_file import read_state, write_state
 from sklearn_proxyopt.displays import LandscapeDisplay, OptimumSpreadDisplay
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
@@ -517,11 +517,9 @@ def test_a_file_with_damaged_kinds_is_refused(tmp_path):
     X, y = rows_of_plant()
     path = tmp_path / "state.npz"
     quick(bounds=BOUNDS).tell(X, y).save(path)
-    with np.load(path) as file:
-        arrays = {name: file[name] for name in file.files}
-    facts = json.loads(str(arrays.pop("facts")))
-    facts["kinds"] = {"whole": 3}
-    np.savez(path, facts=np.array(json.dumps(facts)), **arrays)
+    arrays, facts = read_state(path)
+    del facts["arrays"]
+    write_state(path, arrays, facts | {"kinds": {"whole": 3}})
     with pytest.raises(ValueError, match="path must be a file whose facts fit together"):
         quick(bounds=BOUNDS).load(path)
 

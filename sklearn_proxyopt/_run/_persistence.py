@@ -38,6 +38,8 @@ __all__ = ["Saved", "read_knowledge", "write_knowledge"]
 Facts = dict[str, Any]
 
 _PLAIN = (bool, int, float, str)
+# The arrays of a state that have names of their own in the file; the others are under "state".
+_OWN_ARRAYS = ("x", "x_proxy", "candidates")
 
 
 def state_to_file(state: FittedState, n_features: int, nothing: NDArray[np.float64]) -> Any:
@@ -76,7 +78,8 @@ def state_to_file(state: FittedState, n_features: int, nothing: NDArray[np.float
 def _answer_to_file(state: ModelState) -> tuple[Arrays, Facts]:
     """Return the fields of a state that a file holds as they are, and the result."""
     kept = {name: getattr(state, name) for name in state.saved_fields()}
-    arrays, facts = _arrays_and_facts(kept)
+    fields, facts = _arrays_and_facts(kept)
+    arrays = {name: fields.pop(name) for name in _OWN_ARRAYS} | under("state", fields)
     result, facts["result"] = _arrays_and_facts(state.result or {})
     report, _ = _arrays_and_facts(state.smoothing_report or {})
     arrays |= under("result", result) | under("report", report)
@@ -137,12 +140,9 @@ def restore_state(
 
 def _kept_fields(kind: type[ModelState], arrays: Arrays, answer: Facts) -> Facts:
     """Return the fields that a file holds as they are, each of the kind that it has to have."""
-    kept: Facts = {}
-    for name in kind.saved_fields():
-        if name in arrays:
-            kept[name] = arrays[name]
-        elif name in answer:
-            kept[name] = answer[name]
+    fields: Facts = {name: arrays[name] for name in _OWN_ARRAYS}
+    fields |= part_of(arrays, "state") | answer
+    kept = {name: fields[name] for name in kind.saved_fields() if name in fields}
     for name in ("n_learned", "n_failed_learned"):
         kept[name] = int(answer[name])
     kept["seeds"] = {str(name): int(seed) for name, seed in answer["seeds"].items()}

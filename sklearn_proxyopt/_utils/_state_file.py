@@ -43,7 +43,7 @@ _ROUNDING = 1e-9
 
 _TABLES = ("X", "X_failed", "X_pending")
 _NAMES = re.compile(
-    r"X|y|X_failed|X_pending|bounds|x|x_proxy|candidates|(result|report|merit)\.\w+|"
+    r"X|y|X_failed|X_pending|bounds|x|x_proxy|candidates|(result|report|merit|state)\.\w+|"
     r"(proxy|ladder)\.(center|half_width|scale|coefficients|sharp_coefficients|mask|member_rows|"
     r"(weights|drawn)_\d+)"
 )
