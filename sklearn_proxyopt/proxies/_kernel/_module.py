@@ -1,0 +1,107 @@
+"""A kernel proxy as one torch module, from the user's units to the user's units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_proxyopt.proxies._kernel._stack import Stack
+from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
+
+__all__ = ["KernelModule"]
+
+
+class KernelModule(nn.Module):
+    """Stacks of processes, one for each target, with the scaling of rows and values.
+
+    Parameters
+    ----------
+    center, half_width : Tensor of shape (n_features,)
+        The box of the rows.
+    level, spread : Tensor of shape (n_outputs,)
+        Mean and standard deviation of the values.
+    stacks : sequence of Stack
+        The processes of each target.
+    limits : sequence of SoftLimits
+        What is possible for each target.
+    n_std : float, default=0.0
+        Number of standard deviations to subtract.
+    """
+
+    center: Tensor
+    half_width: Tensor
+    level: Tensor
+    spread: Tensor
+
+    n_members = 1
+
+    def __init__(
+        self,
+        center: Tensor,
+        half_width: Tensor,
+        level: Tensor,
+        spread: Tensor,
+        stacks: Sequence[Stack],
+        limits: Sequence[SoftLimits],
+        n_std: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("center", center)
+        self.register_buffer("half_width", half_width)
+        self.register_buffer("level", level)
+        self.register_buffer("spread", spread)
+        self.stacks = nn.ModuleList(stacks)
+        self.limits = nn.ModuleList(limits)
+        self.n_std = n_std
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows that the largest process compares a point with."""
+        return max(len(process.rows) for stack in self.stacks for process in stack.processes)
+
+    def lowered(self, n_std: float) -> KernelModule:
+        """Return a module that shares all numbers and subtracts standard deviations."""
+        return KernelModule(
+            self.center,
+            self.half_width,
+            self.level,
+            self.spread,
+            list(self.stacks),
+            list(self.limits),
+            n_std,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return predictions of shape (n, n_outputs) for rows of shape (n, n_features)."""
+        if self.n_std:
+            mean, deviation = self.moments(x)
+            return mean - self.n_std * deviation
+        scaled = self._scaled(x)
+        values = torch.stack([stack(scaled) for stack in self.stacks], dim=1)
+        return self._in_units(values.to(x.dtype))
+
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return predictions and their standard deviations, both of shape (n, n_outputs)."""
+        scaled = self._scaled(x)
+        moments = [stack.moments(scaled) for stack in self.stacks]
+        values, deviations = (torch.stack(one, dim=1) for one in zip(*moments, strict=True))
+        return self._in_units(values.to(x.dtype)), self.spread * deviations.to(x.dtype)
+
+    def members(self, x: Tensor) -> Tensor:
+        """Return the predictions of the only member, of shape (1, n, n_outputs).
+
+        Rows have shape (n, n_features) or (1, n, n_features).
+        """
+        return self(x if x.dim() == 2 else x[0])[None]
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        scaled = (x - self.center) / self.half_width
+        first = next(iter(self.stacks)).processes[0].rows
+        return scaled.to(first.dtype)
+
+    def _in_units(self, values: Tensor) -> Tensor:
+        values = self.level + self.spread * values
+        columns = [limit(one) for limit, one in zip(self.limits, values.T, strict=True)]
+        return torch.stack(columns, dim=1)
