@@ -86,8 +86,8 @@ class KernelProxyRegressor(RegressorMixin, BaseEstimator):
         import torch
 
         from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
+        from sklearn_proxyopt.proxies._kernel._learning import Plan, Target, learn_stack
         from sklearn_proxyopt.proxies._kernel._module import KernelModule
-        from sklearn_proxyopt.proxies._kernel._stack import Target, learn_stack
 
         dtype = resolve_dtype(self.dtype)
         device = resolve_device(self.device, dtype)
@@ -102,14 +102,16 @@ class KernelProxyRegressor(RegressorMixin, BaseEstimator):
         rows = torch.from_numpy((X - center) / half_width).to(learns_on)
         weights = torch.from_numpy(weight / weight.mean()).to(learns_on)
         values = torch.from_numpy((targets - level) / spread).to(learns_on)
+        plan = Plan(self.trend, self.max_exact_rows, self.n_inducing, _SMALLEST_NOISE[self.dtype])
         stacks = []
         for column in values.T:
             generator = torch.Generator(device="cpu").manual_seed(seed)
             target = Target(rows, column.contiguous(), weights)
-            stacks.append(learn_stack(target, self.trend, generator, _SMALLEST_NOISE[self.dtype]))
+            stacks.append(learn_stack(target, plan, generator))
         self.device_ = str(device)
         self.processes_ = [
-            dict(zip(stack.names, map(float, stack.weights), strict=True)) for stack in stacks
+            dict(zip(stack.names, map(float, stack.weights.tolist()), strict=True))
+            for stack in stacks
         ]
         scaling = [torch.from_numpy(one) for one in (center, half_width, level, spread)]
         module = KernelModule(*scaling, [stack.to(dtype) for stack in stacks], limits).eval()

@@ -13,7 +13,14 @@ from torch import Tensor
 from sklearn_proxyopt.proxies._kernel._covariances import Covariance, Pairs
 from sklearn_proxyopt.proxies._lbfgs import minimize_each
 
-__all__ = ["Kriging", "Observations", "learn_settings", "likelihood", "settings_prior"]
+__all__ = [
+    "Kriging",
+    "Observations",
+    "factorized",
+    "learn_settings",
+    "likelihood",
+    "settings_prior",
+]
 
 # The noise is a share of the variance of the process; its prior hardly matters.
 _NOISE_LIMITS = (1e-10, 10.0)
@@ -176,6 +183,17 @@ def likelihood(
     return values, gradients.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
+def factorized(matrix: Tensor, jitter: float) -> Tensor:
+    """Return a Cholesky factor, with as much added to the diagonal as it takes."""
+    while True:
+        noisy = matrix.clone()
+        noisy.diagonal().add_(jitter)
+        root, info = torch.linalg.cholesky_ex(noisy)
+        if not info:
+            return root
+        jitter *= 10.0
+
+
 def settings_prior(covariance: Covariance) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of the settings before any row is known."""
     mean, spread = _NOISE_PRIOR
@@ -209,7 +227,7 @@ def learn_settings(
     smallest_noise : float
         Lower limit of the noise ratio.
     near : Tensor of shape (n_parameters + 1,), default=None
-        The settings of a like process, from which alone the search starts.
+        The settings of a like process, from which the search starts in place of most others.
 
     Returns
     -------
@@ -237,7 +255,7 @@ def learn_settings(
         return minimize_each(functions, begin, lower, upper, n_iterations, _TOLERANCE)
 
     if near is not None:
-        return descend(rows, near[None], _N_ITERATIONS)[0][0]
+        starts = torch.cat([near[None], starts[:1]])
     known = rows if len(sample) <= _ROWS_FOR_STARTS else rows.subset(sample[:_ROWS_FOR_STARTS])
     ends, values = descend(known, starts, _N_ITERATIONS_STARTS)
     best = ends[values.argmin()][None]

@@ -58,8 +58,8 @@ class KernelModule(nn.Module):
 
     @property
     def n_rows(self) -> int:
-        """Number of rows that the largest process compares a point with."""
-        return max(len(process.rows) for stack in self.stacks for process in stack.processes)
+        """How many rows a point is compared with."""
+        return sum(stack.n_rows for stack in self.stacks)
 
     def lowered(self, n_std: float) -> KernelModule:
         """Return a module that shares all numbers and subtracts standard deviations."""
@@ -98,8 +98,7 @@ class KernelModule(nn.Module):
 
     def _scaled(self, x: Tensor) -> Tensor:
         scaled = (x - self.center) / self.half_width
-        first = next(iter(self.stacks)).processes[0].rows
-        return scaled.to(first.dtype)
+        return scaled.to(self.stacks[0].weights.dtype)
 
     def _in_units(self, values: Tensor) -> Tensor:
         values = self.level + self.spread * values

@@ -1,29 +1,35 @@
-"""A fitted Gaussian process as a torch module, from scaled rows to values in the user's spread."""
+"""Fitted Gaussian processes as torch modules, from scaled rows to values in the user's spread."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from sklearn_proxyopt.proxies._kernel._covariances import Covariance
+from sklearn_proxyopt.proxies._kernel._inducing import InducedKriging
 from sklearn_proxyopt.proxies._kernel._kriging import Kriging, Observations
 from sklearn_proxyopt.proxies._kernel._warps import SoftLimits, Warp
 
-__all__ = ["Process"]
+__all__ = ["Design", "ExactProcess", "InducedProcess", "Process"]
 
 # Beyond this many half-widths from the middle predictions go back to what is usual, over about
 # this many more.
 _EDGE, _FADING = 1.25, 0.75
 # Functions of the mean are taken no farther out than here.
 _FARTHEST = 3.0
-# Values stay within this many ranges of the rows beyond their lowest and highest.
+# Values stay within this many ranges of the rows beyond their lowest and highest, which they
+# approach softly over the last of them.
 _RANGES_BEYOND, _MARGIN = 2.0, 1.0
 
+Factors = tuple[Tensor, ...]
 
-class Process(nn.Module):
-    """A Gaussian process of warped values about a mean of known functions.
+
+@dataclass(frozen=True)
+class Design:
+    """What is chosen for a process before anything is learned.
 
     Parameters
     ----------
@@ -31,49 +37,66 @@ class Process(nn.Module):
         What it varies with.
     basis : torch.nn.Module
         The functions of the mean; maps (n, n_features) to (n, n_functions).
+    trend : str
+        What they are called.
     warp : Warp
-        What the values were warped by.
-    rows : Observations
-        Rows with their warped values.
-    kriging : Kriging
-        The fit.
+        What values are warped by.
+    """
+
+    covariance: Covariance
+    basis: nn.Module
+    trend: str
+    warp: Warp
+
+    @property
+    def name(self) -> str:
+        """What such a process is called."""
+        parts = [self.covariance.name]
+        if self.trend != "constant":
+            parts.append(f"{self.trend} trend")
+        return ", ".join([*parts, *filter(None, [self.warp.name])])
+
+
+class Process(nn.Module):
+    """A Gaussian process of warped values about a mean of known functions.
+
+    A subclass owes how uncertain it is.
+
+    Parameters
+    ----------
+    design : Design
+        What was chosen.
+    fit : Kriging or InducedKriging
+        What was learned.
+    rows : Tensor of shape (n, n_features)
+        The rows, or inducing points, that points are compared with.
+    values : Tensor of shape (n_rows,)
+        The values learned.
     """
 
     rows: Tensor
-    parameters_of: Tensor
-    noise: Tensor
+    settings: Tensor
     weights: Tensor
     mean_weights: Tensor
-    to_functions: Tensor
 
     def __init__(
-        self,
-        covariance: Covariance,
-        basis: nn.Module,
-        warp: Warp,
-        rows: Observations,
-        kriging: Kriging,
+        self, design: Design, fit: Kriging | InducedKriging, rows: Tensor, values: Tensor
     ) -> None:
         super().__init__()
-        self.covariance = covariance
-        self.basis = basis
-        self.warp = warp
-        self.variance = kriging.variance
-        self.register_buffer("rows", rows.rows)
-        self.register_buffer("parameters_of", kriging.settings[:-1])
-        self.register_buffer("noise", kriging.settings[-1].exp() / rows.weight)
-        self.register_buffer("weights", kriging.weights)
-        self.register_buffer("mean_weights", kriging.mean_weights)
-        self.register_buffer("to_functions", rows.to_functions)
-        values = warp.back(rows.values)
+        self.covariance, self.basis, self.warp = design.covariance, design.basis, design.warp
+        self.variance = fit.variance
+        self.register_buffer("rows", rows)
+        self.register_buffer("settings", fit.settings)
+        self.register_buffer("weights", fit.weights)
+        self.register_buffer("mean_weights", fit.mean_weights)
         lowest, highest = float(values.min()), float(values.max())
         span = max(highest - lowest, 1e-300)
         beyond = _RANGES_BEYOND * span
         self.limits = SoftLimits(lowest - beyond, highest + beyond, _MARGIN * span)
-        self._factors: tuple[Tensor, Tensor, Tensor] | None = None
+        self._factors: Factors | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # The factors are as large as the square of the rows, and follow from the rest.
+        # Factors are as large as the square of the rows, and follow from the rest.
         return {**super().__getstate__(), "_factors": None}
 
     def _apply(self, *args: Any, **kwargs: Any) -> Any:
@@ -83,40 +106,112 @@ class Process(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return predictions (n,) at scaled points (n, n_features)."""
         within, fading = _faded(x)
-        cross = self.covariance.between(self.parameters_of, x, self.rows)
-        warped = fading * (self.basis(within) @ self.mean_weights + cross @ self.weights)
-        return self.limits(self.warp.back(warped))
+        return self._value(fading, self._cross(x), self.basis(within))
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions (n,) and their variances, without the noise."""
         within, fading = _faded(x)
-        cross = self.covariance.between(self.parameters_of, x, self.rows)
-        functions = self.basis(within)
-        warped = fading * (functions @ self.mean_weights + cross @ self.weights)
-        root, mean_root, across = self._factor()
-        explained = torch.linalg.solve_triangular(root, cross.T, upper=False).square().sum(dim=0)
-        off = (functions @ self.to_functions).T
-        off = torch.linalg.solve_triangular(mean_root, off, upper=False) - across @ cross.T
-        variance = (1.0 - explained).clamp_min(0.0) + off.square().sum(dim=0)
-        # Warped values have unit spread, which is all that is known far away.
-        variance = fading.square() * self.variance * variance + (1.0 - fading.square())
-        value = self.limits(self.warp.back(warped))
-        return value, variance * self.warp.slope_back(warped).square()
-
-    def _factor(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the Cholesky factors of the rows and of the mean, and what connects them."""
+        cross, functions = self._cross(x), self.basis(within)
         if self._factors is None:
             with torch.no_grad():
-                matrix = self.covariance.between(self.parameters_of, self.rows, self.rows)
-                matrix.diagonal().add_(self.noise)
-                root = torch.linalg.cholesky(matrix)
-                mean = self.basis(self.rows) @ self.to_functions
-                white = torch.linalg.solve_triangular(root, mean, upper=False)
-                mean_root = torch.linalg.cholesky(white.T @ white)
-                back = torch.linalg.solve_triangular(root.T, white, upper=True)
-                across = torch.linalg.solve_triangular(mean_root, back.T, upper=False)
-            self._factors = root, mean_root, across
-        return self._factors
+                self._factors = self._factorize()
+        variance = self.variance * self._unit_variance(cross, functions, *self._factors)
+        # Warped values have unit spread, which is all that is known far away.
+        variance = torch.lerp(torch.ones_like(variance), variance, fading.square())
+        slope = self.warp.slope_back(self._warped(fading, cross, functions))
+        return self._value(fading, cross, functions), variance * slope.square()
+
+    def _cross(self, x: Tensor) -> Tensor:
+        return self.covariance.between(self.settings[:-1], x, self.rows)
+
+    def _warped(self, fading: Tensor, cross: Tensor, functions: Tensor) -> Tensor:
+        return fading * (functions @ self.mean_weights + cross @ self.weights)
+
+    def _value(self, fading: Tensor, cross: Tensor, functions: Tensor) -> Tensor:
+        value: Tensor = self.limits(self.warp.back(self._warped(fading, cross, functions)))
+        return value
+
+    def _factorize(self) -> Factors:
+        """Return what `_unit_variance` needs and what follows from the rest."""
+        raise NotImplementedError
+
+    def _unit_variance(self, cross: Tensor, functions: Tensor, *factors: Tensor) -> Tensor:
+        """Return the variance of predictions as a share of that of the process."""
+        raise NotImplementedError
+
+
+class ExactProcess(Process):
+    """A process that compares a point with every row.
+
+    Parameters
+    ----------
+    design : Design
+        What was chosen.
+    fit : Kriging
+        What was learned.
+    known : Observations
+        Rows with their warped values.
+    """
+
+    noise: Tensor
+    to_functions: Tensor
+
+    def __init__(self, design: Design, fit: Kriging, known: Observations) -> None:
+        super().__init__(design, fit, known.rows, design.warp.back(known.values))
+        self.register_buffer("noise", fit.settings[-1].exp() / known.weight)
+        self.register_buffer("to_functions", known.to_functions)
+
+    def _factorize(self) -> Factors:
+        matrix = self._cross(self.rows)
+        matrix.diagonal().add_(self.noise)
+        root = torch.linalg.cholesky(matrix)
+        mean = self.basis(self.rows) @ self.to_functions
+        white = torch.linalg.solve_triangular(root, mean, upper=False)
+        mean_root = torch.linalg.cholesky(white.T @ white)
+        back = torch.linalg.solve_triangular(root.T, white, upper=True)
+        across = torch.linalg.solve_triangular(mean_root, back.T, upper=False)
+        return root, mean_root, across
+
+    def _unit_variance(self, cross: Tensor, functions: Tensor, *factors: Tensor) -> Tensor:
+        root, mean_root, across = factors
+        explained = torch.linalg.solve_triangular(root, cross.T, upper=False).square().sum(dim=0)
+        own = torch.linalg.solve_triangular(
+            mean_root, (functions @ self.to_functions).T, upper=False
+        )
+        of_mean = (own - across @ cross.T).square().sum(dim=0)
+        return (1.0 - explained).clamp_min(0.0) + of_mean
+
+
+class InducedProcess(Process):
+    """A process that compares a point with inducing points.
+
+    Parameters
+    ----------
+    design : Design
+        What was chosen.
+    fit : InducedKriging
+        What was learned.
+    values : Tensor of shape (n_rows,)
+        The values of the rows.
+    """
+
+    posterior_root: Tensor
+
+    def __init__(self, design: Design, fit: InducedKriging, values: Tensor) -> None:
+        super().__init__(design, fit, fit.rows, values)
+        self.register_buffer("posterior_root", fit.posterior_root)
+        self.register_buffer("root", fit.root)
+
+    def _factorize(self) -> Factors:
+        return self.root, self.posterior_root
+
+    def _unit_variance(self, cross: Tensor, functions: Tensor, *factors: Tensor) -> Tensor:
+        root, posterior_root = factors
+        white = torch.linalg.solve_triangular(root, cross.T, upper=False)
+        features = torch.cat([functions.T, white])
+        known = torch.linalg.solve_triangular(posterior_root, features, upper=False)
+        unexplained = (1.0 - white.square().sum(dim=0)).clamp_min(0.0)
+        return unexplained + self.settings[-1].exp() * known.square().sum(dim=0)
 
 
 def _faded(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,9 +13,10 @@ __all__ = ["IdentityWarp", "LogWarp", "SoftLimits", "Warp", "YeoJohnsonWarp", "w
 
 # The logarithm is taken of heights over the lowest value, and this share of the median height.
 _SHIFT = 0.1
-# Above this power the lowest values would be stretched, which makes false minima.
-_HIGHEST_POWER = 0.95
-_LOWEST_POWER = -2.0
+# Above this power no warp is worth a trial; above one the lowest values would be stretched, which
+# makes false minima.
+_HIGHEST_POWER = 0.85
+_LOWEST_POWER, _ZERO_POWER = -2.0, 1e-3
 # Warped values beyond those of the rows by more than this many times their spread are cut off
 # before they are warped back.
 _FARTHEST = 10.0
@@ -32,6 +33,7 @@ class Warp(nn.Module):
         The values of the rows.
     """
 
+    name: str
     center: Tensor
     scale: Tensor
     lowest: Tensor
@@ -75,6 +77,8 @@ class Warp(nn.Module):
 class IdentityWarp(Warp):
     """No warp: values are only scaled."""
 
+    name = ""
+
     def _there(self, values: Tensor) -> Tensor:
         return values
 
@@ -93,6 +97,8 @@ class LogWarp(Warp):
     values : Tensor of shape (n,)
         The values of the rows.
     """
+
+    name = "log"
 
     def __init__(self, values: Tensor) -> None:
         lowest = float(values.min())
@@ -121,6 +127,8 @@ class YeoJohnsonWarp(Warp):
         Its parameter, neither 0 nor 2.
     """
 
+    name = "Yeo-Johnson"
+
     def __init__(self, values: Tensor, power: float) -> None:
         self._power = power
         super().__init__(values)
@@ -147,13 +155,15 @@ class YeoJohnsonWarp(Warp):
 
 
 def warps_for(values: Tensor) -> list[Warp]:
-    """Return the warps worth a trial, without the identity."""
+    """Return the warps worth a trial, without the identity: none unless high values stand out."""
+    with np.errstate(all="ignore"):
+        power = float(yeojohnson(values.cpu().numpy())[1])
+    if not power < _HIGHEST_POWER:
+        return []
     warps: list[Warp] = []
     if values.median() > values.min():
         warps.append(LogWarp(values))
-    with np.errstate(all="ignore"):
-        power = float(yeojohnson(values.cpu().numpy())[1])
-    if _LOWEST_POWER < power < _HIGHEST_POWER and abs(power) > 1e-3:
+    if power > _LOWEST_POWER and abs(power) > _ZERO_POWER:
         warps.append(YeoJohnsonWarp(values, power))
     return warps
 

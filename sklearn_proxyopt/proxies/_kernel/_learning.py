@@ -1,0 +1,242 @@
+"""From the rows of one target to the processes that are stacked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from sklearn_proxyopt.proxies._kernel._covariances import COVARIANCES, Covariance
+from sklearn_proxyopt.proxies._kernel._inducing import InducedKriging, choose_inducing
+from sklearn_proxyopt.proxies._kernel._kriging import Kriging, Observations, learn_settings
+from sklearn_proxyopt.proxies._kernel._process import (
+    Design,
+    ExactProcess,
+    InducedProcess,
+    Process,
+)
+from sklearn_proxyopt.proxies._kernel._stack import LeftOut, Stack, Uncertainty
+from sklearn_proxyopt.proxies._kernel._warps import IdentityWarp, Warp, warps_for
+from sklearn_proxyopt.proxies._trend import PolynomialBasis, Trend, candidate_trends
+
+__all__ = ["Plan", "Target", "learn_stack"]
+
+# Up to so many rows all processes learn from all of them; beyond, settings are learned on a
+# sample, and so many processes go on to all rows.
+_MAX_ROWS_TO_CHOOSE, _ROWS_OF_SAMPLE, _N_KEPT = 500, 400, 3
+# Inducing points are fitted to so many rows at most.
+_MAX_ROWS = 50_000
+_FEW_ROWS = 3
+_LOG_NOISE_OF_FEW = -12.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How processes are learned.
+
+    Parameters
+    ----------
+    trend : str
+        Name of the trend that is tried as a mean, or "auto".
+    max_exact_rows : int
+        With more rows, points are compared with inducing points.
+    n_inducing : int
+        How many of them.
+    smallest_noise : float
+        Lower limit of the noise ratio.
+    """
+
+    trend: str
+    max_exact_rows: int
+    n_inducing: int
+    smallest_noise: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """The rows of one target.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n, n_features)
+        Rows scaled to [-1, 1].
+    values : Tensor of shape (n,)
+        Values with zero mean and unit spread.
+    weight : Tensor of shape (n,)
+        Weights with mean one.
+    """
+
+    rows: Tensor
+    values: Tensor
+    weight: Tensor
+
+    def sample(self, n_rows: int, generator: torch.Generator) -> Target:
+        """Return so many rows in random order, with weights of mean one."""
+        if n_rows >= len(self.rows):
+            return self
+        which = self.order(generator)[:n_rows]
+        weight = self.weight[which]
+        return Target(self.rows[which], self.values[which], weight / weight.mean())
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Return the places of the rows in random order."""
+        order = torch.randperm(len(self.rows), generator=generator, device="cpu")
+        return order.to(self.rows.device)
+
+    def covariance(self, kind: str) -> Covariance:
+        """Return a covariance of so many variables."""
+        return COVARIANCES[kind](self.rows.shape[1])
+
+    def observed(self, basis: nn.Module, warp: Warp) -> Observations:
+        """Return what a process of warped values about a mean of such functions learns from."""
+        return Observations(self.rows, warp(self.values), self.weight, basis(self.rows))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A fitted process with what it says of rows left out."""
+
+    design: Design
+    kriging: Kriging | InducedKriging
+    warped: Tensor
+    process: Process
+
+    @property
+    def n_parameters(self) -> int:
+        return len(self.kriging.settings)
+
+    def left_out(self) -> tuple[Tensor, Tensor]:
+        """Return predictions and standard deviations (n,), in the units of the target."""
+        warp, without = self.design.warp, self.warped - self.kriging.errors
+        value: Tensor = self.process.limits(warp.back(without))
+        return value, warp.slope_back(without) * self.kriging.spreads
+
+
+def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack:
+    """Learn processes of several designs and weigh them by their errors at rows left out.
+
+    Parameters
+    ----------
+    target : Target
+        The rows.
+    plan : Plan
+        How.
+    generator : torch.Generator
+        Draws the rows of samples, on the CPU.
+
+    Returns
+    -------
+    Stack
+        The processes.
+    """
+    if len(target.rows) < _FEW_ROWS or not bool(target.values.std(correction=0) > 0):
+        return _of_few(target)
+    sample = target
+    if len(target.rows) > _MAX_ROWS_TO_CHOOSE:
+        sample = target.sample(_ROWS_OF_SAMPLE, generator)
+    order = sample.order(generator)
+
+    def learned(design: Design, near: Tensor | None = None) -> _Fit:
+        rows = sample.observed(design.basis, design.warp)
+        settings = learn_settings(design.covariance, rows, order, plan.smallest_noise, near)
+        return _exact(design, settings, rows)
+
+    fits = [learned(design) for design in _designs(target, sample, plan.trend, generator)]
+    best = min(fits, key=lambda fit: _error(fit, sample))
+    for warp in warps_for(sample.values):
+        fits.append(learned(replace(best.design, warp=warp), best.kriging.settings))
+    if sample is not target:
+        fits = sorted(fits, key=lambda fit: _error(fit, sample))[:_N_KEPT]
+        target = target.sample(max(_MAX_ROWS, plan.max_exact_rows), generator)
+        fits = _with_all_rows(fits, target, plan, generator)
+    return _stacked(fits, target)
+
+
+def _designs(
+    target: Target, sample: Target, trend: str, generator: torch.Generator
+) -> list[Design]:
+    """Return the designs to learn before values are warped."""
+    with torch.device("cpu"):
+        constant = PolynomialBasis(target.rows.shape[1], 0).to(target.rows.device)
+    plain = IdentityWarp(sample.values)
+    designs = [Design(target.covariance("matern"), constant, "constant", plain)]
+    if target.rows.shape[1] > 1:
+        designs.append(Design(target.covariance("additive"), constant, "constant", plain))
+    found = _trend_of(target, trend, generator)
+    if found.coefficients.shape[1] > len(sample.rows) // 2:
+        found = _trend_of(sample, trend, generator)
+    covariance, basis = target.covariance("squared exponential"), found.basis
+    designs.append(Design(covariance, basis.to(target.rows.device), found.name, plain))
+    return designs
+
+
+def _trend_of(target: Target, trend: str, generator: torch.Generator) -> Trend:
+    """Return the richest trend that leave-one-out errors favour."""
+    rows, values, weight = (one.cpu() for one in (target.rows, target.values, target.weight))
+    # Trends are fitted on the CPU, whatever the caller's default device is.
+    with torch.device("cpu"):
+        return candidate_trends(trend, rows, values[:, None], weight[None], generator)[-1]
+
+
+def _exact(design: Design, settings: Tensor, rows: Observations) -> _Fit:
+    kriging = Kriging.fitted(design.covariance, settings, rows)
+    return _Fit(design, kriging, rows.values, ExactProcess(design, kriging, rows))
+
+
+def _error(fit: _Fit, target: Target) -> float:
+    off = fit.left_out()[0] - target.values
+    return float((target.weight * off.square()).mean().sqrt())
+
+
+def _with_all_rows(
+    fits: list[_Fit], target: Target, plan: Plan, generator: torch.Generator
+) -> list[_Fit]:
+    """Fit the same designs, with the settings of a sample, to all rows."""
+    if len(target.rows) <= plan.max_exact_rows:
+        return [
+            _exact(
+                fit.design, fit.kriging.settings, target.observed(fit.design.basis, fit.design.warp)
+            )
+            for fit in fits
+        ]
+    n_inducing = min(plan.n_inducing, len(target.rows))
+    inducing = target.rows[choose_inducing(target.values, n_inducing, generator)]
+    return [_induced(fit, inducing, target) for fit in fits]
+
+
+def _induced(fit: _Fit, inducing: Tensor, target: Target) -> _Fit:
+    design, warped = fit.design, fit.design.warp(target.values)
+    known = (target.rows, warped, target.weight)
+    kriging = InducedKriging.fitted(
+        design.covariance, fit.kriging.settings, inducing, known, design.basis
+    )
+    return _Fit(design, kriging, warped, InducedProcess(design, kriging, target.values))
+
+
+def _stacked(fits: list[_Fit], target: Target) -> Stack:
+    values, spreads = (
+        torch.stack(one) for one in zip(*[fit.left_out() for fit in fits], strict=True)
+    )
+    n_parameters = torch.tensor([fit.n_parameters for fit in fits], device=values.device)
+    left_out = LeftOut(values, spreads, target.values, target.weight, n_parameters)
+    weights = left_out.weights()
+    return _stack(fits, weights, Uncertainty.learned(left_out, weights))
+
+
+def _stack(fits: list[_Fit], weights: Tensor, uncertainty: Uncertainty) -> Stack:
+    processes = [fit.process for fit in fits]
+    return Stack(processes, [fit.design.name for fit in fits], weights, uncertainty)
+
+
+def _of_few(target: Target) -> Stack:
+    """Return what so few or equal values can tell: a process with its first settings."""
+    with torch.device("cpu"):
+        constant = PolynomialBasis(target.rows.shape[1], 0).to(target.rows.device)
+    covariance = target.covariance("matern")
+    design = Design(covariance, constant, "constant", IdentityWarp(target.values))
+    start = covariance.starts()[0].to(target.rows)
+    settings = torch.cat([start, start.new_tensor([_LOG_NOISE_OF_FEW])])
+    fit = _exact(design, settings, target.observed(constant, design.warp))
+    one = target.values.new_ones(1)
+    return _stack([fit], one, Uncertainty(one, one))
