@@ -1,8 +1,8 @@
-"""The kernel proxy: Gaussian processes stacked by their errors at rows left out."""
+"""The kernel proxy: Gaussian processes, stacked by their errors at rows left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -23,17 +23,110 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sklearn_proxyopt.proxies._kernel._module import KernelModule
+    from sklearn_proxyopt.proxies._kernel._preparing import PreparedRows
     from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
 
 __all__ = ["KernelProxyRegressor"]
 
-# Covariances with the rows that a block of predictions may take at once.
-_PAIRS_PER_BLOCK = 2_000_000
+# Lower limits of the noise, as a share of the variance: narrower types bear no smaller ones.
+_SMALLEST_NOISE = {"float64": 1e-10, "float32": 1e-5}
+# Pairs of points and rows that a block of predictions may compare at once, and its most points.
+_PAIRS_PER_BLOCK, _MOST_PER_BLOCK = 4_000_000, 4096
 # Within this share of the range of the rows values approach their bounds softly.
 _SOFT_SHARE = 1e-3
 
 
 class KernelProxyRegressor(RegressorMixin, BaseEstimator):
+    """Gaussian processes that stand in for an expensive function.
+
+    The proxy is a weighted sum of a few Gaussian processes, each with a lengthscale for every
+    variable: a Matern 5/2 process, a squared exponential plus a sum of functions of one variable
+    each, and a squared exponential about a closed-form trend. Where high values stand out, the
+    best of them also learns values under a logarithm and a power transform. Settings are those of
+    the highest likelihood, weights those of the lowest error at rows left out, both in closed form.
+    Of a few dozen to about two thousand rows it learns more than a network does, and it says how
+    uncertain a prediction is.
+
+    Parameters
+    ----------
+    trend : {"auto", "constant", "linear", "quadratic", "cubic", "quartic", "additive"}, \
+default="auto"
+        The closed-form mean of one of the processes, as of `NeuralProxyRegressor`. "auto" takes
+        the one that leave-one-out errors favour.
+    max_exact_rows : int, default=2000
+        Up to so many rows a process compares a point with each of them. With more, it compares
+        the point with inducing points. Settings are learned on at most 500 rows.
+    n_inducing : int, default=1000
+        Number of inducing points, drawn from the rows.
+    y_bounds : array-like of shape (2,) or (n_outputs, 2), default=None
+        Lower and upper bound of the values, such as ``(0, 1)`` for a share or ``(0, None)`` for a
+        count. Predictions stay within; they approach a bound softly over a thousandth of the
+        range of the rows, so that a row on it is missed by less than that. None for no bounds.
+    device : str or torch.device, default="auto"
+        Where the processes are learned and searched: "cpu", "cuda", "cuda:1", "mps". "auto" takes
+        CUDA where there is one, else the CPU (or "mps" for float32, with the learning on the CPU).
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of predictions inside the proxy; rows and predictions are always float64, and
+        so is the learning. With "float32" a row is not met better than to some thousandths.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the rows on which settings are learned, and inducing points. No global generator is
+        touched.
+
+    Attributes
+    ----------
+    processes_ : list of dict
+        For each target, the processes by name with their weights. A process of weight zero takes
+        part in standard deviations alone.
+    device_ : str
+        Where the proxy lies.
+    n_outputs_ : int
+        Number of targets.
+    n_features_in_ : int
+        Number of variables.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the variables, if `X` had any.
+
+    See Also
+    --------
+    NeuralProxyRegressor : A network on a closed-form trend, for many rows.
+    sklearn_proxyopt.ProxyOptimizer : Finds the minimum of a proxy.
+
+    Notes
+    -----
+    Rows that repeat each other are one row with the mean of their values. A weight divides the
+    noise of a row, so that it says the same as as many repetitions. Far outside the box of the
+    rows predictions go back to the mean of the values, and everywhere they stay within two ranges
+    of the rows beyond the lowest and highest.
+
+    Several targets are learned one after another, each with processes of its own.
+
+    A standard deviation is that of a new value, noise included. It counts how far the processes
+    disagree, allows for the parameters that were fitted, and is widened, never narrowed, until
+    nine of ten rows left out lie within the 90 % interval.
+
+    References
+    ----------
+    .. [1] Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006.
+    .. [2] Dubrule, "Cross Validation of Kriging in a Unique Neighborhood", 1983.
+    .. [3] Duvenaud, Nickisch and Rasmussen, "Additive Gaussian Processes", 2011.
+    .. [4] Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High
+       Dimensions", 2024. The prior of the lengthscales.
+    .. [5] Titsias, "Variational Learning of Inducing Variables in Sparse Gaussian Processes", 2009.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_proxyopt.proxies import KernelProxyRegressor
+    >>> X = np.linspace(-1, 1, 12).reshape(-1, 1)
+    >>> y = np.exp(X[:, 0])
+    >>> proxy = KernelProxyRegressor(random_state=0).fit(X, y)
+    >>> proxy.predict([[0.05]]).round(3)
+    array([1.051])
+    >>> value, gradient = proxy.value_and_grad([[0.0]])
+    >>> gradient.round(2)
+    array([[1.]])
+    """
+
     def __init__(
         self,
         *,
@@ -54,34 +147,42 @@ class KernelProxyRegressor(RegressorMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the processes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Evaluated rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights, by which the noise of a row is divided; None weighs all alike.
+
+        Returns
+        -------
+        self
+            The fitted regressor.
+        """
         import torch
+
+        from sklearn_proxyopt.proxies._kernel._preparing import PreparedRows
 
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         self.check_parameters()
         weight = check_sample_weight(sample_weight, len(X))
-        targets = np.ascontiguousarray(y, dtype=np.float64).reshape(len(X), -1)
         seed = int(as_generator(self.random_state).integers(2**63))
+        self._single_output = np.ndim(y) == 1
+        targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        self.n_outputs_ = targets.shape[1]
         used = weight > 0
         limits = self._limits(targets[used])
-        # Whatever the caller has set, tensors are ordinary ones.
-        with (
-            torch.inference_mode(False),
-            torch.no_grad(),
-            threads_for(len(X)),
-        ):
-            self._learn(X[used], targets[used], weight[used], limits, seed)
-        self.n_outputs_ = targets.shape[1]
-        self._single_output = np.ndim(y) == 1
+        prepared = PreparedRows.of(X[used], targets[used], weight[used])
+        # Whatever modes the caller has switched on, the tensors made here are ordinary ones.
+        with torch.inference_mode(False), torch.no_grad(), threads_for(len(X)):
+            self._learn(prepared, limits, seed)
         return self
 
-    def _learn(
-        self,
-        X: NDArray[np.float64],
-        targets: NDArray[np.float64],
-        weight: NDArray[np.float64],
-        limits: list[SoftLimits],
-        seed: int,
-    ) -> None:
+    def _learn(self, prepared: PreparedRows, limits: list[SoftLimits], seed: int) -> None:
         """Learn a stack for each target and put all into one module."""
         import torch
 
@@ -91,42 +192,47 @@ class KernelProxyRegressor(RegressorMixin, BaseEstimator):
 
         dtype = resolve_dtype(self.dtype)
         device = resolve_device(self.device, dtype)
-        lower, upper = X.min(axis=0), X.max(axis=0)
-        center = (lower + upper) / 2
-        half_width = np.where(upper > lower, (upper - lower) / 2, 1.0)
-        level, spread = targets.mean(axis=0), targets.std(axis=0)
-        constant = np.ptp(targets, axis=0) == 0
-        level, spread = np.where(constant, targets[0], level), np.where(constant, 1.0, spread)
-        # Where there is no float64 processes are learned on the CPU.
+        smallest_noise = _SMALLEST_NOISE[self.dtype]
+        plan = Plan(self.trend, self.max_exact_rows, self.n_inducing, smallest_noise)
+        # Learning takes float64, which not every device has.
         learns_on = device if device.type == "cuda" else torch.device("cpu")
-        rows = torch.from_numpy((X - center) / half_width).to(learns_on)
-        weights = torch.from_numpy(weight / weight.mean()).to(learns_on)
-        values = torch.from_numpy((targets - level) / spread).to(learns_on)
-        plan = Plan(self.trend, self.max_exact_rows, self.n_inducing, _SMALLEST_NOISE[self.dtype])
+        rows, values, weight = (
+            torch.from_numpy(one).to(learns_on)
+            for one in (prepared.rows, prepared.values, prepared.weight)
+        )
         stacks = []
-        for column in values.T:
+        for target in values:
             generator = torch.Generator(device="cpu").manual_seed(seed)
-            target = Target(rows, column.contiguous(), weights)
-            stacks.append(learn_stack(target, plan, generator))
+            stacks.append(learn_stack(Target(rows, target, weight), plan, generator))
         self.device_ = str(device)
         self.processes_ = [
-            dict(zip(stack.names, map(float, stack.weights.tolist()), strict=True))
-            for stack in stacks
+            dict(zip(stack.names, stack.weights.tolist(), strict=True)) for stack in stacks
         ]
-        scaling = [torch.from_numpy(one) for one in (center, half_width, level, spread)]
-        module = KernelModule(*scaling, [stack.to(dtype) for stack in stacks], limits).eval()
+        module = KernelModule(
+            torch.from_numpy(prepared.center),
+            torch.from_numpy(prepared.half_width),
+            torch.from_numpy(prepared.level),
+            torch.from_numpy(prepared.spread),
+            [stack.to(dtype) for stack in stacks],
+            limits,
+        )
         if device.type == "mps":
             module = module.to(torch.float32)
-        self._module = module.to(device)
+        self._module = module.eval().to(device)
 
     def _limits(self, targets: NDArray[np.float64]) -> list[SoftLimits]:
+        """Return what values each target may take."""
+        from sklearn_proxyopt.proxies._kernel._preparing import check_y_bounds
         from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
 
         bounds = check_y_bounds(self.y_bounds, targets)
         ranges = np.ptp(targets, axis=0)
+        softness = np.minimum(
+            _SOFT_SHARE * np.where(ranges > 0, ranges, 1.0), (bounds[:, 1] - bounds[:, 0]) / 2
+        )
         return [
-            SoftLimits(float(lower), float(upper), _SOFT_SHARE * (float(size) or 1.0))
-            for (lower, upper), size in zip(bounds, ranges, strict=True)
+            SoftLimits(float(lower), float(upper), float(soft))
+            for (lower, upper), soft in zip(bounds, softness, strict=True)
         ]
 
     def check_parameters(self) -> None:
@@ -140,23 +246,61 @@ class KernelProxyRegressor(RegressorMixin, BaseEstimator):
         resolve_device(self.device, resolve_dtype(self.dtype))
 
     def predict(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Predict values of the function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+        return_std : bool, default=False
+            Whether to return also the standard deviation.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Predictions in the units of `y`.
+        std : ndarray of the same shape
+            Standard deviations of new values about them, with `return_std`.
+        """
         import torch
 
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        ask = self._module.moments if return_std else lambda rows: (self._module(rows),)
+        module = self._module
+        ask: Callable[[Tensor], tuple[Tensor, ...]]
+        ask = module.moments if return_std else lambda rows: (module(rows),)
         with torch.inference_mode(False), torch.no_grad(), threads_for(len(X)):
             answers = [ask(rows) for rows in self._blocks(X)]
-            columns = [
-                torch.cat(parts).cpu().double().numpy() for parts in zip(*answers, strict=True)
-            ]
+        columns = tuple(_numpy(parts) for parts in zip(*answers, strict=True))
         if self._single_output:
-            columns = [column[:, 0] for column in columns]
-        return tuple(columns) if return_std else columns[0]
+            columns = tuple(column[:, 0] for column in columns)
+        return columns if return_std else columns[0]
 
     def value_and_grad(
         self, X: ArrayLike, *, n_std: float = 0.0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Predict values together with their gradients.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows to predict.
+        n_std : float, default=0.0
+            Number of standard deviations to subtract from the mean.
+
+        Returns
+        -------
+        value : ndarray of shape (n_samples,)
+            Predictions.
+        gradient : ndarray of shape (n_samples, n_features)
+            Derivatives of each prediction with respect to its row, in units of `y` per unit of
+            `X`.
+
+        Raises
+        ------
+        ValueError
+            If the proxy has several targets.
+        """
         import torch
 
         check_is_fitted(self)
@@ -171,26 +315,47 @@ class KernelProxyRegressor(RegressorMixin, BaseEstimator):
             for block in self._blocks(X):
                 rows = block.requires_grad_()
                 value = module(rows)[:, 0]
-                gradients.append(torch.autograd.grad(value.sum(), rows)[0].cpu())
-                values.append(value.detach().cpu())
-        return torch.cat(values).double().numpy(), torch.cat(gradients).double().numpy()
+                gradients.append(torch.autograd.grad(value.sum(), rows)[0])
+                values.append(value.detach())
+        return _numpy(values), _numpy(gradients)
 
     def torch_module(self, *, member: int | None = None, n_std: float = 0.0) -> KernelModule:
+        """Return the whole proxy as one differentiable torch module.
+
+        Parameters
+        ----------
+        member : int, default=None
+            None or 0: a kernel proxy has one member, itself.
+        n_std : float, default=0.0
+            Number of standard deviations to subtract from the mean.
+
+        Returns
+        -------
+        torch.nn.Module
+            Maps float64 rows (n, n_features) in the user's units, on the device `device_`, to
+            predictions (n, n_outputs). On "mps", which has no float64, both are float32. Its
+            method `members` returns (1, n, n_outputs), its method `moments` also standard
+            deviations.
+        """
+        import torch
+
         check_is_fitted(self)
         check_real(n_std, "n_std")
         if member is not None:
             check_integer(member, "member", minimum=0, maximum=0)
-        return self._module.lowered(n_std)
+        with torch.inference_mode(False):
+            return self._module.lowered(n_std).eval()
 
     def _blocks(self, X: NDArray[np.float64]) -> Iterator[Tensor]:
-        """Yield rows, some thousand at a time, where the module lies and in its precision."""
+        """Yield rows, at most some thousand at a time, where the module lies and in its type."""
         import torch
 
-        # torch takes no rows in reverse order.
         center = self._module.center
+        size = _PAIRS_PER_BLOCK // self._module.n_rows
+        # torch takes no rows in reverse order.
         rows = torch.tensor(np.ascontiguousarray(X), dtype=center.dtype, device="cpu")
-        size = max(_PAIRS_PER_BLOCK // self._module.n_rows, 1)
-        return (block.to(center.device) for block in rows.split(min(size, 4096)))
+        blocks = rows.split(min(max(size, 1), _MOST_PER_BLOCK))
+        return (block.to(center.device) for block in blocks)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -199,29 +364,9 @@ class KernelProxyRegressor(RegressorMixin, BaseEstimator):
         return tags
 
 
-_SMALLEST_NOISE = {"float64": 1e-10, "float32": 1e-5}
+def _numpy(parts: Any) -> NDArray[np.float64]:
+    """Return blocks of an answer as one array."""
+    import torch
 
-
-def check_y_bounds(y_bounds: Any, targets: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return lower and upper bound of each target, infinite where there is none."""
-    n_outputs = targets.shape[1]
-    bounds = np.tile([-np.inf, np.inf], (n_outputs, 1))
-    if y_bounds is None:
-        return bounds
-    try:
-        given = np.array(y_bounds, dtype=np.float64)
-        bounds = np.broadcast_to(given, (n_outputs, 2))
-    except (TypeError, ValueError):
-        raise ValueError(
-            f"y_bounds must be a pair of numbers, or one for each of the {n_outputs} targets; "
-            f"got {y_bounds!r}."
-        ) from None
-    bounds = np.where(np.isnan(bounds), [-np.inf, np.inf], bounds)
-    if not (bounds[:, 0] < bounds[:, 1]).all():
-        raise ValueError(
-            f"y_bounds must have each lower bound below its upper bound; got {y_bounds!r}."
-        )
-    outside = (targets < bounds[:, 0]) | (targets > bounds[:, 1])
-    if outside.any():
-        raise ValueError(f"y must lie within y_bounds={y_bounds!r}; got {targets[outside][0]!r}.")
-    return bounds
+    joined: NDArray[np.float64] = torch.cat(list(parts)).cpu().double().numpy()
+    return joined

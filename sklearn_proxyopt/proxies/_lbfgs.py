@@ -115,7 +115,7 @@ def _line_search(
     moves: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Cut the step of each function until it descends enough; one that never does stays."""
-    points, values, gradients = begin
+    points, values = begin[:2]
     ends, end_values, end_gradients = (tensor.clone() for tensor in begin)
     slope = (steep * direction).sum(dim=1)
     length = torch.ones_like(values)

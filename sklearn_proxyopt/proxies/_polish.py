@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sklearn_proxyopt._utils._threads import in_parallel
+from sklearn_proxyopt.proxies._lbfgs import Memory, times_inverse_hessian
 from sklearn_proxyopt.proxies._net import MemberRows, member_losses
 from sklearn_proxyopt.proxies._network import DenseNetworks, Ensemble
 
@@ -67,10 +68,10 @@ def _polish_group(
     best = weights.clone()
     lowest = _held_out_loss(group, weights, held_out, members)
     loss, gradient = _loss(group, weights, training, members, with_gradient=True)
-    memory: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=_MEMORY)
+    memory: Memory = deque(maxlen=_MEMORY)
     n_fruitless = iteration = 0
     for iteration in range(1, n_iterations + 1):  # noqa: B007
-        direction = -_times_inverse_hessian(gradient, memory)
+        direction = -times_inverse_hessian(gradient, memory)
         uphill = (direction * gradient).sum(dim=1) >= 0
         direction = torch.where(uphill[:, None], -gradient, direction)
         if not memory:
@@ -153,22 +154,3 @@ def _line_search(
             break
         length = torch.where(settled, length, _CUT * length)
     return end, end_loss
-
-
-def _times_inverse_hessian(
-    gradient: Tensor, memory: deque[tuple[Tensor, Tensor, Tensor]]
-) -> Tensor:
-    """Multiply by the inverse Hessian that the memory holds (Nocedal and Wright 2006, alg. 7.4)."""
-    q = gradient.clone()
-    shares = []
-    for step, change, rho in reversed(memory):
-        share = rho * (step * q).sum(dim=1)
-        q -= share[:, None] * change
-        shares.append(share)
-    if memory:
-        step, change, rho = memory[-1]
-        size = (step * change).sum(dim=1) / change.square().sum(dim=1).clamp_min(1e-300)
-        q *= torch.where(rho > 0, size, 1.0)[:, None]
-    for (step, change, rho), share in zip(memory, reversed(shares), strict=True):
-        q += (share - rho * (change * q).sum(dim=1))[:, None] * step
-    return q

@@ -13,8 +13,8 @@ from sklearn_proxyopt.proxies._kernel._kriging import factorized
 __all__ = ["InducedKriging", "choose_inducing"]
 
 # The noise ratios that are tried, beside the one learned on a sample.
-_NOISES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-_JITTER = 1e-10
+_NOISES = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_JITTER = 1e-14
 # What is left of the values is taken for rounding below this share of their squares.
 _ROUNDING = 1e-15
 _ROWS_PER_BLOCK = 4096

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from math import log
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +65,7 @@ class Observations:
     @cached_property
     def _directions(self) -> tuple[Tensor, Tensor]:
         left, sizes, right = torch.linalg.svd(self.functions, full_matrices=False)
-        told_apart = sizes > _SAME_FUNCTION * sizes[0]
+        told_apart = sizes > _SAME_FUNCTION * sizes[:1]
         return left[:, told_apart], right[told_apart].T / sizes[told_apart]
 
     @property
@@ -196,15 +195,17 @@ def factorized(matrix: Tensor, jitter: float) -> Tensor:
 
 def settings_prior(covariance: Covariance) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of the settings before any row is known."""
-    mean, spread = _NOISE_PRIOR
-    return _joined(covariance.prior(), (mean, spread))
+    return _joined(covariance.prior(), _NOISE_PRIOR)
 
 
-def _joined(of_covariance: tuple[Tensor, Tensor], of_noise: tuple[float, float]) -> Any:
-    return tuple(
-        torch.cat([first, first.new_tensor([last])])
-        for first, last in zip(of_covariance, of_noise, strict=True)
+def _joined(
+    of_covariance: tuple[Tensor, Tensor], of_noise: tuple[float, float]
+) -> tuple[Tensor, Tensor]:
+    first, second = (
+        torch.cat([vector, vector.new_tensor([last])])
+        for vector, last in zip(of_covariance, of_noise, strict=True)
     )
+    return first, second
 
 
 def learn_settings(
@@ -234,32 +235,55 @@ def learn_settings(
     Tensor of shape (n_parameters + 1,)
         The settings.
     """
-    starts = covariance.starts()
-    noise = starts.new_tensor(_NOISE_STARTS).log()
-    starts = torch.cat([starts, noise[:, None]], dim=1).to(rows.rows)
-    lowest, highest = _NOISE_LIMITS
-    limits = _joined(covariance.limits(), (log(max(lowest, smallest_noise)), log(highest)))
-    lower, upper = (one.to(starts) for one in limits)
-    prior = tuple(one.to(starts) for one in settings_prior(covariance))
-
-    at_once = _NUMBERS_AT_ONCE.get(rows.rows.device.type, _NUMBERS_AT_ONCE["cpu"])
-
-    def descend(known: Observations, begin: Tensor, n_iterations: int) -> tuple[Tensor, Tensor]:
-        def functions(settings: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-            n_numbers = covariance.n_matrices * len(known.rows) ** 2
-            parts = settings.split(max(at_once // n_numbers, 1))
-            answers = [likelihood(covariance, part, known, prior) for part in parts]
-            values, gradients = zip(*answers, strict=True)
-            return torch.cat(values), torch.cat(gradients)
-
-        return minimize_each(functions, begin, lower, upper, n_iterations, _TOLERANCE)
-
+    space = _SettingsSpace.of(covariance, smallest_noise, rows.rows)
+    starts = space.starts
     if near is not None:
         starts = torch.cat([near[None], starts[:1]])
     known = rows if len(sample) <= _ROWS_FOR_STARTS else rows.subset(sample[:_ROWS_FOR_STARTS])
-    ends, values = descend(known, starts, _N_ITERATIONS_STARTS)
+    ends, values = space.descend(known, starts, _N_ITERATIONS_STARTS)
     best = ends[values.argmin()][None]
-    return descend(rows, best, _N_ITERATIONS)[0][0]
+    return space.descend(rows, best, _N_ITERATIONS)[0][0]
+
+
+@dataclass(frozen=True)
+class _SettingsSpace:
+    """Where the settings of a covariance are searched."""
+
+    covariance: Covariance
+    starts: Tensor
+    lower: Tensor
+    upper: Tensor
+    prior: tuple[Tensor, Tensor]
+
+    @classmethod
+    def of(cls, covariance: Covariance, smallest_noise: float, like: Tensor) -> _SettingsSpace:
+        starts = covariance.starts()
+        noise = starts.new_tensor(_NOISE_STARTS).log()
+        lowest, highest = max(_NOISE_LIMITS[0], smallest_noise), _NOISE_LIMITS[1]
+        lower, upper = _joined(covariance.limits(), (log(lowest), log(highest)))
+        mean, spread = settings_prior(covariance)
+        return cls(
+            covariance,
+            torch.cat([starts, noise[:, None]], dim=1).to(like),
+            lower.to(like),
+            upper.to(like),
+            (mean.to(like), spread.to(like)),
+        )
+
+    def descend(
+        self, rows: Observations, starts: Tensor, n_iterations: int
+    ) -> tuple[Tensor, Tensor]:
+        """Descend from each start and return the ends with their values."""
+        n_numbers = self.covariance.n_matrices * len(rows.rows) ** 2
+        at_once = max(_NUMBERS_AT_ONCE[starts.device.type] // n_numbers, 1)
+
+        def functions(settings: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
+            parts = settings.split(at_once)
+            answers = [likelihood(self.covariance, part, rows, self.prior) for part in parts]
+            values, gradients = zip(*answers, strict=True)
+            return torch.cat(values), torch.cat(gradients)
+
+        return minimize_each(functions, starts, self.lower, self.upper, n_iterations, _TOLERANCE)
 
 
 @dataclass(frozen=True)

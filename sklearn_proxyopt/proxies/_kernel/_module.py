@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,9 @@ class KernelModule(nn.Module):
     half_width: Tensor
     level: Tensor
     spread: Tensor
+    # A ModuleList would hide the type of what it holds.
+    stacks: Any
+    limits: Any
 
     n_members = 1
 
@@ -59,7 +63,7 @@ class KernelModule(nn.Module):
     @property
     def n_rows(self) -> int:
         """How many rows a point is compared with."""
-        return sum(stack.n_rows for stack in self.stacks)
+        return sum(int(stack.n_rows) for stack in self.stacks)
 
     def lowered(self, n_std: float) -> KernelModule:
         """Return a module that shares all numbers and subtracts standard deviations."""

@@ -109,13 +109,14 @@ class Process(nn.Module):
         return self._value(fading, self._cross(x), self.basis(within))
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return predictions (n,) and their variances, without the noise."""
+        """Return predictions (n,) and the variances of new values, noise included."""
         within, fading = _faded(x)
         cross, functions = self._cross(x), self.basis(within)
         if self._factors is None:
             with torch.no_grad():
                 self._factors = self._factorize()
-        variance = self.variance * self._unit_variance(cross, functions, *self._factors)
+        share = self._unit_variance(cross, functions, *self._factors) + self.settings[-1].exp()
+        variance = self.variance * share
         # Warped values have unit spread, which is all that is known far away.
         variance = torch.lerp(torch.ones_like(variance), variance, fading.square())
         slope = self.warp.slope_back(self._warped(fading, cross, functions))
@@ -195,6 +196,7 @@ class InducedProcess(Process):
         The values of the rows.
     """
 
+    root: Tensor
     posterior_root: Tensor
 
     def __init__(self, design: Design, fit: InducedKriging, values: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -123,6 +123,8 @@ class Stack(nn.Module):
     weights: Tensor
     shares: Tensor
     factors: Tensor
+    # A ModuleList would hide the type of what it holds.
+    processes: Any
 
     def __init__(
         self,

@@ -1,0 +1,113 @@
+"""What comes before processes are learned: repeated rows, scales, and what is possible."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["PreparedRows", "check_y_bounds"]
+
+
+@dataclass(frozen=True)
+class PreparedRows:
+    """Distinct rows scaled to [-1, 1] and their values scaled to unit spread.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+        Scaled rows.
+    values : ndarray of shape (n_outputs, n)
+        Scaled values of each target.
+    weight : ndarray of shape (n,)
+        Weights with mean one.
+    center, half_width : ndarray of shape (n_features,)
+        The box of the rows.
+    level, spread : ndarray of shape (n_outputs,)
+        Mean and standard deviation of the values.
+    """
+
+    rows: NDArray[np.float64]
+    values: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    center: NDArray[np.float64]
+    half_width: NDArray[np.float64]
+    level: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, X: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> Self:
+        """Prepare rows (n, n_features), values (n, n_outputs) and positive weights (n,).
+
+        Rows that repeat each other become one with the mean of their values and the sum of their
+        weights, so that a weight says the same as as many repetitions.
+        """
+        X, y, weight = _merged(X, y, weight)
+        lower, upper = X.min(axis=0), X.max(axis=0)
+        center = lower / 2 + upper / 2
+        half_width = np.where(upper > lower, upper / 2 - lower / 2, 1.0)
+        is_constant = y.min(axis=1) == y.max(axis=1)
+        level = np.where(is_constant, y[:, 0], y.mean(axis=1))
+        spread = np.where(is_constant, 1.0, y.std(axis=1))
+        return cls(
+            (X - center) / half_width,
+            (y - level[:, None]) / spread[:, None],
+            weight / weight.mean(),
+            center,
+            half_width,
+            level,
+            spread,
+        )
+
+
+def _merged(
+    X: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the distinct rows in a fixed order, their values (n_outputs, n), and their weights."""
+    distinct, group = np.unique(X, axis=0, return_inverse=True)
+    group = group.reshape(-1)
+    total = np.bincount(group, weight).astype(np.float64, copy=False)
+    means = np.array([np.bincount(group, weight * column) for column in y.T]) / total
+    # One row alone keeps its value to the last bit.
+    alone = np.bincount(group)[group] == 1
+    means[:, group[alone]] = y[alone].T
+    return distinct, means, total
+
+
+def check_y_bounds(y_bounds: ArrayLike | None, y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the bounds of each target, infinite where there is none.
+
+    Parameters
+    ----------
+    y_bounds : array-like of shape (2,) or (n_outputs, 2), or None
+        What the user gave; None or NaN in place of a bound that is not there.
+    y : ndarray of shape (n, n_outputs)
+        The values, which must lie within.
+
+    Returns
+    -------
+    ndarray of shape (n_outputs, 2)
+        Lower and upper bounds.
+    """
+    n_outputs, open_bounds = y.shape[1], np.array([-np.inf, np.inf])
+    given: Any = open_bounds if y_bounds is None else y_bounds
+    try:
+        bounds = np.broadcast_to(np.array(given, dtype=np.float64), (n_outputs, 2))
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"y_bounds must be a pair of numbers or None, or a pair for each of the {n_outputs} "
+            f"targets; got {y_bounds!r}."
+        ) from None
+    bounds = np.where(np.isnan(bounds), open_bounds, bounds)
+    if not (bounds[:, 0] < bounds[:, 1]).all():
+        raise ValueError(
+            f"y_bounds must have each lower bound below its upper bound; got {y_bounds!r}."
+        )
+    outside = (y < bounds[:, 0]) | (y > bounds[:, 1])
+    if outside.any():
+        raise ValueError(f"y must lie within y_bounds={y_bounds!r}; got {float(y[outside][0])!r}.")
+    return bounds
