@@ -219,8 +219,9 @@ class _Ridge:
         drawn = float((penalty * weights.square()).sum())
         error = max(square - 2.0 * float(weights @ moment) + float(weights @ gram @ weights), 0.0)
         error = max(error, _ROUNDING * square)
-        n_used = len(moment) - float((penalty * torch.cholesky_inverse(root).diagonal()).sum())
-        score = error / max(n_rows - n_used, 1.0) ** 2
+        shrunk = float((penalty * torch.cholesky_inverse(root).diagonal()).sum())
+        n_left = max(n_rows - len(moment) + shrunk, _ROUNDING * n_rows)
+        score = error / n_left**2
         noise_variance = max((error + drawn) / max(n_rows - n_mean, 1), 1e-24)
         return cls(noise, root, weights, noise_variance, score)
 
