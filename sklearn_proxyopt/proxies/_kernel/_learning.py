@@ -23,8 +23,8 @@ from sklearn_proxyopt.proxies._trend import PolynomialBasis, Trend, candidate_tr
 __all__ = ["Plan", "Target", "learn_stack"]
 
 # Up to so many rows all processes learn from all of them; beyond, settings are learned on a
-# sample, and so many processes go on to all rows.
-_MAX_ROWS_TO_CHOOSE, _ROWS_OF_SAMPLE, _N_KEPT = 500, 400, 3
+# sample of as many, and so many processes go on to all rows.
+_MAX_ROWS_TO_CHOOSE, _N_KEPT = 500, 3
 # Inducing points are fitted to so many rows at most.
 _MAX_ROWS = 50_000
 _FEW_ROWS = 3
@@ -132,9 +132,7 @@ def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack
     """
     if len(target.rows) < _FEW_ROWS or not bool(target.values.std(correction=0) > 0):
         return _of_few(target)
-    sample = target
-    if len(target.rows) > _MAX_ROWS_TO_CHOOSE:
-        sample = target.sample(_ROWS_OF_SAMPLE, generator)
+    sample = target.sample(_MAX_ROWS_TO_CHOOSE, generator)
     order = sample.order(generator)
 
     def learned(design: Design, near: Tensor | None = None) -> _Fit:
