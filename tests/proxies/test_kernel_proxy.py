@@ -253,7 +253,7 @@ def test_the_gradient_is_the_limit_of_differences():
     proxy = KernelProxyRegressor(random_state=0).fit(X, np.exp(y))
     points, step = X[:10] + 0.01, 1e-5
     for n_std in (0.0, 2.0):
-        value, gradient = proxy.value_and_grad(points, n_std=n_std)
+        gradient = proxy.value_and_grad(points, n_std=n_std)[1]
         for place in range(2):
             moved = step * np.eye(2)[place]
             above, below = (
@@ -494,6 +494,8 @@ class TestWhereItRuns:
         with mode():
             proxy = KernelProxyRegressor(random_state=0).fit(X, y)
             inside = proxy.value_and_grad(X)
+            proxy.torch_module(n_std=1.0)(torch.tensor(X))
+        assert np.isfinite(proxy.value_and_grad(X, n_std=1.0)[1]).all()
         for found in (inside, proxy.value_and_grad(X)):
             np.testing.assert_array_equal(found[0], expected[0])
             np.testing.assert_array_equal(found[1], expected[1])

@@ -113,7 +113,8 @@ class Process(nn.Module):
         within, fading = _faded(x)
         cross, functions = self._cross(x), self.basis(within)
         if self._factors is None:
-            with torch.no_grad():
+            # They are kept, whatever mode the caller has switched on for now.
+            with torch.inference_mode(False), torch.no_grad():
                 self._factors = self._factorize()
         share = self._unit_variance(cross, functions, *self._factors) + self.settings[-1].exp()
         variance = self.variance * share
