@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sklearn_proxyopt.proxies._kernel._process import faded
 from sklearn_proxyopt.proxies._kernel._stack import Stack
 from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
 
@@ -100,11 +101,21 @@ class KernelModule(nn.Module):
         """
         return self(x if x.dim() == 2 else x[0])[None]
 
+    def settled(self, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return another model's values as this one would give them, and how much is left of them.
+
+        Far from the rows they go back to the mean of the values, and they stay within the limits.
+        """
+        fading = faded(self._scaled(x))[1].to(values.dtype)[:, None]
+        return self._limited(torch.lerp(self.level, values, fading)), fading
+
     def _scaled(self, x: Tensor) -> Tensor:
         scaled = (x - self.center) / self.half_width
         return scaled.to(self.stacks[0].weights.dtype)
 
     def _in_units(self, values: Tensor) -> Tensor:
-        values = self.level + self.spread * values
+        return self._limited(self.level + self.spread * values)
+
+    def _limited(self, values: Tensor) -> Tensor:
         columns = [limit(one) for limit, one in zip(self.limits, values.T, strict=True)]
         return torch.stack(columns, dim=1)

@@ -13,7 +13,7 @@ from sklearn_proxyopt.proxies._kernel._inducing import InducedKriging
 from sklearn_proxyopt.proxies._kernel._kriging import Kriging, Observations
 from sklearn_proxyopt.proxies._kernel._warps import SoftLimits, Warp
 
-__all__ = ["Design", "ExactProcess", "InducedProcess", "Process"]
+__all__ = ["Design", "ExactProcess", "InducedProcess", "Process", "faded"]
 
 # Beyond this many half-widths from the middle predictions go back to what is usual, over about
 # this many more.
@@ -105,12 +105,12 @@ class Process(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return predictions (n,) at scaled points (n, n_features)."""
-        within, fading = _faded(x)
+        within, fading = faded(x)
         return self._value(fading, self._cross(x), self.basis(within))
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions (n,) and the variances of new values, noise included."""
-        within, fading = _faded(x)
+        within, fading = faded(x)
         cross, functions = self._cross(x), self.basis(within)
         if self._factors is None:
             # They are kept, whatever mode the caller has switched on for now.
@@ -217,8 +217,21 @@ class InducedProcess(Process):
         return unexplained + self.settings[-1].exp() * known.square().sum(dim=0)
 
 
-def _faded(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return points kept near the box of the rows, and how much of a process is left there."""
+def faded(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return points kept near the box of the rows, and how much of what was learned holds there.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, n_features)
+        Scaled points.
+
+    Returns
+    -------
+    within : Tensor of shape (n, n_features)
+        Points where the functions of a mean do not overflow.
+    fading : Tensor of shape (n,)
+        One in the box of the rows and near it, zero far away.
+    """
     excess = (x.abs() - _EDGE).clamp_min(0.0)
     fading = (-0.5 / _FADING**2 * excess.square().sum(dim=1)).exp()
     return x.clamp(-_FARTHEST, _FARTHEST), fading

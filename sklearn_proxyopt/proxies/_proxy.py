@@ -1,0 +1,215 @@
+"""The proxy that takes what its rows favour: Gaussian processes, a network, or both."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.utils.validation import validate_data
+
+from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
+from sklearn_proxyopt.proxies._asking import MomentsMixin
+from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
+from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor
+from sklearn_proxyopt.proxies._shares import check_sample_weight
+
+__all__ = ["ProxyRegressor"]
+
+
+class ProxyRegressor(MomentsMixin, RegressorMixin, BaseEstimator):
+    """Stands in for an expensive function, by Gaussian processes, a network or both.
+
+    Of few rows, Gaussian processes learn most: with fewer than `min_network_rows` the proxy is a
+    `KernelProxyRegressor`. With more, a network is trained beside them on nine tenths of the rows,
+    and each counts as its errors at the last tenth say. The processes then learn from all rows.
+
+    Parameters
+    ----------
+    min_network_rows : int, default=1000
+        From so many rows on a network is tried.
+    validation_fraction : float, default=0.1
+        Share of the rows, drawn at random, on which the two are weighed.
+    kernel : KernelProxyRegressor, default=None
+        The Gaussian processes. None takes one with the parameters below.
+    network : NeuralProxyRegressor, default=None
+        The network, without members. None takes one with the parameters below.
+    y_bounds : array-like of shape (2,) or (n_outputs, 2), default=None
+        Lower and upper bound of the values, as of `KernelProxyRegressor`.
+    device : str or torch.device, default="auto"
+        Where the proxy is learned and searched: "cpu", "cuda", "cuda:1", "mps".
+    dtype : {"float64", "float32"}, default="float64"
+        Precision of predictions inside the proxy; rows and predictions are always float64.
+    random_state : None, int, RandomState or Generator, default=None
+        Draws the rows that are held out, and all that its parts draw. No global generator is
+        touched.
+
+    Attributes
+    ----------
+    kernel_ : KernelProxyRegressor
+        The fitted Gaussian processes.
+    network_ : NeuralProxyRegressor or None
+        The fitted network; None where none was tried or where it counts for no target.
+    network_share_ : ndarray of shape (n_outputs,)
+        How much the network counts for each target; the processes count for the rest.
+    device_ : str
+        Where the proxy lies.
+    n_outputs_ : int
+        Number of targets.
+    n_features_in_ : int
+        Number of variables.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the variables, if `X` had any.
+
+    See Also
+    --------
+    KernelProxyRegressor : The Gaussian processes alone.
+    NeuralProxyRegressor : The network alone.
+
+    Notes
+    -----
+    Where the network counts, the standard deviation of the processes is scaled by the errors of the
+    network at the rows held out, and widened by how far the two are apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_proxyopt.proxies import ProxyRegressor
+    >>> X = np.random.default_rng(0).uniform(-1, 1, (60, 2))
+    >>> y = np.sin(2 * X[:, 0]) * np.exp(X[:, 1])
+    >>> proxy = ProxyRegressor(random_state=0).fit(X, y)
+    >>> mean, std = proxy.predict(X, return_std=True)
+    >>> bool(np.abs(mean - y).max() < 1e-4)
+    True
+    >>> proxy.network_share_
+    array([0.])
+    """
+
+    def __init__(
+        self,
+        *,
+        min_network_rows: int = 1000,
+        validation_fraction: float = 0.1,
+        kernel: Any = None,
+        network: Any = None,
+        y_bounds: Any = None,
+        device: Any = "auto",
+        dtype: str = "float64",
+        random_state: Any = None,
+    ) -> None:
+        self.min_network_rows = min_network_rows
+        self.validation_fraction = validation_fraction
+        self.kernel = kernel
+        self.network = network
+        self.y_bounds = y_bounds
+        self.device = device
+        self.dtype = dtype
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn the processes, and a network where there are rows enough.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Evaluated rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights of the rows; None weighs all alike.
+
+        Returns
+        -------
+        self
+            The fitted regressor.
+        """
+        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
+        self.check_parameters()
+        weight = check_sample_weight(sample_weight, len(X))
+        used = weight > 0
+        X, y, weight = X[used], np.asarray(y)[used], weight[used]
+        rng = as_generator(self.random_state)
+        seeds = [int(seed) for seed in rng.integers(2**31, size=2)]
+        self._single_output = y.ndim == 1
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        self.network_: Any = None
+        self.network_share_ = np.zeros(self.n_outputs_)
+        self.kernel_, network = self._parts(seeds)
+        blend = None
+        if len(X) >= self.min_network_rows:
+            blend = self._weigh(network, X, y, weight, rng, seeds)
+            self.network_share_ = blend.share
+        self.kernel_.fit(X, y, sample_weight=weight)
+        self._module, self.device_ = self.kernel_.torch_module(), self.kernel_.device_
+        if self.network_share_.any():
+            self._join(network, blend)
+        return self
+
+    def _weigh(
+        self,
+        network: Any,
+        X: NDArray[np.float64],
+        y: NDArray[Any],
+        weight: NDArray[np.float64],
+        rng: np.random.Generator,
+        seeds: list[int],
+    ) -> Any:
+        """Train the network on part of the rows, and compare it on the rest with the processes."""
+        from sklearn_proxyopt.proxies._blend import Blend
+
+        order = rng.permutation(len(X))
+        n_held_out = max(round(self.validation_fraction * len(X)), 1)
+        held_out, kept = order[:n_held_out], np.sort(order[n_held_out:])
+        kernel = self._parts(seeds)[0]
+        for part in (kernel, network):
+            part.fit(X[kept], y[kept], sample_weight=weight[kept])
+        mean, deviation = kernel.predict(X[held_out], return_std=True)
+        predictions = [mean, deviation, network.predict(X[held_out]), y[held_out]]
+        mean, deviation, other, truth = (
+            np.asarray(one, dtype=np.float64).reshape(n_held_out, -1) for one in predictions
+        )
+        return Blend.learned(truth, weight[held_out], (mean, deviation), other)
+
+    def _join(self, network: Any, blend: Any) -> None:
+        """Put the parts into one module."""
+        import torch
+
+        from sklearn_proxyopt.proxies._blend import BlendModule
+
+        self.network_ = network
+        with torch.inference_mode(False):
+            joined = BlendModule(self._module, network.torch_module(), blend)
+            self._module = joined.eval().to(self._module.center.device)
+
+    def _parts(self, seeds: list[int]) -> tuple[Any, Any]:
+        """Return the parts, not fitted, seeded where they have no seed of their own."""
+        common = {"device": self.device, "dtype": self.dtype}
+        kernel, network = self.kernel, self.network
+        if kernel is None:
+            kernel = KernelProxyRegressor(y_bounds=self.y_bounds, **common)
+        if network is None:
+            network = NeuralProxyRegressor(**common)
+        parts = clone(kernel), clone(network)
+        for part, seed in zip(parts, seeds, strict=True):
+            if part.random_state is None:
+                part.set_params(random_state=seed)
+        return parts
+
+    def check_parameters(self) -> None:
+        """Raise an error that names the first parameter that is out of its limits."""
+        check_integer(self.min_network_rows, "min_network_rows")
+        check_real(
+            self.validation_fraction,
+            "validation_fraction",
+            minimum=0.0,
+            maximum=0.5,
+            include_minimum=False,
+        )
+        kinds = {"kernel": KernelProxyRegressor, "network": NeuralProxyRegressor}
+        for name, kind in kinds.items():
+            part = getattr(self, name)
+            if part is not None and not isinstance(part, kind):
+                raise ValueError(f"{name} must be a {kind.__name__} or None; got {part!r}.")
+        for part in self._parts([0, 0]):
+            part.check_parameters()
