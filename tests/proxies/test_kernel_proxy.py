@@ -347,6 +347,14 @@ def test_units_do_not_matter():
     np.testing.assert_allclose((moved - 1e12) / 1e9, first.predict(points), atol=1e-3)
 
 
+@pytest.mark.parametrize("unit", [1e-250, 1e250])
+def test_values_may_be_as_large_or_small_as_numbers_are(unit):
+    X, y = wave()
+    mean, std = KernelProxyRegressor(random_state=0).fit(X, unit * y).predict(X, return_std=True)
+    np.testing.assert_allclose(mean / unit, y, atol=1e-4)
+    assert (std / unit < 0.1).all()
+
+
 def test_each_target_is_learned_as_if_alone():
     X, y = wave()
     targets = np.column_stack([y, 100 * X[:, 0] ** 2 + 7])

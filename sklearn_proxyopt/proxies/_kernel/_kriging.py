@@ -31,6 +31,8 @@ _SMALLEST_VARIANCE = 1e-20
 _SAME_FUNCTION = 1e-10
 # Settings are computed together as far as their matrices fit into a processor's cache.
 _NUMBERS_AT_ONCE = {"cpu": 60_000, "cuda": 20_000_000}
+# Noise grows tenfold at most so often until a covariance has a factor.
+_MOST_STEPS = 40
 _ROWS_FOR_STARTS = 150
 _N_ITERATIONS_STARTS, _N_ITERATIONS = 15, 20
 _TOLERANCE = 1e-2
@@ -184,13 +186,13 @@ def likelihood(
 
 def factorized(matrix: Tensor, jitter: float) -> Tensor:
     """Return a Cholesky factor, with as much added to the diagonal as it takes."""
-    while True:
+    for step in range(_MOST_STEPS):
         noisy = matrix.clone()
-        noisy.diagonal().add_(jitter)
+        noisy.diagonal().add_(jitter * 10.0**step)
         root, info = torch.linalg.cholesky_ex(noisy)
         if not info:
             return root
-        jitter *= 10.0
+    raise torch.linalg.LinAlgError("A covariance has no Cholesky factor.")
 
 
 def settings_prior(covariance: Covariance) -> tuple[Tensor, Tensor]:
@@ -338,12 +340,12 @@ def _solved_with_settings(
     """Factorise, with as much more noise as it takes."""
     matrix = covariance.matrix(settings[None, :-1], rows.pairs)[0]
     settings = settings.clone()
-    while True:
-        noisy = _with_noise(matrix.clone(), settings[-1:].exp(), rows)
-        solved = _solve(noisy, rows)
+    for _ in range(_MOST_STEPS):
+        solved = _solve(_with_noise(matrix.clone(), settings[-1:].exp(), rows), rows)
         if not solved.failed.any():
             return settings, solved
         settings[-1] += log(10.0)
+    raise torch.linalg.LinAlgError("A covariance has no Cholesky factor.")
 
 
 def _inverse_diagonal(solved: _Solved) -> Tensor:

@@ -50,9 +50,7 @@ class PreparedRows:
         lower, upper = X.min(axis=0), X.max(axis=0)
         center = lower / 2 + upper / 2
         half_width = np.where(upper > lower, upper / 2 - lower / 2, 1.0)
-        is_constant = y.min(axis=1) == y.max(axis=1)
-        level = np.where(is_constant, y[:, 0], y.mean(axis=1))
-        spread = np.where(is_constant, 1.0, y.std(axis=1))
+        level, spread = _level_and_spread(y)
         return cls(
             (X - center) / half_width,
             (y - level[:, None]) / spread[:, None],
@@ -62,6 +60,19 @@ class PreparedRows:
             level,
             spread,
         )
+
+
+def _level_and_spread(
+    y: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of each target (n_outputs, n), without an overflow."""
+    lowest, highest = y.min(axis=1), y.max(axis=1)
+    middle, size = lowest / 2 + highest / 2, highest / 2 - lowest / 2
+    middle, size = np.where(size > 0, middle, lowest), np.where(size > 0, size, 1.0)
+    shares = (y - middle[:, None]) / size[:, None]
+    deviation = shares.std(axis=1)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+    return middle + size * shares.mean(axis=1), size * deviation
 
 
 def _merged(
