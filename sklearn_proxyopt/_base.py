@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from os import PathLike
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,12 @@ from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._run import Run, draw_seeds, open_run
 from sklearn_proxyopt._run._settings import Regressor
-from sklearn_proxyopt._run._short_names import OptimizerName, SamplerName, check_short_names
+from sklearn_proxyopt._run._short_names import (
+    OptimizerName,
+    ProxyName,
+    SamplerName,
+    check_short_names,
+)
 from sklearn_proxyopt._run._space_spec import SpaceSpec, under_names
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
 from sklearn_proxyopt._utils._dataset import Dataset
@@ -78,7 +83,7 @@ class BaseProxyOptimizer(
     objective: Callable[..., Any] | None
     bounds: BoundsLike | None
     sampler: BaseSampler | SamplerName | None
-    proxy: Regressor | Literal["neural"] | None
+    proxy: Regressor | ProxyName | None
     optimizer: BaseOptimizer | OptimizerName | None
     n_constraints: int
     vectorized: bool

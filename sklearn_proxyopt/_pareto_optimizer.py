@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +16,7 @@ from sklearn_proxyopt._run._components import check_that_outputs_are_borne
 from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
 from sklearn_proxyopt._run._run import Run, open_run
 from sklearn_proxyopt._run._settings import Regressor
-from sklearn_proxyopt._run._short_names import SamplerName
+from sklearn_proxyopt._run._short_names import ProxyName, SamplerName
 from sklearn_proxyopt._run._state import FrontState
 from sklearn_proxyopt._run._verification import answered_by_front, learn_front, verify
 from sklearn_proxyopt._utils._dataset import Dataset
@@ -77,9 +77,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
         objective, or, in `fit` without one, picked among the rows given. None takes every row
         given; `minimize` without rows then buys a Sobol design of 256. A name takes
         that number too.
-    proxy : regressor, "neural" or None, default=None
-        Learns all outputs, so it has to bear several targets; "neural" and None for a
-        `NeuralProxyRegressor`.
+    proxy : regressor, {"gp", "neural"} or None, default=None
+        Learns all outputs, so it has to bear several targets: "neural" and None for a
+        `NeuralProxyRegressor`, "gp" for a `KernelProxyRegressor`.
     optimizer : NSGA2, default=None
         Finds the front of the proxy; None for an `NSGA2`.
     max_evaluations : int, default=200
@@ -192,7 +192,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         log_scale: Sequence[str | int] | None = None,
         named_rows: bool = False,
         sampler: BaseSampler | SamplerName | None = None,
-        proxy: Regressor | Literal["neural"] | None = None,
+        proxy: Regressor | ProxyName | None = None,
         optimizer: NSGA2 | None = None,
         max_evaluations: int = 200,
         n_rounds: int = 5,

@@ -25,7 +25,7 @@ from sklearn_proxyopt._run._phases import SearchPlan
 from sklearn_proxyopt._run._refinement import answered_by_objective, refine
 from sklearn_proxyopt._run._run import Run, open_oracle, open_run
 from sklearn_proxyopt._run._settings import Regressor
-from sklearn_proxyopt._run._short_names import OptimizerName, SamplerName
+from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, SamplerName
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
@@ -83,8 +83,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         or, without one, picked among the rows given. None takes every row given; `minimize`
         without rows then buys a Sobol design of 1,024. A name takes that number too, or what a
         budget pays for.
-    proxy : regressor, "neural" or None, default=None
-        Learns the function; "neural" and None for a `NeuralProxyRegressor`.
+    proxy : regressor, {"gp", "neural"} or None, default=None
+        Learns the function: "neural" and None for a `NeuralProxyRegressor`, "gp" for a
+        `KernelProxyRegressor`.
     optimizer : optimizer, {"bfgs", "de", "ga", "pso"} or None, default=None
         Searches the proxy: "bfgs" and None for a `MultiStartBFGS`, "de" for a
         `DifferentialEvolution`, "ga" for a `GeneticAlgorithm`, "pso" for a `ParticleSwarm`.
@@ -227,7 +228,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         log_scale: Sequence[str | int] | None = None,
         named_rows: bool = False,
         sampler: BaseSampler | SamplerName | None = None,
-        proxy: Regressor | Literal["neural"] | None = None,
+        proxy: Regressor | ProxyName | None = None,
         optimizer: BaseOptimizer | OptimizerName | None = None,
         smoothing: Literal["auto"] | float | Sequence[float] | None = None,
         refiner: BaseRefiner | Literal["auto"] | None = "auto",

@@ -327,7 +327,7 @@ def test_callbacks_are_told_of_the_stages(capsys):
         ({"n_rounds": 0}, "n_rounds must be an integer of at least 1; got 0"),
         ({"max_evaluations": 1}, "max_evaluations must be an integer of at least 2; got 1"),
         ({"optimizer": NSGA2(2)}, "population_size must be an integer of at least 4; got 2"),
-        ({"proxy": "net"}, "proxy must be an instance, None, or one of the names 'neural'"),
+        ({"proxy": "net"}, "proxy must be an instance, None, or one of the names 'gp', 'neural'"),
         ({"proxy": GradientBoostingRegressor()}, "proxy must bear 2 targets, those of all outputs"),
         ({"optimizer": MultiStartBFGS()}, "optimizer must find a front, by a method minimize that"),
         ({"on_error": "hope"}, "on_error must be one of"),

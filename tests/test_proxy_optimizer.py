@@ -941,7 +941,10 @@ def test_a_pool_smaller_than_the_design_is_refused():
     [
         ({"sampler": SobolSampler(0)}, "n_samples must be an integer of at least 1"),
         ({"sampler": SobolSampler}, "sampler must be an instance with the methods sample, select"),
-        ({"proxy": "network"}, "proxy must be an instance, None, or one of the names 'neural'"),
+        (
+            {"proxy": "network"},
+            "proxy must be an instance, None, or one of the names 'gp', 'neural'",
+        ),
         ({"proxy": LogisticRegression()}, r"proxy must be a regressor; got Log.*, a classifier"),
         (
             {"proxy": make_pipeline(StandardScaler(), RandomForestRegressor("many"))},

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_proxyopt._run._pending_points import PendingPoints
-from sklearn_proxyopt._run._short_names import OptimizerName, SamplerName
+from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, SamplerName
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._utils._types import BoundsLike, RandomStateLike
@@ -38,7 +38,7 @@ class Settings(Protocol):
 
     objective: Callable[..., Any] | None
     sampler: BaseSampler | SamplerName | None
-    proxy: Regressor | Literal["neural"] | None
+    proxy: Regressor | ProxyName | None
     optimizer: BaseOptimizer | OptimizerName | None
     n_constraints: int
     vectorized: bool

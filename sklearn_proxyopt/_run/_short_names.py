@@ -10,7 +10,7 @@ from sklearn_proxyopt.optimizers import (
     MultiStartBFGS,
     ParticleSwarm,
 )
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.proxies import KernelProxyRegressor, NeuralProxyRegressor
 from sklearn_proxyopt.samplers import (
     BaseSampler,
     HaltonSampler,
@@ -19,9 +19,17 @@ from sklearn_proxyopt.samplers import (
     UniformSampler,
 )
 
-__all__ = ["OptimizerName", "SamplerName", "check_short_names", "resolved", "sampler_of_size"]
+__all__ = [
+    "OptimizerName",
+    "ProxyName",
+    "SamplerName",
+    "check_short_names",
+    "resolved",
+    "sampler_of_size",
+]
 
 SamplerName: TypeAlias = Literal["halton", "lhs", "sobol", "uniform"]
+ProxyName: TypeAlias = Literal["gp", "neural"]
 OptimizerName: TypeAlias = Literal["bfgs", "de", "ga", "pso"]
 
 _KINDS: dict[str, dict[str, Any]] = {
@@ -31,7 +39,7 @@ _KINDS: dict[str, dict[str, Any]] = {
         "sobol": SobolSampler,
         "uniform": UniformSampler,
     },
-    "proxy": {"neural": NeuralProxyRegressor},
+    "proxy": {"gp": KernelProxyRegressor, "neural": NeuralProxyRegressor},
     "optimizer": {
         "bfgs": MultiStartBFGS,
         "de": DifferentialEvolution,

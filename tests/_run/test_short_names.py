@@ -15,6 +15,7 @@ from sklearn_proxyopt.optimizers import (
     MultiStartBFGS,
     ParticleSwarm,
 )
+from sklearn_proxyopt.proxies import KernelProxyRegressor
 from sklearn_proxyopt.samplers import (
     HaltonSampler,
     LatinHypercubeSampler,
@@ -73,6 +74,12 @@ def test_a_sampler_by_name_has_the_usual_size_without_a_budget():
     assert len(opt.ask(256)) == 256
 
 
+def test_gaussian_processes_by_name_are_the_kernel_proxy():
+    opt = ProxyOptimizer(proxy="gp", random_state=0).fit(X, bowl(X))
+    assert type(opt.proxy_) is KernelProxyRegressor
+    assert np.abs(opt.x_ - 0.3).max() < 1e-3
+
+
 def test_the_network_by_name_is_the_default():
     opt = ProxyOptimizer(proxy="neural", optimizer="bfgs", random_state=0).fit(X, bowl(X))
     assert type(opt.proxy_) is NeuralProxyRegressor
@@ -82,7 +89,7 @@ def test_the_network_by_name_is_the_default():
     ("parameters", "message"),
     [
         ({"sampler": "sobl"}, "sampler must be an instance, None, or one of the names 'halton', "),
-        ({"proxy": "krig"}, "proxy must be .* one of the names 'neural'; got 'krig'"),
+        ({"proxy": "krig"}, "proxy must be .* one of the names 'gp', 'neural'; got 'krig'"),
         ({"optimizer": "PSO"}, "optimizer must be .* 'bfgs', 'de', 'ga', 'pso'; got 'PSO'"),
     ],
 )
