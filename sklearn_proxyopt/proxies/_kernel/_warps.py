@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ _LOWEST_POWER, _ZERO_POWER = -2.0, 1e-3
 _FARTHEST = 10.0
 
 
-class Warp(nn.Module):
+class Warp(nn.Module, ABC):
     """A growing function of the values, scaled so that warped rows have zero mean and unit spread.
 
     A subclass owes the three functions below without the scaling.
