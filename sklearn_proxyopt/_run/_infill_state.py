@@ -21,7 +21,7 @@ from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.proxies._schedule import continued_epochs
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["InfillState", "nearest_feasible", "warm_up"]
+__all__ = ["InfillState", "nearest_feasible", "nearest_to_axes", "warm_up"]
 
 
 class InfillState:
@@ -115,7 +115,7 @@ class InfillState:
 
     def rows_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the feasible rows nearest to points, all on the axes; NaN where there is none."""
-        return self._space.encode(nearest_feasible(self._space.decode(points), self._space))
+        return self._space.encode(nearest_to_axes(self._space, points))
 
     def caution(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how far the rows that points on the axes stand for are to be avoided."""
@@ -134,6 +134,11 @@ def nearest_feasible(X: NDArray[np.float64], space: Variables) -> NDArray[np.flo
     """Return the feasible rows nearest to some rows; NaN where there is none."""
     rows = space.snap(X)
     return np.where(space.is_feasible(rows)[:, None], rows, np.nan)
+
+
+def nearest_to_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the feasible rows nearest to points on the axes; NaN where there is none."""
+    return nearest_feasible(space.decode(points), space)
 
 
 def warm_up(proxy: Any) -> None:

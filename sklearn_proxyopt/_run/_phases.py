@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_proxyopt._run._design import InitialDesign
-from sklearn_proxyopt._run._infill_state import InfillState, nearest_feasible, warm_up
+from sklearn_proxyopt._run._infill_state import InfillState, nearest_to_axes, warm_up
 from sklearn_proxyopt._run._learning import learn_risk, unfitted_model
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
@@ -235,7 +235,7 @@ class InfillRounds(Routine):
 
 def _rows_of(points: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
     """Return the feasible rows nearest to points on the axes, where there are any."""
-    rows = nearest_feasible(space.decode(points), space)
+    rows = nearest_to_axes(space, points)
     return rows[~np.isnan(rows).any(axis=1)]
 
 
@@ -245,7 +245,7 @@ def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch,
     is_default = optimizer.refiner == "auto"
     refiner = seeded(SurrogateCMAES() if is_default else optimizer.refiner, run.seeds["refiner"])
     # Where not every point of the box is a row, the search works on the axes.
-    rows_of = None if space.is_continuous_box else partial(_nearest_to_axes, space)
+    rows_of = None if space.is_continuous_box else partial(nearest_to_axes, space)
     search = refiner.begin(space.axes, rows_of, space.kinds.is_category)
     inside = space.is_feasible(data.X)
     search.note(space.encode(data.X[inside]), data.y[inside])
@@ -256,7 +256,3 @@ def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch,
         n_allowed = min(n_allowed, refiner.max_evaluations)
     search.allow(n_allowed)
     return search, n_allowed
-
-
-def _nearest_to_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    return nearest_feasible(space.decode(points), space)

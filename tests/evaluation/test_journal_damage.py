@@ -7,37 +7,19 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from journals import ROWS, edit, total, write
 
 from sklearn_proxyopt.evaluation import Evaluator, Journal
 from sklearn_proxyopt.evaluation._journal_format import Entry, checksum
 from sklearn_proxyopt.evaluation._journal_tables import insert, reseal
 from sklearn_proxyopt.exceptions import JournalError
 
-ROWS = np.arange(12.0).reshape(6, 2)
 BOX = np.array([[-2.0, 2.0], [0.0, 50.0]])
-
-
-def total(X):
-    return X.sum(axis=1)
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "runs.sqlite"
-
-
-def write(path, fun=total, X=ROWS, **params):
-    with Journal(path).writing(X.shape[1]) as writer:
-        evaluate = Evaluator(fun, journal=writer, **params)
-        writer.read_into(evaluate.record)
-        return evaluate(X), evaluate.n_calls
-
-
-def edit(path, *statements):
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in statements:
-        connection.execute(statement)
-    connection.close()
 
 
 def test_a_changed_row_is_named(path):

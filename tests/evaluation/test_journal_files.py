@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from journals import ROWS, edit, total, write
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import ProxyOptimizer
@@ -24,32 +25,13 @@ from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
 
 ROOT = Path(__file__).parents[2]
-ROWS = np.arange(12.0).reshape(6, 2)
 BOX = np.array([[-2.0, 2.0], [0.0, 50.0]])
 LATIN_1 = os.fsdecode(b"caf\xe9")
-
-
-def total(X):
-    return X.sum(axis=1)
 
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "runs.sqlite"
-
-
-def write(path, fun=total, X=ROWS, **params):
-    with Journal(path).writing(X.shape[1]) as writer:
-        evaluate = Evaluator(fun, journal=writer, **params)
-        writer.read_into(evaluate.record)
-        return evaluate(X), evaluate.n_calls
-
-
-def edit(path, *statements):
-    connection = sqlite3.connect(path, isolation_level=None)
-    for statement in statements:
-        connection.execute(statement)
-    connection.close()
 
 
 def killed(code):

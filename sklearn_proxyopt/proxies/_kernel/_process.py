@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class Design:
         return ", ".join([*parts, *filter(None, [self.warp.name])])
 
 
-class Process(nn.Module):
+class Process(nn.Module, ABC):
     """A Gaussian process of warped values about a mean of known functions.
 
     A subclass owes how uncertain it is.
@@ -133,13 +134,13 @@ class Process(nn.Module):
         value: Tensor = self.limits(self.warp.back(self._warped(fading, cross, functions)))
         return value
 
+    @abstractmethod
     def _factorize(self) -> Factors:
         """Return what `_unit_variance` needs and what follows from the rest."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _unit_variance(self, cross: Tensor, functions: Tensor, *factors: Tensor) -> Tensor:
         """Return the variance of predictions as a share of that of the process."""
-        raise NotImplementedError
 
 
 class ExactProcess(Process):
