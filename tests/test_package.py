@@ -156,6 +156,57 @@ def test_importing_does_not_bring(imported, library):
     assert library not in imported["modules"]
 
 
+WITHOUT = """
+import sys
+for name in ("pyswarms", "deap", "moocore"):
+    sys.modules[name] = None
+
+import numpy as np
+
+from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt.optimizers import (
+    NSGA2, DifferentialEvolution, GeneticAlgorithm, MultiStartBFGS, ParticleSwarm, hypervolume
+)
+from sklearn_proxyopt.proxies import KernelProxyRegressor
+
+bowl, box = lambda X: ((X - 0.3) ** 2).sum(axis=1), [[0.0, 1.0]] * 2
+for proxy in (NeuralProxyRegressor(max_epochs=5), KernelProxyRegressor()):
+    ProxyOptimizer(proxy=proxy, random_state=0).minimize(bowl, box, budget=30)
+for works in (MultiStartBFGS(), DifferentialEvolution(8, 5), ParticleSwarm(8, 5, n_restarts=2)):
+    works.minimize(bowl, box)
+two = lambda X: np.column_stack([bowl(X), bowl(X + 0.2)])
+for needs in (
+    lambda: ParticleSwarm().minimize(bowl, box),
+    lambda: GeneticAlgorithm().minimize(bowl, box),
+    lambda: NSGA2().minimize(two, box),
+    lambda: hypervolume([[0.0]], [1.0]),
+):
+    try:
+        needs()
+    except ImportError as error:
+        print(error)
+"""
+
+
+def test_only_swarm_and_genetic_algorithms_need_the_libraries_that_they_run_on(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = [line.partition(". ")[0].rstrip(".") for line in done.stdout.splitlines()]
+    assert said == [
+        "ParticleSwarm needs pyswarms: pip install pyswarms",
+        "GeneticAlgorithm needs deap: pip install deap",
+        "NSGA2 needs deap: pip install deap",
+        "hypervolume needs moocore: pip install moocore",
+    ]
+
+
 def test_the_version_is_that_of_the_installed_distribution():
     assert sklearn_proxyopt.__version__ == version("sklearn_proxyopt")
 

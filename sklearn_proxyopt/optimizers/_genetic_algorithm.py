@@ -17,6 +17,8 @@ from sklearn_proxyopt.optimizers._base import (
     report,
 )
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
+from sklearn_proxyopt.optimizers._convergence import Convergence
+from sklearn_proxyopt.optimizers._deap import deap_tools
 
 if TYPE_CHECKING:
     from sklearn_proxyopt.optimizers._individual import Individual
@@ -49,6 +51,8 @@ class GeneticAlgorithm(BaseOptimizer):
         Individuals in a tournament.
     n_elites : int, default=2
         Best individuals that go on unchanged.
+    n_iter_no_change : int or None, default=None
+        Stop after this many generations without a lower value; None makes them all.
     random_state : None, int, RandomState or Generator, default=None
         Draws the population and its changes. The global generators, which deap draws from, are
         put back as they were.
@@ -84,6 +88,7 @@ class GeneticAlgorithm(BaseOptimizer):
         mutation_eta: float = 20.0,
         tournament_size: int = 3,
         n_elites: int = 2,
+        n_iter_no_change: int | None = None,
         random_state: Any = None,
     ) -> None:
         self.population_size = population_size
@@ -94,6 +99,7 @@ class GeneticAlgorithm(BaseOptimizer):
         self.mutation_eta = mutation_eta
         self.tournament_size = tournament_size
         self.n_elites = n_elites
+        self.n_iter_no_change = n_iter_no_change
         self.random_state = random_state
 
     def check_parameters(self) -> None:
@@ -107,6 +113,8 @@ class GeneticAlgorithm(BaseOptimizer):
             check_real(self.mutation_probability, "mutation_probability", minimum=0.0, maximum=1.0)
         check_real(self.crossover_eta, "crossover_eta", minimum=0.0)
         check_real(self.mutation_eta, "mutation_eta", minimum=0.0)
+        if self.n_iter_no_change is not None:
+            check_integer(self.n_iter_no_change, "n_iter_no_change")
 
     def _search(
         self,
@@ -115,7 +123,7 @@ class GeneticAlgorithm(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
-        from deap import tools
+        tools = deap_tools("GeneticAlgorithm")
 
         from sklearn_proxyopt.optimizers._individual import Individual
 
@@ -126,8 +134,9 @@ class GeneticAlgorithm(BaseOptimizer):
         population = [Individual(row) for row in start.tolist()]
         _evaluate(fun, population)
 
-        stream = BorrowedStream(rng)
-        nit = 0
+        first = np.array([one.fitness.values[0] for one in population])
+        convergence = Convergence(first, self.n_iter_no_change)
+        stream, nit = BorrowedStream(rng), 0
         message = f"Made all of its {self.n_generations} generations."
         while nit < self.n_generations:
             elites = tools.selBest(population, self.n_elites)
@@ -138,8 +147,12 @@ class GeneticAlgorithm(BaseOptimizer):
             population = elites + offspring
             nit += 1
             best = tools.selBest(population, 1)[0]
-            if report(callback, fun, np.array(best), best.fitness.values[0], nit):
+            value = float(best.fitness.values[0])
+            if report(callback, fun, np.array(best), value, nit):
                 message = "Stopped by the callback."
+                break
+            if convergence.is_reached(value):
+                message = f"No lower value in {self.n_iter_no_change} generations."
                 break
         points, values = distinct_minima(
             np.array(population), np.array([one.fitness.values[0] for one in population])
@@ -159,8 +172,7 @@ class GeneticAlgorithm(BaseOptimizer):
         """Return as many offspring as there are individuals; the changed ones have no fitness."""
         import random
 
-        from deap import tools
-
+        tools = deap_tools("GeneticAlgorithm")
         parents = tools.selTournament(population, len(population), self.tournament_size)
         offspring = [parent.copy() for parent in parents]
         chance = (

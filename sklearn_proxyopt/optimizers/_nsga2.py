@@ -15,6 +15,7 @@ from sklearn_proxyopt._utils._dataset import is_among
 from sklearn_proxyopt._utils._global_random import BorrowedStream
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.optimizers._base import SearchCallback, asks_to_stop, starts_in_cube
+from sklearn_proxyopt.optimizers._deap import deap_tools
 from sklearn_proxyopt.optimizers._pareto import crowding, nondominated, ranks_of
 
 __all__ = ["NSGA2"]
@@ -174,8 +175,7 @@ class NSGA2(BoxEstimator):
         """Cross and mutate pairs of parents."""
         import random
 
-        from deap import tools
-
+        tools = deap_tools("NSGA2")
         n_features = len(parents[0])
         chance = self.mutation_probability
         chance = 1.0 / n_features if chance is None else chance

@@ -87,13 +87,13 @@ def crowding(F: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def hypervolume(F: ArrayLike, reference: ArrayLike) -> float:
-    """Return the volume that a front dominates, exactly.
+    """Return the volume that a front dominates, exactly, by moocore.
 
     Parameters
     ----------
     F : array-like of shape (n, n_objectives)
-        Objectives of rows; dominated ones add nothing. Time grows steeply with the number of
-        objectives; up to three are quick.
+        Objectives of rows; dominated ones add nothing. Up to four objectives are quick; beyond
+        them time grows steeply with their number.
     reference : array-like of shape (n_objectives,)
         The corner that the volume is measured from. Rows that are not below it in every objective
         add nothing.
@@ -121,25 +121,11 @@ def hypervolume(F: ArrayLike, reference: ArrayLike) -> float:
             f"got shape {corner.shape}."
         )
     F = F[(corner > F).all(axis=1)]
-    return _volume(F, corner) if len(F) else 0.0
-
-
-def _volume(F: NDArray[np.float64], corner: NDArray[np.float64]) -> float:
-    """Slice along the last objective; each slice is a volume of one objective less."""
-    if F.shape[1] == 1:
-        return float(corner[0] - F.min())
-    F = F[np.lexsort(F.T)]
-    if F.shape[1] == 2:
-        lowest = np.minimum.accumulate(F[:, 0])
-        heights = np.diff(np.append(F[:, 1], corner[1]))
-        return float(((corner[0] - lowest) * heights).sum())
-    total, levels = 0.0, np.append(F[:, -1], corner[-1])
-    for i in range(len(F)):
-        height = levels[i + 1] - levels[i]
-        if height > 0.0:
-            slice_ = F[: i + 1, :-1]
-            total += height * _volume(slice_[nondominated(slice_)], corner[:-1])
-    return total
+    try:
+        import moocore
+    except ImportError as error:
+        raise ImportError("hypervolume needs moocore: pip install moocore.") from error
+    return float(moocore.hypervolume(F, ref=corner)) if len(F) else 0.0
 
 
 def spread_out(F: NDArray[np.float64], known: NDArray[np.float64], n: int) -> list[int]:

@@ -20,6 +20,7 @@ from sklearn_proxyopt.optimizers._base import (
     report,
 )
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
+from sklearn_proxyopt.optimizers._convergence import SMALLEST_GAIN, Convergence
 from sklearn_proxyopt.optimizers._stacked import MemberStack, Stack, stack_of
 from sklearn_proxyopt.optimizers._swarms import BOUNDARIES, Flight, Swarms
 
@@ -30,8 +31,6 @@ __all__ = ["ParticleSwarm"]
 
 # Particles start with a velocity of at most this share of the box's width.
 _FIRST_VELOCITY = 0.25
-# A gain smaller than this share of the spread of the first values counts as none.
-_SMALLEST_GAIN = 1e-10
 
 
 class ParticleSwarm(BaseOptimizer):
@@ -59,8 +58,10 @@ class ParticleSwarm(BaseOptimizer):
         Where a particle goes that leaves the box: mirrored back, stopped at the side, or in again
         at the opposite side, which suits no ordinary variable but is pyswarms' default.
     n_restarts : int, default=1
-        Number of independent swarms. With several, the result has also the end of each:
-        `x_restarts` of shape (n_restarts, n_features) and `fun_restarts`.
+        Number of independent swarms. Several are not flown by pyswarms but all at once by an
+        implementation of this package, which moves a particle as pyswarms would with the same
+        random numbers. The result then has also the end of each: `x_restarts` of shape
+        (n_restarts, n_features) and `fun_restarts`.
     n_iter_no_change : int or None, default=60
         Stop after this many moves without a lower value in any swarm; None makes them all.
     random_state : None, int, RandomState or Generator, default=None
@@ -134,7 +135,6 @@ class ParticleSwarm(BaseOptimizer):
         if self.n_restarts > 1:
             return self._search_stack(stack_of(fun, self._n_rows), x0, rng, callback)[0]
         n_particles, n_iterations = self.n_particles, self.n_iterations
-        patience = np.inf if self.n_iter_no_change is None else self.n_iter_no_change
         backend = _import_backend()
         keep_inside = _as_handler(BOUNDARIES[self.boundary])
         shape = (n_particles, len(fun.bounds))
@@ -148,11 +148,8 @@ class ParticleSwarm(BaseOptimizer):
         )
         swarm.pbest_pos = position.copy()
         swarm.pbest_cost = fun(position)
-        finite = swarm.pbest_cost[np.isfinite(swarm.pbest_cost)]
-        gain = _SMALLEST_GAIN * float(np.std(finite)) if len(finite) else 0.0
-
-        stream = BorrowedStream(rng)
-        lowest, n_fruitless, nit = np.inf, 0, 0
+        convergence = Convergence(swarm.pbest_cost, self.n_iter_no_change)
+        stream, nit = BorrowedStream(rng), 0
         message = f"Made all of its {n_iterations} moves."
         while nit < n_iterations:
             leader = int(np.argmin(swarm.pbest_cost))
@@ -165,12 +162,10 @@ class ParticleSwarm(BaseOptimizer):
             nit += 1
             best = int(np.argmin(swarm.pbest_cost))
             value = float(swarm.pbest_cost[best])
-            n_fruitless = 0 if value < lowest - gain else n_fruitless + 1
-            lowest = min(lowest, value)
             if report(callback, fun, swarm.pbest_pos[best], value, nit):
                 message = "Stopped by the callback."
                 break
-            if n_fruitless >= patience:
+            if convergence.is_reached(value):
                 message = f"No lower value in {self.n_iter_no_change} moves."
                 break
         points, values = distinct_minima(swarm.pbest_pos, swarm.pbest_cost)
@@ -239,7 +234,7 @@ class ParticleSwarm(BaseOptimizer):
         generator = torch.Generator(stack.device).manual_seed(int(rng.integers(2**63)))
         finite = torch.isfinite(swarms.best_value)
         spread = swarms.best_value.where(finite, 0.0).std(dim=1, correction=0)
-        gain = _SMALLEST_GAIN * spread
+        gain = SMALLEST_GAIN * spread
         if callback is None and takes_one_launch(stack):
             return self._fly_alone(stack, swarms, gain, generator)
         patience = np.inf if self.n_iter_no_change is None else self.n_iter_no_change
@@ -342,6 +337,11 @@ def _import_backend() -> ModuleType:
     logging.config.dictConfig = lambda config: None
     try:
         import pyswarms.backend
+    except ImportError as error:
+        raise ImportError(
+            "ParticleSwarm needs pyswarms: pip install pyswarms. DifferentialEvolution and "
+            "ParticleSwarm(n_restarts=2) do without it."
+        ) from error
     finally:
         logging.config.dictConfig = configure
     return pyswarms.backend

@@ -223,6 +223,7 @@ def test_starting_points_of_another_dimension_are_refused(optimizer):
         (GeneticAlgorithm(1), "population_size"),
         (GeneticAlgorithm(mutation_probability=2.0), "mutation_probability"),
         (GeneticAlgorithm(10, n_elites=10), "n_elites"),
+        (GeneticAlgorithm(n_iter_no_change=0), "n_iter_no_change"),
         (DifferentialEvolution(4), "population_size"),
         (DifferentialEvolution(strategy="best"), "strategy"),
         (DifferentialEvolution(mutation=3.0), "mutation"),
@@ -254,6 +255,20 @@ def test_the_genetic_algorithm_evaluates_a_generation_in_one_call():
     spy = Spy(Ackley(2))
     GeneticAlgorithm(30, 20, random_state=0).minimize(spy, Ackley(2).bounds)
     assert len(spy.batches) <= 21
+
+
+def test_the_genetic_algorithm_stops_where_nothing_lower_comes():
+    stopping = GeneticAlgorithm(20, 100, n_iter_no_change=7, random_state=0)
+    flat = stopping.minimize(lambda X: np.zeros(len(X)), Ackley(2).bounds)
+    # The first generation has the first value there is to beat.
+    assert flat.nit == 8
+    assert flat.message == "No lower value in 7 generations."
+    assert stopping.minimize(Ackley(2), Ackley(2).bounds).nit > 8
+
+
+def test_the_genetic_algorithm_makes_all_generations_unless_asked_to_stop():
+    flat = GeneticAlgorithm(20, 30, random_state=0)
+    assert flat.minimize(lambda X: np.zeros(len(X)), Ackley(2).bounds).nit == 30
 
 
 def test_differential_evolution_evaluates_a_generation_in_one_call():
