@@ -97,7 +97,7 @@ def pareto_run(simulator: Simulator, journal: Path, n_samples: int) -> dict:
         sampler=SobolSampler(n_samples),
         proxy=NeuralProxyRegressor((16,), max_epochs=5),
         optimizer=NSGA2(16, 8),
-        max_evaluations=n_samples // 2,
+        budget=n_samples + n_samples // 2,
         n_rounds=2,
         vectorized=False,
         on_error="drop",

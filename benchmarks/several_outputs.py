@@ -326,7 +326,7 @@ def run_fronts(seeds: range) -> list[str]:
                 optimizer = ParetoOptimizer(
                     n_objectives=n_objectives,
                     sampler=SobolSampler(128),
-                    max_evaluations=n_calls - 128,
+                    budget=n_calls,
                     reference=reference,
                     random_state=seed,
                 )

@@ -59,7 +59,7 @@ optimizer = ParetoOptimizer(
     n_constraints=1,
     sampler=SobolSampler(96),
     proxy=TransformedTargetRegressor(NeuralProxyRegressor(), transformer=PowerTransformer()),
-    max_evaluations=84,
+    budget=180,
     n_rounds=3,
     random_state=0,
 )

@@ -36,8 +36,10 @@ from sklearn_proxyopt._run._short_names import (
 )
 from sklearn_proxyopt._run._space_spec import SpaceSpec, under_names
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
+from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import feasible_values
+from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
 from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
 from sklearn_proxyopt._utils._validation import (
     check_integer,
@@ -70,7 +72,8 @@ class BaseProxyOptimizer(
 ):
     """Base of the optimizers: parameters in common, and all that does not depend on the answer.
 
-    A subclass owes `_learn`, which turns samples into what is learned of them, and `minimize`.
+    A subclass owes `_learn`, which turns samples into what is learned of them, and `_optimize`,
+    which `minimize` and `maximize` call.
     What is known is one value, `_state`; the public attributes are read from it.
     """
 
@@ -85,7 +88,9 @@ class BaseProxyOptimizer(
     sampler: BaseSampler | SamplerName | None
     proxy: Regressor | ProxyName | None
     optimizer: BaseOptimizer | OptimizerName | None
+    direction: Direction | Sequence[Direction] | None
     n_constraints: int
+    budget: int | None
     vectorized: bool
     on_error: str
     n_jobs: int | None
@@ -112,10 +117,22 @@ class BaseProxyOptimizer(
         """Fit the proxy to samples and search it; return what was learned, with its answer."""
 
     @abstractmethod
-    def minimize(
-        self, fun: Callable[..., Any] | None = None, bounds: BoundsLike | None = None
+    def _optimize(
+        self,
+        method: Direction,
+        fun: Callable[..., Any] | None = None,
+        bounds: BoundsLike | None = None,
+        **options: Any,
     ) -> OptimizeResult:
-        """Find the best points of a function.
+        """Find the best points of a function, for `minimize` or `maximize`."""
+
+    def maximize(
+        self,
+        fun: Callable[..., Any] | None = None,
+        bounds: BoundsLike | None = None,
+        **options: Any,
+    ) -> OptimizeResult:
+        """Find the best points of a function whose highest values are sought.
 
         Parameters
         ----------
@@ -123,23 +140,26 @@ class BaseProxyOptimizer(
             The function; None takes the parameter `objective`.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box; None takes the parameter `bounds`.
+        **options : dict
+            The other arguments of `minimize`: rows that were paid for, and what ends the run.
 
         Returns
         -------
         scipy.optimize.OptimizeResult
-            What was found.
+            As of `minimize`, with all values in the function's own sign.
         """
+        return self._optimize("maximize", fun, bounds, **options)
 
     @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
-        """Learn a proxy and find its optimum: its minimum, or its front.
+        """Learn a proxy and find its optimum, or its front.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows that were already evaluated; of a category the code, or the label in a DataFrame.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their values, to be minimised; objectives, and constraints after them, if there are any.
+            Their values; objectives, and constraints after them, if there are any.
         **fit_params : dict
             Passed to the proxy's `fit`, as `sample_weight`; not together with a sampler.
 
@@ -157,24 +177,34 @@ class BaseProxyOptimizer(
                 f"sampler must be None together with parameters for the proxy's fit; got "
                 f"{', '.join(fit_params)}."
             )
-        run, data = self._samples_to_learn(Dataset.of(X, y), space)
+        goal = self._goal_of()
+        run, data = self._samples_to_learn(Dataset.of(X, goal.turned(y)), space, goal)
         state = self._learn(run, data, **fit_params)
         self._publish(state)
         run.progress.end(state.summary)
         return self
 
-    def _samples_to_learn(self, data: Dataset, space: Variables) -> tuple[Run, Dataset]:
+    def _samples_to_learn(self, data: Dataset, space: Variables, goal: Goal) -> tuple[Run, Dataset]:
         """Return the samples that the sampler picks, or the design that it has evaluated."""
         if self.sampler is not None and self.objective is not None:
             none, given = data.first(0, 0), self.bounds is not None
             # Folds and candidates of a grid search wait for one another, and share evaluations.
-            with open_run(
-                self, self.objective, none, space, box_is_given=given, n_phases=3, patience=np.inf
-            ) as paid:
+            limits = StoppingCriteria(goal=goal)
+            opened = open_run(
+                self,
+                self.objective,
+                none,
+                space,
+                limits,
+                box_is_given=given,
+                n_phases=3,
+                patience=np.inf,
+            )
+            with opened as paid:
                 drive(paid, design_phase(paid, design_sampler(self, paid.seeds["sampler"])))
             return paid, paid.oracle.data
-        self._begin_anew(keeps_box=False)
-        run = Run(self, space, draw_seeds(self), Progress(self, 3))
+        self._begin_anew(keeps_box=False, goal=goal)
+        run = Run(self, space, draw_seeds(self), Progress(self, 3), goal)
         if self.sampler is not None:
             design = Design(design_sampler(self, run.seeds["sampler"]), space)
             data = data[design.select(data.X)]
@@ -248,19 +278,20 @@ class BaseProxyOptimizer(
             known constraints.
         """
         self.check_parameters()
-        self._take_in(*AskTell(self).record(X, y))
+        X, y = AskTell(self).record(X, y)
+        self._take_in(X, self._goal.turned(y))
         return self
 
     @with_callbacks
     def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Learn from results, in addition to those known; if that raises, nothing changes."""
+        """Learn from results to be minimised, and those known; if that raises, nothing changes."""
         state = self._known
         data = (Dataset.of(X[:0], y[:0]) if state.data is None else state.data).told(X, y)
         space = AskTell(self).space_told(data.X) if len(data) >= 2 else None
         if space is None or not space.is_feasible(data.X).any():
             self._publish(replace(state, data=data))
         else:
-            run = Run(self, space, draw_seeds(self), Progress(self, 2))
+            run = Run(self, space, draw_seeds(self), Progress(self, 2), state.goal)
             self._publish(self._learn(run, data))
             run.progress.end(f"Learned {len(data)} rows.")
         if self._pending is not None:
@@ -311,7 +342,7 @@ class BaseProxyOptimizer(
         self.check_parameters()
         saved = read_knowledge(self, path)
         self._settle_outputs(saved.n_outputs)
-        self._begin_anew(keeps_box=saved.keeps_box)
+        self._begin_anew(keeps_box=saved.keeps_box, goal=saved.goal)
         self.__dict__.pop("feature_names_in_", None)
         if saved.names is not None:
             self.feature_names_in_ = saved.names
@@ -330,7 +361,7 @@ class BaseProxyOptimizer(
     @with_callbacks
     def _learn_again(self, saved: ModelState) -> ModelState:
         """Return a saved state whose proxy has learned the samples again that it had learned."""
-        run = Run(self, saved.variables, saved.seeds, Progress(self, 2))
+        run = Run(self, saved.variables, saved.seeds, Progress(self, 2), saved.goal)
         again = self._learn(run, saved.learned)
         assert isinstance(again, ModelState)
         names = ("proxy", "optimizer", "failure_risk", "merit", "ladder", "smoothing_report")
@@ -344,6 +375,9 @@ class BaseProxyOptimizer(
         """
         if self.objective is not None and not callable(self.objective):
             raise ValueError(f"objective must be callable or None; got {self.objective!r}.")
+        self._check_direction()
+        if self.budget is not None:
+            check_integer(self.budget, "budget", minimum=4)
         check_short_names(self)
         check_components(self)
         check_optimizer(self.optimizer, finds_front=issubclass(self._state_class, FrontState))
@@ -395,11 +429,34 @@ class BaseProxyOptimizer(
         """Return the value of a row of several outputs as callbacks show it; NaN for none."""
         return float(feasible_values(outputs[None])[0])
 
+    def _check_direction(self) -> None:
+        """Raise an error if the direction is none."""
+        check_direction(self.direction)
+
+    def _goal_of(self, method: Direction | None = None) -> Goal:
+        """Return what is sought by the parameter, or by the method called where it is None."""
+        return Goal.of(self.direction if self.direction is not None else method)
+
+    def _check_method(self, method: Direction) -> None:
+        """Raise an error if a method contradicts the parameter."""
+        other = "maximize" if method == "minimize" else "minimize"
+        sought = self._goal_of(method).directions
+        if set(sought) == {other} or (method == "maximize" and other in sought):
+            raise ValueError(
+                f"direction must be None or {method!r} for {method}; got {self.direction!r}. Call "
+                f"{other}, which follows it."
+            )
+
+    @property
+    def _goal(self) -> Goal:
+        """What is sought of the values: by the parameter, or else by the run before."""
+        return self._known.goal if self.direction is None else self._goal_of()
+
     @property
     def _known(self) -> FittedState:
         """What is known before and after a run."""
-        state: FittedState = vars(self).get("_state", FittedState())
-        return state
+        state: FittedState | None = vars(self).get("_state")
+        return FittedState(goal=self._goal_of()) if state is None else state
 
     @property
     def _learned(self) -> Any:
@@ -414,7 +471,7 @@ class BaseProxyOptimizer(
         self._state = state
         self.__dict__.update(state.published())
 
-    def _begin_anew(self, keeps_box: bool) -> None:
+    def _begin_anew(self, keeps_box: bool, goal: Goal) -> None:
         """Forget what was learned and asked before; note whether `tell` must keep the box to come.
 
         A run that fails then leaves what it evaluated, and nothing of another problem.
@@ -422,7 +479,7 @@ class BaseProxyOptimizer(
         for name in [name for name in vars(self) if name.endswith("_") and name not in _SETTLED]:
             self.__dict__.pop(name, None)
         self.__dict__.pop("_pending", None)
-        self._state = FittedState(keeps_box=keeps_box)
+        self._state = FittedState(keeps_box=keeps_box, goal=goal)
 
     @property
     def _spec(self) -> SpaceSpec:
@@ -478,7 +535,7 @@ class BaseProxyOptimizer(
     def _samples_given(
         self, X: ArrayLike | None, y: ArrayLike | None, bounds: Any
     ) -> tuple[Dataset, Variables]:
-        """Return the samples that `minimize` was given, if any, and the variables."""
+        """Return the samples a run was given, if any, in the user's sign; and the variables."""
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together; got only one of them.")
         if X is not None and y is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -13,13 +14,14 @@ from sklearn.callback import with_callbacks
 
 from sklearn_proxyopt._base import BaseProxyOptimizer
 from sklearn_proxyopt._run._components import check_that_outputs_are_borne
-from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
 from sklearn_proxyopt._run._run import Run, open_run
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import ProxyName, SamplerName
 from sklearn_proxyopt._run._state import FrontState
-from sklearn_proxyopt._run._verification import answered_by_front, learn_front, verify
+from sklearn_proxyopt._run._stopping import FrontCriteria
+from sklearn_proxyopt._run._verification import FrontPlan, answered_by_front, learn_front
 from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._goal import Direction, Goal, check_directions
 from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.optimizers import NSGA2
@@ -41,19 +43,23 @@ class ParetoOptimizer(BaseProxyOptimizer):
     Parameters
     ----------
     objective : callable, default=None
-        The function, where there is one: it returns the objectives of each row, to be minimised,
-        and after them its constraints.
+        The function, where there is one: it returns the objectives of each row, and after them its
+        constraints.
     bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
         The box, in the user's units. None takes the smallest box that holds the rows.
+    direction : {"minimize", "maximize"}, sequence of them or None, default=None
+        What is sought of the objectives: one word for all, or one for each. None leaves it to the
+        method called; `fit` and `tell` then minimise. Whatever it is, all values are in the
+        function's own signs.
     n_objectives : int, default=None
-        How many objectives there are. None takes as many as `fit`, `tell`, a file or a journal
-        has, and 2 in `minimize`.
+        How many objectives there are. None takes as many as there are directions, or as `fit`,
+        `tell`, a file or a journal has, and else 2.
     n_constraints : int, default=0
         How many constraints the objective returns after its objectives; a row is feasible where
         each of them is at most 0.
     reference : array-like of shape (n_objectives,), default=None
-        The corner that the hypervolume is measured from, above the front in every objective. None
-        takes the highest value of each objective among the rows of the design.
+        The corner that the hypervolume is measured from, worse than the front in every objective.
+        None takes the worst value of each objective among the rows of the design.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
         Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
         No row that misses one is evaluated or returned.
@@ -72,21 +78,23 @@ class ParetoOptimizer(BaseProxyOptimizer):
     named_rows : bool, default=False
         Whether the objective takes rows under the names of the variables, with labels for codes:
         a DataFrame, or a dict for one row.
+    budget : int, default=None
+        Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
+        do not count, those that an earlier run paid for do. None verifies up to 200 points beside
+        the sampler's design.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Decides which rows the proxy learns from first: those of its design, bought from the
         objective, or, in `fit` without one, picked among the rows given. None takes every row
-        given; `minimize` without rows then buys a Sobol design of 256. A name takes
-        that number too.
+        given; `minimize` without rows then buys a Sobol design of 256, or half of the budget. A
+        name takes that number too.
     proxy : regressor, {"gp", "neural"} or None, default=None
         Learns all outputs, so it has to bear several targets: "neural" and None for a
         `NeuralProxyRegressor`, "gp" for a `KernelProxyRegressor`.
     optimizer : NSGA2, default=None
         Finds the front of the proxy; None for an `NSGA2`.
-    max_evaluations : int, default=200
-        True evaluations in `minimize` at most, beside those of the design. A round verifies no
-        more points than the optimizer's front has.
     n_rounds : int, default=5
-        Rounds that share them: each learns the proxy anew.
+        Rounds that share the evaluations after the design: each learns the proxy anew, and verifies
+        no more points than the optimizer's front has.
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n, n_objectives +
         n_constraints); otherwise it takes one row of shape (n_features,) and returns a sequence.
@@ -162,7 +170,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
     ...     radius, length = X.T
     ...     return np.column_stack([radius**2 * length, length**3 / radius**4])
     >>> optimizer = ParetoOptimizer(
-    ...     sampler=SobolSampler(32), max_evaluations=16, n_rounds=1, random_state=0
+    ...     sampler=SobolSampler(32), budget=48, n_rounds=1, random_state=0
     ... )
     >>> result = optimizer.minimize(weight_and_bending, [[1.0, 2.0], [1.0, 3.0]])
     >>> result.nfev, result.F.shape[1]
@@ -182,6 +190,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         objective: Callable[..., Any] | None = None,
         bounds: BoundsLike | None = None,
         *,
+        direction: Direction | Sequence[Direction] | None = None,
         n_objectives: int | None = None,
         n_constraints: int = 0,
         reference: ArrayLike | None = None,
@@ -191,10 +200,10 @@ class ParetoOptimizer(BaseProxyOptimizer):
         categories: LabelsOf | None = None,
         log_scale: Sequence[str | int] | None = None,
         named_rows: bool = False,
+        budget: int | None = None,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
         optimizer: NSGA2 | None = None,
-        max_evaluations: int = 200,
         n_rounds: int = 5,
         vectorized: bool = True,
         on_error: str = "raise",
@@ -207,6 +216,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
     ) -> None:
         self.objective = objective
         self.bounds = bounds
+        self.direction = direction
         self.n_objectives = n_objectives
         self.n_constraints = n_constraints
         self.reference = reference
@@ -216,10 +226,10 @@ class ParetoOptimizer(BaseProxyOptimizer):
         self.categories = categories
         self.log_scale = log_scale
         self.named_rows = named_rows
+        self.budget = budget
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
-        self.max_evaluations = max_evaluations
         self.n_rounds = n_rounds
         self.vectorized = vectorized
         self.on_error = on_error
@@ -239,9 +249,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
             check_integer(self.n_objectives, "n_objectives")
         super().check_parameters()
         check_integer(self.n_rounds, "n_rounds")
-        check_integer(self.max_evaluations, "max_evaluations", minimum=self.n_rounds)
 
-    @with_callbacks
     def minimize(
         self,
         fun: Callable[..., Any] | None = None,
@@ -249,8 +257,14 @@ class ParetoOptimizer(BaseProxyOptimizer):
         *,
         X: ArrayLike | None = None,
         y: ArrayLike | None = None,
+        budget: int | None = None,
+        target: float | None = None,
+        max_seconds: float | None = None,
+        patience: int | None = None,
     ) -> OptimizeResult:
         """Find the Pareto front of a function, verified on the function itself.
+
+        See also `maximize`. Where `direction` has a word for each objective, it is followed.
 
         Parameters
         ----------
@@ -264,6 +278,16 @@ class ParetoOptimizer(BaseProxyOptimizer):
             is bought.
         y : array-like of shape (n_samples, n_objectives + n_constraints), default=None
             Their objectives and constraints.
+        budget : int, default=None
+            Rows that the function may be asked for; None takes the parameter `budget`.
+        target : float, default=None
+            The run ends at a hypervolume as large as this, measured from the parameter `reference`.
+        max_seconds : float, default=None
+            No evaluation begins after this many seconds, and no call of a vectorised function,
+            but for those until two rows have succeeded; the proxy still learns.
+        patience : int, default=None
+            The run ends after this many evaluations in a row that add nothing to the front, when a
+            batch is over.
 
         Returns
         -------
@@ -273,7 +297,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
             shape (n_points, n_constraints). `X_proxy` and `F_proxy`, the front that the proxy
             promised last. `X_verified`, `F_promised` and `F_verified`, what the proxy said of the
             points that were verified and what is true (NaN where it failed). `hypervolume` of `F`
-            below `reference`; `nfev`, the rows the function was really called on; `nfev_design`
+            beyond `reference`; `nfev`, the rows the function was really called on; `nfev_design`
             of them for the design; `n_failed`; `nit`, the rounds; `success` and `message`. Where
             no feasible row was found, `success` is False, and `X` holds the row that violates its
             constraints least.
@@ -284,37 +308,88 @@ class ParetoOptimizer(BaseProxyOptimizer):
             If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
             `y_`.
         """
+        return self._optimize(
+            "minimize",
+            fun,
+            bounds,
+            X=X,
+            y=y,
+            budget=budget,
+            target=target,
+            max_seconds=max_seconds,
+            patience=patience,
+        )
+
+    @with_callbacks
+    def _optimize(
+        self,
+        method: Direction,
+        fun: Callable[..., Any] | None = None,
+        bounds: BoundsLike | None = None,
+        *,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        budget: int | None = None,
+        target: float | None = None,
+        max_seconds: float | None = None,
+        patience: int | None = None,
+    ) -> OptimizeResult:
+        self.check_parameters()
         objective = self.objective if fun is None else fun
         if not callable(objective):
             raise ValueError(f"fun must be callable; got {objective!r}.")
-        self.check_parameters()
         box = self.bounds if bounds is None else bounds
         data, space = self._samples_given(X, y, box)
         check_that_outputs_are_borne(self.proxy, self._n_outputs)
-        self._check_reference()
+        self._check_reference(target)
+        self._check_method(method)
+        goal = self._goal_of(method)
+        budget = self.budget if budget is None else budget
+        given = None if self.reference is None else goal.turned(np.array([self.reference]))[0]
+        stopping = FrontCriteria(budget, target, max_seconds, patience, goal, given)
+        stopping.check_parameters()
+        data = replace(data, y=goal.turned(data.y))
         with open_run(
             self,
             objective,
             data,
             space,
+            stopping,
             box_is_given=box is not None,
             n_phases=1 + 3 * self.n_rounds,
             keeps_box=bounds is not None,
         ) as run:
-            if X is None or self.sampler is not None:
-                drive(run, design_phase(run, design_sampler(self, run.seeds["sampler"])))
+            plan = FrontPlan(run, self)
+            plan.drive(with_design=X is None or self.sampler is not None)
             n_design = run.oracle.evaluator.n_calls
-            reference = self._reference_of(run.oracle.data)
-            state, rounds = verify(run, self, self.max_evaluations, self.n_rounds)
-            state = answered_by_front(run, state, rounds, self.n_constraints, n_design, reference)
+            y_design = run.oracle.data.y[:, : self.n_objectives_]
+            reference = y_design.max(axis=0) if given is None else given
+            state = plan.verify()
+            state = answered_by_front(run, state, plan, self.n_constraints, n_design, reference)
             self._publish(state)
         run.progress.end(self.result_.message)
         return self.result_
 
     @property
     def _n_outputs(self) -> int:
-        known = getattr(self, "n_objectives_", _DEFAULT_N_OBJECTIVES)
-        return (known if self.n_objectives is None else self.n_objectives) + self.n_constraints
+        return self._n_sought + self.n_constraints
+
+    @property
+    def _n_sought(self) -> int:
+        """How many objectives there are, as far as is known."""
+        if self.n_objectives is not None:
+            return self.n_objectives
+        if not isinstance(self.direction, str | None):
+            return len(self.direction)
+        return getattr(self, "n_objectives_", _DEFAULT_N_OBJECTIVES)
+
+    def _check_direction(self) -> None:
+        check_directions(self.direction, self.n_objectives)
+
+    def _goal_of(self, method: Direction | None = None) -> Goal:
+        direction = self.direction if self.direction is not None else method
+        check_directions(direction, self._n_sought)
+        return Goal.of(direction, self._n_sought)
 
     def _shown(self, outputs: NDArray[np.float64]) -> float:
         return np.nan
@@ -328,7 +403,10 @@ class ParetoOptimizer(BaseProxyOptimizer):
         return super()._validate_samples(X, y, reset=reset, n_least=n_least)
 
     def _settle_n_objectives(self, n_known: int) -> None:
-        self.n_objectives_ = max(n_known, 1) if self.n_objectives is None else self.n_objectives
+        settled = self.n_objectives
+        if settled is None and not isinstance(self.direction, str | None):
+            settled = len(self.direction)
+        self.n_objectives_ = max(n_known, 1) if settled is None else settled
 
     def _settle_outputs(self, n_outputs: int | None) -> None:
         known = _DEFAULT_N_OBJECTIVES if n_outputs is None else n_outputs - self.n_constraints
@@ -337,14 +415,13 @@ class ParetoOptimizer(BaseProxyOptimizer):
     def _learn(self, run: Run, data: Dataset, **fit_params: Any) -> FrontState:
         return learn_front(run, self, data, **fit_params)
 
-    def _reference_of(self, data: Dataset) -> NDArray[np.float64]:
-        """Return the corner that the hypervolume is measured from."""
-        if self.reference is not None:
-            return np.array(self.reference, dtype=np.float64)
-        return np.asarray(data.y[:, : self.n_objectives_].max(axis=0))
-
-    def _check_reference(self) -> None:
+    def _check_reference(self, target: float | None) -> None:
         if self.reference is None:
+            if target is not None:
+                raise ValueError(
+                    "reference must be given with a target, which is a hypervolume measured from "
+                    f"it; got target={target!r} and no reference."
+                )
             return
         try:
             reference = np.asarray(self.reference, dtype=np.float64)

@@ -30,6 +30,7 @@ from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
+from sklearn_proxyopt._utils._goal import Direction
 from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
@@ -42,19 +43,22 @@ __all__ = ["ProxyOptimizer"]
 
 
 class ProxyOptimizer(BaseProxyOptimizer):
-    """Find the minimum of an expensive function through a proxy.
+    """Find the minimum or maximum of an expensive function through a proxy.
 
-    `fit` learns a proxy from rows that were already paid for and finds the proxy's minimum.
-    `minimize` buys the rows from a function, does the same, and then refines the proxy's best
-    points on the function. `ask` and `tell` do it with experiments that are run elsewhere.
+    `fit` learns a proxy from rows that were already paid for and finds the proxy's optimum.
+    `minimize` and `maximize` buy the rows from a function, do the same, and then refine the proxy's
+    best points on the function. `ask` and `tell` do it with experiments that are run elsewhere.
 
     Parameters
     ----------
     objective : callable, default=None
-        The function to be minimised, where there is one. With an objective and a sampler, `fit`
+        The function, where there is one. With an objective and a sampler, `fit`
         learns from the sampler's design, evaluated by the objective, in place of its rows.
     bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
         The box, in the user's units. None takes the smallest box that holds the rows.
+    direction : {"minimize", "maximize"} or None, default=None
+        Which optimum is sought. None leaves it to the method called; `fit` and `tell` then
+        minimise. Whatever it is, all values are in the function's own sign.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
         Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
         No row that misses one is evaluated or returned.
@@ -78,6 +82,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
     named_rows : bool, default=False
         Whether the objective takes rows under the names of the variables, with labels for codes:
         a DataFrame, or a dict for one row.
+    budget : int, default=None
+        Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
+        do not count, those that an earlier run paid for do. None leaves it to the sampler, the
+        infill and the refiner.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Decides which rows the proxy learns from: those of its design, bought from the objective
         or, without one, picked among the rows given. None takes every row given; `minimize`
@@ -147,7 +155,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
     fun_proxy_ : float
         What the proxy promises there.
     x_best_row_ : ndarray of shape (n_features_in_,)
-        The row with the lowest value inside the box, before any refinement; with constraints
+        The row with the best value inside the box, before any refinement; with constraints
         the best feasible one, or, if none is, that with the least violation.
     fun_best_row_ : float
         Its value.
@@ -220,6 +228,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         objective: Callable[..., Any] | None = None,
         bounds: BoundsLike | None = None,
         *,
+        direction: Direction | None = None,
         constraints: Constraint | Sequence[Constraint] = (),
         n_constraints: int = 0,
         feature_names: Sequence[str] | None = None,
@@ -227,6 +236,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         categories: LabelsOf | None = None,
         log_scale: Sequence[str | int] | None = None,
         named_rows: bool = False,
+        budget: int | None = None,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
         optimizer: BaseOptimizer | OptimizerName | None = None,
@@ -246,6 +256,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
     ) -> None:
         self.objective = objective
         self.bounds = bounds
+        self.direction = direction
         self.constraints = constraints
         self.n_constraints = n_constraints
         self.feature_names = feature_names
@@ -253,6 +264,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.categories = categories
         self.log_scale = log_scale
         self.named_rows = named_rows
+        self.budget = budget
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
@@ -270,7 +282,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.random_state = random_state
         self.verbose = verbose
 
-    @with_callbacks
     def minimize(
         self,
         fun: Callable[..., Any] | None = None,
@@ -283,7 +294,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         max_seconds: float | None = None,
         patience: int | None = None,
     ) -> OptimizeResult:
-        """Find the minimum of a function, refined on the function itself.
+        """Find the minimum of a function, refined on the function itself; see also `maximize`.
 
         With a budget and the defaults, a small design is followed by a search of the function
         itself that a local proxy guides (`SurrogateCMAES`); after half of the budget the proxy
@@ -304,18 +315,16 @@ class ProxyOptimizer(BaseProxyOptimizer):
         y : array-like of shape (n_samples,) or (n_samples, 1 + n_constraints), default=None
             Their values, with constraints if there are any.
         budget : int, default=None
-            Rows that the function may be asked for, at least 4; rows given do not count, those
-            that an earlier run paid for do. None leaves it to the sampler, the infill and the
-            refiner.
+            Rows that the function may be asked for; None takes the parameter `budget`.
         target : float, default=None
-            The run ends at a value as low as this. Evaluations that have begun side by side, or in
+            The run ends at a value as good as this. Evaluations that have begun side by side, or in
             the same call of a vectorised function, still count.
         max_seconds : float, default=None
             No evaluation begins after this many seconds, and no call of a vectorised function,
             but for those until two rows have succeeded; the proxy still learns.
         patience : int, default=None
-            The run ends after this many evaluations in a row without a lower value, when a batch
-            is over.
+            The run ends after this many evaluations in a row without a better value, when a
+            batch is over.
 
         Returns
         -------
@@ -337,23 +346,53 @@ class ProxyOptimizer(BaseProxyOptimizer):
             If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
             `y_`.
         """
+        return self._optimize(
+            "minimize",
+            fun,
+            bounds,
+            X=X,
+            y=y,
+            budget=budget,
+            target=target,
+            max_seconds=max_seconds,
+            patience=patience,
+        )
+
+    @with_callbacks
+    def _optimize(
+        self,
+        method: Direction,
+        fun: Callable[..., Any] | None = None,
+        bounds: BoundsLike | None = None,
+        *,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        budget: int | None = None,
+        target: float | None = None,
+        max_seconds: float | None = None,
+        patience: int | None = None,
+    ) -> OptimizeResult:
+        self.check_parameters()
+        self._check_method(method)
         objective = self.objective if fun is None else fun
         if not callable(objective):
             raise ValueError(f"fun must be callable; got {objective!r}.")
-        stopping = StoppingCriteria(budget, target, max_seconds, patience)
+        goal = self._goal_of(method)
+        budget = self.budget if budget is None else budget
+        stopping = StoppingCriteria(budget, target, max_seconds, patience, goal)
         stopping.check_parameters()
-        self.check_parameters()
         box = self.bounds if bounds is None else bounds
         data, space = self._samples_given(X, y, box)
+        data = replace(data, y=goal.turned(data.y))
         with open_run(
             self,
             objective,
             data,
             space,
+            stopping,
             box_is_given=box is not None,
             n_phases=5,
             keeps_box=bounds is not None,
-            stopping=stopping,
         ) as run:
             plan = SearchPlan(run, self)
             plan.drive(with_design=X is None or self.sampler is not None)
@@ -366,7 +405,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
             state = answered_by_objective(run, state, refined, n_design)
             self._publish(state)
         if self.verdict:
-            add_verdict(state, stacklevel=4)
+            add_verdict(state, stacklevel=5)
         return self.result_
 
     def diagnose(
@@ -391,8 +430,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
         n_checks : int, default=5
             How many times it is called, at most.
         regret : float, default=None
-            How far the true value may lie above the lowest in the box, in units of `y`. None
-            tolerates 2 % of what lies between the middle row and the lowest value known; where a
+            How far the true value may miss the best in the box, in units of `y`. None
+            tolerates 2 % of what lies between the middle row and the best value known; where a
             search chose further rows, the middle one of the first design.
         of : {"proxy", "answer"}, default="proxy"
             Which optimum is judged: the proxy's, or `x_`, which differs from it after `minimize`.
@@ -420,7 +459,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
         check_option(of, "of", ("proxy", "answer"))
         if objective is None:
             return diagnose(state, regret=regret, of=of)
-        with open_oracle(self, objective, state.data, state.variables) as oracle:
+        limits = StoppingCriteria(goal=state.goal)
+        with open_oracle(self, objective, state.data, state.variables, limits) as oracle:
             return diagnose(state, oracle.evaluate, n_checks=n_checks, regret=regret, of=of)
 
     def check_parameters(self) -> None:

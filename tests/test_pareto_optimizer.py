@@ -67,7 +67,7 @@ def quick(**params):
         "sampler": SobolSampler(32),
         "proxy": NeuralProxyRegressor(max_epochs=30),
         "optimizer": NSGA2(20, 20),
-        "max_evaluations": 12,
+        "budget": 44,
         "n_rounds": 2,
         "random_state": 0,
         **params,
@@ -84,7 +84,7 @@ def test_the_fronts_of_the_zdt_problems_are_found(fun, reachable):
     opt = ParetoOptimizer(
         sampler=SobolSampler(128),
         optimizer=NSGA2(60, 60),
-        max_evaluations=60,
+        budget=188,
         n_rounds=3,
         reference=[1.1, 1.1],
         random_state=0,
@@ -100,7 +100,7 @@ def test_the_front_of_three_objectives_is_found():
         n_objectives=3,
         sampler=SobolSampler(64),
         optimizer=NSGA2(60, 60),
-        max_evaluations=60,
+        budget=124,
         n_rounds=2,
         random_state=0,
     )
@@ -146,7 +146,7 @@ def test_rows_given_to_minimize_are_learned_and_no_design_is_bought():
     X = SobolSampler(64, random_state=0).sample(BOX)
     fun = Spy(zdt1)
     result = quick(sampler=None).minimize(fun, BOX, X=X, y=zdt1(X))
-    assert len(fun.rows) == result.nfev == 12
+    assert len(fun.rows) == result.nfev == 40
     assert result.nfev_design == 0
 
 
@@ -164,7 +164,7 @@ def test_any_regressor_of_several_targets_is_a_proxy(proxy):
 
 
 def test_constraints_are_kept_by_every_point_of_the_front():
-    opt = quick(n_constraints=1, max_evaluations=30, proxy=None, optimizer=NSGA2(40, 60))
+    opt = quick(n_constraints=1, budget=62, proxy=None, optimizer=NSGA2(40, 60))
     result = opt.minimize(constrained, BOX)
     assert result.success
     assert (result.constraints <= 0.0).all()
@@ -255,7 +255,7 @@ def schaffer(x):
 
 optimizer = ParetoOptimizer(
     sampler=SobolSampler(8), proxy=RandomForestRegressor(5), optimizer=NSGA2(8, 5),
-    max_evaluations=8, n_rounds=2, vectorized=False, journal=journal, random_state=0,
+    budget=16, n_rounds=2, vectorized=False, journal=journal, random_state=0,
 )
 print(optimizer.minimize(schaffer, [[-10.0, 10.0]]).X.tolist())
 """
@@ -325,7 +325,7 @@ def test_callbacks_are_told_of_the_stages(capsys):
         ({"n_objectives": 0}, "n_objectives must be an integer of at least 1; got 0"),
         ({"n_constraints": -1}, "n_constraints must be an integer of at least 0; got -1"),
         ({"n_rounds": 0}, "n_rounds must be an integer of at least 1; got 0"),
-        ({"max_evaluations": 1}, "max_evaluations must be an integer of at least 2; got 1"),
+        ({"budget": 3}, "budget must be an integer of at least 4; got 3"),
         ({"optimizer": NSGA2(2)}, "population_size must be an integer of at least 4; got 2"),
         ({"proxy": "net"}, "proxy must be an instance, None, or one of the names 'gp', 'neural'"),
         ({"proxy": GradientBoostingRegressor()}, "proxy must bear 2 targets, those of all outputs"),
@@ -413,7 +413,7 @@ def test_a_front_of_whole_numbers_categories_and_log_scales_is_found_within_know
         **BEAM,
         named_rows=True,
         sampler=SobolSampler(64),
-        max_evaluations=60,
+        budget=124,
         n_rounds=3,
         reference=[4.0, 2.0],
         random_state=0,

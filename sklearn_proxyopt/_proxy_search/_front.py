@@ -11,7 +11,9 @@ from scipy.optimize import OptimizeResult
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_rows
 from sklearn_proxyopt._proxy_search._penalty import margin_of
+from sklearn_proxyopt._proxy_search._turned import turned_proxy
 from sklearn_proxyopt._utils._dataset import is_among
+from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import nondominated
 from sklearn_proxyopt.optimizers._pareto import spread_out
@@ -38,6 +40,13 @@ class FrontSearch:
         How many of the last outputs are constraints.
     variables : Variables
         The space, of which the proxy learns the features.
+    goal : Goal
+        What is sought of the objectives, in which rows come to be minimised.
+
+    Attributes
+    ----------
+    learner : regressor
+        The proxy as it learns, in the user's signs; `proxy` is it as it is searched.
     """
 
     def __init__(
@@ -47,8 +56,10 @@ class FrontSearch:
         seeds: dict[str, int],
         n_constraints: int,
         variables: Variables,
+        goal: Goal,
     ) -> None:
-        self.proxy = seeded(proxy, seeds["proxy"])
+        self.learner = seeded(proxy, seeds["proxy"])
+        self.proxy = turned_proxy(self.learner, goal)
         self.optimizer = seeded(optimizer, seeds["optimizer"])
         self.n_constraints = n_constraints
         self.variables = variables
@@ -140,7 +151,7 @@ class FrontSearch:
         if not np.isfinite(outputs).all():
             raise ValueError(
                 f"proxy must predict finite values inside the box; got none from "
-                f"{type(self.proxy).__name__}."
+                f"{type(self.learner).__name__}."
             )
         search.F = outputs[:, : self._n_objectives]
         search.pop("constraints", None)

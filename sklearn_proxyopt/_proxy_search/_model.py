@@ -14,6 +14,8 @@ from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_r
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
+from sklearn_proxyopt._proxy_search._turned import turned_proxy
+from sklearn_proxyopt._utils._goal import MINIMUM, Goal
 from sklearn_proxyopt._utils._seeding import seed_argument, seeded
 from sklearn_proxyopt.optimizers._functions import ProxyFunction
 from sklearn_proxyopt.variables import Variables
@@ -40,6 +42,13 @@ class ProxyModel:
         The noise of smoother proxies, by way of which the search goes.
     variables : Variables, default=None
         The space, of which the proxy learns the features; None for a plain one.
+    goal : Goal, default=MINIMUM
+        What is sought of the values, in which rows come to be minimised.
+
+    Attributes
+    ----------
+    learner : regressor
+        The proxy as it learns, in the user's sign; `proxy` is it as it is searched.
     """
 
     proxy: Any
@@ -47,14 +56,16 @@ class ProxyModel:
     seeds: dict[str, int]
     smoothing: Any = None
     variables: Variables | None = None
+    goal: Goal = MINIMUM
 
     def __post_init__(self) -> None:
-        self.proxy = seeded(self.proxy, self.seeds["proxy"])
+        self.learner = seeded(self.proxy, self.seeds["proxy"])
+        self.proxy = turned_proxy(self.learner, self.goal)
         self.optimizer = seeded(self.optimizer, self.seeds["optimizer"])
         self.smoothed = None
         self.merit: Merit | None = None
         if self.smoothing is not None:
-            self.smoothed = SmoothedSearch(self.proxy, self.smoothing)
+            self.smoothed = SmoothedSearch(self.learner, self.smoothing, self.goal)
 
     def fit(
         self,
@@ -146,7 +157,7 @@ class ProxyModel:
         if not np.isfinite(search.fun):
             raise ValueError(
                 f"proxy must predict finite values inside the box; got none from "
-                f"{type(self.proxy).__name__}."
+                f"{type(self.learner).__name__}."
             )
         return search
 

@@ -12,7 +12,9 @@ from scipy.optimize import OptimizeResult
 from scipy.stats import qmc
 from sklearn.base import clone
 
+from sklearn_proxyopt._proxy_search._turned import turned_proxy
 from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt._utils._validation import check_real
 from sklearn_proxyopt.optimizers import GraduatedSearch, Ladder, descend
 from sklearn_proxyopt.optimizers._candidates import distinct_minima
@@ -61,9 +63,13 @@ class SmoothedSearch:
         The sharp proxy, with its seed; a clone learns all levels of the ladder in one fit.
     smoothing : "auto", float or sequence of float
         The levels.
+    goal : Goal
+        What is sought of the values, in which rows come to be minimised.
 
     Attributes
     ----------
+    ladder : NeuralProxyRegressor
+        The smooth proxies, a member each, in the user's sign.
     report : dict
         After the search, for each level, the sharp proxy's last: its `noise`; `basins`, how many
         distinct minima it has; `drift`, how far the lowest of them lies from where the walk from
@@ -73,23 +79,26 @@ class SmoothedSearch:
 
     report: dict[str, NDArray[Any]]
 
-    def __init__(self, proxy: Any, smoothing: Any) -> None:
+    def __init__(self, proxy: Any, smoothing: Any, goal: Goal) -> None:
         self.is_auto = isinstance(smoothing, str)
         self.levels = [float(s) for s in np.atleast_1d(_AUTO_LEVELS if self.is_auto else smoothing)]
         penalty = proxy.over_prediction_penalty
         has_penalty = np.ndim(penalty) == 0 and penalty != 1.0
+        # What is too high for a minimum is too low for a maximum.
+        own_penalty = _PENALTY if goal.is_plain else 1.0 / _PENALTY
         self.ladder = clone(proxy).set_params(
             n_members=len(self.levels),
             input_noise=self.levels,
-            over_prediction_penalty=penalty if has_penalty else _PENALTY,
+            over_prediction_penalty=penalty if has_penalty else own_penalty,
             n_lbfgs_iterations=0,
             warm_start=False,
             callbacks=None,
         )
+        self._searched = turned_proxy(self.ladder, goal)
 
     def fit(self, X: Any, y: NDArray[np.float64], **fit_params: Any) -> None:
         """Learn all levels in one fit."""
-        self.ladder.fit(X, y, **fit_params)
+        self._searched.fit(X, y, **fit_params)
 
     def search(
         self,
@@ -125,7 +134,7 @@ class SmoothedSearch:
         scipy.optimize.OptimizeResult
             The lowest point of both searches; the candidates begin with it and the walk's end.
         """
-        levels = [*map(view, Ladder.of_members(self.ladder).levels), function]
+        levels = [*map(view, Ladder.of_members(self._searched).levels), function]
         suggested = self._survey(levels, bounds, seed)
         first = suggested if self.is_auto else 0
         self.report["used"] = np.arange(len(levels)) >= first

@@ -108,6 +108,12 @@ class AskTell:
     def recall(self) -> None:
         """Take in what the journal knows, if nothing is known here."""
         optimizer = self._optimizer
+        if optimizer._goal != self._state.goal:
+            raise ValueError(
+                f"direction must be as it was when rows were told, "
+                f"{self._state.goal.directions}; got {optimizer.direction!r}. To begin anew, fit "
+                "X_ and y_."
+            )
         if optimizer.journal is None or self._state.data is not None:
             return
         journal = Journal(optimizer.journal)
@@ -123,7 +129,8 @@ class AskTell:
                 "a journal of its own."
             )
         X, y = journal.rows()
-        data = Dataset(X, y.reshape(len(y), *none.y.shape[1:]), journal.failed_rows())
+        y = optimizer._goal.turned(y.reshape(len(y), *none.y.shape[1:]))
+        data = Dataset(X, y, journal.failed_rows())
         if len(data.evaluated):
             optimizer.n_features_in_ = X.shape[1]
             names = journal.names()

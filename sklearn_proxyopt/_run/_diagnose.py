@@ -71,7 +71,7 @@ def diagnose(
         is_refined = of == "answer" and "true_at_proxy" in (state.result or {})
         mode = "refined" if is_refined else "checks"
     tolerated = stated_regret(evidence, state.typical) if regret is None else float(regret)
-    diagnosis = judge(evidence, tolerated, mode, x, rows, measured)
+    diagnosis = judge(evidence, tolerated, mode, x, rows, measured, state.goal)
     return replace(diagnosis, smoothing=state.smoothing_report)
 
 
@@ -108,7 +108,7 @@ def add_verdict(state: ModelState, stacklevel: int) -> None:
     result.message = f"{result.message} Verdict: {diagnosis.headline}"
     if diagnosis.verdict == "false":
         warnings.warn(
-            f"x_ is not believed to be the minimum: {diagnosis}",
+            f"x_ is not believed to be the {state.goal.optimum}: {diagnosis}",
             FalseOptimumWarning,
             stacklevel=stacklevel,
         )

@@ -154,9 +154,10 @@ def _learned_anew(
     names: NDArray[np.object_] | None,
 ) -> ProxyModel:
     """Return a copy of a proxy that has learned other rows, from weights of its own."""
-    proxy = clone(model.proxy)
+    proxy = clone(model.learner)
     if isinstance(proxy, NeuralProxyRegressor):
         proxy.set_params(warm_start=False)
-    local = ProxyModel(proxy, model.optimizer, model.seeds, variables=model.variables)
+    space, goal = model.variables, model.goal
+    local = ProxyModel(proxy, model.optimizer, model.seeds, variables=space, goal=goal)
     local.fit(X, y, names)
     return local

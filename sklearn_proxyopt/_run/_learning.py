@@ -16,15 +16,18 @@ from sklearn_proxyopt._proxy_search._failure_model import (
 )
 from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
+from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
 from sklearn_proxyopt._run._run import Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
 from sklearn_proxyopt._run._short_names import resolved
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
+from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
+    "in_users_sign",
     "learn_model",
     "learn_risk",
     "proxy_of",
@@ -38,11 +41,10 @@ def proxy_of(optimizer: Settings) -> Any:
     return resolved("proxy", "neural" if optimizer.proxy is None else optimizer.proxy)
 
 
-def unfitted_model(
-    optimizer: SearchSettings, seeds: dict[str, int], space: Variables, smoothing: Any = None
-) -> ProxyModel:
+def unfitted_model(optimizer: SearchSettings, run: Run, smoothing: Any = None) -> ProxyModel:
     """Return the proxy and what will search it, seeded."""
-    return ProxyModel(proxy_of(optimizer), search_of(optimizer), seeds, smoothing, space)
+    proxy, search = proxy_of(optimizer), search_of(optimizer)
+    return ProxyModel(proxy, search, run.seeds, smoothing, run.space, run.goal)
 
 
 def search_of(optimizer: Settings) -> Any:
@@ -65,11 +67,11 @@ def learn_model(
     """Fit the proxy to samples and find its minimum, which is the answer until a better one."""
     space, progress = run.space, run.progress
     starts, best = space.best_rows(data.X, data.y)
-    model = unfitted_model(optimizer, run.seeds, space, optimizer.smoothing)
-    text = f"Training {type(model.proxy).__name__} on {len(data)} rows."
+    model = unfitted_model(optimizer, run, optimizer.smoothing)
+    text = f"Training {type(model.learner).__name__} on {len(data)} rows."
     with (
         progress.phase("train", text) as training,
-        training.propagate_callback_context(model.proxy),
+        training.propagate_callback_context(model.learner),
     ):
         model.fit(data.X, data.y, run.names, **fit_params)
     with progress.phase("search", f"Searching the proxy by {type(model.optimizer).__name__}."):
@@ -80,6 +82,7 @@ def learn_model(
         data=data,
         bounds=space.bounds,
         variables=space,
+        goal=run.goal,
         keeps_box=optimizer._known.keeps_box,
         failure_risk=risk_in_units(risk, space),
         n_learned=len(data),
@@ -90,17 +93,23 @@ def learn_model(
         best_outputs=best,
         x_best_row=starts[0].copy(),
         fun_best_row=float(np.ravel(best)[0]),
-        proxy=model.proxy,
+        proxy=model.learner,
         optimizer=model.optimizer,
         ladder=None if smoothed is None else smoothed.ladder,
-        smoothing_report=None if smoothed is None else smoothed.report,
+        smoothing_report=None if smoothed is None else _report_of(smoothed, run.goal),
         x_proxy=search.x,
         fun_proxy=float(search.fun),
         candidates=np.atleast_2d(search.get("x_candidates", search.x)),
         search=search,
     )
-    progress.say(f"The proxy promises {state.fun_proxy:.6g}; best row {state.fun_best_row:.6g}.")
+    best_row = run.goal.value(state.fun_best_row)
+    progress.say(f"{state.summary[:-1]}; best row {best_row:.6g}.")
     return _answered_by_model(state)
+
+
+def _report_of(smoothed: SmoothedSearch, goal: Goal) -> dict[str, NDArray[Any]]:
+    """Return what a search found out about its levels, in the user's sign."""
+    return smoothed.report | {"promise": goal.turned(smoothed.report["promise"])}
 
 
 def _search(
@@ -118,11 +127,20 @@ def _search(
 
 def _answered_by_model(state: ModelState) -> ModelState:
     """Let the proxy's optimum be the answer, where nothing can be evaluated."""
-    search = state.search
-    search.x_proxy, search.fun_proxy = state.x_proxy, state.fun_proxy
+    result = in_users_sign(state.search, state.goal)
+    result.x_proxy, result.fun_proxy = state.x_proxy, result.fun
     if state.merit is not None:
-        search.constraints_proxy = search.constraints
-        search.feasible = bool((search.constraints <= 0.0).all())
+        result.constraints_proxy = result.constraints
+        result.feasible = bool((result.constraints <= 0.0).all())
     if state.variables.names is not None:
-        search.x_named = state.variables.named(state.x_proxy)
-    return replace(state, x=state.x_proxy, fun=state.fun_proxy, result=search)
+        result.x_named = state.variables.named(state.x_proxy)
+    return replace(state, x=state.x_proxy, fun=state.fun_proxy, result=result)
+
+
+def in_users_sign(search: OptimizeResult, goal: Goal) -> OptimizeResult:
+    """Return the result of a search of the proxy with values in the user's sign."""
+    result = OptimizeResult(search)
+    for name in result:
+        if name.startswith("fun"):
+            result[name] = goal.turned(result[name])
+    return result

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset, are_seen, is_among, row_keys, succeeded
 from sklearn_proxyopt._utils._distances import ROUNDING
-from sklearn_proxyopt._utils._feasibility import feasible_values
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import Evaluator
 from sklearn_proxyopt.variables import Variables
@@ -19,18 +18,18 @@ __all__ = ["Oracle"]
 
 
 class Oracle:
-    """Evaluates the objective for a run and keeps its samples, each once.
+    """Evaluates the objective for a run and keeps its samples, each once, to be minimised.
 
     Parameters
     ----------
     evaluator : Evaluator
-        Calls the objective.
+        Calls the objective; its values are in the user's sign.
     data : Dataset
         Samples that were evaluated before; they enter the evaluator's record.
     space : Variables
         The variables; rows outside of their box, or that miss their constraints, are no answer.
     stopping : StoppingCriteria
-        What ends the run.
+        What ends the run, and what is sought.
 
     Attributes
     ----------
@@ -42,20 +41,20 @@ class Oracle:
         self, evaluator: Evaluator, data: Dataset, space: Variables, stopping: StoppingCriteria
     ) -> None:
         self.evaluator, self.space, self.stopping = evaluator, space, stopping
-        stopping.begin()
+        stopping.begin(data.y[space.is_feasible(data.X)])
         self.data = data
-        self._lowest = _lowest_of(data.y[space.is_feasible(data.X)])
+        self._turned = stopping.goal.turned
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
         # The keys of the rows that succeeded, and of those that failed.
         self._good, self._bad = set(row_keys(data.X)), set[bytes]()
-        for x, value in zip(data.X, data.y, strict=True):
+        for x, value in zip(data.X, self._turned(data.y), strict=True):
             evaluator.record.add(x, float(value) if value.ndim == 0 else value.copy())
 
     def check_given(self) -> None:
         """End the run at once if the samples given have reached a limit."""
         if len(self.data):
-            self.stopping.count(0, self._lowest)
+            self.stopping.count(0, self.data.y[:0])
 
     def evaluate(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Evaluate rows and keep them; return the value of each, NaN where it failed.
@@ -68,12 +67,13 @@ class Oracle:
         is_new = self.are_new(rows)
         affordable = rows[np.cumsum(is_new) <= self.stopping.n_left]
         none = self.data.y[:0]
-        values = self.evaluator(affordable, self._goes_on) if len(affordable) else none
+        values = none
+        if len(affordable):
+            values = self._turned(self.evaluator(affordable, self._goes_on))
         begun = np.array([self.evaluator.record.get(x) is not None for x in affordable], bool)
         self._keep(affordable[begun], values[begun])
-        self._lowest = min(self._lowest, _lowest_of(values))
         n_new = int(is_new[: len(affordable)][begun].sum())
-        self.stopping.count(n_new, self._lowest, was_cut=len(affordable) < len(rows))
+        self.stopping.count(n_new, values, was_cut=len(affordable) < len(rows))
         return values
 
     def are_new(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -106,7 +106,8 @@ class Oracle:
 
     def keep_all_on_record(self) -> None:
         """Keep also what was evaluated within a batch that failed, or by an earlier run."""
-        self._keep(*self.evaluator.record.rows(self.data.X.shape[1]))
+        X, y = self.evaluator.record.rows(self.data.X.shape[1])
+        self._keep(X, self._turned(y))
 
     def _goes_on(self, values: list[Any]) -> bool:
         """Tell whether another row of a batch is to begin, of which these values are known."""
@@ -114,7 +115,7 @@ class Oracle:
         if len(self.data) + succeeded(known).sum() < 2:
             # Nothing can be learned from less.
             return True
-        return self.stopping.lets_begin(min(self._lowest, _lowest_of(known)))
+        return self.stopping.lets_begin(self._turned(known))
 
     def _keep(self, rows: NDArray[np.float64], values: NDArray[np.float64]) -> None:
         is_good = succeeded(values)
@@ -124,8 +125,3 @@ class Oracle:
         new = ~are_seen(rows, self._good)
         X = np.vstack([self.data.X, rows[new]])
         self.data = Dataset(X, np.concatenate([self.data.y, values[new]]), failed)
-
-
-def _lowest_of(y: NDArray[np.float64]) -> float:
-    """Return the lowest value of rows that keep their constraints, infinity if there is none."""
-    return float(np.fmin.reduce(feasible_values(y), initial=np.inf))

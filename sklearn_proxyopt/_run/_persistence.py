@@ -19,6 +19,7 @@ from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, ModelState
 from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._goal import Goal, check_directions
 from sklearn_proxyopt._utils._state_file import (
     Arrays,
     check_kinds,
@@ -63,8 +64,9 @@ def state_to_file(state: FittedState, n_features: int, nothing: NDArray[np.float
     """
     none = np.empty((0, n_features))
     data = Dataset(none, nothing, none) if state.data is None else state.data
-    arrays: Arrays = {"X": data.X, "y": data.y, "X_failed": data.X_failed}
-    facts: Facts = {"keeps_box": state.keeps_box}
+    y = state.goal.turned(data.y)
+    arrays: Arrays = {"X": data.X, "y": y, "X_failed": data.X_failed}
+    facts: Facts = {"keeps_box": state.keeps_box, "directions": list(state.goal.directions)}
     if state.bounds is not None:
         arrays["bounds"] = state.bounds
     if isinstance(state, ModelState) and state.result is not None:
@@ -77,7 +79,7 @@ def state_to_file(state: FittedState, n_features: int, nothing: NDArray[np.float
 
 def _answer_to_file(state: ModelState) -> tuple[Arrays, Facts]:
     """Return the fields of a state that a file holds as they are, and the result."""
-    kept = {name: getattr(state, name) for name in state.saved_fields()}
+    kept = {name: state.shown(name) for name in state.saved_fields()}
     fields, facts = _arrays_and_facts(kept)
     arrays = {name: fields.pop(name) for name in _OWN_ARRAYS} | under("state", fields)
     result, facts["result"] = _arrays_and_facts(state.result or {})
@@ -112,8 +114,9 @@ def restore_state(
     answer = facts.get("answer")
     if answer is None:
         return None
-    data = Dataset(arrays["X"], arrays["y"], arrays["X_failed"])
-    kept = _kept_fields(kind, arrays, answer)
+    goal = goal_in(facts)
+    data = Dataset(arrays["X"], goal.turned(arrays["y"]), arrays["X_failed"])
+    kept = _kept_fields(kind, arrays, answer, goal)
     if not 2 <= kept["n_learned"] <= len(data):
         raise ValueError(f"the proxy must have learned from 2 to {len(data)} rows")
     learned = data.first(kept["n_learned"], kept["n_failed_learned"])
@@ -127,6 +130,7 @@ def restore_state(
         bounds=space.bounds,
         variables=space,
         keeps_box=facts["keeps_box"],
+        goal=goal,
         best_outputs=best,
         x_best_row=starts[0].copy(),
         fun_best_row=float(np.ravel(best)[0]),
@@ -138,7 +142,14 @@ def restore_state(
     return _with_proxies(state, optimizer, arrays, facts) if "proxy" in facts else state
 
 
-def _kept_fields(kind: type[ModelState], arrays: Arrays, answer: Facts) -> Facts:
+def goal_in(facts: Facts) -> Goal:
+    """Return what the optimizer sought that wrote a file."""
+    directions = facts["directions"]
+    check_directions(directions, None)
+    return Goal.of(directions)
+
+
+def _kept_fields(kind: type[ModelState], arrays: Arrays, answer: Facts, goal: Goal) -> Facts:
     """Return the fields that a file holds as they are, each of the kind that it has to have."""
     fields: Facts = {name: arrays[name] for name in _OWN_ARRAYS}
     fields |= part_of(arrays, "state") | answer
@@ -147,7 +158,7 @@ def _kept_fields(kind: type[ModelState], arrays: Arrays, answer: Facts) -> Facts
         kept[name] = int(answer[name])
     kept["seeds"] = {str(name): int(seed) for name, seed in answer["seeds"].items()}
     for name in ("fun", "fun_proxy", "typical"):
-        kept[name] = float(answer[name])
+        kept[name] = goal.value(float(answer[name]))
     return kept
 
 
@@ -160,9 +171,9 @@ def _with_proxies(
     proxy = proxy_of(optimizer)
     if not isinstance(proxy, NeuralProxyRegressor):
         proxy = NeuralProxyRegressor()
-    model = ProxyModel(proxy, search_of(optimizer), state.seeds, levels)
+    model = ProxyModel(proxy, search_of(optimizer), state.seeds, levels, goal=state.goal)
     n_outputs, n_features = int(np.prod(state.data.y.shape[1:])), facts["n_features"]
-    proxy = put_together(model.proxy, part_of(arrays, "proxy"), facts["proxy"], n_features)
+    proxy = put_together(model.learner, part_of(arrays, "proxy"), facts["proxy"], n_features)
     if proxy.n_outputs_ != n_outputs:
         raise ValueError(f"the proxy must have {n_outputs} outputs")
     state = replace(
@@ -223,6 +234,8 @@ class Saved:
         Whether the box was given to `minimize`.
     n_outputs : int
         How many numbers a value is.
+    goal : Goal
+        What was sought; values are to be minimised.
     state : ModelState or None
         The answer, if there is one; its proxy is None where the file does not hold it.
     """
@@ -233,6 +246,7 @@ class Saved:
     names: NDArray[np.object_] | None
     keeps_box: bool
     n_outputs: int
+    goal: Goal
     state: ModelState | None
 
     @property
@@ -279,6 +293,7 @@ def read_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Save
     check_kinds(spec.kinds(n_features), facts, path)
     n_outputs = _check_outputs(optimizer, arrays["y"], facts, path)
     try:
+        goal = goal_in(facts)
         box = check_bounds(arrays["bounds"]) if "bounds" in arrays else None
         state = None
         kind = optimizer._state_class
@@ -288,13 +303,19 @@ def read_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Save
         raise ValueError(
             f"path must be a file whose arrays fit together; got {path}: {reason_of(error)}."
         ) from error
+    if optimizer.direction is not None and optimizer._goal != goal:
+        raise ValueError(
+            f"path must be a file of direction={optimizer.direction!r}; got {path}, of "
+            f"{', '.join(goal.directions)}."
+        )
     return Saved(
-        data=Dataset(arrays["X"], arrays["y"], arrays["X_failed"]),
+        data=Dataset(arrays["X"], goal.turned(arrays["y"]), arrays["X_failed"]),
         pending=arrays["X_pending"],
         bounds=box,
         names=None if facts["names"] is None else np.array(facts["names"], dtype=object),
         keeps_box=facts["keeps_box"] and box is not None,
         n_outputs=n_outputs,
+        goal=goal,
         state=state,
     )
 

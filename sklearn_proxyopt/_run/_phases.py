@@ -35,6 +35,7 @@ __all__ = [
     "design_phase",
     "design_sampler",
     "drive",
+    "seeded_sampler",
 ]
 
 # Rounds of infill without a budget that would say how many there can be.
@@ -159,10 +160,10 @@ def begins_before_proxy(refiner: Any) -> bool:
 
 def design_sampler(optimizer: Settings, seed: int) -> BaseSampler:
     """Return the sampler of the initial design, seeded."""
-    return _seeded_sampler(optimizer, "sobol", optimizer._default_n_samples, seed)
+    return seeded_sampler(optimizer, "sobol", optimizer._default_n_samples, seed)
 
 
-def _seeded_sampler(
+def seeded_sampler(
     optimizer: Settings, default: SamplerName, n_samples: int, seed: int
 ) -> BaseSampler:
     """Return the sampler of an optimizer, seeded; a name or None takes this number of samples."""
@@ -183,7 +184,7 @@ def _sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
     if optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
         # Nothing but the design tells the proxy of the whole box.
         n_samples = max(budget // 3, 2)
-    return _seeded_sampler(optimizer, "lhs", n_samples, seed)
+    return seeded_sampler(optimizer, "lhs", n_samples, seed)
 
 
 def _infill_phase(run: PaidRun, optimizer: SearchSettings, infill: BaseInfill) -> Phase:
@@ -222,10 +223,10 @@ class InfillRounds(Routine):
     def _run(self) -> Batches:
         run, space = self._of_run, self._of_run.space
         rng = np.random.default_rng(run.seeds["infill"])
-        model = unfitted_model(self._optimizer, run.seeds, space)
+        model = unfitted_model(self._optimizer, run)
         for n_round in range(self._n_rounds):
             if n_round:
-                warm_up(model.proxy)
+                warm_up(model.learner)
             model.fit(self.known.X, self.known.y, run.names)
             risk = learn_risk(self._optimizer, self.known, space, run.seeds)
             state = InfillState(model, self.known, space, run.names, rng, risk)

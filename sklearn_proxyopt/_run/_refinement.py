@@ -184,14 +184,14 @@ def answered_by_objective(
     at_proxy = np.ravel(oracle.value_at(state.x_proxy))
     result = OptimizeResult(
         x=refined.x,
-        fun=float(refined.fun),
+        fun=state.goal.value(float(refined.fun)),
         nfev=evaluator.n_calls,
         nit=refined.nit,
         success=bool(search.success and refined.success),
         message=f"{refined.message} Search on the proxy: {search.message}",
         x_proxy=state.x_proxy,
-        fun_proxy=state.fun_proxy,
-        true_at_proxy=float(at_proxy[0]),
+        fun_proxy=state.shown("fun_proxy"),
+        true_at_proxy=state.goal.value(float(at_proxy[0])),
         nfev_design=n_design,
         n_failed=evaluator.n_failed,
     )
@@ -200,4 +200,4 @@ def answered_by_objective(
     if state.merit is not None:
         say_whether_feasible(result, refined.constraints, search.constraints, at_proxy[1:])
     run.progress.end(f"Best true value {result.fun:.6g} after {evaluator.n_calls} evaluations.")
-    return replace(state, data=oracle.data, x=result.x, fun=result.fun, result=result)
+    return replace(state, data=oracle.data, x=result.x, fun=float(refined.fun), result=result)

@@ -16,6 +16,7 @@ from sklearn_proxyopt._run._settings import Settings
 from sklearn_proxyopt._run._space_spec import of_plain_rows
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt._utils._validation import as_generator
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
@@ -39,12 +40,15 @@ class Run:
         A seed for each part that has none of its own.
     progress : Progress
         Told of the phases.
+    goal : Goal
+        What is sought of the values.
     """
 
     optimizer: Settings
     space: Variables
     seeds: dict[str, int]
     progress: Progress
+    goal: Goal
 
     @property
     def names(self) -> NDArray[np.object_] | None:
@@ -83,11 +87,11 @@ def open_run(
     objective: Callable[..., Any],
     data: Dataset,
     space: Variables,
+    stopping: StoppingCriteria,
     *,
     box_is_given: bool,
     n_phases: int,
     keeps_box: bool = False,
-    stopping: StoppingCriteria | None = None,
     patience: float = 0.0,
 ) -> Iterator[PaidRun]:
     """Open a run that may evaluate; if the block fails, the optimizer keeps the samples.
@@ -102,22 +106,22 @@ def open_run(
         Samples that were evaluated before.
     space : Variables
         The variables.
+    stopping : StoppingCriteria
+        What ends the run, and what is sought.
     box_is_given : bool
         Whether the box is the user's, and not that of the rows.
     n_phases : int
         How many phases the run will tell of.
     keeps_box : bool, default=False
         Whether `tell` must keep the box.
-    stopping : StoppingCriteria, default=None
-        What ends the run; None for nothing.
     patience : float, default=0.0
         Seconds to wait for another writer of the journal.
     """
-    opened = open_oracle(optimizer, objective, data, space, box_is_given, stopping, patience)
+    opened = open_oracle(optimizer, objective, data, space, stopping, box_is_given, patience)
     with opened as oracle:
-        optimizer._begin_anew(keeps_box)
-        progress = Progress(optimizer, n_phases)
-        yield PaidRun(optimizer, space, draw_seeds(optimizer, oracle), progress, oracle)
+        optimizer._begin_anew(keeps_box, stopping.goal)
+        progress, seeds = Progress(optimizer, n_phases), draw_seeds(optimizer, oracle)
+        yield PaidRun(optimizer, space, seeds, progress, stopping.goal, oracle)
 
 
 @contextmanager
@@ -126,8 +130,8 @@ def open_oracle(
     objective: Callable[..., Any],
     data: Dataset,
     space: Variables,
+    stopping: StoppingCriteria,
     box_is_given: bool = True,
-    stopping: StoppingCriteria | None = None,
     patience: float = 0.0,
 ) -> Iterator[Oracle]:
     """Open the objective for evaluations; if the block fails, the optimizer keeps the samples."""
@@ -139,8 +143,7 @@ def open_oracle(
     evaluator.record = record.of_meaning(meaning)
     box = space.bounds if box_is_given else None
     with writing_journal(optimizer, box, space.kinds, patience) as evaluator.journal:
-        limits = StoppingCriteria() if stopping is None else stopping
-        oracle = Oracle(evaluator, data, space, limits)
+        oracle = Oracle(evaluator, data, space, stopping)
         try:
             yield oracle
         except BaseException:

@@ -13,6 +13,7 @@ from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, SamplerName
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, LearnedState
+from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._types import BoundsLike, RandomStateLike
 from sklearn_proxyopt.evaluation import Evaluator, RecordBook
 from sklearn_proxyopt.infill import BaseInfill
@@ -20,7 +21,7 @@ from sklearn_proxyopt.optimizers import BaseOptimizer
 from sklearn_proxyopt.refine import BaseRefiner
 from sklearn_proxyopt.samplers import BaseSampler
 
-__all__ = ["AskingSettings", "Regressor", "SearchSettings", "Settings"]
+__all__ = ["AskingSettings", "FrontSettings", "Regressor", "SearchSettings", "Settings"]
 
 
 class Regressor(Protocol):
@@ -41,6 +42,7 @@ class Settings(Protocol):
     proxy: Regressor | ProxyName | None
     optimizer: BaseOptimizer | OptimizerName | None
     n_constraints: int
+    budget: int | None
     vectorized: bool
     named_rows: bool
     on_error: str
@@ -74,7 +76,7 @@ class Settings(Protocol):
     def _publish(self, state: FittedState) -> None:
         """Let a state be what is known."""
 
-    def _begin_anew(self, keeps_box: bool) -> None:
+    def _begin_anew(self, keeps_box: bool, goal: Goal) -> None:
         """Forget what was known before."""
 
     def _shown(self, outputs: NDArray[np.float64]) -> float:
@@ -90,16 +92,27 @@ class SearchSettings(Settings, Protocol):
     n_rounds: int | None
 
 
+class FrontSettings(Settings, Protocol):
+    """The parameters of an optimizer that searches for a front."""
+
+    n_rounds: int
+
+
 class AskingSettings(Settings, Protocol):
     """What `ask` and `tell` need of an optimizer beside its parameters."""
 
     bounds: BoundsLike | None
+    direction: Direction | Sequence[Direction] | None
     feature_names: Sequence[str] | None
     _state_class: type[LearnedState]
     _saved_class: str
     X_pending_: NDArray[np.float64]
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+
+    @property
+    def _goal(self) -> Goal:
+        """What is sought of the values."""
 
     @property
     def _spec(self) -> SpaceSpec:

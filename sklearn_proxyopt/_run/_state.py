@@ -15,7 +15,9 @@ from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRi
 from sklearn_proxyopt._proxy_search._front import FrontSearch
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
+from sklearn_proxyopt._proxy_search._turned import turned_proxy
 from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._goal import MINIMUM, Goal
 from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
 from sklearn_proxyopt.variables import Variables
 
@@ -26,19 +28,22 @@ MIN_DIAGNOSED = 10
 
 
 # Kinds of fields: one that is no attribute of the optimizer; one that a file does not hold as it
-# is, but what it is made of; one that is both; one that is an attribute also where it is None.
+# is, but what it is made of; one that is both; one that is an attribute also where it is None; and
+# those that are in units of the values, and so in the user's sign wherever they are shown.
 _PRIVATE = {"is_public": False}
 _REBUILT = {"is_rebuilt": True}
 _INNER = {"is_public": False, "is_rebuilt": True}
 _SHOWN = {"is_rebuilt": True, "shows_none": True}
+_VALUE = {"is_value": True}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FittedState:
     """What an optimizer knows; a field `name` is its attribute `name_`, unless it is private.
 
-    Every field is forgotten where a run begins anew, and saved in a file, by itself: nothing is
-    listed anywhere else. None stands for what is not known.
+    Inside, values are to be minimised; attributes and files have them in the user's sign. Every
+    field is forgotten where a run begins anew, and saved in a file, by itself: nothing is listed
+    anywhere else. None stands for what is not known.
 
     Parameters
     ----------
@@ -50,23 +55,36 @@ class FittedState:
         The variables inside the box.
     keeps_box : bool
         Whether the box was given to `minimize`, and so does not follow the parameter.
+    goal : Goal or None
+        What is sought of the values.
     """
 
     data: Dataset | None = field(default=None, metadata=_INNER)
     bounds: NDArray[np.float64] | None = field(default=None, metadata=_REBUILT)
     variables: Variables | None = field(default=None, metadata=_REBUILT)
     keeps_box: bool = field(default=False, metadata=_INNER)
+    goal: Goal = field(default=MINIMUM, metadata=_INNER)
 
     def published(self) -> dict[str, Any]:
         """Return the attributes that the state gives an optimizer."""
         public = {
-            f"{one.name}_": getattr(self, one.name)
+            f"{one.name}_": self.shown(one.name)
             for one in fields(self)
             if one.metadata.get("is_public", True) and self._shows(one)
         }
         if self.data is not None:
-            public |= {"X_": self.data.X, "y_": self.data.y, "X_failed_": self.data.X_failed}
+            y = self.goal.turned(self.data.y)
+            public |= {"X_": self.data.X, "y_": y, "X_failed_": self.data.X_failed}
         return public
+
+    def shown(self, name: str) -> Any:
+        """Return a field, in the user's sign if it is in units of the values."""
+        value = getattr(self, name)
+        return self.goal.turned(value) if value is not None and self._is_value(name) else value
+
+    @classmethod
+    def _is_value(cls, name: str) -> bool:
+        return bool(cls.__dataclass_fields__[name].metadata.get("is_value", False))
 
     @classmethod
     def saved_fields(cls) -> list[str]:
@@ -148,22 +166,22 @@ class ModelState(LearnedState):
 
     n_failed_learned: int = field(metadata=_PRIVATE)
     seeds: dict[str, int] = field(metadata=_PRIVATE)
-    typical: float = field(metadata=_PRIVATE)
+    typical: float = field(metadata=_PRIVATE | _VALUE)
     x_proxy: NDArray[np.float64]
-    fun_proxy: float
+    fun_proxy: float = field(metadata=_VALUE)
     x_best_row: NDArray[np.float64] = field(metadata=_REBUILT)
-    fun_best_row: float = field(metadata=_REBUILT)
+    fun_best_row: float = field(metadata=_REBUILT | _VALUE)
     best_outputs: NDArray[np.float64] = field(metadata=_INNER)
     merit: Merit | None = field(default=None, metadata=_INNER)
     ladder: Any = field(default=None, metadata=_REBUILT)
     smoothing_report: dict[str, NDArray[Any]] | None = field(default=None, metadata=_REBUILT)
     x: NDArray[np.float64] | None = None
-    fun: float | None = None
+    fun: float | None = field(default=None, metadata=_VALUE)
 
     @property
     def summary(self) -> str:
         """What was learned, in a sentence."""
-        return f"The proxy promises {self.fun_proxy:.6g}."
+        return f"The proxy promises {self.shown('fun_proxy'):.6g}."
 
     def unanswered(self) -> Self:
         """Return the state without an answer, as it is while the run goes on."""
@@ -191,8 +209,9 @@ class ModelState(LearnedState):
             )
         merit = None if self.merit is None else self.merit.of_measured()
         seed = self.seeds["diagnosis"]
+        proxy = turned_proxy(self.proxy, self.goal)
         return EvidenceCollector(
-            self.proxy, learned.X, learned.y, self.variables, self.candidates, seed, merit
+            proxy, learned.X, learned.y, self.variables, self.candidates, seed, merit
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -212,9 +231,9 @@ class FrontState(LearnedState):
 
     front_search: FrontSearch = field(metadata=_INNER)
     X_front_proxy: NDArray[np.float64]
-    F_front_proxy: NDArray[np.float64]
+    F_front_proxy: NDArray[np.float64] = field(metadata=_VALUE)
     X_front: NDArray[np.float64] | None = None
-    F_front: NDArray[np.float64] | None = None
+    F_front: NDArray[np.float64] | None = field(default=None, metadata=_VALUE)
 
     @property
     def summary(self) -> str:
@@ -227,4 +246,4 @@ class FrontState(LearnedState):
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what the proxy says of rows."""
-        return self.front_search.outputs(X)
+        return self.goal.turned(self.front_search.outputs(X))

@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._utils._feasibility import feasible_values
+from sklearn_proxyopt._utils._goal import MINIMUM, Goal
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt._utils._validation import check_integer, check_real
+from sklearn_proxyopt.optimizers import hypervolume, nondominated
 
-__all__ = ["StoppingCriteria"]
+__all__ = ["FrontCriteria", "StoppingCriteria"]
 
 # A lower value is a gain if it is lower by more than this share of its size.
 _LEAST_GAIN = 1e-12
@@ -23,19 +29,24 @@ class StoppingCriteria:
     budget : int, default=None
         Rows that may be evaluated.
     target : float, default=None
-        A value low enough.
+        A value good enough, in the user's sign.
     max_seconds : float, default=None
         Seconds since `begin`.
     patience : int, default=None
-        Rows evaluated one after another without a lower value, looked at after each batch.
+        Rows evaluated one after another without a gain, looked at after each batch.
+    goal : Goal, default=MINIMUM
+        What is sought; outputs come to be minimised.
     """
 
     budget: int | None = None
     target: float | None = None
     max_seconds: float | None = None
     patience: int | None = None
+    goal: Goal = MINIMUM
     n_evaluated: int = field(default=0, init=False)
     _lowest: float = field(default=float("inf"), init=False)
+    # The value that a further one has to fall below to be a gain.
+    _mark: float = field(default=float("inf"), init=False)
     _n_without_gain: int = field(default=0, init=False)
     _start: float = field(default=0.0, init=False)
 
@@ -50,9 +61,10 @@ class StoppingCriteria:
         if self.patience is not None:
             check_integer(self.patience, "patience")
 
-    def begin(self) -> None:
-        """Begin to count the time."""
+    def begin(self, outputs: NDArray[np.float64]) -> None:
+        """Begin to count the time; note the outputs of rows that are known."""
         self._start = time.monotonic()
+        self._gains(outputs)
 
     @property
     def n_left(self) -> float:
@@ -64,19 +76,19 @@ class StoppingCriteria:
         """What is said when nothing is left of the budget."""
         return f"The budget of {self.budget} evaluations is spent."
 
-    def lets_begin(self, lowest: float) -> bool:
-        """Tell whether the target and the time let another row begin, with this lowest value."""
-        return not (self._is_low_enough(lowest) or self._is_late)
+    def lets_begin(self, outputs: NDArray[np.float64]) -> bool:
+        """Tell whether target and time let another row begin, with outputs not yet counted."""
+        return not (self._reaches(outputs) or self._is_late)
 
-    def count(self, n_new: int, lowest: float, was_cut: bool = False) -> None:
-        """Count rows that were evaluated, with the lowest value known now.
+    def count(self, n_new: int, outputs: NDArray[np.float64], was_cut: bool = False) -> None:
+        """Count rows that were evaluated.
 
         Parameters
         ----------
         n_new : int
             How many.
-        lowest : float
-            The lowest value of all rows known, infinity if there is none.
+        outputs : ndarray of shape (n,) or (n, n_outputs)
+            Their outputs, NaN where they failed, and any of rows that were known.
         was_cut : bool, default=False
             Whether there were more of them than the budget allowed.
 
@@ -86,11 +98,8 @@ class StoppingCriteria:
             If a limit has been reached. A budget ends the run when more is asked for than it has.
         """
         self.n_evaluated += n_new
-        if lowest < self._lowest - _LEAST_GAIN * abs(lowest):
-            self._lowest, self._n_without_gain = lowest, 0
-        else:
-            self._n_without_gain += n_new
-        if self._is_low_enough(lowest):
+        self._n_without_gain = 0 if self._gains(outputs) else self._n_without_gain + n_new
+        if self._reaches(outputs[:0]):
             raise StopRun(
                 f"The target of {self.target:.6g} was reached after {self.n_evaluated} evaluations."
             )
@@ -104,9 +113,60 @@ class StoppingCriteria:
                 "evaluations."
             )
 
-    def _is_low_enough(self, lowest: float) -> bool:
-        return self.target is not None and lowest <= self.target
+    def _gains(self, outputs: NDArray[np.float64]) -> bool:
+        """Take outputs into account; tell whether they are better than all before."""
+        self._lowest = min(self._lowest, _lowest_of(outputs))
+        if not self._lowest < self._mark - _LEAST_GAIN * abs(self._lowest):
+            return False
+        self._mark = self._lowest
+        return True
+
+    def _reaches(self, outputs: NDArray[np.float64]) -> bool:
+        """Tell whether the target is reached, with outputs that were not yet taken into account."""
+        if self.target is None:
+            return False
+        return min(self._lowest, _lowest_of(outputs)) <= self.goal.value(self.target)
 
     @property
     def _is_late(self) -> bool:
         return self.max_seconds is not None and time.monotonic() - self._start >= self.max_seconds
+
+
+@dataclass
+class FrontCriteria(StoppingCriteria):
+    """What ends a run for a Pareto front.
+
+    A target is a hypervolume; a gain is a row that no row before dominates.
+
+    Parameters
+    ----------
+    reference : ndarray of shape (n_objectives,) or None
+        The corner that the hypervolume is measured from, of outputs to be minimised.
+    """
+
+    reference: NDArray[np.float64] | None = None
+    _front: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), init=False)
+
+    def _gains(self, outputs: NDArray[np.float64]) -> bool:
+        before = self._front
+        self._front = self._front_with(outputs)
+        return len(before) != len(self._front) or not np.array_equal(before, self._front)
+
+    def _reaches(self, outputs: NDArray[np.float64]) -> bool:
+        if self.target is None or self.reference is None:
+            return False
+        front = self._front_with(outputs)[:, : len(self.reference)]
+        return hypervolume(front, self.reference) >= self.target
+
+    def _front_with(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the outputs of the front known so far and of further rows, each once, in order."""
+        outputs = outputs[np.isfinite(outputs).all(axis=1)]
+        n = len(self.goal.directions)
+        outputs = outputs[(outputs[:, n:] <= 0.0).all(axis=1)]
+        every = np.unique(np.vstack([self._front.reshape(-1, outputs.shape[1]), outputs]), axis=0)
+        return every[nondominated(every[:, :n])]
+
+
+def _lowest_of(outputs: NDArray[np.float64]) -> float:
+    """Return the lowest value of rows that keep their constraints, infinity if there is none."""
+    return float(np.fmin.reduce(feasible_values(outputs), initial=np.inf))

@@ -12,16 +12,27 @@ from scipy.optimize import OptimizeResult
 from sklearn_proxyopt._proxy_search._failure_model import risk_in_units
 from sklearn_proxyopt._proxy_search._front import FrontSearch, front_of_rows
 from sklearn_proxyopt._run._learning import learn_risk, proxy_of
-from sklearn_proxyopt._run._phases import Phase, drive
+from sklearn_proxyopt._run._phases import (
+    Phase,
+    design_phase,
+    design_sampler,
+    drive,
+    seeded_sampler,
+)
 from sklearn_proxyopt._run._run import PaidRun, Run
-from sklearn_proxyopt._run._settings import Settings
+from sklearn_proxyopt._run._settings import FrontSettings, Settings
 from sklearn_proxyopt._run._state import FrontState
 from sklearn_proxyopt._strategies import Batches, Routine
 from sklearn_proxyopt._utils._dataset import Dataset, is_among
+from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.optimizers import NSGA2, hypervolume
 from sklearn_proxyopt.optimizers._pareto import spread_out
+from sklearn_proxyopt.samplers import BaseSampler
 
-__all__ = ["Verification", "answered_by_front", "learn_front", "verify"]
+__all__ = ["FrontPlan", "Verification", "answered_by_front", "learn_front"]
+
+# Points of fronts that are verified where no budget says how many.
+_N_VERIFIED = 200
 
 
 class Verification(Routine):
@@ -53,11 +64,13 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
     """Fit the proxy to samples and find its front, the answer until one is verified."""
     space, progress = run.space, run.progress
     search_by = NSGA2() if optimizer.optimizer is None else optimizer.optimizer
-    front = FrontSearch(proxy_of(optimizer), search_by, run.seeds, optimizer.n_constraints, space)
-    text = f"Training {type(front.proxy).__name__} on {len(data)} rows."
+    front = FrontSearch(
+        proxy_of(optimizer), search_by, run.seeds, optimizer.n_constraints, space, run.goal
+    )
+    text = f"Training {type(front.learner).__name__} on {len(data)} rows."
     with (
         progress.phase("train", text) as training,
-        training.propagate_callback_context(front.proxy),
+        training.propagate_callback_context(front.learner),
     ):
         front.fit(data.X, data.y, run.names, **fit_params)
     with progress.phase("search", f"Searching the proxy by {type(front.optimizer).__name__}."):
@@ -65,16 +78,19 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
         search = front.search(data.X, data.y, risk)
     # Those that tell most come first: `ask` hands them out in this order.
     known = front_of_rows(data.X, data.y, space, optimizer.n_constraints)
-    search.X_proxy, search.F_proxy = search.X, search.F
+    result = OptimizeResult(search)
+    result.F = result.F_proxy = run.goal.turned(search.F)
+    result.X_proxy = search.X
     return FrontState(
         data=data,
         bounds=space.bounds,
         variables=space,
+        goal=run.goal,
         keeps_box=optimizer._known.keeps_box,
         failure_risk=risk,
         n_learned=len(data),
         candidates=search.X[spread_out(search.F, known.F, len(search.F))],
-        proxy=front.proxy,
+        proxy=front.learner,
         optimizer=front.optimizer,
         front_search=front,
         X_front_proxy=search.X,
@@ -82,32 +98,90 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
         X_front=search.X,
         F_front=search.F,
         search=search,
-        result=search,
+        result=result,
     )
 
 
-def verify(
-    run: PaidRun, optimizer: Settings, max_evaluations: int, n_rounds: int
-) -> tuple[FrontState, list[Verification]]:
-    """Learn, find the front and evaluate points of it, again and again."""
-    rounds: list[Verification] = []
-    for n_done in range(n_rounds):
-        state = learn_front(run, optimizer, run.oracle.data)
-        optimizer._publish(state.unanswered())
-        n_left = max_evaluations - sum(len(one.points) for one in rounds)
-        new = state.candidates[~is_among(state.candidates, run.oracle.data.evaluated)]
-        chosen = new[: -(-n_left // (n_rounds - n_done))]
-        if not len(chosen):
-            break
-        rounds.append(Verification(chosen, state.front_search.outputs(chosen)))
-        drive(run, Phase("verify", "Verifying the front.", rounds[-1], len(chosen)))
-    return state, rounds
+class FrontPlan:
+    """What a run for a front evaluates: a design, then points of the proxy's front, in rounds.
+
+    Parameters
+    ----------
+    run : PaidRun
+        The run.
+    optimizer : FrontSettings
+        Its parameters hold.
+
+    Attributes
+    ----------
+    rounds : list of Verification
+        What was verified.
+    end : StopRun or None
+        What ended the run, None where the rounds came to their end.
+    """
+
+    def __init__(self, run: PaidRun, optimizer: FrontSettings) -> None:
+        self._run, self._optimizer = run, optimizer
+        self.rounds: list[Verification] = []
+        self.end: StopRun | None = None
+
+    def drive(self, *, with_design: bool) -> None:
+        """Evaluate the design, if there is to be one, until it or the run has ended."""
+        try:
+            self._run.oracle.check_given()
+            if with_design:
+                drive(self._run, design_phase(self._run, self._sampler()))
+        except StopRun as end:
+            self._run.oracle.check_enough(end)
+            self.end = end
+
+    def verify(self) -> FrontState:
+        """Learn, find the front and evaluate points of it, again and again."""
+        state = self._learned()
+        try:
+            while self.end is None and (points := self._points_of(state)) is not None:
+                self.rounds.append(Verification(points, state.front_search.outputs(points)))
+                phase = Phase("verify", "Verifying the front.", self.rounds[-1], len(points))
+                drive(self._run, phase)
+                if len(self.rounds) < self._optimizer.n_rounds:
+                    state = self._learned()
+        except StopRun as end:
+            self.end = end
+        return state
+
+    def _sampler(self) -> BaseSampler:
+        """Return the sampler of the design; half of a budget where it is no instance."""
+        budget, seed = self._run.oracle.stopping.budget, self._run.seeds["sampler"]
+        if budget is None:
+            return design_sampler(self._optimizer, seed)
+        return seeded_sampler(self._optimizer, "sobol", max(budget // 2, 2), seed)
+
+    def _learned(self) -> FrontState:
+        state = learn_front(self._run, self._optimizer, self._run.oracle.data)
+        self._optimizer._publish(state.unanswered())
+        return state
+
+    def _points_of(self, state: FrontState) -> NDArray[np.float64] | None:
+        """Return the share of the front that is to be verified next, None where nothing is."""
+        n_left = self._n_left
+        n_rounds = self._optimizer.n_rounds - len(self.rounds)
+        if n_rounds < 1 or n_left < 1:
+            return None
+        new = state.candidates[~is_among(state.candidates, self._run.oracle.data.evaluated)]
+        return new[: -(-n_left // n_rounds)] if len(new) else None
+
+    @property
+    def _n_left(self) -> int:
+        n_left = self._run.oracle.stopping.n_left
+        if np.isfinite(n_left):
+            return int(n_left)
+        return _N_VERIFIED - sum(len(one.points) for one in self.rounds)
 
 
 def answered_by_front(
     run: PaidRun,
     state: FrontState,
-    rounds: list[Verification],
+    plan: FrontPlan,
     n_constraints: int,
     n_design: int,
     reference: NDArray[np.float64],
@@ -120,16 +194,16 @@ def answered_by_front(
         The run, which has ended.
     state : FrontState
         What was learned last.
-    rounds : list of Verification
+    plan : FrontPlan
         What was verified.
     n_constraints : int
         How many of the outputs are constraints.
     n_design : int
         The calls of the objective before the proxy learned.
     reference : ndarray of shape (n_objectives,)
-        The corner that the hypervolume is measured from.
+        The corner that the hypervolume is measured from, of values to be minimised.
     """
-    oracle, evaluator = run.oracle, run.oracle.evaluator
+    oracle, evaluator, rounds = run.oracle, run.oracle.evaluator, plan.rounds
     if evaluator.journal is not None:
         oracle.keep_all_on_record()
     data = oracle.data
@@ -137,17 +211,22 @@ def answered_by_front(
     message = f"A front of {len(front.F)} points after {len(rounds)} rounds of verification."
     if not front.success:
         message = "No feasible point was found: X has the one with the least violation."
-    n_objectives, nothing = len(reference), data.y[:0]
+    elif plan.end is not None:
+        message = f"{message} {plan.end}"
+    n_objectives, nothing, goal = len(reference), data.y[:0], state.goal
+    promised = np.vstack([nothing, *(one.predicted for one in rounds)])[:, :n_objectives]
+    verified = np.vstack([nothing, *(one.measured for one in rounds)])[:, :n_objectives]
     result = OptimizeResult(
-        **front,
+        front,
+        F=goal.turned(front.F),
         X_proxy=state.X_front_proxy,
-        F_proxy=state.F_front_proxy,
+        F_proxy=goal.turned(state.F_front_proxy),
         X_verified=np.vstack([data.X[:0], *(one.points for one in rounds)]),
-        F_promised=np.vstack([nothing, *(one.predicted for one in rounds)])[:, :n_objectives],
-        F_verified=np.vstack([nothing, *(one.measured for one in rounds)])[:, :n_objectives],
+        F_promised=goal.turned(promised),
+        F_verified=goal.turned(verified),
         nit=len(rounds),
         hypervolume=hypervolume(front.F, reference) if front.success else 0.0,
-        reference=reference,
+        reference=goal.turned(reference[None])[0],
         nfev=evaluator.n_calls,
         nfev_design=n_design,
         n_failed=evaluator.n_failed,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.diagnosis._credibility import credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
@@ -33,7 +34,7 @@ class Diagnosis:
     verdict : {"credible", "doubtful", "false"}
         Credible from a probability of 0.8 on, false up to one of 0.2.
     probability : float
-        That the true value at `x` lies within `regret` of the lowest there is in the box.
+        That the true value at `x` lies within `regret` of the best there is in the box.
     regret : float
         What is tolerated, in units of the values.
     x : ndarray of shape (n_features,)
@@ -61,6 +62,8 @@ class Diagnosis:
         The points where the truth was called to judge, the optimum first.
     y_checks : ndarray of shape (n_checks,)
         The values there; NaN where the evaluation failed.
+    direction : {"minimize", "maximize"}, default="minimize"
+        Which optimum is sought; values are in the user's sign.
     smoothing : dict, default=None
         With the optimizer's `smoothing`, its `smoothing_report_`: noise, basins and drift of each
         level.
@@ -97,6 +100,7 @@ class Diagnosis:
     contributions: dict[str, float] = field(repr=False)
     X_checks: NDArray[np.float64] = field(repr=False)
     y_checks: NDArray[np.float64] = field(repr=False)
+    direction: Direction = "minimize"
     smoothing: dict[str, Any] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
@@ -106,8 +110,9 @@ class Diagnosis:
     def headline(self) -> str:
         """The verdict in one sentence."""
         return (
-            f"{self.verdict}: the optimum lies within {self.regret:.3g} of the lowest value in "
-            f"the box with a probability of {self.probability:.2f}."
+            f"{self.verdict}: the optimum lies within {self.regret:.3g} of the "
+            f"{Goal((self.direction,)).lowest} value in the box with a probability of "
+            f"{self.probability:.2f}."
         )
 
     def to_frame(self) -> Any:
@@ -154,6 +159,7 @@ def judge(
     x: NDArray[np.float64],
     X_checks: NDArray[np.float64],
     y_checks: NDArray[np.float64],
+    goal: Goal,
 ) -> Diagnosis:
     """Weigh the evidence.
 
@@ -171,6 +177,8 @@ def judge(
         Where the truth was called.
     y_checks : ndarray of shape (n_checks,)
         The values there.
+    goal : Goal
+        What is sought; the evidence and the checks come to be minimised.
 
     Returns
     -------
@@ -190,13 +198,14 @@ def judge(
         probability=probability,
         regret=regret,
         x=x,
-        promise=evidence.predicted,
-        truth=evidence.measured,
-        band=evidence.band(),
+        promise=goal.value(evidence.predicted),
+        truth=goal.value(evidence.measured),
+        band=goal.interval(evidence.band()),
         mode=mode,
-        reasons=reasons_for(numbers, contributions, evidence, regret),
+        reasons=reasons_for(numbers, contributions, evidence, regret, goal),
         evidence=numbers,
         contributions=contributions,
         X_checks=X_checks,
-        y_checks=y_checks,
+        y_checks=goal.turned(y_checks),
+        direction=goal.directions[0],
     )

@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_rows
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
+from sklearn_proxyopt._proxy_search._turned import turned_proxy, unturned_proxy
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._functions import ProxyFunction, member_function
@@ -78,6 +79,7 @@ class HalfSampleEnsemble:
     ) -> None:
         self._stack: Any = None
         self._merit = merit
+        proxy, self._goal = unturned_proxy(proxy)
         while isinstance(proxy, FrozenEstimator):
             # A copy of a frozen estimator would not learn from its half.
             proxy = proxy.estimator
@@ -113,9 +115,9 @@ class HalfSampleEnsemble:
             verbose=0,
             random_state=seed,
         )
-        stack.fit(X, y)
+        turned = turned_proxy(stack, self._goal).fit(X, y)
         self._stack = (
-            stack if self._merit is None else MeritFunction(RegressorFunction(stack), self._merit)
+            turned if self._merit is None else MeritFunction(RegressorFunction(turned), self._merit)
         )
         return stack.member_rows_
 
@@ -127,7 +129,7 @@ class HalfSampleEnsemble:
         halves = np.array([np.sort(order[:n_half]), np.sort(order[-n_half:])])
         self._functions = []
         for half in halves:
-            copy = seeded(proxy, int(rng.integers(2**31 - 1)))
+            copy = turned_proxy(seeded(proxy, int(rng.integers(2**31 - 1))), self._goal)
             copy.fit(named_rows(X[half], names), y[half])
             self._functions.append(judged_function(copy, self._merit))
         return halves

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
 
+from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt.diagnosis._evidence import Evidence
 
 __all__ = ["reasons_for"]
@@ -14,8 +16,8 @@ _N_REASONS = 4
 # What adds less than this to the log-odds is not worth a sentence.
 _LEAST = 0.25
 
-# What each number says: "{v}" is the number in units of values, "{a}" its size without the sign,
-# "{p}" in percent, "{n}" the number itself.
+# What each number says of a minimum: "{v}" is the number in units of values, "{a}" its size
+# without the sign, "{p}" in percent, "{n}" the number itself.
 _SENTENCES: dict[str, str] = {
     "r2_unseen": "proxies of half of the rows predict the other half with an R2 of {n:.3g}",
     "order_of_best": "among the best rows, predictions and values have a rank correlation of "
@@ -58,6 +60,10 @@ _SENTENCES_AT_ZERO = {
     "left_in_opinions": "proxies of half of the rows promise nothing below the truth here",
     "left_in_proxy": "the proxy promises nothing below the truth here",
 }
+# The words that say of a maximum what the sentences say of a minimum.
+_PAIRS = ("lower", "higher"), ("lowest", "highest"), ("minimum", "maximum"), ("minima", "maxima")
+_PAIRS += ("above", "below"), ("low", "high")
+_OF_MAXIMA = {one: other for pair in _PAIRS for one, other in (pair, pair[::-1])}
 
 
 def reasons_for(
@@ -65,6 +71,7 @@ def reasons_for(
     contributions: dict[str, float],
     evidence: Evidence,
     regret: float,
+    goal: Goal,
 ) -> list[str]:
     """Put the evidence that decides into words.
 
@@ -80,6 +87,8 @@ def reasons_for(
         Where they come from.
     regret : float
         What is tolerated.
+    goal : Goal
+        What is sought; the evidence comes to be minimised.
 
     Returns
     -------
@@ -87,7 +96,7 @@ def reasons_for(
         Sentences, what decides most first.
     """
     if numbers["known_regret"] > 1.0:
-        lower, here = evidence.lowest_known, evidence.measured
+        lower, here = goal.value(evidence.lowest_known), goal.value(evidence.measured)
         return [f"Proof against it: a true value of {lower:.6g} is known, against {here:.6g}."]
     order = sorted(contributions, key=lambda name: -abs(contributions[name]))
     said = []
@@ -95,15 +104,23 @@ def reasons_for(
         if abs(contributions[name]) < _LEAST:
             break
         side = "Better than usual" if contributions[name] > 0 else "Worse than usual"
-        said.append(f"{side}: {_sentence(name, numbers[name], regret)}.")
+        said.append(f"{side}: {_of_goal(_sentence(name, numbers[name], regret), goal)}.")
     if np.isfinite(evidence.measured):
-        low, high = evidence.band()
-        where = "inside" if low <= evidence.measured <= high else "outside"
+        low, high = goal.interval(evidence.band())
+        truth, promise = goal.value(evidence.measured), goal.value(evidence.predicted)
+        where = "inside" if low <= truth <= high else "outside"
         said.append(
-            f"The truth here is {evidence.measured:.6g}, promised was {evidence.predicted:.6g}: "
+            f"The truth here is {truth:.6g}, promised was {promise:.6g}: "
             f"{where} the band from {low:.4g} to {high:.4g}."
         )
     return said
+
+
+def _of_goal(sentence: str, goal: Goal) -> str:
+    """Return what a sentence about a minimum says about the optimum that is sought."""
+    if goal.is_plain:
+        return sentence
+    return re.sub(r"[a-z]+", lambda word: _OF_MAXIMA.get(word[0], word[0]), sentence)
 
 
 def _sentence(name: str, number: float, regret: float) -> str:

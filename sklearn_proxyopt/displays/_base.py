@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
+
+from sklearn_proxyopt._utils._feasibility import best_first
+from sklearn_proxyopt._utils._goal import Goal
 
 __all__ = ["axes_for", "check_optimizer", "despine", "names_of", "pyplot"]
 
@@ -35,6 +40,18 @@ def check_optimizer(estimator: Any) -> Any:
         raise ValueError(f"estimator must be a ProxyOptimizer; got {estimator!r}.")
     check_is_fitted(estimator, "proxy_")
     return estimator
+
+
+def goal_of(estimator: Any) -> Goal:
+    """Return what a fitted optimizer sought."""
+    goal: Goal = estimator._known.goal
+    return goal
+
+
+def best_known(estimator: Any) -> NDArray[np.float64]:
+    """Return the best row that a fitted optimizer knows."""
+    best = best_first(goal_of(estimator).turned(estimator.y_))[0]
+    return np.asarray(estimator.X_[best])
 
 
 def names_of(estimator: Any) -> list[str]:

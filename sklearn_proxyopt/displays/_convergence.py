@@ -8,14 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._feasibility import feasible_values
+from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._validation import check_real
-from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
+from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, goal_of
 
 __all__ = ["ConvergenceDisplay"]
 
 
 class ConvergenceDisplay:
-    """How the best true value fell with the evaluations, stage by stage.
+    """How the best true value came closer with the evaluations, stage by stage.
 
     Parameters
     ----------
@@ -24,8 +25,10 @@ class ConvergenceDisplay:
     stages : dict of str to int
         The name of each stage and the evaluation that it begins with.
     f_opt : float, default=None
-        The lowest value there is, where it is known; the regret is then drawn on a logarithmic
+        The best value there is, where it is known; the regret is then drawn on a logarithmic
         scale.
+    direction : {"minimize", "maximize"}, default="minimize"
+        Whether the lowest value is the best, or the highest.
 
     Attributes
     ----------
@@ -45,15 +48,24 @@ class ConvergenceDisplay:
     ax_: Any
     figure_: Any
 
-    def __init__(self, values: Any, stages: dict[str, int], *, f_opt: float | None = None) -> None:
+    def __init__(
+        self,
+        values: Any,
+        stages: dict[str, int],
+        *,
+        f_opt: float | None = None,
+        direction: Direction = "minimize",
+    ) -> None:
         self.values = np.asarray(values, dtype=np.float64)
         self.stages = stages
         self.f_opt = f_opt
+        self.direction = direction
 
     @property
     def best(self) -> NDArray[np.float64]:
         """The best value up to each evaluation."""
-        best: NDArray[np.float64] = np.fmin.accumulate(self.values)
+        better = np.fmin if self.direction == "minimize" else np.fmax
+        best: NDArray[np.float64] = better.accumulate(self.values)
         return best
 
     @classmethod
@@ -65,7 +77,7 @@ class ConvergenceDisplay:
         estimator : ProxyOptimizer
             Fitted, best by `minimize`.
         f_opt : float, default=None
-            The lowest value there is, where it is known.
+            The best value there is, where it is known.
         ax : matplotlib.axes.Axes, default=None
             Where to draw; None makes a new figure.
 
@@ -80,7 +92,9 @@ class ConvergenceDisplay:
         stages = {"rows learned from": 0}
         if len(estimator.y_) > estimator.n_learned_:
             stages["refinement"] = estimator.n_learned_
-        return cls(feasible_values(estimator.y_), stages, f_opt=f_opt).plot(ax=ax)
+        direction = goal_of(estimator).directions[0]
+        values = feasible_values(estimator.y_)
+        return cls(values, stages, f_opt=f_opt, direction=direction).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.
@@ -96,10 +110,11 @@ class ConvergenceDisplay:
             The display itself.
         """
         ax = axes_for(ax, (6.0, 3.6))
-        shift = 0.0 if self.f_opt is None else self.f_opt
         number = np.arange(1, len(self.values) + 1)
-        values, best = self.values - shift, self.best - shift
+        values, best = self.values, self.best
         if self.f_opt is not None:
+            goal = Goal.of(self.direction)
+            values, best = goal.turned(values - self.f_opt), goal.turned(best - self.f_opt)
             floor = np.finfo(float).eps * max(1.0, float(np.nanmax(np.abs(self.values))))
             values, best = np.maximum(values, floor), np.maximum(best, floor)
             ax.set_yscale("log")

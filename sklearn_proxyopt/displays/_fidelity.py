@@ -7,8 +7,9 @@ from typing import Any, Self
 import numpy as np
 
 from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
+from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt.diagnosis._evidence import best_of
-from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine
+from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, goal_of
 
 __all__ = ["FidelityDisplay"]
 
@@ -31,6 +32,8 @@ class FidelityDisplay:
         Where the truth lies there with a probability of 90 %.
     truth_at_optimum : float, default=None
         What the function says there.
+    direction : {"minimize", "maximize"}, default="minimize"
+        Whether the lowest rows are the best, or the highest.
 
     Attributes
     ----------
@@ -58,6 +61,7 @@ class FidelityDisplay:
         promise: float | None = None,
         band: tuple[float, float] | None = None,
         truth_at_optimum: float | None = None,
+        direction: Direction = "minimize",
     ) -> None:
         self.truth = np.asarray(truth, dtype=np.float64)
         self.predicted = np.asarray(predicted, dtype=np.float64)
@@ -70,7 +74,7 @@ class FidelityDisplay:
         self.band = band
         self.truth_at_optimum = truth_at_optimum
         self.is_best = np.zeros(len(self.truth), dtype=bool)
-        self.is_best[best_of(self.truth)] = True
+        self.is_best[best_of(Goal.of(direction).turned(self.truth))] = True
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
@@ -105,14 +109,15 @@ class FidelityDisplay:
             The display, not drawn.
         """
         estimator = check_optimizer(estimator)
-        evidence = evidence_of(estimator).about(estimator.x_proxy_)
+        evidence, goal = evidence_of(estimator).about(estimator.x_proxy_), goal_of(estimator)
         known = np.isfinite(evidence.unseen)
         return cls(
-            evidence.values[known],
-            evidence.unseen[known],
-            promise=evidence.predicted,
-            band=evidence.band(),
+            goal.turned(evidence.values[known]),
+            goal.turned(evidence.unseen[known]),
+            promise=goal.value(evidence.predicted),
+            band=goal.interval(evidence.band()),
             truth_at_optimum=_truth_at_proxy(estimator),
+            direction=goal.directions[0],
         )
 
     def plot(self, ax: Any = None) -> Self:
@@ -178,5 +183,7 @@ def _truth_at_proxy(estimator: Any) -> float | None:
         return None
     if "constraints_at_proxy" not in result:
         return float(result.true_at_proxy)
+    goal = goal_of(estimator)
     outputs = np.append(result.true_at_proxy, result.constraints_at_proxy)
-    return float(measured_merit(estimator._known, outputs[None])[0])
+    judged = measured_merit(estimator._known, goal.turned(outputs[None]))
+    return goal.value(float(judged[0]))

@@ -9,9 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
-from sklearn_proxyopt._utils._feasibility import best_first
+from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._validation import check_integer
-from sklearn_proxyopt.displays._base import check_optimizer, despine, names_of, pyplot
+from sklearn_proxyopt.displays._base import (
+    best_known,
+    check_optimizer,
+    despine,
+    goal_of,
+    names_of,
+    pyplot,
+)
 
 __all__ = ["LandscapeDisplay"]
 
@@ -43,6 +50,8 @@ class LandscapeDisplay:
         The proxy's optimum, in these variables.
     best : ndarray of shape (n_drawn,)
         The best true point known.
+    direction : {"minimize", "maximize"}, default="minimize"
+        Whether low values are what matters, or high ones.
 
     Attributes
     ----------
@@ -65,8 +74,11 @@ class LandscapeDisplay:
         rows: NDArray[np.float64],
         optimum: NDArray[np.float64],
         best: NDArray[np.float64],
+        *,
+        direction: Direction = "minimize",
     ) -> None:
         self.grids = grids
+        self.direction = direction
         self.proxy = proxy
         self.band = band
         self.truth = truth
@@ -114,7 +126,7 @@ class LandscapeDisplay:
             raise ValueError(f"objective must be callable or None; got {objective!r}.")
         all_names = names_of(estimator)
         drawn = _places(features, all_names)
-        evidence = evidence_of(estimator)
+        evidence, goal = evidence_of(estimator), goal_of(estimator)
         bounds, center = estimator.bounds_, estimator.x_proxy_
         grids = [np.linspace(low, high, n_points) for low, high in bounds[drawn]]
         if len(drawn) == 2:
@@ -129,21 +141,23 @@ class LandscapeDisplay:
         shape = (-1, n_points)
         band = None
         if len(drawn) != 2:
-            halves = evidence.predict_halves(points)
+            halves = goal.turned(evidence.predict_halves(points).T).T
             band = np.array([halves.min(axis=0), halves.max(axis=0)]).reshape(2, *shape)
         truth = None
         if objective is not None:
             outputs = np.asarray(objective(points), dtype=np.float64)
-            truth = measured_merit(estimator._known, outputs).reshape(shape)
+            judged = measured_merit(estimator._known, goal.turned(outputs))
+            truth = goal.turned(judged).reshape(shape)
         return cls(
             grids,
-            evidence.predict(points).reshape(shape),
+            goal.turned(evidence.predict(points)).reshape(shape),
             band,
             truth,
             [all_names[index] for index in drawn],
             estimator.X_[: estimator.n_learned_][:, drawn],
             center[drawn],
-            estimator.X_[best_first(estimator.y_)[0]][drawn],
+            best_known(estimator)[drawn],
+            direction=goal.directions[0],
         ).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
@@ -195,8 +209,10 @@ class LandscapeDisplay:
         if self.truth is not None:
             panels.append(("the function", self.truth))
         everything = np.concatenate([values.ravel() for _, values in panels])
-        # Low values matter, and a few high ones would take all levels for themselves.
-        levels = np.unique(np.quantile(everything, np.linspace(0.0, 1.0, 16) ** 1.5))
+        # Good values matter, and a few bad ones would take all levels for themselves.
+        goal = Goal.of(self.direction)
+        shares = np.linspace(0.0, 1.0, 16) ** 1.5
+        levels = np.unique(goal.turned(np.quantile(goal.turned(everything), shares)))
         for axis, (title, values) in zip(axes, panels, strict=True):
             if len(levels) > 1:
                 axis.contourf(*self.grids, values.T, levels, cmap="gray", extend="both")

@@ -7,8 +7,13 @@ from typing import Any, Self
 import numpy as np
 
 from sklearn_proxyopt._run._diagnose import evidence_of
-from sklearn_proxyopt._utils._feasibility import best_first
-from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, names_of
+from sklearn_proxyopt.displays._base import (
+    axes_for,
+    best_known,
+    check_optimizer,
+    despine,
+    names_of,
+)
 
 __all__ = ["OptimumSpreadDisplay"]
 
@@ -100,12 +105,11 @@ class OptimumSpreadDisplay:
         estimator = check_optimizer(estimator)
         inquiry = evidence_of(estimator)
         evidence = inquiry.about(estimator.x_proxy_)
-        best = estimator.X_[best_first(estimator.y_)[0]]
         return cls(
             evidence.place,
             evidence.low_points,
             inquiry.minima,
-            best=estimator.variables_.to_unit_cube(best[None])[0],
+            best=estimator.variables_.to_unit_cube(best_known(estimator)[None])[0],
             names=names_of(estimator),
         )
 

@@ -10,6 +10,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_proxyopt._utils._goal import MINIMUM, Goal
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 
 __all__ = ["credibility_scorer", "optimum_error_scorer", "regret_scorer"]
@@ -22,10 +23,11 @@ def optimum_error_scorer(problem: Any, of: str = "x") -> _OptimumErrorScorer:
     ----------
     problem : problem
         A function with known optima: callable on (n, n_features), with `x_opt` of shape
-        (n_optima, n_features) and `f_opt`. See `sklearn_proxyopt.problems`.
+        (n_optima, n_features) and `f_opt`, in the direction of the estimator. See
+        `sklearn_proxyopt.problems`.
     of : {"x", "fun"}, default="x"
         What is compared: the Euclidean distance from `x_` to the nearest optimum, in the user's
-        units, or the true value at `x_` above `f_opt`.
+        units, or how far the true value at `x_` misses `f_opt`.
 
     Returns
     -------
@@ -57,8 +59,8 @@ def optimum_error_scorer(problem: Any, of: str = "x") -> _OptimumErrorScorer:
 def regret_scorer(n_picks: int = 1) -> _RegretScorer:
     """Make a scorer from the regret of following an estimator among rows held out.
 
-    The estimator picks the rows that it predicts lowest. The regret is how far the best of them
-    lies above the best row there is.
+    The estimator picks the rows that it predicts best: the lowest, or the highest where it is an
+    optimizer that maximises. The regret is how far the best of them misses the best row there is.
 
     Parameters
     ----------
@@ -172,7 +174,8 @@ class _OptimumErrorScorer:
             )
         if self.of == "fun":
             value = np.asarray(self.problem(x[None]), dtype=np.float64)
-            return -float(value.reshape(-1)[0] - self.problem.f_opt)
+            missed = float(value.reshape(-1)[0] - self.problem.f_opt)
+            return -goal_of(estimator).value(missed)
         optima = np.atleast_2d(self.problem.x_opt)
         return -float(np.linalg.norm(optima - x, axis=1).min())
 
@@ -193,11 +196,24 @@ class _RegretScorer:
         if not np.isfinite(predicted).all():
             raise ValueError("estimator must predict finite values; got NaN or infinity.")
         truth = np.asarray(y, dtype=np.float64).reshape(-1)
+        goal = goal_of(estimator)
+        predicted, truth = goal.turned(predicted), goal.turned(truth)
         picks = np.argsort(predicted, kind="stable")[: self.n_picks]
         return -float(truth[picks].min() - truth.min())
 
     def __repr__(self) -> str:
         return f"regret_scorer(n_picks={self.n_picks})"
+
+
+def goal_of(estimator: Any) -> Goal:
+    """Return what a fitted estimator seeks, also inside a search or a pipeline; else a minimum."""
+    for name in ("best_estimator_", "regressor_"):
+        if hasattr(estimator, name):
+            return goal_of(getattr(estimator, name))
+    if isinstance(estimator, Pipeline):
+        return goal_of(estimator[-1])
+    goal: Goal = getattr(estimator, "_goal", MINIMUM)
+    return goal
 
 
 def optimum_of(estimator: Any) -> NDArray[np.float64]:

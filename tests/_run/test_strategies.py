@@ -19,6 +19,7 @@ from sklearn_proxyopt._run._run import Run, draw_seeds
 from sklearn_proxyopt._run._verification import Verification
 from sklearn_proxyopt._strategies import Routine, Strategy, ThreadedSearch, solve
 from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._goal import MINIMUM
 from sklearn_proxyopt.infill import ProxyMinima
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
@@ -48,7 +49,7 @@ def infill_rounds():
         optimizer=MultiStartBFGS(8, 20, n_rounds=1, n_candidates=64),
         random_state=0,
     )
-    run = Run(optimizer, SPACE, draw_seeds(optimizer), Progress(optimizer, 1))
+    run = Run(optimizer, SPACE, draw_seeds(optimizer), Progress(optimizer, 1), MINIMUM)
     return InfillRounds(run, optimizer, ProxyMinima(3), n_rounds=2)
 
 
