@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._run._ask_tell import AskTell
@@ -22,6 +23,7 @@ from sklearn_proxyopt._run._components import (
     check_optimizer,
     check_that_outputs_are_borne,
 )
+from sklearn_proxyopt._run._metadata import metadata_of_rows, metadata_router, routed_to_proxy
 from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._persistence import read_knowledge, write_knowledge
 from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
@@ -161,7 +163,10 @@ class BaseProxyOptimizer(
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values; objectives, and constraints after them, if there are any.
         **fit_params : dict
-            Passed to the proxy's `fit`, as `sample_weight`; not together with a sampler.
+            Metadata for the proxy's `fit`, as `sample_weight`. A sampler that picks rows picks
+            their metadata too. It holds for this fit: `tell` learns all rows without it. With
+            scikit-learn's metadata routing enabled, the proxy must request it by its
+            `set_fit_request`; a proxy by a short name, or None, requests `sample_weight`.
 
         Returns
         -------
@@ -169,23 +174,30 @@ class BaseProxyOptimizer(
             The fitted optimizer.
         """
         self.check_parameters()
+        fit_params = routed_to_proxy(self, "fit", fit_params)
         X, y = self._validate_samples(X, y, n_least=2)
         check_that_outputs_are_borne(self.proxy, self._n_outputs or 1)
         space = self._spec.variables(self.bounds, X)
-        if self.sampler is not None and fit_params:
+        if fit_params and self.sampler is not None and self.objective is not None:
             raise ValueError(
-                f"sampler must be None together with parameters for the proxy's fit; got "
-                f"{', '.join(fit_params)}."
+                "sampler must be None, or objective None, together with metadata of the rows "
+                f"given; got {', '.join(fit_params)}."
             )
         goal = self._goal_of()
-        run, data = self._samples_to_learn(Dataset.of(X, goal.turned(y)), space, goal)
+        given = Dataset.of(X, goal.turned(y))
+        run, data, fit_params = self._samples_to_learn(given, space, goal, fit_params)
         state = self._learn(run, data, **fit_params)
         self._publish(state)
         run.progress.end(state.summary)
         return self
 
-    def _samples_to_learn(self, data: Dataset, space: Variables, goal: Goal) -> tuple[Run, Dataset]:
-        """Return the samples that the sampler picks, or the design that it has evaluated."""
+    def _samples_to_learn(
+        self, data: Dataset, space: Variables, goal: Goal, metadata: dict[str, Any]
+    ) -> tuple[Run, Dataset, dict[str, Any]]:
+        """Return the samples that the sampler picks, or the design that it has evaluated.
+
+        Their metadata comes with them.
+        """
         if self.sampler is not None and self.objective is not None:
             none, given = data.first(0, 0), self.bounds is not None
             # Folds and candidates of a grid search wait for one another, and share evaluations.
@@ -202,29 +214,45 @@ class BaseProxyOptimizer(
             )
             with opened as paid:
                 drive(paid, design_phase(paid, design_sampler(self, paid.seeds["sampler"])))
-            return paid, paid.oracle.data
+            return paid, paid.oracle.data, metadata
         self._begin_anew(keeps_box=False, goal=goal)
         run = Run(self, space, draw_seeds(self), Progress(self, 3), goal)
         if self.sampler is not None:
             design = Design(design_sampler(self, run.seeds["sampler"]), space)
-            data = data[design.select(data.X)]
-        return run, data
+            picked = design.select(data.X)
+            metadata, data = metadata_of_rows(metadata, len(data), picked), data[picked]
+        return run, data, metadata
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike, **predict_params: Any) -> Any:
         """Predict values of the function by the proxy.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows to predict.
+        **predict_params : dict
+            Passed to the proxy's `predict`, as ``return_std=True``. With scikit-learn's metadata
+            routing enabled, the proxy must request them by its `set_predict_request`.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            Predictions, of all outputs if there are several.
+            Predictions, of all outputs if there are several. With parameters, what the proxy's
+            `predict` returns.
         """
         check_is_fitted(self, "proxy_")
-        return self._learned.predict(self._read_samples(X, reset=False))
+        options = routed_to_proxy(self, "predict", predict_params)
+        return self._learned.predict(self._read_samples(X, reset=False), **options)
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Tell scikit-learn which metadata goes to the proxy.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRouter
+            The requests of the proxy for `fit` and `predict`, and of the optimizer for `score`.
+        """
+        return metadata_router(self)
 
     def ask(self, n_points: int = 1) -> NDArray[np.float64]:
         """Propose experiments.

@@ -980,10 +980,11 @@ def test_rows_without_values_are_refused():
         quick().minimize(bowl, BOX, X=rows_of_bowl()[0])
 
 
-def test_a_sampler_cannot_go_with_parameters_for_the_fit():
+def test_a_design_that_is_evaluated_cannot_go_with_metadata_of_the_rows_given():
     X, y = rows_of_bowl()
-    with pytest.raises(ValueError, match="sampler must be None together with parameters"):
-        quick(sampler=SobolSampler(20)).fit(X, y, sample_weight=np.ones(100))
+    bought = quick(bowl, BOX, sampler=SobolSampler(20))
+    with pytest.raises(ValueError, match="sampler must be None, or objective None, together"):
+        bought.fit(X, y, sample_weight=np.ones(100))
 
 
 def test_asking_without_a_box_is_refused():

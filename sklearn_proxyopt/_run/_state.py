@@ -142,8 +142,8 @@ class LearnedState(FittedState, ABC):
         """Return the state without an answer, as it is while the run goes on."""
 
     @abstractmethod
-    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the proxy says of rows."""
+    def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
+        """Return what the proxy says of rows; with options for it, just what it says."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -187,9 +187,11 @@ class ModelState(LearnedState):
         """Return the state without an answer, as it is while the run goes on."""
         return replace(self, x=None, fun=None, result=None)
 
-    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the proxy says of rows."""
+    def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
+        """Return what the proxy says of rows; with options for it, just what it says."""
         rows = self.variables.features(X)
+        if options:
+            return RegressorFunction(self.proxy).predict(rows, **options)
         if self.merit is not None:
             return MeritFunction(RegressorFunction(self.proxy), self.merit).outputs(rows)
         return RegressorFunction(self.proxy)(rows)
@@ -244,6 +246,8 @@ class FrontState(LearnedState):
         """Return the state without an answer, as it is while the run goes on."""
         return replace(self, X_front=None, F_front=None, result=None)
 
-    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the proxy says of rows."""
+    def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
+        """Return what the proxy says of rows; with options for it, just what it says."""
+        if options:
+            return RegressorFunction(self.proxy).predict(self.variables.features(X), **options)
         return self.goal.turned(self.front_search.outputs(X))
