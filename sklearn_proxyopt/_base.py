@@ -22,13 +22,15 @@ from sklearn_proxyopt._run._components import (
     check_components,
     check_optimizer,
     check_that_outputs_are_borne,
+    warn_of_fitted,
+    warn_of_rows_outside,
 )
 from sklearn_proxyopt._run._metadata import metadata_of_rows, metadata_router, routed_to_proxy
 from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._persistence import read_knowledge, write_knowledge
 from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
 from sklearn_proxyopt._run._progress import Progress
-from sklearn_proxyopt._run._run import Run, draw_seeds, open_run
+from sklearn_proxyopt._run._run import PaidRun, Run, draw_seeds, open_run
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import (
     OptimizerName,
@@ -74,8 +76,9 @@ class BaseProxyOptimizer(
 ):
     """Base of the optimizers: parameters in common, and all that does not depend on the answer.
 
-    A subclass owes `_learn`, which turns samples into what is learned of them, and `_optimize`,
-    which `minimize` and `maximize` call.
+    A subclass owes `_learn`, which turns samples into what is learned of them, `_spend`, which
+    evaluates the objective, with the `_criteria` that end it, and the method `minimize`, which says
+    what it returns.
     What is known is one value, `_state`; the public attributes are read from it.
     """
 
@@ -119,22 +122,18 @@ class BaseProxyOptimizer(
         """Fit the proxy to samples and search it; return what was learned, with its answer."""
 
     @abstractmethod
-    def _optimize(
-        self,
-        method: Direction,
-        fun: Callable[..., Any] | None = None,
-        bounds: BoundsLike | None = None,
-        **options: Any,
-    ) -> OptimizeResult:
-        """Find the best points of a function, for `minimize` or `maximize`."""
+    def _criteria(self, goal: Goal, **limits: Any) -> StoppingCriteria:
+        """Return what ends a run; nothing of its arguments is checked yet."""
 
-    def maximize(
-        self,
-        fun: Callable[..., Any] | None = None,
-        bounds: BoundsLike | None = None,
-        **options: Any,
+    @abstractmethod
+    def _spend(self, run: PaidRun, *, with_design: bool) -> LearnedState:
+        """Evaluate the objective until the run ends, and return what it found."""
+
+    @abstractmethod
+    def minimize(
+        self, fun: Callable[..., Any] | None = None, bounds: BoundsLike | None = None
     ) -> OptimizeResult:
-        """Find the best points of a function whose highest values are sought.
+        """Find the best points of a function whose lowest values are sought.
 
         Parameters
         ----------
@@ -142,19 +141,114 @@ class BaseProxyOptimizer(
             The function; None takes the parameter `objective`.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box; None takes the parameter `bounds`.
-        **options : dict
-            The other arguments of `minimize`: rows that were paid for, and what ends the run.
 
         Returns
         -------
         scipy.optimize.OptimizeResult
-            As of `minimize`, with all values in the function's own sign.
+            What was found.
         """
-        return self._optimize("maximize", fun, bounds, **options)
+
+    def maximize(
+        self,
+        fun: Callable[..., Any] | None = None,
+        bounds: BoundsLike | None = None,
+        *,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        budget: int | None = None,
+        target: float | None = None,
+        max_seconds: float | None = None,
+        patience: int | None = None,
+    ) -> OptimizeResult:
+        """Find the best points of a function whose highest values are sought.
+
+        All that goes in and comes out has the function's own sign.
+
+        Parameters
+        ----------
+        fun : callable, default=None
+            As in `minimize`.
+        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
+            As in `minimize`.
+        X : array-like of shape (n_samples, n_features), default=None
+            As in `minimize`.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            As in `minimize`.
+        budget : int, default=None
+            As in `minimize`.
+        target : float, default=None
+            As in `minimize`: a value as good as this ends the run.
+        max_seconds : float, default=None
+            As in `minimize`.
+        patience : int, default=None
+            As in `minimize`.
+
+        Returns
+        -------
+        scipy.optimize.OptimizeResult
+            What `minimize` returns.
+        """
+        limits = {
+            "budget": budget,
+            "target": target,
+            "max_seconds": max_seconds,
+            "patience": patience,
+        }
+        return self._optimize("maximize", fun, bounds, X, y, limits)
+
+    @with_callbacks
+    def _optimize(
+        self,
+        method: Direction,
+        fun: Callable[..., Any] | None,
+        bounds: BoundsLike | None,
+        X: ArrayLike | None,
+        y: ArrayLike | None,
+        limits: dict[str, Any],
+    ) -> OptimizeResult:
+        """Find the best points of a function, for `minimize` or `maximize`."""
+        self.check_parameters()
+        self._check_method(method)
+        objective = self.objective if fun is None else fun
+        if not callable(objective):
+            raise ValueError(f"fun must be callable; got {objective!r}.")
+        box = self.bounds if bounds is None else bounds
+        data, space = self._samples_given(X, y, box)
+        stopping = self._stopping(self._goal_of(method), **limits)
+        data = replace(data, y=stopping.goal.turned(data.y))
+        warn_of_fitted(self.proxy)
+        opened = open_run(
+            self,
+            objective,
+            data,
+            space,
+            stopping,
+            box_is_given=box is not None,
+            keeps_box=bounds is not None,
+        )
+        with opened as run:
+            self._publish(self._spend(run, with_design=X is None or self.sampler is not None))
+        self._conclude()
+        return self.result_
+
+    def _stopping(self, goal: Goal, **limits: Any) -> StoppingCriteria:
+        """Return what ends a run, checked; a budget that is None is the parameter's."""
+        if limits.get("budget") is None:
+            limits["budget"] = self.budget
+        stopping = self._criteria(goal, **limits)
+        stopping.check_parameters()
+        return stopping
+
+    def _conclude(self) -> None:
+        """Add what is said of an answer once the run has ended."""
 
     @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
         """Learn a proxy and find its optimum, or its front.
+
+        Without an `objective`, from the rows. With an `objective` and a `budget` it is evaluated
+        as in `minimize`, with an `objective` and a `sampler` on the sampler's design; the rows then
+        only tell the box, where `bounds` does not. `n_evaluations_` is what that took.
 
         Parameters
         ----------
@@ -164,9 +258,10 @@ class BaseProxyOptimizer(
             Their values; objectives, and constraints after them, if there are any.
         **fit_params : dict
             Metadata for the proxy's `fit`, as `sample_weight`. A sampler that picks rows picks
-            their metadata too. It holds for this fit: `tell` learns all rows without it. With
-            scikit-learn's metadata routing enabled, the proxy must request it by its
-            `set_fit_request`; a proxy by a short name, or None, requests `sample_weight`.
+            their metadata too; where the objective is evaluated there can be none. It holds for
+            this fit: `tell` learns all rows without it. With scikit-learn's metadata routing
+            enabled, the proxy must request it by its `set_fit_request`; a proxy by a short name, or
+            None, requests `sample_weight`.
 
         Returns
         -------
@@ -178,50 +273,55 @@ class BaseProxyOptimizer(
         X, y = self._validate_samples(X, y, n_least=2)
         check_that_outputs_are_borne(self.proxy, self._n_outputs or 1)
         space = self._spec.variables(self.bounds, X)
-        if fit_params and self.sampler is not None and self.objective is not None:
+        if fit_params and self._evaluates_in_fit:
             raise ValueError(
-                "sampler must be None, or objective None, together with metadata of the rows "
-                f"given; got {', '.join(fit_params)}."
+                "objective must be None, or sampler and budget None, together with metadata of the "
+                f"rows given; got {', '.join(fit_params)}."
             )
-        goal = self._goal_of()
-        given = Dataset.of(X, goal.turned(y))
-        run, data, fit_params = self._samples_to_learn(given, space, goal, fit_params)
+        warn_of_rows_outside(X, self.bounds, space)
+        warn_of_fitted(self.proxy)
+        data = Dataset.of(X, self._goal_of().turned(y))
+        if self._evaluates_in_fit:
+            self._fit_on_objective(data.first(0, 0), space)
+            return self
+        self._begin_anew(keeps_box=False, goal=self._goal_of())
+        run = Run(self, space, draw_seeds(self), Progress(self, self._n_phases), self._goal_of())
+        if self.sampler is not None:
+            design = Design(design_sampler(self, run.seeds["sampler"]), space)
+            picked = design.select(data.X)
+            fit_params = metadata_of_rows(fit_params, len(data), picked)
+            data = data[picked]
         state = self._learn(run, data, **fit_params)
         self._publish(state)
         run.progress.end(state.summary)
         return self
 
-    def _samples_to_learn(
-        self, data: Dataset, space: Variables, goal: Goal, metadata: dict[str, Any]
-    ) -> tuple[Run, Dataset, dict[str, Any]]:
-        """Return the samples that the sampler picks, or the design that it has evaluated.
+    @property
+    def _evaluates_in_fit(self) -> bool:
+        pays = self.sampler is not None or self.budget is not None
+        return self.objective is not None and pays
 
-        Their metadata comes with them.
-        """
-        if self.sampler is not None and self.objective is not None:
-            none, given = data.first(0, 0), self.bounds is not None
+    def _fit_on_objective(self, nothing: Dataset, space: Variables) -> None:
+        """Learn from the design, or run as `minimize` does where there is a budget."""
+        assert self.objective is not None
+        opened = open_run(
+            self,
+            self.objective,
+            nothing,
+            space,
+            self._stopping(self._goal_of()),
+            box_is_given=self.bounds is not None,
             # Folds and candidates of a grid search wait for one another, and share evaluations.
-            limits = StoppingCriteria(goal=goal)
-            opened = open_run(
-                self,
-                self.objective,
-                none,
-                space,
-                limits,
-                box_is_given=given,
-                n_phases=3,
-                patience=np.inf,
-            )
-            with opened as paid:
-                drive(paid, design_phase(paid, design_sampler(self, paid.seeds["sampler"])))
-            return paid, paid.oracle.data, metadata
-        self._begin_anew(keeps_box=False, goal=goal)
-        run = Run(self, space, draw_seeds(self), Progress(self, 3), goal)
-        if self.sampler is not None:
-            design = Design(design_sampler(self, run.seeds["sampler"]), space)
-            picked = design.select(data.X)
-            metadata, data = metadata_of_rows(metadata, len(data), picked), data[picked]
-        return run, data, metadata
+            patience=np.inf,
+        )
+        with opened as run:
+            if self.budget is not None:
+                self._publish(self._spend(run, with_design=True))
+                return
+            drive(run, design_phase(run, design_sampler(self, run.seeds["sampler"])))
+            state = self._learn(run, run.oracle.data)
+            self._publish(state)
+            run.progress.end(state.summary)
 
     def predict(self, X: ArrayLike, **predict_params: Any) -> Any:
         """Predict values of the function by the proxy.
@@ -444,6 +544,11 @@ class BaseProxyOptimizer(
                 )
         super().set_params(**params)
         return self
+
+    @property
+    @abstractmethod
+    def _n_phases(self) -> int:
+        """How many phases a run has at most."""
 
     @property
     def _n_outputs(self) -> int | None:

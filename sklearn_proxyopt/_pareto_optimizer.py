@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
-from sklearn.callback import with_callbacks
 
 from sklearn_proxyopt._base import BaseProxyOptimizer
 from sklearn_proxyopt._run._components import check_that_outputs_are_borne
-from sklearn_proxyopt._run._run import Run, open_run
+from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import ProxyName, SamplerName
 from sklearn_proxyopt._run._state import FrontState
@@ -118,10 +116,10 @@ class ParetoOptimizer(BaseProxyOptimizer):
     Attributes
     ----------
     X_front_ : ndarray of shape (n_points, n_features_in_)
-        The answer, in the order of the first objective: the front of all true rows after
-        `minimize`, the proxy's front after `fit` and `tell`.
+        The answer, in the order of the first objective: the front of all rows where the run
+        evaluated the objective to find it, which `result_.measured` says, and else the proxy's.
     F_front_ : ndarray of shape (n_points, n_objectives)
-        Its objectives: true after `minimize`, promised after `fit` and `tell`.
+        Its objectives: measured, or promised by the proxy.
     X_front_proxy_ : ndarray of shape (n_promised, n_features_in_)
         The proxy's front.
     F_front_proxy_ : ndarray of shape (n_promised, n_objectives)
@@ -130,6 +128,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
         The evaluated rows.
     y_ : ndarray of shape (n_rows, n_objectives + n_constraints)
         Their objectives and constraints.
+    n_evaluations_ : int
+        How many rows the last run asked the objective for; those on record, which are answered
+        without a call, count.
     n_learned_ : int
         How many of them, from the first on, the proxy learned from last.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
@@ -308,67 +309,32 @@ class ParetoOptimizer(BaseProxyOptimizer):
             If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
             `y_`.
         """
-        return self._optimize(
-            "minimize",
-            fun,
-            bounds,
-            X=X,
-            y=y,
-            budget=budget,
-            target=target,
-            max_seconds=max_seconds,
-            patience=patience,
-        )
+        limits = {
+            "budget": budget,
+            "target": target,
+            "max_seconds": max_seconds,
+            "patience": patience,
+        }
+        return self._optimize("minimize", fun, bounds, X, y, limits)
 
-    @with_callbacks
-    def _optimize(
-        self,
-        method: Direction,
-        fun: Callable[..., Any] | None = None,
-        bounds: BoundsLike | None = None,
-        *,
-        X: ArrayLike | None = None,
-        y: ArrayLike | None = None,
-        budget: int | None = None,
-        target: float | None = None,
-        max_seconds: float | None = None,
-        patience: int | None = None,
-    ) -> OptimizeResult:
-        self.check_parameters()
-        objective = self.objective if fun is None else fun
-        if not callable(objective):
-            raise ValueError(f"fun must be callable; got {objective!r}.")
-        box = self.bounds if bounds is None else bounds
-        data, space = self._samples_given(X, y, box)
+    def _criteria(self, goal: Goal, **limits: Any) -> FrontCriteria:
         check_that_outputs_are_borne(self.proxy, self._n_outputs)
-        self._check_reference(target)
-        self._check_method(method)
-        goal = self._goal_of(method)
-        budget = self.budget if budget is None else budget
-        given = None if self.reference is None else goal.turned(np.array([self.reference]))[0]
-        stopping = FrontCriteria(budget, target, max_seconds, patience, goal, given)
-        stopping.check_parameters()
-        data = replace(data, y=goal.turned(data.y))
-        with open_run(
-            self,
-            objective,
-            data,
-            space,
-            stopping,
-            box_is_given=box is not None,
-            n_phases=1 + 3 * self.n_rounds,
-            keeps_box=bounds is not None,
-        ) as run:
-            plan = FrontPlan(run, self)
-            plan.drive(with_design=X is None or self.sampler is not None)
-            n_design = run.oracle.evaluator.n_calls
-            y_design = run.oracle.data.y[:, : self.n_objectives_]
-            reference = y_design.max(axis=0) if given is None else given
-            state = plan.verify()
-            state = answered_by_front(run, state, plan, self.n_constraints, n_design, reference)
-            self._publish(state)
-        run.progress.end(self.result_.message)
-        return self.result_
+        self._check_reference(limits.get("target"))
+        corner = None
+        if self.reference is not None:
+            corner = goal.turned(np.array([self.reference], dtype=np.float64))[0]
+        return FrontCriteria(**limits, goal=goal, reference=corner)
+
+    def _spend(self, run: PaidRun, *, with_design: bool) -> FrontState:
+        plan = FrontPlan(run, self)
+        plan.drive(with_design=with_design)
+        n_design, y_design = run.oracle.evaluator.n_calls, run.oracle.data.y
+        state = plan.verify()
+        return answered_by_front(run, state, plan, self.n_constraints, n_design, y_design)
+
+    @property
+    def _n_phases(self) -> int:
+        return 1 + 3 * self.n_rounds
 
     @property
     def _n_outputs(self) -> int:

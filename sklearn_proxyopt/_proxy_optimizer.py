@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult
-from sklearn.callback import with_callbacks
 
 from sklearn_proxyopt._base import BaseProxyOptimizer
 from sklearn_proxyopt._proxy_search._smoothed_search import check_smoothing
@@ -23,14 +22,14 @@ from sklearn_proxyopt._run._diagnose import add_verdict, diagnose
 from sklearn_proxyopt._run._learning import learn_model, proxy_of
 from sklearn_proxyopt._run._phases import SearchPlan
 from sklearn_proxyopt._run._refinement import answered_by_objective, refine
-from sklearn_proxyopt._run._run import Run, open_oracle, open_run
+from sklearn_proxyopt._run._run import PaidRun, Run, open_oracle
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, SamplerName
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
-from sklearn_proxyopt._utils._goal import Direction
+from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
@@ -52,8 +51,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
     Parameters
     ----------
     objective : callable, default=None
-        The function, where there is one. With an objective and a sampler, `fit`
-        learns from the sampler's design, evaluated by the objective, in place of its rows.
+        The function, where there is one. With a budget, `fit` then runs as `minimize` does; with a
+        sampler, it learns from the sampler's design, evaluated by the objective, in place of its
+        rows.
     bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
         The box, in the user's units. None takes the smallest box that holds the rows.
     direction : {"minimize", "maximize"} or None, default=None
@@ -145,15 +145,14 @@ class ProxyOptimizer(BaseProxyOptimizer):
     Attributes
     ----------
     x_ : ndarray of shape (n_features_in_,)
-        The answer: the best true point after `minimize`, the proxy's optimum after `fit` and
-        `tell`.
+        The answer: the best point evaluated where the run evaluated the objective to find it, which
+        `result_.measured` says, and else the proxy's optimum.
     fun_ : float
-        Its value, without constraints: true after `minimize`, promised by the proxy after `fit`
-        and `tell`.
+        Its value, without constraints: measured, or promised by the proxy.
     x_proxy_ : ndarray of shape (n_features_in_,)
-        The proxy's optimum.
+        The proxy's optimum, always.
     fun_proxy_ : float
-        What the proxy promises there.
+        What the proxy promises there, always.
     x_best_row_ : ndarray of shape (n_features_in_,)
         The row with the best value inside the box, before any refinement; with constraints
         the best feasible one, or, if none is, that with the least violation.
@@ -163,6 +162,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         The evaluated rows. After an evaluation that failed, those paid for until then.
     y_ : ndarray of shape (n_rows,) or (n_rows, 1 + n_constraints)
         Their values, with constraints if there are any.
+    n_evaluations_ : int
+        How many rows the last run asked the objective for; those on record, which are answered
+        without a call, count.
     n_learned_ : int
         How many of them, from the first on, the proxy learned from.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
@@ -185,7 +187,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
     bounds_ : ndarray of shape (n_features_in_, 2)
         The box.
     result_ : scipy.optimize.OptimizeResult
-        What `minimize` returns; after `fit` and `tell`, the result of the search on the proxy.
+        What `minimize` returns; after a `fit` or `tell` that only learned, the result of the search
+        on the proxy. `measured` tells the two apart.
     variables_ : Variables
         The variables: the box, their kinds and constraints. `variables_.to_frame` shows rows
         under their names, with labels; `variables_.snap` makes rows valid and feasible.
@@ -222,6 +225,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
     _saved_class = "ProxyOptimizer"
     _seeded = ("sampler", "proxy", "optimizer", "diagnosis", "refiner", "infill")
     _default_n_samples = 1024
+    _n_phases = 5
 
     def __init__(
         self,
@@ -334,10 +338,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
             it promised; `true_at_proxy`, the true value there (NaN if it failed); `nfev`, the rows
             the function was really called on; `nfev_design` of them before the proxy learned;
             `n_failed`; `nit`, the descents of the refinement; `success` and `message`, which says
-            what ended the run; `verdict` and `probability`, whether `x` can be believed (see
-            `diagnose`); `x_named`, a dict of `x` with labels, where the variables have names.
-            With constraints also `constraints`, those of `x`; `feasible`, whether
-            all of them hold, without which `success` is False; `maxcv`, the largest violation;
+            what ended the run; `measured`, True; `verdict` and `probability`, whether `x` can be
+            believed (see `diagnose`); `x_named`, a dict of `x` with labels, where the variables
+            have names. With constraints also `constraints`, those of `x`; `feasible`, whether all
+            of them hold, without which `success` is False; `maxcv`, the largest violation;
             `constraints_proxy` and `constraints_at_proxy`, those promised and true at `x_proxy`.
 
         Raises
@@ -346,67 +350,31 @@ class ProxyOptimizer(BaseProxyOptimizer):
             If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
             `y_`.
         """
-        return self._optimize(
-            "minimize",
-            fun,
-            bounds,
-            X=X,
-            y=y,
-            budget=budget,
-            target=target,
-            max_seconds=max_seconds,
-            patience=patience,
-        )
+        limits = {
+            "budget": budget,
+            "target": target,
+            "max_seconds": max_seconds,
+            "patience": patience,
+        }
+        return self._optimize("minimize", fun, bounds, X, y, limits)
 
-    @with_callbacks
-    def _optimize(
-        self,
-        method: Direction,
-        fun: Callable[..., Any] | None = None,
-        bounds: BoundsLike | None = None,
-        *,
-        X: ArrayLike | None = None,
-        y: ArrayLike | None = None,
-        budget: int | None = None,
-        target: float | None = None,
-        max_seconds: float | None = None,
-        patience: int | None = None,
-    ) -> OptimizeResult:
-        self.check_parameters()
-        self._check_method(method)
-        objective = self.objective if fun is None else fun
-        if not callable(objective):
-            raise ValueError(f"fun must be callable; got {objective!r}.")
-        goal = self._goal_of(method)
-        budget = self.budget if budget is None else budget
-        stopping = StoppingCriteria(budget, target, max_seconds, patience, goal)
-        stopping.check_parameters()
-        box = self.bounds if bounds is None else bounds
-        data, space = self._samples_given(X, y, box)
-        data = replace(data, y=goal.turned(data.y))
-        with open_run(
-            self,
-            objective,
-            data,
-            space,
-            stopping,
-            box_is_given=box is not None,
-            n_phases=5,
-            keeps_box=bounds is not None,
-        ) as run:
-            plan = SearchPlan(run, self)
-            plan.drive(with_design=X is None or self.sampler is not None)
-            n_design = run.oracle.evaluator.n_calls
-            # Samples that a search has chosen lie low; what is usual is known from those before.
-            typical = float(np.median(values_of(run.oracle.data.y[: run.n_initial])))
-            state = replace(self._learn(run, run.oracle.data), typical=typical)
-            self._publish(state.unanswered())
-            refined = refine(run, self, plan, state)
-            state = answered_by_objective(run, state, refined, n_design)
-            self._publish(state)
+    def _criteria(self, goal: Goal, **limits: Any) -> StoppingCriteria:
+        return StoppingCriteria(**limits, goal=goal)
+
+    def _spend(self, run: PaidRun, *, with_design: bool) -> ModelState:
+        plan = SearchPlan(run, self)
+        plan.drive(with_design=with_design)
+        n_design = run.oracle.evaluator.n_calls
+        # Samples that a search has chosen lie low; what is usual is known from those before.
+        typical = float(np.median(values_of(run.oracle.data.y[: run.n_initial])))
+        state = replace(self._learn(run, run.oracle.data), typical=typical)
+        self._publish(state.unanswered())
+        refined = refine(run, self, plan, state)
+        return answered_by_objective(run, state, refined, n_design)
+
+    def _conclude(self) -> None:
         if self.verdict:
-            add_verdict(state, stacklevel=5)
-        return self.result_
+            add_verdict(self._learned, stacklevel=6)
 
     def diagnose(
         self,

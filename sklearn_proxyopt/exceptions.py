@@ -11,6 +11,8 @@ __all__ = [
     "FailedEvaluationWarning",
     "FalseOptimumWarning",
     "JournalError",
+    "RefittedProxyWarning",
+    "RowsOutsideWarning",
 ]
 
 
@@ -67,3 +69,11 @@ class FailedEvaluationWarning(UserWarning):
 
 class FalseOptimumWarning(UserWarning):
     """`minimize` returns an optimum that its own verdict does not believe."""
+
+
+class RefittedProxyWarning(UserWarning):
+    """A proxy that was fitted already is fitted anew, on the rows of the optimizer."""
+
+
+class RowsOutsideWarning(UserWarning):
+    """Most of the rows lie outside the bounds, which may be in other units."""

@@ -7,12 +7,19 @@ from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._run._short_names import resolved
 from sklearn_proxyopt._utils._global_random import preserved
 from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt.exceptions import RefittedProxyWarning, RowsOutsideWarning
+from sklearn_proxyopt.variables import Variables
 
 __all__ = [
     "check_components",
@@ -20,6 +27,8 @@ __all__ = [
     "check_optimizer",
     "check_refiner",
     "check_that_outputs_are_borne",
+    "warn_of_fitted",
+    "warn_of_rows_outside",
 ]
 
 # What each part owes.
@@ -33,6 +42,8 @@ _METHODS = {
 _PARTS = (*_METHODS, "infill")
 # Rows and variables of the table on which a proxy is tried that does not say what it bears.
 _N_TRIED = (20, 3)
+# Where fewer of the rows than this lie inside the bounds, one of the two may be in other units.
+_SHARE_INSIDE = 0.5
 
 
 def check_components(estimator: Any) -> None:
@@ -152,3 +163,37 @@ def _learns(proxy: Any, n_targets: int) -> bool:
     except Exception:
         return False
     return np.shape(predicted) == y.shape
+
+
+def warn_of_fitted(proxy: Any) -> None:
+    """Warn that a proxy which is fitted already will be fitted anew."""
+    if not isinstance(proxy, BaseEstimator) or isinstance(proxy, FrozenEstimator):
+        return
+    if not get_tags(proxy).requires_fit:
+        return
+    try:
+        check_is_fitted(proxy)
+    except NotFittedError:
+        return
+    warnings.warn(
+        f"proxy is fitted already, and a copy of it is fitted anew: {proxy!r}. To search it as it "
+        "is, call minimize_model, or pass sklearn.frozen.FrozenEstimator(proxy).",
+        RefittedProxyWarning,
+        stacklevel=4,
+    )
+
+
+def warn_of_rows_outside(X: NDArray[np.float64], bounds: Any, space: Variables) -> None:
+    """Warn if most rows lie outside the bounds that were given."""
+    if bounds is None:
+        return
+    low, high = space.bounds.T
+    n_inside = int(((low <= X) & (high >= X)).all(axis=1).sum())
+    if 0 < n_inside < _SHARE_INSIDE * len(X):
+        warnings.warn(
+            f"bounds hold {n_inside} of {len(X)} rows; the others are learned from, and cannot be "
+            "the answer. Behind transformers of a Pipeline, bounds are in the units of the "
+            "transformed rows.",
+            RowsOutsideWarning,
+            stacklevel=4,
+        )

@@ -86,6 +86,7 @@ def learn_model(
         keeps_box=optimizer._known.keeps_box,
         failure_risk=risk_in_units(risk, space),
         n_learned=len(data),
+        n_evaluations=run.n_evaluated,
         n_failed_learned=len(data.X_failed),
         seeds=run.seeds,
         typical=float(np.median(values_of(data.y))),
@@ -128,7 +129,7 @@ def _search(
 def _answered_by_model(state: ModelState) -> ModelState:
     """Let the proxy's optimum be the answer, where nothing can be evaluated."""
     result = in_users_sign(state.search, state.goal)
-    result.x_proxy, result.fun_proxy = state.x_proxy, result.fun
+    result.x_proxy, result.fun_proxy, result.measured = state.x_proxy, result.fun, False
     if state.merit is not None:
         result.constraints_proxy = result.constraints
         result.feasible = bool((result.constraints <= 0.0).all())

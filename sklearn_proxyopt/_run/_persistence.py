@@ -154,7 +154,7 @@ def _kept_fields(kind: type[ModelState], arrays: Arrays, answer: Facts, goal: Go
     fields: Facts = {name: arrays[name] for name in _OWN_ARRAYS}
     fields |= part_of(arrays, "state") | answer
     kept = {name: fields[name] for name in kind.saved_fields() if name in fields}
-    for name in ("n_learned", "n_failed_learned"):
+    for name in ("n_learned", "n_failed_learned", "n_evaluations"):
         kept[name] = int(answer[name])
     kept["seeds"] = {str(name): int(seed) for name, seed in answer["seeds"].items()}
     for name in ("fun", "fun_proxy", "typical"):

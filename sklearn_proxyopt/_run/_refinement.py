@@ -194,10 +194,18 @@ def answered_by_objective(
         true_at_proxy=state.goal.value(float(at_proxy[0])),
         nfev_design=n_design,
         n_failed=evaluator.n_failed,
+        measured=True,
     )
     if run.space.names is not None:
         result.x_named = run.space.named(result.x)
     if state.merit is not None:
         say_whether_feasible(result, refined.constraints, search.constraints, at_proxy[1:])
     run.progress.end(f"Best true value {result.fun:.6g} after {evaluator.n_calls} evaluations.")
-    return replace(state, data=oracle.data, x=result.x, fun=float(refined.fun), result=result)
+    return replace(
+        state,
+        data=oracle.data,
+        x=result.x,
+        fun=float(refined.fun),
+        result=result,
+        n_evaluations=run.n_evaluated,
+    )

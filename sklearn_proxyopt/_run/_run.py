@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,11 @@ class Run:
     goal: Goal
 
     @property
+    def n_evaluated(self) -> int:
+        """How many rows the run has asked the objective for."""
+        return 0
+
+    @property
     def names(self) -> NDArray[np.object_] | None:
         """The names under which the proxy sees the rows."""
         return self.optimizer._names_seen
@@ -72,6 +77,11 @@ class PaidRun(Run):
     oracle: Oracle
     n_initial: int | None = None
 
+    @property
+    def n_evaluated(self) -> int:
+        """How many rows the run has asked the objective for."""
+        return self.oracle.stopping.n_evaluated
+
 
 def draw_seeds(optimizer: Settings, oracle: Oracle | None = None) -> dict[str, int]:
     """Draw a seed for each part, in an order that does not depend on which are used."""
@@ -90,7 +100,6 @@ def open_run(
     stopping: StoppingCriteria,
     *,
     box_is_given: bool,
-    n_phases: int,
     keeps_box: bool = False,
     patience: float = 0.0,
 ) -> Iterator[PaidRun]:
@@ -110,8 +119,6 @@ def open_run(
         What ends the run, and what is sought.
     box_is_given : bool
         Whether the box is the user's, and not that of the rows.
-    n_phases : int
-        How many phases the run will tell of.
     keeps_box : bool, default=False
         Whether `tell` must keep the box.
     patience : float, default=0.0
@@ -120,7 +127,7 @@ def open_run(
     opened = open_oracle(optimizer, objective, data, space, stopping, box_is_given, patience)
     with opened as oracle:
         optimizer._begin_anew(keeps_box, stopping.goal)
-        progress, seeds = Progress(optimizer, n_phases), draw_seeds(optimizer, oracle)
+        progress, seeds = Progress(optimizer, optimizer._n_phases), draw_seeds(optimizer, oracle)
         yield PaidRun(optimizer, space, seeds, progress, stopping.goal, oracle)
 
 
@@ -148,7 +155,8 @@ def open_oracle(
             yield oracle
         except BaseException:
             oracle.keep_all_on_record()
-            optimizer._publish(optimizer._known.with_data(oracle.data, space))
+            known = optimizer._known.with_data(oracle.data, space)
+            optimizer._publish(replace(known, n_evaluations=stopping.n_evaluated))
             raise
 
 

@@ -55,6 +55,10 @@ class Settings(Protocol):
     _default_n_samples: int
 
     @property
+    def _n_phases(self) -> int:
+        """How many phases a run has at most."""
+
+    @property
     def _n_outputs(self) -> int | None:
         """How many numbers the function returns for a row; None for one that is no array."""
 

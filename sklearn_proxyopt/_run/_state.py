@@ -55,8 +55,10 @@ class FittedState:
         The variables inside the box.
     keeps_box : bool
         Whether the box was given to `minimize`, and so does not follow the parameter.
-    goal : Goal or None
+    goal : Goal
         What is sought of the values.
+    n_evaluations : int
+        How many rows the last run asked the objective for, those on record among them.
     """
 
     data: Dataset | None = field(default=None, metadata=_INNER)
@@ -64,6 +66,7 @@ class FittedState:
     variables: Variables | None = field(default=None, metadata=_REBUILT)
     keeps_box: bool = field(default=False, metadata=_INNER)
     goal: Goal = field(default=MINIMUM, metadata=_INNER)
+    n_evaluations: int = 0
 
     def published(self) -> dict[str, Any]:
         """Return the attributes that the state gives an optimizer."""

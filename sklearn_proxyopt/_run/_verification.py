@@ -22,6 +22,7 @@ from sklearn_proxyopt._run._phases import (
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import FrontSettings, Settings
 from sklearn_proxyopt._run._state import FrontState
+from sklearn_proxyopt._run._stopping import FrontCriteria
 from sklearn_proxyopt._strategies import Batches, Routine
 from sklearn_proxyopt._utils._dataset import Dataset, is_among
 from sklearn_proxyopt._utils._stopping import StopRun
@@ -80,7 +81,7 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
     known = front_of_rows(data.X, data.y, space, optimizer.n_constraints)
     result = OptimizeResult(search)
     result.F = result.F_proxy = run.goal.turned(search.F)
-    result.X_proxy = search.X
+    result.X_proxy, result.measured = search.X, False
     return FrontState(
         data=data,
         bounds=space.bounds,
@@ -89,6 +90,7 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
         keeps_box=optimizer._known.keeps_box,
         failure_risk=risk,
         n_learned=len(data),
+        n_evaluations=run.n_evaluated,
         candidates=search.X[spread_out(search.F, known.F, len(search.F))],
         proxy=front.learner,
         optimizer=front.optimizer,
@@ -184,7 +186,7 @@ def answered_by_front(
     plan: FrontPlan,
     n_constraints: int,
     n_design: int,
-    reference: NDArray[np.float64],
+    y_design: NDArray[np.float64],
 ) -> FrontState:
     """Let the front of all samples be the answer.
 
@@ -200,8 +202,8 @@ def answered_by_front(
         How many of the outputs are constraints.
     n_design : int
         The calls of the objective before the proxy learned.
-    reference : ndarray of shape (n_objectives,)
-        The corner that the hypervolume is measured from, of values to be minimised.
+    y_design : ndarray of shape (n_rows, n_outputs)
+        The outputs known then, whose worst are the reference where none is given.
     """
     oracle, evaluator, rounds = run.oracle, run.oracle.evaluator, plan.rounds
     if evaluator.journal is not None:
@@ -213,7 +215,13 @@ def answered_by_front(
         message = "No feasible point was found: X has the one with the least violation."
     elif plan.end is not None:
         message = f"{message} {plan.end}"
-    n_objectives, nothing, goal = len(reference), data.y[:0], state.goal
+    goal, nothing = state.goal, data.y[:0]
+    n_objectives = len(goal.directions)
+    stopping = oracle.stopping
+    assert isinstance(stopping, FrontCriteria)
+    reference = stopping.reference
+    if reference is None:
+        reference = y_design[:, :n_objectives].max(axis=0)
     promised = np.vstack([nothing, *(one.predicted for one in rounds)])[:, :n_objectives]
     verified = np.vstack([nothing, *(one.measured for one in rounds)])[:, :n_objectives]
     result = OptimizeResult(
@@ -231,5 +239,14 @@ def answered_by_front(
         nfev_design=n_design,
         n_failed=evaluator.n_failed,
         message=message,
+        measured=True,
     )
-    return replace(state, data=data, X_front=front.X, F_front=front.F, result=result)
+    run.progress.end(message)
+    return replace(
+        state,
+        data=data,
+        X_front=front.X,
+        F_front=front.F,
+        result=result,
+        n_evaluations=stopping.n_evaluated,
+    )

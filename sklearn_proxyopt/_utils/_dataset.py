@@ -119,6 +119,8 @@ def best_rows(
     """
     inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
     if not inside.size:
-        raise ValueError("bounds must hold at least one of the rows; got none inside.")
+        raise ValueError(
+            "bounds must hold at least one of the rows, in the same units; got none inside."
+        )
     order = inside[best_first(y[inside])][:_N_STARTING_ROWS]
     return X[order], y[order[0]]

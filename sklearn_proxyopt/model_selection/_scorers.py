@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_proxyopt._utils._goal import MINIMUM, Goal
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 
-__all__ = ["credibility_scorer", "optimum_error_scorer", "regret_scorer"]
+__all__ = ["credibility_scorer", "optimum_error_scorer", "optimum_of", "regret_scorer"]
 
 
 def optimum_error_scorer(problem: Any, of: str = "x") -> _OptimumErrorScorer:
@@ -217,9 +217,40 @@ def goal_of(estimator: Any) -> Goal:
 
 
 def optimum_of(estimator: Any) -> NDArray[np.float64]:
-    """Return the optimum of a fitted estimator in the units of what it was fitted on.
+    """Return the optimum of a fitted estimator in the units of the rows that it was fitted on.
 
-    Looks inside searches, pipelines, whose transformers are inverted, and target transformers.
+    Behind transformers, `x_` of an optimizer is in the units of the transformed rows; here they
+    are inverted.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A `ProxyOptimizer`, or a pipeline, a search or a `TransformedTargetRegressor` with one
+        inside; fitted. Transformers need `inverse_transform`.
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        The optimum.
+
+    Raises
+    ------
+    ValueError
+        If there is no optimum inside.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.model_selection import optimum_of
+    >>> from sklearn_proxyopt.problems import Rosenbrock
+    >>> from sklearn_proxyopt.samplers import SobolSampler
+    >>> problem = Rosenbrock(n_dims=2)
+    >>> X = SobolSampler(128, random_state=0).sample(problem.bounds)
+    >>> pipeline = make_pipeline(StandardScaler(), ProxyOptimizer(random_state=0))
+    >>> optimum_of(pipeline.fit(X, problem(X))).round(2)
+    array([1., 1.])
     """
     if hasattr(estimator, "best_estimator_"):
         return optimum_of(estimator.best_estimator_)

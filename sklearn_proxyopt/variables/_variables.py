@@ -194,7 +194,9 @@ class Variables(Axes):
         counts = self.is_feasible(X)
         if not counts.any():
             if not ((self.bounds[:, 0] <= X) & (self.bounds[:, 1] >= X)).all(axis=1).any():
-                raise ValueError("bounds must hold at least one of the rows; got none inside.")
+                raise ValueError(
+                    "bounds must hold at least one of the rows, in the same units; got none inside."
+                )
             raise ValueError(
                 "constraints must be met by at least one of the rows; got none that meets them."
             )
