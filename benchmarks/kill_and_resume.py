@@ -36,6 +36,7 @@ from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.problems import Rosenbrock
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Integer
 
 PROBLEM = Rosenbrock(n_dims=2)
 
@@ -136,7 +137,7 @@ RUNS: dict[str, Callable[[Simulator, Path, int], dict]] = {
     "learned failures": lambda *given: proxy_run(*given, on_error="learn"),
     "constraints": lambda *given: proxy_run(
         *given,
-        integrality=[1, 0],
+        bounds=[Integer(-2, 2), (-2.0, 2.0)],
         constraints=LinearConstraint([[1.0, 1.0]], ub=2.5),
     ),
     "a constraint of the function": lambda simulator, *given: proxy_run(
@@ -148,9 +149,8 @@ RUNS: dict[str, Callable[[Simulator, Path, int], dict]] = {
     "Pareto": pareto_run,
 }
 CATEGORIES: dict[str, Any] = {
-    "feature_names": ["kind", "x"],
-    "categories": {"kind": ("a", "b", "c")},
-    "bounds": [None, (-2.0, 2.0)],
+    "bounds": {"kind": ["a", "b", "c"], "x": (-2.0, 2.0)},
+    "input_format": "array",
 }
 
 

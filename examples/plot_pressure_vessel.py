@@ -20,6 +20,7 @@ from scipy.optimize import LinearConstraint, NonlinearConstraint, differential_e
 from sklearn_proxyopt import ProxyOptimizer
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Integer, Real
 
 STEELS = ["P235", "P355", "P460"]
 PRICE = {"P235": 1.05, "P355": 1.30, "P460": 1.95}  # euro/kg
@@ -43,8 +44,13 @@ def quote(tank):
 # between half-spheres; the length over all is linear.
 
 PRESSURE = 3.0
-names = ["steel", "shell", "head", "radius", "length"]
-bounds = [None, (4, 40), (4, 40), (0.4, 2.0), (1.0, 20.0)]
+tank = {
+    "steel": STEELS,
+    "shell": Integer(4, 40),
+    "head": Integer(4, 40),
+    "radius": (0.4, 2.0),
+    "length": Real(1.0, 20.0, log=True),
+}
 
 
 def spare(x):
@@ -63,18 +69,13 @@ rules = [
 ]
 
 optimizer = ProxyOptimizer(
-    feature_names=names,
-    categories={"steel": STEELS},
-    integrality=[0, 1, 1, 0, 0],
-    log_scale=["length"],
     constraints=rules,
-    named_rows=True,
     vectorized=False,
     sampler=SobolSampler(120),
     refiner=LocalRefinement(max_evaluations=60),
     random_state=0,
 )
-result = optimizer.minimize(quote, bounds)
+result = optimizer.minimize(quote, tank)
 
 for name, value in result.x_named.items():
     print(f"{name:7s} {value if isinstance(value, (str, int)) else round(value, 3)}")

@@ -15,7 +15,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.metadata_routing import MetadataRouter
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._run._ask_tell import AskTell
 from sklearn_proxyopt._run._components import (
@@ -38,17 +38,17 @@ from sklearn_proxyopt._run._short_names import (
     SamplerName,
     check_short_names,
 )
-from sklearn_proxyopt._run._space_spec import SpaceSpec, under_names
+from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
+from sklearn_proxyopt._run._tables import read_rows, read_samples
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import feasible_values
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
-from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, InputFormat, RandomStateLike
 from sklearn_proxyopt._utils._validation import (
     check_integer,
     check_option,
-    check_unmasked,
     unmasked,
 )
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
@@ -56,6 +56,7 @@ from sklearn_proxyopt.optimizers import BaseOptimizer
 from sklearn_proxyopt.samplers import BaseSampler
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
+from sklearn_proxyopt.variables._kinds import Kinds
 
 __all__ = ["BaseProxyOptimizer"]
 
@@ -102,12 +103,8 @@ class BaseProxyOptimizer(
     time_limit: float | None
     n_retries: int
     journal: str | PathLike[str] | None
-    feature_names: Sequence[str] | None
-    integrality: ArrayLike | None
-    categories: LabelsOf | None
-    log_scale: Sequence[str | int] | None
     constraints: Constraint | Sequence[Constraint]
-    named_rows: bool
+    input_format: InputFormat
     random_state: RandomStateLike
     verbose: int
 
@@ -116,6 +113,8 @@ class BaseProxyOptimizer(
     X_pending_: NDArray[np.float64]
     result_: OptimizeResult
     _pending: PendingPoints | None = None
+    # What the columns of a table, a file or a journal have told of the variables.
+    _kinds_seen: Kinds | None = None
 
     @abstractmethod
     def _learn(self, run: Run, data: Dataset, **fit_params: Any) -> LearnedState:
@@ -270,9 +269,9 @@ class BaseProxyOptimizer(
         """
         self.check_parameters()
         fit_params = routed_to_proxy(self, "fit", fit_params)
-        X, y = self._validate_samples(X, y, n_least=2)
+        X, y = self._validate_samples(X, y, bounds=self.bounds, n_least=2)
         check_that_outputs_are_borne(self.proxy, self._n_outputs or 1)
-        space = self._spec.variables(self.bounds, X)
+        space = SpaceSpec.of(self, self.bounds).variables(X)
         if fit_params and self._evaluates_in_fit:
             raise ValueError(
                 "objective must be None, or sampler and budget None, together with metadata of the "
@@ -342,7 +341,9 @@ class BaseProxyOptimizer(
         """
         check_is_fitted(self, "proxy_")
         options = routed_to_proxy(self, "predict", predict_params)
-        return self._learned.predict(self._read_samples(X, reset=False), **options)
+        state: LearnedState = self._learned
+        rows = read_rows(self, X, self._spec, state.variables.kinds)
+        return state.predict(rows, **options)
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Tell scikit-learn which metadata goes to the proxy.
@@ -423,7 +424,7 @@ class BaseProxyOptimizer(
             self._publish(self._learn(run, data))
             run.progress.end(f"Learned {len(data)} rows.")
         if self._pending is not None:
-            self._pending.answer(X, self._spec.variables(self._known.bounds))
+            self._pending.answer(X, AskTell(self).space_known())
             self.X_pending_ = self._pending.points
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -471,14 +472,14 @@ class BaseProxyOptimizer(
         saved = read_knowledge(self, path)
         self._settle_outputs(saved.n_outputs)
         self._begin_anew(keeps_box=saved.keeps_box, goal=saved.goal)
-        self.__dict__.pop("feature_names_in_", None)
-        if saved.names is not None:
-            self.feature_names_in_ = saved.names
+        self._kinds_seen = saved.kinds
+        self._keep_names(saved.kinds.names)
         self.n_features_in_ = saved.n_features
         if saved.state is not None:
             self._publish(saved.state if saved.has_proxy else self._learn_again(saved.state))
         else:
-            self._publish(replace(self._known, bounds=saved.bounds))
+            bounds = None if saved.space is None else saved.space.bounds
+            self._publish(replace(self._known, bounds=bounds, variables=saved.space))
             if len(saved.data.evaluated):
                 self._take_in(*saved.data.results())
         if len(saved.pending):
@@ -511,7 +512,7 @@ class BaseProxyOptimizer(
         check_optimizer(self.optimizer, finds_front=issubclass(self._state_class, FrontState))
         check_integer(self.n_constraints, "n_constraints", minimum=0)
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
-        check_option(self.named_rows, "named_rows", (True, False))
+        check_option(self.input_format, "input_format", ("auto", "array", "named"))
         self._evaluator(None).check_parameters()
         if self.journal is not None:
             Journal(self.journal)
@@ -616,44 +617,39 @@ class BaseProxyOptimizer(
 
     @property
     def _spec(self) -> SpaceSpec:
-        """The variables as the parameters state them."""
-        return SpaceSpec.of(self)
+        """The variables as bounds and the rows seen state them."""
+        return SpaceSpec.in_force(self)
 
     @property
     def _names_seen(self) -> NDArray[np.object_] | None:
         """The names of the variables, None where there are none."""
         return getattr(self, "feature_names_in_", None)
 
-    def _keep_names(self) -> None:
-        """Let the names be those of the parameter, where no rows bring any."""
+    def _keep_names(self, names: tuple[str, ...] | None) -> None:
+        """Let the names be those of bounds, where no rows bring any."""
         self.__dict__.pop("feature_names_in_", None)
-        if self.feature_names is not None:
-            self.feature_names_in_ = np.array(list(self.feature_names), dtype=object)
-
-    def _read_samples(self, X: Any, *targets: Any, **checks: Any) -> Any:
-        """Return rows, checked, with codes for the labels of a DataFrame; and their values."""
-        is_frame = hasattr(X, "iloc")
-        check_unmasked(X)
-        if self.feature_names is not None:
-            X = under_names(X, list(self.feature_names))
-        if self.categories is not None and is_frame:
-            X = self._spec.kinds(X.shape[1], [str(name) for name in X.columns]).codes(X)
-        checked = validate_data(self, X, *targets, dtype=np.float64, **checks)
-        rows = checked[0] if targets else checked
-        self._spec.kinds(rows.shape[1]).check_rows(rows)
-        return checked
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
 
     def _validate_samples(
-        self, X: ArrayLike, y: ArrayLike, *, reset: bool = True, n_least: int = 1
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        bounds: Any = None,
+        reset: bool = True,
+        n_least: int = 1,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return rows and their values, or say what is wrong with them."""
-        X, y = self._read_samples(
+        X, y = read_samples(
+            self,
             X,
             unmasked(y),
+            SpaceSpec.of(self, bounds) if reset else self._spec,
+            reset=reset,
             y_numeric=True,
             multi_output=self._n_outputs is not None,
             ensure_min_samples=n_least,
-            reset=reset,
             order="C",
             copy=True,
         )
@@ -672,12 +668,14 @@ class BaseProxyOptimizer(
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together; got only one of them.")
         if X is not None and y is not None:
-            X, y = self._validate_samples(X, y, n_least=2)
-            return Dataset.of(X, y), self._spec.variables(bounds, X)
+            X, y = self._validate_samples(X, y, bounds=bounds, n_least=2)
+            return Dataset.of(X, y), SpaceSpec.of(self, bounds).variables(X)
         if bounds is None:
             raise ValueError("bounds must be given where no rows X tell the box; got None.")
-        self._keep_names()
-        space = self._spec.variables(bounds)
+        self._kinds_seen = None
+        self._keep_names(None)
+        space = SpaceSpec.of(self, bounds).variables()
+        self._keep_names(space.names)
         self.n_features_in_ = space.n_features
         self._settle_outputs(None)
         return Dataset.empty(space.n_features, self._n_outputs), space

@@ -20,7 +20,7 @@ from sklearn_proxyopt._run._stopping import FrontCriteria
 from sklearn_proxyopt._run._verification import FrontPlan, answered_by_front, learn_front
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_directions
-from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, InputFormat, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.samplers import BaseSampler
@@ -43,8 +43,11 @@ class ParetoOptimizer(BaseProxyOptimizer):
     objective : callable, default=None
         The function, where there is one: it returns the objectives of each row, and after them its
         constraints.
-    bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-        The box, in the user's units. None takes the smallest box that holds the rows.
+    bounds : array-like of shape (n_features, 2), scipy.optimize.Bounds, dict or list, default=None
+        What each variable may be, in the user's units: a pair (low, high), a kind such as
+        ``Integer(1, 8)`` of `sklearn_proxyopt.variables`, a list of labels, or a single value for
+        a variable that is fixed. A dict has them by name. None takes the smallest box that holds
+        the rows, with integers and labels as the columns of a DataFrame tell.
     direction : {"minimize", "maximize"}, sequence of them or None, default=None
         What is sought of the objectives: one word for all, or one for each. None leaves it to the
         method called; `fit` and `tell` then minimise. Whatever it is, all values are in the
@@ -61,21 +64,10 @@ class ParetoOptimizer(BaseProxyOptimizer):
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
         Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
         No row that misses one is evaluated or returned.
-    feature_names : sequence of str, default=None
-        Names of the variables; None takes those of a DataFrame, where rows come as one.
-    integrality : array-like of shape (n_features,), default=None
-        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
-        all. Of its bounds the whole numbers between them count.
-    categories : dict, default=None
-        The labels of each variable that is a category, under its name or place. Rows hold the
-        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
-        bounds of a category may be None.
-    log_scale : sequence of str or int, default=None
-        Names or places of variables that are designed, learned and searched on a logarithmic
-        axis. Their bounds must be above 0.
-    named_rows : bool, default=False
-        Whether the objective takes rows under the names of the variables, with labels for codes:
-        a DataFrame, or a dict for one row.
+    input_format : {"auto", "array", "named"}, default="auto"
+        How the objective takes rows: "array" as plain numbers, with codes for labels; "named" by
+        the names of the variables, with labels: a DataFrame, or a dict for one row. "auto" is
+        "named" where the variables have names.
     budget : int, default=None
         Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
         do not count, those that an earlier run paid for do. None verifies up to 200 points beside
@@ -154,7 +146,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
     n_features_in_ : int
         Number of variables.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the variables, if `X` had any.
+        Names of the variables, if `bounds` or `X` had any.
 
     See Also
     --------
@@ -196,11 +188,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         n_constraints: int = 0,
         reference: ArrayLike | None = None,
         constraints: Constraint | Sequence[Constraint] = (),
-        feature_names: Sequence[str] | None = None,
-        integrality: ArrayLike | None = None,
-        categories: LabelsOf | None = None,
-        log_scale: Sequence[str | int] | None = None,
-        named_rows: bool = False,
+        input_format: InputFormat = "auto",
         budget: int | None = None,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
@@ -222,11 +210,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         self.n_constraints = n_constraints
         self.reference = reference
         self.constraints = constraints
-        self.feature_names = feature_names
-        self.integrality = integrality
-        self.categories = categories
-        self.log_scale = log_scale
-        self.named_rows = named_rows
+        self.input_format = input_format
         self.budget = budget
         self.sampler = sampler
         self.proxy = proxy
@@ -271,9 +255,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
         ----------
         fun : callable, default=None
             The function; None takes the parameter `objective`.
-        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box; None takes the parameter `bounds`, or else the box of the rows `X`. The row
-            of a category may be None.
+        bounds : array-like of shape (n_features, 2), Bounds, dict or list, default=None
+            What each variable may be; None takes the parameter `bounds`, or else the box of the
+            rows `X`.
         X : array-like of shape (n_samples, n_features), default=None
             Rows of the function that were already paid for. With them and no sampler, no design
             is bought.
@@ -361,12 +345,18 @@ class ParetoOptimizer(BaseProxyOptimizer):
         return np.nan
 
     def _validate_samples(
-        self, X: ArrayLike, y: ArrayLike, *, reset: bool = True, n_least: int = 1
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        bounds: Any = None,
+        reset: bool = True,
+        n_least: int = 1,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         if reset:
             shape = np.shape(y) if hasattr(y, "__len__") else ()
             self._settle_n_objectives(shape[1] - self.n_constraints if len(shape) == 2 else 1)
-        return super()._validate_samples(X, y, reset=reset, n_least=n_least)
+        return super()._validate_samples(X, y, bounds=bounds, reset=reset, n_least=n_least)
 
     def _settle_n_objectives(self, n_known: int) -> None:
         settled = self.n_objectives

@@ -30,7 +30,7 @@ from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._goal import Direction, Goal
-from sklearn_proxyopt._utils._types import BoundsLike, Constraint, LabelsOf, RandomStateLike
+from sklearn_proxyopt._utils._types import BoundsLike, Constraint, InputFormat, RandomStateLike
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.infill import BaseInfill
@@ -54,8 +54,11 @@ class ProxyOptimizer(BaseProxyOptimizer):
         The function, where there is one. With a budget, `fit` then runs as `minimize` does; with a
         sampler, it learns from the sampler's design, evaluated by the objective, in place of its
         rows.
-    bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-        The box, in the user's units. None takes the smallest box that holds the rows.
+    bounds : array-like of shape (n_features, 2), scipy.optimize.Bounds, dict or list, default=None
+        What each variable may be, in the user's units: a pair (low, high), a kind such as
+        ``Integer(1, 8)`` of `sklearn_proxyopt.variables`, a list of labels, or a single value for
+        a variable that is fixed. A dict has them by name. None takes the smallest box that holds
+        the rows, with integers and labels as the columns of a DataFrame tell.
     direction : {"minimize", "maximize"} or None, default=None
         Which optimum is sought. None leaves it to the method called; `fit` and `tell` then
         minimise. Whatever it is, all values are in the function's own sign.
@@ -67,21 +70,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
         value itself: outputs then have shape (n, 1 + n_constraints), value first, and a row is
         feasible where each of the others is at most 0. The proxy learns them all; any regressor
         of several targets will do.
-    feature_names : sequence of str, default=None
-        Names of the variables; None takes those of a DataFrame, where rows come as one.
-    integrality : array-like of shape (n_features,), default=None
-        1 for a variable that is a whole number, 0 for another, as in SciPy; a scalar holds for
-        all. Of its bounds the whole numbers between them count.
-    categories : dict, default=None
-        The labels of each variable that is a category, under its name or place. Rows hold the
-        code 0, 1, ... of a label, its place among them; a DataFrame passed in holds the label. The
-        bounds of a category may be None.
-    log_scale : sequence of str or int, default=None
-        Names or places of variables that are designed, learned and searched on a logarithmic
-        axis. Their bounds must be above 0.
-    named_rows : bool, default=False
-        Whether the objective takes rows under the names of the variables, with labels for codes:
-        a DataFrame, or a dict for one row.
+    input_format : {"auto", "array", "named"}, default="auto"
+        How the objective takes rows: "array" as plain numbers, with codes for labels; "named" by
+        the names of the variables, with labels: a DataFrame, or a dict for one row. "auto" is
+        "named" where the variables have names.
     budget : int, default=None
         Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
         do not count, those that an earlier run paid for do. None leaves it to the sampler, the
@@ -147,6 +139,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
     x_ : ndarray of shape (n_features_in_,)
         The answer: the best point evaluated where the run evaluated the objective to find it, which
         `result_.measured` says, and else the proxy's optimum.
+    x_named_ : dict
+        The same by the names of the variables, with labels, where there are names.
     fun_ : float
         Its value, without constraints: measured, or promised by the proxy.
     x_proxy_ : ndarray of shape (n_features_in_,)
@@ -195,7 +189,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
     n_features_in_ : int
         Number of variables.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the variables, if `X` had any.
+        Names of the variables, if `bounds` or `X` had any.
 
     See Also
     --------
@@ -235,11 +229,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         direction: Direction | None = None,
         constraints: Constraint | Sequence[Constraint] = (),
         n_constraints: int = 0,
-        feature_names: Sequence[str] | None = None,
-        integrality: ArrayLike | None = None,
-        categories: LabelsOf | None = None,
-        log_scale: Sequence[str | int] | None = None,
-        named_rows: bool = False,
+        input_format: InputFormat = "auto",
         budget: int | None = None,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
@@ -263,11 +253,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.direction = direction
         self.constraints = constraints
         self.n_constraints = n_constraints
-        self.feature_names = feature_names
-        self.integrality = integrality
-        self.categories = categories
-        self.log_scale = log_scale
-        self.named_rows = named_rows
+        self.input_format = input_format
         self.budget = budget
         self.sampler = sampler
         self.proxy = proxy
@@ -308,9 +294,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         ----------
         fun : callable, default=None
             The function; None takes the parameter `objective`.
-        bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box; None takes the parameter `bounds`, or else the box of the rows `X`. The row
-            of a category may be None.
+        bounds : array-like of shape (n_features, 2), Bounds, dict or list, default=None
+            What each variable may be; None takes the parameter `bounds`, or else the box of the
+            rows `X`.
         X : array-like of shape (n_samples, n_features), default=None
             Rows of the function that were already paid for. With them and no sampler, no design
             is bought; with a sampler, the points of its design that are among them are not bought

@@ -36,6 +36,7 @@ from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
 from sklearn_proxyopt.refine._ledger import Ledger
 from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
 from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Integer
 
 BOX = np.array([[-2.0, 2.0], [-2.0, 2.0]])
 
@@ -490,8 +491,8 @@ def test_every_infill_strategy_buys_rows_that_are_lower_and_feasible(strategy):
 
 
 def test_infill_with_constraints_keeps_to_whole_numbers():
-    opt = quick(sampler=SobolSampler(16), infill=TrustRegion(4), n_rounds=2, integrality=[1, 0])
-    result = opt.minimize(disk, BOX)
+    opt = quick(sampler=SobolSampler(16), infill=TrustRegion(4), n_rounds=2)
+    result = opt.minimize(disk, [Integer(*BOX[0]), BOX[1]])
     assert (opt.X_[:, 0] == np.round(opt.X_[:, 0])).all()
     assert result.feasible
 

@@ -20,6 +20,7 @@ from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning, JournalError
 from sklearn_proxyopt.optimizers import NSGA2, MultiStartBFGS, hypervolume, nondominated
 from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Integer, Real
 
 BOX = np.array([[0.0, 1.0]] * 3)
 SCHAFFER_BOX = [[-10.0, 10.0]]
@@ -377,14 +378,15 @@ def test_a_proxy_of_one_target_is_refused():
 
 
 # A beam of one of two materials, with 1 to 6 ribs: weight and bending, within a largest height.
+MATERIALS = ["steel", "aluminium"]
 BEAM = {
-    "feature_names": ["width", "ribs", "material"],
-    "integrality": [0, 1, 0],
-    "categories": {"material": ["steel", "aluminium"]},
-    "log_scale": ["width"],
+    "bounds": {
+        "width": Real(0.1, 4.0, log=True),
+        "ribs": Integer(1, 6),
+        "material": MATERIALS,
+    },
     "constraints": LinearConstraint([[1.0, 1.0, 0.0]], ub=6.0),
 }
-BEAM_BOX = [(0.1, 4.0), (1, 6), None]
 
 
 def beam(frame):
@@ -398,7 +400,7 @@ def whole_front_of_the_beam():
     width, ribs = np.meshgrid(np.geomspace(0.1, 4.0, 400), np.arange(1, 7))
     kept = width.ravel() + ribs.ravel() <= 6.0
     rows = {"width": width.ravel()[kept], "ribs": ribs.ravel()[kept]}
-    frames = [pd.DataFrame({**rows, "material": name}) for name in BEAM["categories"]["material"]]
+    frames = [pd.DataFrame({**rows, "material": name}) for name in MATERIALS]
     return beam(pd.concat(frames))
 
 
@@ -411,17 +413,16 @@ def test_a_front_of_whole_numbers_categories_and_log_scales_is_found_within_know
 
     opt = ParetoOptimizer(
         **BEAM,
-        named_rows=True,
         sampler=SobolSampler(64),
         budget=124,
         n_rounds=3,
         reference=[4.0, 2.0],
         random_state=0,
     )
-    result = opt.minimize(fun, BEAM_BOX)
+    result = opt.minimize(fun)
     frame = pd.concat(asked)
     assert len(frame) == result.nfev
-    assert frame["material"].isin(BEAM["categories"]["material"]).all()
+    assert frame["material"].isin(MATERIALS).all()
     assert frame["ribs"].isin(range(1, 7)).all()
     assert (frame["width"] + frame["ribs"] <= 6.0).all()
     assert result.hypervolume > 0.97 * hypervolume(whole_front_of_the_beam(), [4.0, 2.0])
@@ -439,14 +440,14 @@ def test_a_front_of_labels_is_learned_from_a_table_and_asked_for(tmp_path):
         }
     )
     frame = frame[frame["width"] + frame["ribs"] <= 6.0]
-    opt = quick(sampler=None, bounds=BEAM_BOX, **BEAM).fit(frame, beam(frame))
+    opt = quick(sampler=None, **BEAM).fit(frame, beam(frame))
     assert opt.variables_.is_feasible(opt.X_front_).all()
     assert len(np.unique(opt.X_front_, axis=0)) == len(opt.X_front_)
     points = opt.ask(4)
     assert opt.variables_.is_feasible(points).all()
     opt.tell(points, beam(opt.variables_.to_frame(points)))
     opt.save(tmp_path / "front.npz")
-    again = quick(sampler=None, bounds=BEAM_BOX, **BEAM).load(tmp_path / "front.npz")
+    again = quick(sampler=None, **BEAM).load(tmp_path / "front.npz")
     np.testing.assert_array_equal(again.X_front_, opt.X_front_)
     np.testing.assert_array_equal(again.F_front_, opt.F_front_)
 
@@ -455,7 +456,7 @@ def test_a_front_of_whole_numbers_alone_has_each_row_once():
     def fun(X):
         return np.column_stack([X.sum(axis=1), ((X - 5.0) ** 2).sum(axis=1)])
 
-    result = quick(integrality=1).minimize(fun, [[0, 5]] * 2)
+    result = quick().minimize(fun, [Integer(0, 5)] * 2)
     assert (np.rint(result.X) == result.X).all()
     assert len(np.unique(result.X, axis=0)) == len(result.X)
     assert set(map(tuple, result.F)) == {(float(s), -(-((10 - s) ** 2) // 2)) for s in range(11)}
@@ -463,10 +464,8 @@ def test_a_front_of_whole_numbers_alone_has_each_row_once():
 
 def test_the_variables_of_a_front_are_checked_before_anything_is_paid_for():
     fun = Spy(schaffer)
-    with pytest.raises(ValueError, match="categories"):
-        quick(categories={"fluid": ["a", "b"]}).minimize(fun, SCHAFFER_BOX)
-    with pytest.raises(ValueError, match="named_rows must be"):
-        quick(named_rows="yes").minimize(fun, SCHAFFER_BOX)
-    with pytest.raises(ValueError, match="log_scale"):
-        quick(log_scale=[0]).minimize(fun, SCHAFFER_BOX)
+    with pytest.raises(ValueError, match="bounds must be a pair of numbers for 'fluid'"):
+        quick().minimize(fun, {"fluid": None, "flow": (0, 1)})
+    with pytest.raises(ValueError, match="input_format must be one of"):
+        quick(input_format="yes").minimize(fun, SCHAFFER_BOX)
     assert not fun.rows

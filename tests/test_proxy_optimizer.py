@@ -593,7 +593,8 @@ def test_a_proxy_may_choose_its_columns_by_name(regressor):
     X, y = rows_of_bowl()
     frame = pd.DataFrame(X, columns=["speed", "angle"])
     columns = ColumnTransformer([("a", "passthrough", ["angle"]), ("s", "drop", ["speed"])])
-    opt = quick(proxy=make_pipeline(columns, regressor), bounds=BOX).fit(frame, y)
+    proxy = make_pipeline(columns, regressor)
+    opt = quick(proxy=proxy, bounds=BOX, input_format="array").fit(frame, y)
     moved = frame.assign(speed=0.0)
     np.testing.assert_array_equal(opt.predict(frame), opt.predict(moved))
     opt.minimize(bowl, X=frame, y=y)
@@ -873,7 +874,7 @@ def test_a_design_that_runs_out_goes_on():
     ("bounds", "message"),
     [
         ([[2.0, -2.0], [0.0, 50.0]], "bounds must have each lower bound below.*reversed"),
-        ([[1.0, 1.0], [0.0, 50.0]], "bounds must have each lower bound below.*equal"),
+        ([[1.0, 1.0], [5.0, 5.0]], "bounds must leave at least one variable with more than one"),
         ([[-np.inf, 2.0], [0.0, 50.0]], "bounds must be finite"),
         ([[0.0, 1.0], [-1e308, 1e308]], r"bounds must lie less than 1.8e\+308 apart.*variable 1"),
         ([-2.0, 2.0], "bounds must have shape"),
@@ -901,11 +902,12 @@ def test_a_box_without_any_row_is_refused():
         quick(bounds=[[5.0, 6.0], [0.0, 50.0]]).fit(*rows_of_bowl())
 
 
-def test_a_constant_column_is_refused_by_number():
+def test_a_constant_column_is_a_fixed_variable():
     X, y = rows_of_bowl()
     X[:, 1] = 7.0
-    with pytest.raises(ValueError, match=r"column 1 is 7.0 throughout. Pass bounds="):
-        quick().fit(X, y)
+    opt = quick().fit(X, y)
+    assert opt.x_[1] == 7.0
+    assert opt.proxy_.n_features_in_ == 1
 
 
 def test_missing_values_in_the_target_are_refused():
@@ -1061,8 +1063,8 @@ def test_a_run_that_is_refused_leaves_what_was_known(tmp_path):
 
 def test_folds_share_what_a_function_of_named_rows_was_paid_for():
     fun = Spy(lambda frame: bowl(frame.to_numpy()))
-    names = {"feature_names": ["a", "b"], "named_rows": True}
-    opt = quick(objective=fun, bounds=BOX, sampler=SobolSampler(16, random_state=0), **names)
+    box = dict(zip("ab", BOX, strict=True))
+    opt = quick(objective=fun, bounds=box, sampler=SobolSampler(16, random_state=0))
     cross_validate(opt, *rows_of_bowl(30), cv=3)
     assert len(fun.rows) == 16
 
@@ -1088,23 +1090,20 @@ def test_labels_in_another_order_are_other_rows_to_the_record():
     def fun(frame):
         return frame["x"].to_numpy() ** 2 + frame["m"].map(costs).to_numpy()
 
-    opt = quick(categories={"m": ["a", "b", "c"]}, feature_names=["x", "m"], named_rows=True)
-    opt.set_params(sampler=SobolSampler(16), refiner=None)
-    box = [(-1.0, 1.0), None]
-    opt.minimize(fun, box)
-    opt.set_params(categories={"m": ["c", "b", "a"]})
-    result = opt.minimize(fun, box)
+    opt = quick(sampler=SobolSampler(16), refiner=None)
+    opt.minimize(fun, {"x": (-1.0, 1.0), "m": ["a", "b", "c"]})
+    result = opt.minimize(fun, {"x": (-1.0, 1.0), "m": ["c", "b", "a"]})
     row = opt.variables_.to_frame(result.x[None])
     assert result.fun == fun(row)[0]
     assert result.nfev > 0
 
 
 def test_rows_of_other_labels_are_not_told_to_what_was_learned():
-    opt = quick(bounds=[(-1.0, 1.0), None], categories={1: ["a", "b"]})
+    opt = quick(bounds=[(-1.0, 1.0), ["a", "b"]])
     X = np.column_stack([np.linspace(-1.0, 1.0, 8), np.arange(8) % 2])
     opt.tell(X, X.sum(axis=1))
-    opt.set_params(categories={1: ["b", "a"]})
-    with pytest.raises(ValueError, match="must be those of the rows told before; variable 1"):
+    opt.set_params(bounds=[(-1.0, 1.0), ["b", "a"]])
+    with pytest.raises(ValueError, match="kinds of the rows told before; variable 1"):
         opt.tell(X[:1], [1.0])
 
 

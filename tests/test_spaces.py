@@ -34,10 +34,16 @@ from sklearn_proxyopt.infill import (
 from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS, ParticleSwarm
 from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
 from sklearn_proxyopt.samplers import LatinHypercubeSampler, SobolSampler
+from sklearn_proxyopt.variables import Categorical, Integer, Ordinal, Periodic, Real, Variables
 
 NAMES = ["pressure", "stages", "fluid", "flow"]
 FLUIDS = ["R32", "R290", "R1234yf"]
-BOUNDS = [(0.0, 10.0), (1, 8), None, (0.1, 1000.0)]
+BOUNDS = {
+    "pressure": (0.0, 10.0),
+    "stages": Integer(1, 8),
+    "fluid": FLUIDS,
+    "flow": Real(0.1, 1000.0, log=True),
+}
 BUDGET = LinearConstraint([[1, 1, 0, 0]], -np.inf, 12.0)
 
 
@@ -51,10 +57,8 @@ def plant(X):
 
 def quick(**params):
     params = {
-        "feature_names": NAMES,
-        "integrality": [0, 1, 0, 0],
-        "categories": {"fluid": FLUIDS},
-        "log_scale": ["flow"],
+        "bounds": BOUNDS,
+        "input_format": "array",
         "constraints": BUDGET,
         "sampler": LatinHypercubeSampler(80),
         "proxy": NeuralProxyRegressor(max_epochs=30),
@@ -67,11 +71,7 @@ def quick(**params):
 
 
 def rows_of_plant(n_rows=80, seed=0):
-    X = (
-        quick()
-        ._spec.variables(BOUNDS)
-        .from_unit_cube(np.random.default_rng(seed).random((n_rows, 4)))
-    )
+    X = Variables(BOUNDS).from_unit_cube(np.random.default_rng(seed).random((n_rows, 4)))
     return X, plant(X)
 
 
@@ -81,11 +81,8 @@ def rows_of_plant(n_rows=80, seed=0):
 def test_a_plant_of_every_kind_of_variable_is_optimised():
     spy = Spy(plant)
     opt = ProxyOptimizer(
-        feature_names=["pressure", "stages", "fluid", "flow"],
-        integrality=[0, 1, 0, 0],
-        categories={"fluid": ["R32", "R290", "R1234yf"]},
-        log_scale=["flow"],
         constraints=[LinearConstraint([[1, 1, 0, 0]], -np.inf, 12.0)],
+        input_format="array",
         sampler=LatinHypercubeSampler(200),
         random_state=0,
     )
@@ -99,35 +96,29 @@ def test_a_plant_of_every_kind_of_variable_is_optimised():
     assert result.verdict == "credible"
 
 
+ENDS = [(0.5, 6.0), Integer(1, 6), Real(0.5, 6.0, log=True), Real(0, 6, step=0.4), Periodic(0, 6)]
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    integrality=st.lists(st.sampled_from([0, 1]), min_size=3, max_size=3),
-    category=st.booleans(),
-    log=st.booleans(),
+    ends=st.tuples(st.sampled_from(ENDS), st.sampled_from(ENDS)),
+    middle=st.sampled_from([(1, 5), Integer(1, 5), Categorical([2, 4, 8]), Ordinal([2, 4, 8]), 2]),
     limit=st.floats(4.0, 12.0),
     curved=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_every_row_evaluated_is_valid_and_feasible(integrality, category, log, limit, curved, seed):
-    bounds = [(0.5, 6.0), (1, 5), (0.2, 4.5)]
-    kinds = {"integrality": integrality}
-    if category:
-        bounds[1], kinds["categories"] = None, {1: [2, 4, 8]}
-        kinds["integrality"] = [integrality[0], 0, integrality[2]]
-    if log:
-        kinds["log_scale"] = [0]
+def test_every_row_evaluated_is_valid_and_feasible(ends, middle, limit, curved, seed):
+    bounds = [ends[0], middle, ends[1]]
     constraint = LinearConstraint([[1, 1, 1]], -np.inf, limit)
     if curved:
         constraint = NonlinearConstraint(lambda x: x[0] * x[2] + x[1], -np.inf, limit)
     spy = Spy(lambda X: np.square(X - [3.3, 2.2, 1.1]).sum(axis=1))
     opt = quick(
-        feature_names=None,
-        categories=None,
-        log_scale=None,
         proxy=make_pipeline(StandardScaler(), PolynomialFeatures(2), LinearRegression()),
         sampler=SobolSampler(24),
+        constraints=constraint,
         random_state=seed,
-    ).set_params(constraints=constraint, **kinds)
+    )
     result = opt.minimize(spy, bounds)
     assert opt.variables_.is_feasible(np.array(spy.rows)).all()
     assert opt.variables_.is_feasible([result.x, result.x_proxy]).all()
@@ -154,13 +145,12 @@ def test_whole_numbers_are_those_of_an_enumeration():
     every = np.array(list(itertools.product(range(11), repeat=3)), dtype=float)
     every = every[every.sum(axis=1) >= 9]
     opt = ProxyOptimizer(
-        integrality=1,
         constraints=LinearConstraint([[1, 1, 1]], 9.0),
         sampler=SobolSampler(60),
         verdict=False,
         random_state=0,
     )
-    result = opt.minimize(cost, [(0, 10)] * 3)
+    result = opt.minimize(cost, [Integer(0, 10)] * 3)
     np.testing.assert_array_equal(result.x, every[cost(every).argmin()])
 
 
@@ -195,10 +185,10 @@ def test_a_log_axis_makes_a_better_proxy_of_a_variable_of_many_magnitudes():
 
     X = 10 ** np.random.default_rng(0).uniform(-3, 3, (200, 1))
     scores = [
-        ProxyOptimizer(bounds=[(1e-3, 1e3)], log_scale=log_scale, random_state=0)
+        ProxyOptimizer(bounds=[Real(1e-3, 1e3, log=log)], random_state=0)
         .fit(X[:100], stiff(X[:100]))
         .score(X[100:], stiff(X[100:]))
-        for log_scale in (None, [0])
+        for log in (False, True)
     ]
     assert scores[1] > 0.95
     assert scores[1] > scores[0] + 0.1
@@ -214,7 +204,7 @@ def test_an_objective_of_named_rows_gets_a_frame_with_labels():
         frames.append(frame)
         return plant(frame.assign(fluid=frame["fluid"].map(FLUIDS.index)).to_numpy(dtype=float))
 
-    result = quick(named_rows=True).minimize(cost, BOUNDS)
+    result = quick(input_format="auto").minimize(cost, BOUNDS)
     assert frames[0].columns.tolist() == NAMES
     assert frames[0]["stages"].dtype.kind == "i"
     assert set(frames[0]["fluid"]) == set(FLUIDS)
@@ -226,15 +216,15 @@ def test_an_objective_of_one_named_row_gets_a_dict():
         x = [row["pressure"], row["stages"], FLUIDS.index(row["fluid"]), row["flow"]]
         return plant(np.array([x]))[0]
 
-    result = quick(named_rows=True, vectorized=False).minimize(cost, BOUNDS)
+    result = quick(input_format="named", vectorized=False).minimize(cost, BOUNDS)
     assert result.x_named["fluid"] == "R290"
     assert result.fun == pytest.approx(plant(result.x[None])[0], rel=1e-9)
 
 
 def test_labels_of_a_frame_and_codes_of_an_array_are_the_same_rows():
     X, y = rows_of_plant()
-    opt = quick(bounds=BOUNDS, sampler=None)
-    frame = opt._spec.variables(BOUNDS).to_frame(X)
+    opt = quick(sampler=None)
+    frame = Variables(BOUNDS).to_frame(X)
     by_codes, by_labels = clone(opt).fit(X, y), clone(opt).fit(frame, y)
     np.testing.assert_array_equal(by_codes.x_, by_labels.x_)
     np.testing.assert_array_equal(by_codes.predict(X), by_labels.predict(frame))
@@ -244,16 +234,17 @@ def test_labels_of_a_frame_and_codes_of_an_array_are_the_same_rows():
 
 def test_names_of_a_frame_serve_where_none_are_given():
     X, y = rows_of_plant()
-    frame = quick()._spec.variables(BOUNDS).to_frame(X)
-    opt = quick(feature_names=None, sampler=None).fit(frame, y)
+    frame = Variables(BOUNDS).to_frame(X)
+    opt = quick(bounds=None, sampler=None).fit(frame, y)
     assert opt.variables_.names == tuple(NAMES)
     assert set(opt.result_.x_named) == set(NAMES)
 
 
 def test_the_box_of_rows_holds_every_code():
     X, y = rows_of_plant()
-    X[:, 2] = 1.0
-    opt = quick(sampler=None, constraints=()).fit(X, y)
+    frame = Variables(BOUNDS).to_frame(X[X[:, 2] == 1.0])
+    frame["fluid"] = pd.Categorical(frame["fluid"], FLUIDS)
+    opt = quick(bounds=None, sampler=None, constraints=()).fit(frame, y[X[:, 2] == 1.0])
     np.testing.assert_array_equal(opt.bounds_[2], [0.0, 2.0])
 
 
@@ -261,15 +252,15 @@ def test_a_prediction_with_an_unknown_label_is_refused():
     X, y = rows_of_plant()
     opt = quick(sampler=None).fit(X, y)
     frame = opt.variables_.to_frame(X[:2]).assign(fluid="R22")
-    with pytest.raises(ValueError, match="X must hold labels of the category 'fluid'"):
+    with pytest.raises(ValueError, match="X must hold labels of 'fluid'"):
         opt.predict(frame)
 
 
 def test_columns_that_are_not_the_names_are_refused():
     X, y = rows_of_plant()
-    with pytest.raises(ValueError, match="X must have the columns of feature_names"):
+    with pytest.raises(ValueError, match="X must have the columns of bounds"):
         quick(sampler=None).fit(pd.DataFrame(X, columns=list("abcd")), y)
-    with pytest.raises(ValueError, match="X must have a column for each of the 4 feature_names"):
+    with pytest.raises(ValueError, match="X must have a column for each of the 4 variables"):
         quick(sampler=None).fit(X[:, :3], y)
 
 
@@ -303,14 +294,11 @@ def test_an_empty_region_is_refused_before_anything_is_paid_for():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"integrality": [0, 1]}, "integrality must be 0 or 1"),
-        ({"log_scale": ["speed"]}, "log_scale must hold known names"),
         (
             {"constraints": LinearConstraint([[1, 1]])},
             r"constraints\[0\] must have a finite column",
         ),
-        ({"feature_names": ["a"]}, "feature_names must be 4 different names"),
-        ({"named_rows": "yes"}, "named_rows must be one of True, False"),
+        ({"input_format": "dict"}, "input_format must be one of 'auto', 'array', 'named'"),
     ],
 )
 def test_what_is_wrong_is_named_before_anything_is_paid_for(params, message):
@@ -327,7 +315,7 @@ def test_the_best_row_is_a_feasible_one():
     X, y = rows_of_plant()
     infeasible = X[:, 0] + X[:, 1] > 12
     y[infeasible] -= 100.0
-    opt = quick(sampler=None, bounds=BOUNDS).fit(X, y)
+    opt = quick(sampler=None).fit(X, y)
     assert opt.variables_.is_feasible(opt.x_best_row_[None])[0]
     assert opt.variables_.is_feasible(opt.x_[None])[0]
 
@@ -341,7 +329,7 @@ def test_rows_paid_for_that_miss_a_constraint_are_learned_but_never_the_answer()
 
 
 def test_points_asked_for_are_valid_feasible_and_new():
-    opt = quick(bounds=BOUNDS)
+    opt = quick()
     rows = []
     for _ in range(3):
         X = opt.ask(12)
@@ -354,9 +342,7 @@ def test_points_asked_for_are_valid_feasible_and_new():
 
 
 def test_a_space_of_few_rows_runs_out_with_a_clear_error():
-    opt = ProxyOptimizer(
-        bounds=[(0, 2), (0, 2)], integrality=1, sampler=SobolSampler(4), random_state=0
-    )
+    opt = ProxyOptimizer(bounds=[Integer(0, 2)] * 2, sampler=SobolSampler(4), random_state=0)
     assert len(np.unique(opt.ask(9), axis=0)) == 9
     with pytest.raises(ValueError, match="n_points must not exceed the 0 points"):
         opt.ask(1)
@@ -452,7 +438,8 @@ def test_names_alone_change_no_answer():
 
     params = {"sampler": SobolSampler(32), "verdict": False, "random_state": 0}
     plain = ProxyOptimizer(**params).minimize(bowl, [(0, 1)] * 2)
-    named = ProxyOptimizer(feature_names=["a", "b"], **params).minimize(bowl, [(0, 1)] * 2)
+    by_name = ProxyOptimizer(input_format="array", **params)
+    named = by_name.minimize(bowl, {"a": (0, 1), "b": (0, 1)})
     np.testing.assert_array_equal(plain.x, named.x)
     assert "x_named" not in plain
     assert named.x_named == dict(zip("ab", named.x.tolist(), strict=True))
@@ -464,24 +451,24 @@ def test_clones_and_pickles_keep_the_variables():
     copy = pickle.loads(pickle.dumps(opt))
     X, _ = rows_of_plant(10)
     np.testing.assert_array_equal(copy.predict(X), opt.predict(X))
-    assert clone(opt).get_params()["categories"] == {"fluid": FLUIDS}
+    assert clone(opt).get_params()["bounds"] == BOUNDS
 
 
 def test_a_grid_search_chooses_among_kinds():
     X, y = rows_of_plant(120)
     square = make_pipeline(StandardScaler(), PolynomialFeatures(2), LinearRegression())
     search = GridSearchCV(
-        quick(sampler=None, bounds=BOUNDS, proxy=square),
-        {"log_scale": [None, ["flow"]], "integrality": [None, [0, 1, 0, 0]]},
+        quick(sampler=None, proxy=square),
+        {"bounds": [{**BOUNDS, "flow": Real(0.1, 1000.0, log=log)} for log in (False, True)]},
         cv=2,
     ).fit(X, y)
-    assert search.best_params_["log_scale"] == ["flow"]
+    assert search.best_params_["bounds"]["flow"].log
     assert search.best_score_ > 0.99
 
 
 def test_select_takes_rows_near_a_design_on_the_axes():
     X, y = rows_of_plant(200)
-    opt = quick(bounds=BOUNDS, sampler=SobolSampler(64)).fit(X, y)
+    opt = quick(sampler=SobolSampler(64)).fit(X, y)
     assert len(opt.X_) == 64
     assert 1 < np.median(opt.X_[:, 3]) < 100
 
@@ -491,9 +478,9 @@ def test_select_takes_rows_near_a_design_on_the_axes():
 
 def test_save_and_load_go_on_with_the_same_answer(tmp_path):
     X, y = rows_of_plant()
-    opt = quick(bounds=BOUNDS).tell(X, y)
+    opt = quick().tell(X, y)
     opt.save(tmp_path / "state.npz")
-    again = quick(bounds=BOUNDS).load(tmp_path / "state.npz")
+    again = quick().load(tmp_path / "state.npz")
     np.testing.assert_array_equal(again.x_, opt.x_)
     assert again.result_.x_named == opt.result_.x_named
 
@@ -501,27 +488,37 @@ def test_save_and_load_go_on_with_the_same_answer(tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"integrality": None}, "'stages' is a whole number there, got continuous"),
-        ({"categories": {"fluid": ["a", "b", "c"]}}, "'fluid' is a category of .*R32.* there"),
-        ({"feature_names": ["a", "b", "fluid", "flow"]}, "path must be of the same variables"),
+        ({"stages": (1, 8)}, "'stages' is a whole number there, got continuous"),
+        ({"stages": Integer(1, 8, step=7)}, "got a whole number in steps of 7"),
+        ({"fluid": ["a", "b", "c"]}, "'fluid' is a category of .*R32.* there"),
+        ({"fluid": Ordinal(FLUIDS)}, "'fluid' is a category of .*, got ordered"),
+        ({"pressure": Periodic(0, 10)}, "'pressure' is continuous there, got periodic"),
     ],
 )
 def test_a_file_of_other_variables_is_refused(tmp_path, params, message):
     X, y = rows_of_plant()
-    quick(bounds=BOUNDS).tell(X, y).save(tmp_path / "state.npz")
+    quick().tell(X, y).save(tmp_path / "state.npz")
     with pytest.raises(ValueError, match=message):
-        quick(bounds=BOUNDS, **params).load(tmp_path / "state.npz")
+        quick(bounds={**BOUNDS, **params}).load(tmp_path / "state.npz")
+
+
+def test_a_file_of_other_names_is_refused(tmp_path):
+    X, y = rows_of_plant()
+    quick().tell(X, y).save(tmp_path / "state.npz")
+    others = dict(zip(["a", "b", "fluid", "flow"], BOUNDS.values(), strict=True))
+    with pytest.raises(ValueError, match="path must be of the same variables"):
+        quick(bounds=others).load(tmp_path / "state.npz")
 
 
 def test_a_file_with_damaged_kinds_is_refused(tmp_path):
     X, y = rows_of_plant()
     path = tmp_path / "state.npz"
-    quick(bounds=BOUNDS).tell(X, y).save(path)
+    quick().tell(X, y).save(path)
     arrays, facts = read_state(path)
     del facts["arrays"]
     write_state(path, arrays, facts | {"kinds": {"whole": 3}})
     with pytest.raises(ValueError, match="path must be a file whose facts fit together"):
-        quick(bounds=BOUNDS).load(path)
+        quick().load(path)
 
 
 def test_a_run_goes_on_from_its_journal(tmp_path):
@@ -535,18 +532,19 @@ def test_a_run_goes_on_from_its_journal(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("params", "message"),
+    ("bounds", "message"),
     [
-        ({"integrality": None}, "'stages' is a whole number in .*, got continuous"),
-        ({"categories": {"fluid": ["a", "b", "c"]}}, "'fluid' is a category of .*R32"),
-        ({"feature_names": ["a", "b", "fluid", "flow"]}, "variable 0 is 'pressure'"),
+        ({**BOUNDS, "stages": (1, 8)}, "'stages' is a whole number in .*, got continuous"),
+        ({**BOUNDS, "fluid": ["a", "b", "c"]}, "'fluid' is a category of .*R32"),
+        ({**BOUNDS, "fluid": Ordinal(FLUIDS)}, "'fluid' is a category of .*, got ordered"),
+        (dict(zip("abcd", BOUNDS.values(), strict=True)), "variable 0 is 'pressure'"),
     ],
 )
-def test_a_journal_of_other_variables_is_refused(tmp_path, params, message):
+def test_a_journal_of_other_variables_is_refused(tmp_path, bounds, message):
     path = tmp_path / "runs.sqlite"
     quick(journal=path).minimize(plant, BOUNDS)
     with pytest.raises(JournalError, match=message):
-        quick(journal=path, **params).minimize(plant, BOUNDS)
+        quick(journal=path).minimize(plant, bounds)
 
 
 def test_a_journal_of_continuous_variables_is_not_one_of_whole_numbers(tmp_path):
@@ -559,14 +557,14 @@ def test_a_journal_of_continuous_variables_is_not_one_of_whole_numbers(tmp_path)
 
     ProxyOptimizer(**params).minimize(bowl, [(0, 9)] * 2)
     with pytest.raises(JournalError, match=r"variable 0 is continuous in .*, got a whole"):
-        ProxyOptimizer(integrality=1, **params).minimize(bowl, [(0, 9)] * 2)
+        ProxyOptimizer(**params).minimize(bowl, [Integer(0, 9)] * 2)
 
 
 def test_what_was_told_is_recalled_from_a_journal(tmp_path):
     path = tmp_path / "runs.sqlite"
     X, y = rows_of_plant()
-    told = quick(bounds=BOUNDS, journal=path).tell(X, y)
-    opt = quick(bounds=BOUNDS, journal=path)
+    told = quick(journal=path).tell(X, y)
+    opt = quick(journal=path)
     assert len(opt.ask(2)) == 2
     np.testing.assert_array_equal(opt.x_, told.x_)
 
@@ -617,18 +615,16 @@ def test_a_budget_is_spent_on_feasible_rows(curved):
 
 def test_points_that_stand_for_known_rows_leave_the_budget_as_it_is():
     spy = Spy(lambda X: ((X - [3.0, 11.0, 0.2]) ** 2 * [1.0, 1.0, 20.0]).sum(axis=1))
-    opt = ProxyOptimizer(
-        integrality=[1, 1, 0], proxy=LinearRegression(), verdict=False, random_state=0
-    )
-    result = opt.minimize(spy, [(0, 15), (0, 15), (0, 1)], budget=120)
+    opt = ProxyOptimizer(proxy=LinearRegression(), verdict=False, random_state=0)
+    result = opt.minimize(spy, [Integer(0, 15), Integer(0, 15), (0, 1)], budget=120)
     assert result.nfev == len(np.unique(spy.rows, axis=0)) == 120
     assert result.fun < 1e-6
 
 
 def test_a_budget_beyond_all_rows_buys_each_of_them_once():
     spy = Spy(lambda X: np.abs(X - 1.0).sum(axis=1))
-    opt = ProxyOptimizer(integrality=1, proxy=LinearRegression(), verdict=False, random_state=0)
-    result = opt.minimize(spy, [(0, 2), (0, 2)], budget=50)
+    opt = ProxyOptimizer(proxy=LinearRegression(), verdict=False, random_state=0)
+    result = opt.minimize(spy, [Integer(0, 2)] * 2, budget=50)
     assert len(spy.rows) == len(np.unique(spy.rows, axis=0)) <= 9
     assert result.fun == 0.0
 
@@ -657,21 +653,20 @@ def test_whole_numbers_alone_move_within_the_constraints_of_the_function():
         return np.column_stack([((X - 3.2) ** 2).sum(axis=1), 12.0 - X.sum(axis=1)])
 
     opt = ProxyOptimizer(
-        integrality=1,
         n_constraints=1,
         sampler=SobolSampler(32),
         proxy=NeuralProxyRegressor(max_epochs=40),
         verdict=False,
         random_state=0,
     )
-    result = opt.minimize(cube, [(0, 8)] * 3)
+    result = opt.minimize(cube, [Integer(0, 8)] * 3)
     np.testing.assert_array_equal(result.x, [4.0, 4.0, 4.0])
     assert result.feasible
 
 
 def test_points_asked_for_meet_known_constraints_and_come_back_from_a_journal(tmp_path):
     def opened():
-        return quick(bounds=BOUNDS, n_constraints=2, journal=tmp_path / "runs.sqlite")
+        return quick(n_constraints=2, journal=tmp_path / "runs.sqlite")
 
     first = opened()
     X = first.ask(30)

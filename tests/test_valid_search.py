@@ -15,7 +15,7 @@ from sklearn_proxyopt.optimizers import (
     ParticleSwarm,
 )
 from sklearn_proxyopt.optimizers._functions import ProxyFunction
-from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables import Integer, Real, Variables
 
 OPTIMIZERS = [
     MultiStartBFGS(32, n_rounds=6, random_state=0),
@@ -81,7 +81,7 @@ def test_whole_numbers_are_those_of_an_enumeration(optimizer):
     every = np.array(list(itertools.product(range(11), repeat=3)), dtype=float)
     every = every[every.sum(axis=1) <= 12]
     limit = LinearConstraint([[1, 1, 1]], ub=12.0)
-    result = search(bowl, Variables([(0, 10)] * 3, integrality=1, constraints=limit), optimizer)
+    result = search(bowl, Variables([Integer(0, 10)] * 3, constraints=limit), optimizer)
     np.testing.assert_array_equal(result.x, every[bowl(every).argmin()])
 
 
@@ -93,7 +93,7 @@ def test_the_best_category_is_found_with_its_own_optimum(optimizer):
         code = X[:, 1].astype(int)
         return (X[:, 0] - centers[code]) ** 2 + levels[code]
 
-    result = search(pits, Variables([(-3, 3), None], categories={1: list("abc")}), optimizer)
+    result = search(pits, Variables([(-3, 3), list("abc")]), optimizer)
     np.testing.assert_allclose(result.x, [2.0, 1.0], atol=1e-2)
 
 
@@ -136,15 +136,10 @@ def proxy_of(variables, n_rows=60):
     return RegressorFunction(proxy.fit(variables.features(X), y))
 
 
-def mixed(**changes):
+def mixed(constraints=()):
     return Variables(
-        [(0.0, 10.0), (1, 8), None, (0.1, 100.0)],
-        **{
-            "integrality": [0, 1, 0, 0],
-            "categories": {2: ["a", "b", "c"]},
-            "log_scale": [3],
-            **changes,
-        },
+        [(0.0, 10.0), Integer(1, 8), ["a", "b", "c"], Real(0.1, 100.0, log=True)],
+        constraints=constraints,
     )
 
 
@@ -188,8 +183,7 @@ def test_gradients_on_the_axes_are_those_of_differences(constraint, relaxed):
 def test_linear_constraints_on_large_numbers_leave_finite_gradients():
     torch = pytest.importorskip("torch")
     variables = Variables(
-        [(0.0, 5000.0), (1.0, 10.0)],
-        log_scale=[1],
+        [(0.0, 5000.0), Real(1.0, 10.0, log=True)],
         constraints=LinearConstraint([[1, 1]], -np.inf, 2000.0),
     )
     function = AxesFunction(proxy_of(variables), variables, 1.0)

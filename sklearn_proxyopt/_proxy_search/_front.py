@@ -139,7 +139,7 @@ class FrontSearch:
     def _feasible_rows_near(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the nearest feasible rows, and those one move of a whole number or label away."""
         rows = self.variables.snap(rows)
-        if self.variables.is_discrete.any():
+        if self.variables.is_discrete_axis.any():
             moved = np.vstack([self.variables.neighbors(x) for x in rows])
             rows = np.vstack([rows, self.variables.snap(moved)])
         rows = rows[~is_among(rows, rows[:0])]

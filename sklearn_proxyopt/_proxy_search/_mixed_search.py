@@ -81,10 +81,13 @@ class MixedSearch:
         scipy.optimize.OptimizeResult
             What the optimizer found last.
         """
+        if self.variables.kinds.is_periodic.any():
+            # A search may go on where a period ends.
+            self.variables = self.variables.opened_at(starts[np.argmin(self.values(starts))])
         variables = self.variables
         seeding = {} if seed is None else {"random_state": seed}
         points = variables.encode(starts)
-        if variables.kinds.is_whole.any():
+        if (variables.is_discrete_axis & ~variables.is_category_axis).any():
             relaxed = optimizer.minimize(
                 self.on_axes(relaxed=True), variables.axes, x0=points, **seeding
             )
@@ -120,7 +123,7 @@ class MixedSearch:
         rows = np.vstack([rows, starts])
         values = self.values(rows)
         values = np.where(np.isfinite(values), values, np.inf)
-        kept = lowest_apart(variables.to_unit_cube(rows), values, SAME_MINIMUM, _N_CANDIDATES)
+        kept = lowest_apart(variables.places(rows), values, SAME_MINIMUM, _N_CANDIDATES)
         result = OptimizeResult(found)
         result.x, result.fun = rows[kept[0]].copy(), float(values[kept[0]])
         result.x_candidates, result.fun_candidates = rows[kept], values[kept]
@@ -179,7 +182,7 @@ class MixedSearch:
     def _descended(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Let the continuous variables descend within the constraints."""
         variables = self.variables
-        if variables.is_discrete.all():
+        if variables.is_discrete_axis.all():
             return x
         constraints = variables.constraints
         if constraints is None:
@@ -213,9 +216,8 @@ class MixedSearch:
         x = cube.row(u)
         if self._function.has_gradient:
             values, slopes = self._function.value_and_grad(variables.features(x[None]))
-            free = ~variables.is_discrete[~variables.kinds.is_category]
-            slopes = np.asarray(slopes, dtype=np.float64)[0, : len(free)][free]
-            return float(values[0]), slopes * np.ptp(variables.axes, axis=1)[cube.free]
+            slopes = variables.slopes_on_axes(x[None], np.asarray(slopes, dtype=np.float64))[0]
+            return float(values[0]), (slopes * np.ptp(variables.axes, axis=1))[cube.free]
         steps = np.where(u + _STEP > 1.0, -_STEP, _STEP)
         rows = [x, *(cube.row(moved) for moved in u + np.diag(steps))]
         values = self.values(np.array(rows))

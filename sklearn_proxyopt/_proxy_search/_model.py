@@ -177,8 +177,8 @@ class ProxyModel:
                 valid.on_axes(),
                 found,
                 self.optimizer,
-                self.variables.axes,
-                self.variables.encode(starts),
+                valid.variables.axes,
+                valid.variables.encode(starts),
                 self.seeds["optimizer"],
                 valid.on_axes,
             )

@@ -56,7 +56,7 @@ class AxesProxy(ProxyFunction):
 
     def torch_module(self, **chosen: Any) -> torch.nn.Module:
         """Return the proxy, or a member that was chosen, as a module of points on the axes."""
-        module, is_rounded = self._proxy.torch_module(**chosen), self._variables.is_discrete
+        module, is_rounded = self._proxy.torch_module(**chosen), self._variables.is_discrete_axis
         return _axes_module(module, self._variables, is_rounded, self._weight)
 
 
@@ -88,6 +88,7 @@ class AxesFunction(ProxyFunction):
         self._relaxes_constraints = relaxed and _is_linear(variables)
         kinds = variables.kinds
         self._is_rounded = kinds.is_category if relaxed else variables.is_discrete
+        self._is_rounded_axis = self._is_rounded[variables.searched]
         self.has_module = function.has_module and _is_linear(variables)
         self.has_gradient = function.has_gradient
 
@@ -104,11 +105,11 @@ class AxesFunction(ProxyFunction):
         """Return rows in which only what must be is rounded."""
         variables = self._variables
         valid = variables.decode(Z)
-        if self._is_rounded[variables.is_discrete].all():
+        if self._is_rounded_axis[variables.is_discrete_axis].all():
             return valid
         low, high = variables.valid_bounds.T
         free = np.clip(variables.in_units(Z), low, high)
-        return np.where(self._is_rounded, valid, free)
+        return np.where(self._is_rounded | variables.kinds.is_fixed, valid, free)
 
     def _constrained(self, Z: NDArray[np.float64], X: NDArray[np.float64]) -> NDArray[np.float64]:
         return X if self._relaxes_constraints else self._variables.decode(Z)
@@ -116,16 +117,14 @@ class AxesFunction(ProxyFunction):
     def value_and_grad(
         self, Z: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return values of shape (n,) and gradients of shape (n, n_features)."""
+        """Return values of shape (n,) and gradients of shape (n, n_axes)."""
         variables = self._variables
         X = self._rows(Z)
         values, slopes = self._function.value_and_grad(variables.features(X))
-        is_axis = ~variables.kinds.is_category
-        gradient = np.zeros_like(Z)
-        gradient[:, is_axis] = np.asarray(slopes, dtype=np.float64)[:, : is_axis.sum()]
+        gradient = variables.slopes_on_axes(X, np.asarray(slopes, dtype=np.float64))
         # Half of the cell of the first and of the last whole number lies outside of them.
-        low, high = variables.encode(variables.valid_bounds.T)
-        is_flat = self._is_rounded | (low > Z) | (high < Z)
+        low, high = variables.axis_limits
+        is_flat = self._is_rounded_axis | (low > Z) | (high < Z)
         gradient[is_flat] = 0.0
         values = np.asarray(values, dtype=np.float64)
         if variables.constraints is not None:
@@ -133,14 +132,15 @@ class AxesFunction(ProxyFunction):
             is_free = ~(self._is_rounded if self._relaxes_constraints else variables.is_discrete)
             missed, uphill = variables.constraints.penalty_and_grad(rows, variables.bounds, is_free)
             uphill = uphill * np.where(variables.kinds.is_log, rows, 1.0)
-            uphill[is_flat | ~is_free] = 0.0
+            uphill = uphill[:, variables.searched]
+            uphill[is_flat | ~is_free[variables.searched]] = 0.0
             values, gradient = values + self._weight * missed, gradient + self._weight * uphill
         return values, gradient
 
     def torch_module(self) -> torch.nn.Module:
         """Return the function as a module of points on the axes."""
         proxy = self._function.torch_module()
-        return _axes_module(proxy, self._variables, self._is_rounded, self._weight)
+        return _axes_module(proxy, self._variables, self._is_rounded_axis, self._weight)
 
 
 def _is_linear(variables: Variables) -> bool:
@@ -154,8 +154,15 @@ def _axes_module(
     """Return a proxy on the axes, with a penalty for linear constraints, as a torch module."""
     import torch
 
-    kinds, constraints = variables.kinds, variables.constraints
-    limits = variables.encode(variables.valid_bounds.T)
+    constraints, searched = variables.constraints, variables.searched
+    kinds, limits = variables.kinds, variables.axis_limits
+    is_circle = kinds.is_periodic[searched]
+    start = variables.bounds[searched, 0]
+    width = np.where(is_circle, np.ptp(variables.bounds[searched], axis=1), 1.0)
+    is_category = variables.is_category_axis
+    n_labels = {
+        int(axis): len(kinds.levels[int(searched[axis])]) for axis in np.flatnonzero(is_category)
+    }
     first = next(proxy.buffers())
 
     def tensor(values: NDArray[Any]) -> torch.Tensor:
@@ -170,7 +177,12 @@ def _axes_module(
         upper: torch.Tensor
         rounded: torch.Tensor
         log: torch.Tensor
+        origin: torch.Tensor
+        step: torch.Tensor
         axis: torch.Tensor
+        circle: torch.Tensor
+        start: torch.Tensor
+        width: torch.Tensor
         matrix: torch.Tensor
         least: torch.Tensor
         most: torch.Tensor
@@ -183,12 +195,19 @@ def _axes_module(
             self.register_buffer("lower", tensor(limits[0]))
             self.register_buffer("upper", tensor(limits[1]))
             self.register_buffer("rounded", tensor(is_rounded))
-            self.register_buffer("log", tensor(kinds.is_log))
-            self.register_buffer("axis", tensor(~kinds.is_category))
+            self.register_buffer("log", tensor(kinds.is_log[searched]))
+            self.register_buffer("origin", tensor(variables.step_origins[searched]))
+            self.register_buffer("step", tensor(np.where(is_rounded, kinds.steps[searched], 1.0)))
+            self.register_buffer("axis", tensor(~(is_category | is_circle)))
+            self.register_buffer("circle", tensor(is_circle))
+            self.register_buffer("start", tensor(start))
+            self.register_buffer("width", tensor(width))
             if constraints is not None:
-                self.register_buffer("matrix", tensor(constraints.matrix.T))
-                self.register_buffer("least", tensor(constraints.lower))
-                self.register_buffer("most", tensor(constraints.upper))
+                fixed = np.where(kinds.is_fixed, variables.bounds[:, 0], 0.0)
+                offset = constraints.matrix @ fixed
+                self.register_buffer("matrix", tensor(constraints.matrix.T[searched]))
+                self.register_buffer("least", tensor(constraints.lower - offset))
+                self.register_buffer("most", tensor(constraints.upper - offset))
                 self.register_buffer("scale", tensor(constraints.scale))
 
         def forward(self, Z: torch.Tensor) -> torch.Tensor:
@@ -201,15 +220,19 @@ def _axes_module(
             return self.proxy.members(self.features(axes)) + self.penalty(axes)
 
         def axes(self, Z: torch.Tensor) -> torch.Tensor:
-            whole = torch.where(self.log, Z.exp(), Z).round()
+            units = torch.where(self.log, Z.exp(), Z)
+            whole = self.origin + self.step * ((units - self.origin) / self.step).round()
             whole = torch.where(self.log, whole.clamp_min(1e-30).log(), whole)
             return torch.where(self.rounded, whole.detach(), Z).clamp(self.lower, self.upper)
 
         def features(self, axes: torch.Tensor) -> torch.Tensor:
             parts = [axes[..., self.axis]]
-            for index, labels in kinds.levels.items():
-                code = axes[..., index].detach().long()
-                parts.append(torch.nn.functional.one_hot(code, len(labels)).to(axes.dtype))
+            if is_circle.any():
+                turns = (2.0 * np.pi * (axes - self.start) / self.width)[..., self.circle]
+                parts.append(torch.stack([turns.sin(), turns.cos()], dim=-1).flatten(-2))
+            for axis, size in n_labels.items():
+                code = axes[..., axis].detach().long()
+                parts.append(torch.nn.functional.one_hot(code, size).to(axes.dtype))
             return torch.cat(parts, dim=-1)
 
         def penalty(self, axes: torch.Tensor) -> torch.Tensor:
@@ -218,6 +241,9 @@ def _axes_module(
             # Where an exponential overflows, the gradient would be NaN though it is not chosen.
             exponents = torch.where(self.log, axes, 0.0)
             rows = torch.where(self.log, exponents.exp(), axes)
+            if is_circle.any():
+                n_periods = ((rows - self.start) / self.width).floor()
+                rows = torch.where(self.circle, rows - self.width * n_periods, rows)
             values = rows @ self.matrix
             missed = (self.least - values).clamp_min(0.0) + (values - self.most).clamp_min(0.0)
             return weight * (missed / self.scale).square().sum(dim=-1, keepdim=True)

@@ -16,12 +16,12 @@ from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
-from sklearn_proxyopt._utils._distances import are_new
 from sklearn_proxyopt._utils._validation import check_width, unmasked
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables import Variables
-from sklearn_proxyopt.variables._kinds import Kinds
+from sklearn_proxyopt.variables._frames import is_frame
+from sklearn_proxyopt.variables._kinds import Kinds, kinds_of_facts
 
 __all__ = ["AskTell"]
 
@@ -86,12 +86,12 @@ class AskTell:
 
     def record(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Check results and write them into the journal; NaN stands for a failure."""
-        optimizer, spec = self._optimizer, self._optimizer._spec
+        optimizer = self._optimizer
         self.recall()
         bounds, is_first = self._state.bounds, self._state.data is None
         box = optimizer.bounds if bounds is None else bounds
         if is_first and box is not None:
-            table: Any = X if hasattr(X, "columns") else check_array(X, dtype=np.float64)
+            table: Any = X if is_frame(X) else check_array(X, dtype=np.float64)
             check_width(box, table.shape[1])
         X, y = self._validated(X, y, reset=is_first)
         kinds = optimizer._spec.kinds(X.shape[1])
@@ -100,8 +100,8 @@ class AskTell:
             if writer is not None:
                 writer.tell(X, y)
                 if bounds is not None:
-                    pending, space = writer.pending_points(), spec.variables(bounds)
-                    is_open = are_new(space.to_unit_cube(pending), space.to_unit_cube(X))
+                    pending = writer.pending_points()
+                    is_open = ~self.space_known().are_known(pending, X)
                     writer.set_pending_points(pending[is_open])
         return X, y
 
@@ -133,23 +133,29 @@ class AskTell:
         data = Dataset(X, y, journal.failed_rows())
         if len(data.evaluated):
             optimizer.n_features_in_ = X.shape[1]
-            names = journal.names()
-            if names is not None:
-                optimizer.feature_names_in_ = np.array(names, dtype=object)
+            self._recall_kinds(journal, data.evaluated)
             optimizer._take_in(*data.results())
         self._recall_pending(journal.pending_points(), data)
+
+    def _recall_kinds(self, journal: Journal, rows: NDArray[np.float64]) -> None:
+        """Take names and kinds of the variables for seen that the journal knows of."""
+        optimizer, names, facts = self._optimizer, journal.names(), journal.kinds()
+        known = None if names is None else tuple(names)
+        if known is not None:
+            optimizer._keep_names(known)
+        box = np.column_stack([rows.min(axis=0), rows.max(axis=0)])
+        optimizer._kinds_seen = None if facts is None else kinds_of_facts(facts, box, known)
 
     def _recall_pending(self, points: NDArray[np.float64], data: Dataset) -> None:
         optimizer, bounds = self._optimizer, self._state.bounds
         if not len(points) or (bounds is None and optimizer.bounds is None):
             return
         if bounds is None:
-            if not hasattr(optimizer, "feature_names_in_"):
-                optimizer._keep_names()
-            bounds = optimizer._spec.variables(optimizer.bounds, data.X).bounds
+            self._keep_stated_names()
+            bounds = optimizer._spec.variables().bounds
             optimizer._publish(replace(self._state, bounds=bounds))
         pending = self.pending_points(len(bounds))
-        pending.recall(points, data.evaluated, optimizer._spec.variables(bounds))
+        pending.recall(points, data.evaluated, self.space_known())
         optimizer.X_pending_ = pending.points
 
     def pending_points(self, n_features: int) -> PendingPoints:
@@ -169,7 +175,7 @@ class AskTell:
             values = np.array(values, dtype=np.float64)
             failed = ~succeeded(values)
             values[failed] = 0.0
-        X, values = optimizer._validate_samples(X, values, reset=reset)
+        X, values = optimizer._validate_samples(X, values, bounds=optimizer.bounds, reset=reset)
         if optimizer.on_error != "raise":
             values[failed] = np.nan
         return X, values
@@ -181,8 +187,7 @@ class AskTell:
             difference = kinds.difference(state.variables.kinds.facts())
             if difference:
                 raise ValueError(
-                    "categories and integrality must be those of the rows told before; "
-                    f"{difference}."
+                    f"bounds must be of the kinds of the rows told before; {difference}."
                 )
         known = X[:0] if state.data is None else state.data.X
         rows = np.vstack([known, X[succeeded(y)]])
@@ -204,8 +209,15 @@ class AskTell:
     def _box(self) -> NDArray[np.float64] | None:
         """Return the box that belongs to the problem, None where the samples tell it."""
         state, optimizer = self._state, self._optimizer
-        box = state.bounds if state.keeps_box else optimizer.bounds
-        return None if box is None else optimizer._spec.variables(box).bounds
+        if state.keeps_box:
+            return state.bounds
+        return None if optimizer.bounds is None else optimizer._spec.variables().bounds
+
+    def _keep_stated_names(self) -> None:
+        """Let the names be those of bounds, where nothing else has brought any."""
+        optimizer = self._optimizer
+        if not hasattr(optimizer, "feature_names_in_"):
+            optimizer._keep_names(optimizer._spec.stated_names)
 
     def _space_asked(self) -> Variables:
         """Return the variables of points asked for, in the box that the user gives now."""
@@ -213,21 +225,24 @@ class AskTell:
         if state.bounds is None:
             if box is None:
                 raise ValueError("bounds must be given before rows tell the box; got None.")
-            if not hasattr(optimizer, "feature_names_in_"):
-                optimizer._keep_names()
+            self._keep_stated_names()
         elif box is None or state.keeps_box:
-            box = state.bounds
+            return self.space_known()
         else:
             check_width(box, len(state.bounds))
-        return optimizer._spec.variables(box)
+        return optimizer._spec.variables()
+
+    def space_known(self) -> Variables:
+        """Return the variables inside the box that is known."""
+        bounds = self._state.bounds
+        assert bounds is not None
+        return self._optimizer._spec.inside(bounds)
 
     def space_told(self, X: NDArray[np.float64]) -> Variables:
         """Return the variables of samples, in the user's box or one that grows with them."""
         optimizer, state = self._optimizer, self._state
         if state.keeps_box:
-            return optimizer._spec.variables(state.bounds)
-        if optimizer.bounds is not None:
-            return optimizer._spec.variables(optimizer.bounds, X)
-        if state.bounds is not None:
+            return self.space_known()
+        if optimizer.bounds is None and state.bounds is not None:
             X = np.vstack([X, state.bounds.T])
-        return optimizer._spec.variables(None, X)
+        return optimizer._spec.variables(X)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
 from sklearn_proxyopt._strategies import Batches, Routine, Strategy
 from sklearn_proxyopt._utils._dataset import Dataset, succeeded
-from sklearn_proxyopt._utils._distances import are_new, farthest_places
+from sklearn_proxyopt._utils._distances import farthest_places
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
 
@@ -80,13 +80,13 @@ class MinimaAndDesign(Strategy):
     ) -> NDArray[np.float64]:
         """Return `n` points that are neither known nor pending; one for None."""
         n_points, space = 1 if n is None else n, self._space
-        taken = space.to_unit_cube(np.vstack([known.evaluated, pending]))
+        taken = np.vstack([known.evaluated, pending])
         chosen = np.empty((0, space.n_features))
         if self._minima is not None:
             chosen = new_rows(self._minima, taken, space)[: -(-n_points // 2)]
         n_missing = n_points - len(chosen)
         if n_missing:
-            taken = np.vstack([taken, space.to_unit_cube(chosen)])
+            taken = np.vstack([taken, chosen])
             chosen = np.vstack([chosen, self._from_design(n_missing, taken)])
         return chosen
 
@@ -100,7 +100,8 @@ class MinimaAndDesign(Strategy):
             safe = self._risk.caution(pool) < 1.0
             pool = pool[safe] if safe.sum() >= n_points else pool
         if self._minima is not None:
-            pool = pool[farthest_places(self._space.to_unit_cube(pool), taken, n_points)]
+            places = self._space.places
+            pool = pool[farthest_places(places(pool), places(taken), n_points)]
         return pool[:n_points]
 
     def _untaken(self, n_points: int, taken: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,5 +126,5 @@ class MinimaAndDesign(Strategy):
 def new_rows(
     points: NDArray[np.float64], taken: NDArray[np.float64], space: Variables
 ) -> NDArray[np.float64]:
-    """Return the rows that are not among those taken, which are points of the unit cube."""
-    return points[are_new(space.to_unit_cube(points), taken)]
+    """Return the rows that are not among those taken."""
+    return points[~space.are_known(points, taken)]

@@ -59,7 +59,7 @@ def diagnose(
     if evaluate is None:
         rows, measured = _known_checks(state, x)
     else:
-        rivals = state.variables.from_unit_cube(evidence.rivals[: n_checks - 1])
+        rivals = collector.rows_at(evidence.rivals[: n_checks - 1])
         rows = np.vstack([x[None], rivals[state.variables.is_feasible(rivals)]])
         measured = measured_merit(state, evaluate(rows))
     mode = "rows"
@@ -88,9 +88,9 @@ def _known_checks(
     The first is the optimum; without its own value the others are of no use.
     """
     space, data = state.variables, state.data
-    known = cKDTree(space.to_unit_cube(data.X))
+    known = cKDTree(space.places(data.X))
     points = np.vstack([x[None], state.candidates])
-    distance, row = known.query(space.to_unit_cube(points))
+    distance, row = known.query(space.places(points))
     used = distance <= SAME_SAMPLE
     used[1:] &= row[1:] != row[0]
     if not used[0]:

@@ -55,10 +55,11 @@ class InfillState:
         rng: np.random.Generator,
         risk: FailureRisk | None,
     ) -> None:
-        self._model, self._data, self._space, self._names = model, data, space, names
+        self._model, self._data, self._names = model, data, names
         self._risk = risk
         self._X, self._y = space.rows_that_count(data.X, data.y)
         self._starts, _ = space.best_rows(self._X, self._y)
+        self._space = space.opened_at(self._starts[0])
         self._values = merit_of_rows(self._y, model.merit)
         self._spread = float(np.median(self._values) - self._values.min())
         self._minima = self._minima_of(model, space.bounds, self._starts)

@@ -92,7 +92,7 @@ class Oracle:
     def value_at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the value of a point up to rounding, NaN if it is not known."""
         space, data = self.space, self.data
-        distances = np.abs(space.to_unit_cube(data.X) - space.to_unit_cube(x[None])).max(axis=1)
+        distances = np.abs(space.places(data.X) - space.places(x[None])).max(axis=1)
         nearest = int(np.argmin(distances))
         known = distances[nearest] < ROUNDING
         return np.asarray(data.y[nearest] if known else data.y[nearest] * np.nan)

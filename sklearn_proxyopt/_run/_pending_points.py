@@ -46,4 +46,4 @@ class PendingPoints:
 
     def answer(self, X: NDArray[np.float64], space: Variables) -> None:
         """Take the rows of `X` off the pending points."""
-        self.points = new_rows(self.points, space.to_unit_cube(X), space)
+        self.points = new_rows(self.points, X, space)

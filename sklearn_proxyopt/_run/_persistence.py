@@ -33,6 +33,7 @@ from sklearn_proxyopt._utils._validation import check_bounds, check_width
 from sklearn_proxyopt.proxies import NeuralProxyRegressor
 from sklearn_proxyopt.proxies._stored import can_be_stored, put_together, take_apart
 from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables._kinds import Kinds, kinds_of_facts
 
 __all__ = ["Saved", "read_knowledge", "write_knowledge"]
 
@@ -226,10 +227,10 @@ class Saved:
         The samples.
     pending : ndarray of shape (n_pending, n_features)
         The pending points.
-    bounds : ndarray of shape (n_features, 2) or None
-        The box.
-    names : ndarray of shape (n_features,) or None
-        The names of the variables.
+    space : Variables or None
+        The variables inside the box, if there is one.
+    kinds : Kinds
+        What each variable may be, and its name.
     keeps_box : bool
         Whether the box was given to `minimize`.
     n_outputs : int
@@ -242,8 +243,8 @@ class Saved:
 
     data: Dataset
     pending: NDArray[np.float64]
-    bounds: NDArray[np.float64] | None
-    names: NDArray[np.object_] | None
+    space: Variables | None
+    kinds: Kinds
     keeps_box: bool
     n_outputs: int
     goal: Goal
@@ -288,17 +289,17 @@ def read_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Save
     n_features = facts["n_features"]
     if optimizer.bounds is not None:
         check_width(optimizer.bounds, n_features)
-    names = facts["names"] if optimizer.feature_names is None else list(optimizer.feature_names)
-    spec = replace(SpaceSpec.of(optimizer), names=names)
+    kinds = _kinds_of_file(arrays, facts, path)
+    spec = replace(SpaceSpec.of(optimizer, optimizer.bounds), seen=kinds, names=kinds.names)
     check_kinds(spec.kinds(n_features), facts, path)
     n_outputs = _check_outputs(optimizer, arrays["y"], facts, path)
     try:
         goal = goal_in(facts)
-        box = check_bounds(arrays["bounds"]) if "bounds" in arrays else None
+        box = check_bounds(arrays["bounds"], allow_equal=True) if "bounds" in arrays else None
         state = None
         kind = optimizer._state_class
         if issubclass(kind, ModelState) and box is not None:
-            state = restore_state(optimizer, kind, arrays, facts, spec.variables(box))
+            state = restore_state(optimizer, kind, arrays, facts, spec.inside(box))
     except Exception as error:
         raise ValueError(
             f"path must be a file whose arrays fit together; got {path}: {reason_of(error)}."
@@ -311,13 +312,26 @@ def read_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Save
     return Saved(
         data=Dataset(arrays["X"], goal.turned(arrays["y"]), arrays["X_failed"]),
         pending=arrays["X_pending"],
-        bounds=box,
-        names=None if facts["names"] is None else np.array(facts["names"], dtype=object),
+        space=None if box is None else spec.inside(box),
+        kinds=kinds,
         keeps_box=facts["keeps_box"] and box is not None,
         n_outputs=n_outputs,
         goal=goal,
         state=state,
     )
+
+
+def _kinds_of_file(arrays: Arrays, facts: Facts, path: str | PathLike[str]) -> Kinds:
+    """Return the variables that a file tells of, in its box or that of its rows."""
+    rows = np.vstack([arrays[name] for name in ("X", "X_failed", "X_pending")])
+    box = arrays.get("bounds")
+    if box is None:
+        box = np.column_stack([rows.min(axis=0), rows.max(axis=0)])
+    names = None if facts["names"] is None else tuple(facts["names"])
+    try:
+        return kinds_of_facts(facts.get("kinds", {"whole": [], "categories": {}}), box, names)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"path must be a file whose facts fit together; got {path}.") from error
 
 
 def _check_outputs(

@@ -19,6 +19,7 @@ from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
 from sklearn_proxyopt._run._short_names import SamplerName, sampler_of_size
 from sklearn_proxyopt._strategies import Batches, Routine, Strategy
+from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.infill import BaseInfill
@@ -179,7 +180,7 @@ def _sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
     budget, seed = run.oracle.stopping.budget, run.seeds["sampler"]
     if budget is None or not isinstance(optimizer.sampler, str | None):
         return design_sampler(optimizer, seed)
-    n_samples = max(_DESIGN_PER_VARIABLE * run.space.n_features, _SMALLEST_DESIGN)
+    n_samples = max(_DESIGN_PER_VARIABLE * run.space.n_axes, _SMALLEST_DESIGN)
     n_samples = max(min(n_samples, budget // 3), 2)
     if optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
         # Nothing but the design tells the proxy of the whole box.
@@ -240,14 +241,22 @@ def _rows_of(points: NDArray[np.float64], space: Variables) -> NDArray[np.float6
     return rows[~np.isnan(rows).any(axis=1)]
 
 
+def _opened_at_best(space: Variables, data: Dataset) -> Variables:
+    """Return the variables so that a search of the best sample may pass the end of a period."""
+    if not (space.kinds.is_periodic.any() and space.is_feasible(data.X).any()):
+        return space
+    return space.opened_at(space.best_rows(data.X, data.y)[0][0])
+
+
 def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch, int]:
     """Begin the search of the objective; return it and how many evaluations it has."""
-    space, data = run.space, run.oracle.data
+    data = run.oracle.data
+    space = run.space = _opened_at_best(run.space, data)
     is_default = optimizer.refiner == "auto"
     refiner = seeded(SurrogateCMAES() if is_default else optimizer.refiner, run.seeds["refiner"])
     # Where not every point of the box is a row, the search works on the axes.
     rows_of = None if space.is_continuous_box else partial(nearest_to_axes, space)
-    search = refiner.begin(space.axes, rows_of, space.kinds.is_category)
+    search = refiner.begin(space.axes, rows_of, space.is_category_axis)
     inside = space.is_feasible(data.X)
     search.note(space.encode(data.X[inside]), data.y[inside])
     failed = space.encode(data.X_failed)

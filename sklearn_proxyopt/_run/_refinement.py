@@ -89,6 +89,7 @@ def _search_by(
 ) -> OptimizeResult:
     """Let a refiner search a function from the proxy's minima, which sees feasible rows only."""
     candidates, incumbent = state.candidates, (state.x_best_row, state.best_outputs)
+    space = space.opened_at(candidates[0])
     if space.is_continuous_box:
         return refiner.refine(evaluate, candidates, space.bounds, incumbent=incumbent)
     if getattr(refiner, "handles_variables", False):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._run._oracle import Oracle
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._settings import Settings
-from sklearn_proxyopt._run._space_spec import of_plain_rows
+from sklearn_proxyopt._run._space_spec import calls_by_names, of_plain_rows
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import Goal
@@ -142,10 +142,11 @@ def open_oracle(
     patience: float = 0.0,
 ) -> Iterator[Oracle]:
     """Open the objective for evaluations; if the block fails, the optimizer keeps the samples."""
-    named, vectorized = optimizer.named_rows, optimizer.vectorized
-    of_rows = of_plain_rows(objective, space, named_rows=named, vectorized=vectorized)
+    form, vectorized = optimizer.input_format, optimizer.vectorized
+    of_rows = of_plain_rows(objective, space, input_format=form, vectorized=vectorized)
     evaluator = optimizer._evaluator(of_rows)
-    meaning = repr((space.names, space.kinds.facts())) if named else ""
+    is_named = calls_by_names(form, space)
+    meaning = repr((space.names, space.kinds.facts())) if is_named else ""
     record = optimizer._records.record_of(objective, optimizer._n_outputs)
     evaluator.record = record.of_meaning(meaning)
     box = space.bounds if box_is_given else None
@@ -168,7 +169,7 @@ def writing_journal(
         return nullcontext()
     n_outputs = optimizer._n_outputs
     return Journal(optimizer.journal).writing(
-        len(kinds.is_whole),
+        len(kinds),
         box,
         kinds.names,
         n_outputs=1 if n_outputs is None else n_outputs,

@@ -14,12 +14,13 @@ from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, Sampler
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._utils._goal import Direction, Goal
-from sklearn_proxyopt._utils._types import BoundsLike, RandomStateLike
+from sklearn_proxyopt._utils._types import BoundsLike, InputFormat, RandomStateLike
 from sklearn_proxyopt.evaluation import Evaluator, RecordBook
 from sklearn_proxyopt.infill import BaseInfill
 from sklearn_proxyopt.optimizers import BaseOptimizer
 from sklearn_proxyopt.refine import BaseRefiner
 from sklearn_proxyopt.samplers import BaseSampler
+from sklearn_proxyopt.variables._kinds import Kinds
 
 __all__ = ["AskingSettings", "FrontSettings", "Regressor", "SearchSettings", "Settings"]
 
@@ -44,7 +45,7 @@ class Settings(Protocol):
     n_constraints: int
     budget: int | None
     vectorized: bool
-    named_rows: bool
+    input_format: InputFormat
     on_error: str
     journal: str | PathLike[str] | None
     random_state: RandomStateLike
@@ -107,12 +108,12 @@ class AskingSettings(Settings, Protocol):
 
     bounds: BoundsLike | None
     direction: Direction | Sequence[Direction] | None
-    feature_names: Sequence[str] | None
     _state_class: type[LearnedState]
     _saved_class: str
     X_pending_: NDArray[np.float64]
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
+    _kinds_seen: Kinds | None
 
     @property
     def _goal(self) -> Goal:
@@ -120,7 +121,7 @@ class AskingSettings(Settings, Protocol):
 
     @property
     def _spec(self) -> SpaceSpec:
-        """The variables of the parameters."""
+        """The variables as bounds and the rows seen state them."""
 
     @property
     def _pending(self) -> PendingPoints | None:
@@ -129,14 +130,14 @@ class AskingSettings(Settings, Protocol):
     @_pending.setter
     def _pending(self, pending: PendingPoints) -> None: ...
 
-    def _keep_names(self) -> None:
-        """Let the names be those of the parameter, where no rows bring any."""
+    def _keep_names(self, names: tuple[str, ...] | None) -> None:
+        """Let the names be those of bounds, where no rows bring any."""
 
     def _settle_outputs(self, n_outputs: int | None) -> None:
         """Settle how many outputs there are where no parameter says so."""
 
     def _validate_samples(
-        self, X: ArrayLike, y: ArrayLike, *, reset: bool
+        self, X: ArrayLike, y: ArrayLike, *, bounds: Any = None, reset: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return samples and their values, or say what is wrong with them."""
 

@@ -1,110 +1,133 @@
-"""The variables as the parameters of an optimizer state them."""
+"""The variables as the bounds of an optimizer and the rows it has seen state them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from sklearn_proxyopt._proxy_search._functions import named_rows
-from sklearn_proxyopt._utils._box import bounds_of_rows
-from sklearn_proxyopt._utils._types import Constraint, LabelsOf
-from sklearn_proxyopt._utils._validation import check_bounds, check_width
+from sklearn_proxyopt._utils._types import Constraint
 from sklearn_proxyopt.variables import NamedFunction, Variables
-from sklearn_proxyopt.variables._kinds import Kinds, read_kinds
+from sklearn_proxyopt.variables._domains import Domain
+from sklearn_proxyopt.variables._kinds import Kinds
+from sklearn_proxyopt.variables._reading import read_bounds
 
-__all__ = ["SpaceSpec"]
+__all__ = ["SpaceSpec", "calls_by_names", "of_plain_rows"]
 
 
 @dataclass(frozen=True)
 class SpaceSpec:
-    """Names, kinds and constraints of the variables; their bounds come later.
+    """The variables: what bounds state of them, what rows have shown, and known constraints.
 
     Parameters
     ----------
-    names : sequence of str or None
-        Names of the variables: those of the parameter, or else of the rows seen.
-    integrality : array-like of shape (n_features,) or None
-        1 for an integer.
-    categories : dict or None
-        The labels of each category.
-    log_scale : sequence of str or int, or None
-        Variables on a logarithmic axis.
+    stated : Kinds or None
+        What bounds state; None where there are none.
+    seen : Kinds or None
+        What the columns of a table, a file or a journal have told; None where nothing has.
+    names : tuple of str or None
+        The names that rows had.
     constraints : sequence of constraints
         Known constraints, as of SciPy.
     """
 
-    names: Sequence[str] | None
-    integrality: ArrayLike | None
-    categories: LabelsOf | None
-    log_scale: Sequence[str | int] | None
+    stated: Kinds | None
+    seen: Kinds | None
+    names: tuple[str, ...] | None
     constraints: Constraint | Sequence[Constraint]
 
     @classmethod
-    def of(cls, optimizer: Any) -> Self:
-        """Return the variables of an optimizer's parameters and of the rows it has seen."""
-        names = optimizer.feature_names
-        if names is None and hasattr(optimizer, "feature_names_in_"):
-            names = [str(name) for name in optimizer.feature_names_in_]
-        return cls(
-            names,
-            optimizer.integrality,
-            optimizer.categories,
-            optimizer.log_scale,
-            optimizer.constraints,
-        )
+    def of(cls, optimizer: Any, bounds: Any) -> Self:
+        """Return what bounds, and the rows that an optimizer has seen, state of the variables."""
+        stated = None if bounds is None else read_bounds(bounds)
+        return cls.with_kinds(optimizer, stated)
 
-    def variables(self, bounds: Any, X: NDArray[np.float64] | None = None) -> Variables:
-        """Return the variables inside a box: the user's, or that of rows where it is None."""
-        if bounds is None:
-            assert X is not None
-            kinds = self.kinds(X.shape[1])
-            X = X.copy()
-            for index, labels in kinds.levels.items():
-                X[:2, index] = 0.0, len(labels) - 1.0
-            bounds = bounds_of_rows(X)
-        elif X is not None and self.names is not None:
-            check_width(bounds, X.shape[1])
-        space = Variables(
-            bounds,
-            names=self.names,
-            integrality=self.integrality,
-            categories=self.categories,
-            log_scale=self.log_scale,
-            constraints=self.constraints,
-        )
-        if X is not None:
-            check_bounds(space.bounds, X.shape[1])
-        return space
+    @classmethod
+    def in_force(cls, optimizer: Any) -> Self:
+        """Return what holds between runs: bounds given to `minimize`, or those of the parameter."""
+        state = optimizer._known
+        if state.keeps_box and state.variables is not None:
+            return cls.with_kinds(optimizer, state.variables.kinds)
+        return cls.of(optimizer, optimizer.bounds)
 
-    def kinds(self, n_features: int, names: Any = None) -> Kinds:
-        """Return the kinds of so many variables, under these names or their own."""
-        names = self.names if names is None else names
-        return read_kinds(n_features, names, self.integrality, self.categories, self.log_scale)
+    @classmethod
+    def with_kinds(cls, optimizer: Any, stated: Kinds | None) -> Self:
+        """Return variables that are stated, and what the rows of an optimizer have shown."""
+        names = getattr(optimizer, "feature_names_in_", None)
+        known = None if names is None else tuple(str(name) for name in names)
+        return cls(stated, optimizer._kinds_seen, known, optimizer.constraints)
 
-
-def under_names(X: Any, names: list[str]) -> Any:
-    """Return rows under the names of the parameter, or raise an error that they differ."""
-    if hasattr(X, "iloc"):
-        if list(X.columns) != names:
+    def kinds(self, n_features: int) -> Kinds:
+        """Return so many variables, as they are stated or else seen."""
+        known = self.seen if self.stated is None else self.stated
+        if known is None:
+            return Kinds.plain(n_features, self.names)
+        if len(known) != n_features:
             raise ValueError(
-                f"X must have the columns of feature_names, {names}; got {list(X.columns)}."
+                f"bounds must have one row for each of the {n_features} variables; got "
+                f"{len(known)} rows."
             )
-        return X
-    rows = np.asarray(X)
-    if rows.ndim != 2 or rows.shape[1] != len(names):
+        if self.stated is not None and self.stated.names is None:
+            return self._with_labels_seen(self.stated)
+        return known if known.names is not None else replace(known, names=self.names)
+
+    def variables(self, X: NDArray[np.float64] | None = None) -> Variables:
+        """Return the variables inside the bounds, or where there are none in the box of rows."""
+        if X is None:
+            assert self.stated is not None
+            return self._variables(self.kinds(len(self.stated)))
+        kinds = self.kinds(X.shape[1])
+        if self.stated is None:
+            kinds = kinds.within(np.column_stack([X.min(axis=0), X.max(axis=0)]))
+        return self._variables(kinds)
+
+    def inside(self, box: NDArray[np.float64]) -> Variables:
+        """Return the variables inside a box that is known."""
+        return self._variables(self.kinds(len(box)).within(box))
+
+    @property
+    def stated_names(self) -> tuple[str, ...] | None:
+        """The names that bounds give the variables."""
+        return None if self.stated is None else self.stated.names
+
+    def _variables(self, kinds: Kinds) -> Variables:
+        return Variables(kinds.stated(), constraints=self.constraints)
+
+    def _with_labels_seen(self, stated: Kinds) -> Kinds:
+        """Return variables without names under those seen, with the labels of their columns."""
+        domains = stated.domains
+        if self.seen is not None:
+            pairs = enumerate(zip(domains, self.seen.domains, strict=True))
+            domains = tuple(
+                _with_labels(one, seen, self.seen.label(place)) for place, (one, seen) in pairs
+            )
+        return Kinds(domains, self.names)
+
+
+def _with_labels(stated: Domain, seen: Domain, label: str) -> Domain:
+    """Return what is stated of a variable, or the labels seen where that is a plain pair."""
+    if seen.labels is None or stated.labels is not None:
+        return stated
+    codes = (seen.low, seen.high)
+    if (stated.low, stated.high) != codes:
         raise ValueError(
-            f"X must have a column for each of the {len(names)} feature_names; got shape "
-            f"{rows.shape}."
+            f"bounds must be {codes} for the codes of the labels {list(seen.labels)} of {label}, "
+            f"or a dict that states labels; got {(stated.low, stated.high)}."
         )
-    return named_rows(rows, np.array(names, dtype=object))
+    return seen
+
+
+def calls_by_names(input_format: str, space: Variables) -> bool:
+    """Tell whether the objective takes rows by the names of the variables."""
+    return input_format == "named" or (input_format == "auto" and space.names is not None)
 
 
 def of_plain_rows(
-    objective: Callable[..., Any], space: Variables, *, named_rows: bool, vectorized: bool
+    objective: Callable[..., Any], space: Variables, *, input_format: str, vectorized: bool
 ) -> Callable[..., Any]:
     """Return the objective as a function of plain rows."""
-    return NamedFunction(objective, space, vectorized) if named_rows else objective
+    is_named = calls_by_names(input_format, space)
+    return NamedFunction(objective, space, vectorized) if is_named else objective

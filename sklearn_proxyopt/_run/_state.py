@@ -96,7 +96,7 @@ class FittedState:
 
     def with_data(self, data: Dataset, space: Variables) -> Self:
         """Return the state with samples that were evaluated since, in the box of a space."""
-        return replace(self, data=data, bounds=space.bounds)
+        return replace(self, data=data, bounds=space.bounds, variables=space)
 
     def _shows(self, one: Field[Any]) -> bool:
         return getattr(self, one.name) is not None or one.metadata.get("shows_none", False)
@@ -180,6 +180,13 @@ class ModelState(LearnedState):
     smoothing_report: dict[str, NDArray[Any]] | None = field(default=None, metadata=_REBUILT)
     x: NDArray[np.float64] | None = None
     fun: float | None = field(default=None, metadata=_VALUE)
+
+    def published(self) -> dict[str, Any]:
+        """Return the attributes that the state gives an optimizer, the answer by name too."""
+        public = super().published()
+        if self.x is not None and self.variables.names is not None:
+            public["x_named_"] = self.variables.named(self.x)
+        return public
 
     @property
     def summary(self) -> str:

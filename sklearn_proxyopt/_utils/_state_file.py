@@ -135,7 +135,7 @@ def check_kinds(kinds: Any, facts: dict[str, Any], path: str | os.PathLike[str])
         )
     try:
         difference = kinds.difference(saved)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(f"path must be a file whose facts fit together; got {path}.") from error
     if difference:
         raise ValueError(f"path must be of the same variables; {path} differs: {difference}.")

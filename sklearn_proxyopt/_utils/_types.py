@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
-__all__ = ["BoundsLike", "Constraint", "LabelsOf", "RandomStateLike"]
+__all__ = ["BoundsLike", "Constraint", "InputFormat", "RandomStateLike"]
 
-# A lower and an upper bound for each variable; None for a category.
-BoundsLike: TypeAlias = ArrayLike | Bounds | Sequence[object]
+# What each variable may be, by name or in their order.
+BoundsLike: TypeAlias = ArrayLike | Bounds | Mapping[str, object] | Sequence[object]
 Constraint: TypeAlias = LinearConstraint | NonlinearConstraint
-# The labels of each category, under its name or index.
-LabelsOf: TypeAlias = Mapping[str | int, Sequence[object]]
+InputFormat: TypeAlias = Literal["auto", "array", "named"]
 RandomStateLike: TypeAlias = int | np.random.RandomState | np.random.Generator | None

@@ -51,7 +51,11 @@ def as_generator(random_state: Any) -> np.random.Generator:
 
 
 def check_bounds(
-    bounds: Any, n_features: int | None = None, *, name: str = "bounds"
+    bounds: Any,
+    n_features: int | None = None,
+    *,
+    name: str = "bounds",
+    allow_equal: bool = False,
 ) -> NDArray[np.float64]:
     """Return the box as an array, or say what is wrong with it.
 
@@ -63,6 +67,8 @@ def check_bounds(
         Number of variables that the box must have; None accepts any.
     name : str, default="bounds"
         The argument to name in an error.
+    allow_equal : bool, default=False
+        Whether both bounds of a variable may be the same, which then is fixed.
 
     Returns
     -------
@@ -96,7 +102,7 @@ def check_bounds(
     for index, (lower, upper) in enumerate(box):
         if not (np.isfinite(lower) and np.isfinite(upper)):
             raise ValueError(f"{name} must be finite; got [{lower}, {upper}] for variable {index}.")
-        if not lower < upper:
+        if lower > upper or (lower == upper and not allow_equal):
             relation = "equal" if lower == upper else "reversed"
             raise ValueError(
                 f"{name} must have each lower bound below its upper bound; got the {relation} "

@@ -257,6 +257,7 @@ class EvidenceCollector:
         merit: Merit | None = None,
     ) -> None:
         self.function = judged_function(proxy, merit)
+        variables = variables.opened_at(minima[0])
         self._X, self._y, self._variables = X, merit_of_rows(y, merit), variables
         self.minima = variables.to_unit_cube(minima)
         self.opinions = HalfSampleEnsemble(proxy, variables.features(X), y, seed, merit)
@@ -267,6 +268,14 @@ class EvidenceCollector:
         self._pool = np.vstack([self._low_places, self._search_again(minima, seed), points])
         self._predictions = self.predict(self._pool)
         self._halves = self.predict_halves(self._pool)
+
+    def place_of(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where a row lies in the unit cube."""
+        return np.asarray(self._variables.to_unit_cube(x[None])[0])
+
+    def rows_at(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the valid rows at places of the unit cube."""
+        return self._variables.from_unit_cube(places)
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what the proxy says of rows."""

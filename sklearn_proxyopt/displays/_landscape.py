@@ -125,7 +125,7 @@ class LandscapeDisplay:
         if objective is not None and not callable(objective):
             raise ValueError(f"objective must be callable or None; got {objective!r}.")
         all_names = names_of(estimator)
-        drawn = _places(features, all_names)
+        drawn = _places(features, all_names, estimator.variables_.searched.tolist())
         evidence, goal = evidence_of(estimator), goal_of(estimator)
         bounds, center = estimator.bounds_, estimator.x_proxy_
         grids = [np.linspace(low, high, n_points) for low, high in bounds[drawn]]
@@ -256,10 +256,12 @@ class LandscapeDisplay:
         axes[0].legend(frameon=False, fontsize="small")
 
 
-def _places(features: Sequence[int | str] | None, names: list[str]) -> list[int]:
+def _places(
+    features: Sequence[int | str] | None, names: list[str], searched: list[int]
+) -> list[int]:
     """Return the places of the variables to draw."""
     if features is None:
-        return list(range(min(len(names), _MAX_SLICES)))
+        return searched[:_MAX_SLICES]
     places = []
     for feature in features:
         place = names.index(feature) if feature in names else feature

@@ -109,8 +109,8 @@ class OptimumSpreadDisplay:
             evidence.place,
             evidence.low_points,
             inquiry.minima,
-            best=estimator.variables_.to_unit_cube(best_known(estimator)[None])[0],
-            names=names_of(estimator),
+            best=inquiry.place_of(best_known(estimator)),
+            names=[names_of(estimator)[place] for place in estimator.variables_.searched],
         )
 
     def plot(self, ax: Any = None) -> Self:

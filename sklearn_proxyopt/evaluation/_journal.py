@@ -16,6 +16,7 @@ from sklearn_proxyopt._utils._validation import check_bounds, check_integer
 from sklearn_proxyopt.evaluation._journal_contents import Contents, inspect, read
 from sklearn_proxyopt.evaluation._journal_file import reading
 from sklearn_proxyopt.evaluation._journal_format import MOST_COLUMNS, as_text, columns_of
+from sklearn_proxyopt.evaluation._journal_problem import kinds_known
 from sklearn_proxyopt.evaluation._journal_rescue import back_up, repair
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 
@@ -97,6 +98,17 @@ class Journal:
             A name for each, None where they have none.
         """
         return self._contents().names
+
+    def kinds(self) -> dict[str, Any] | None:
+        """Return what the inputs are, as the fact `kinds` of the file has it.
+
+        Returns
+        -------
+        dict or None
+            The places of integers under "whole", labels by their place under "categories", and
+            what else there is; None where no run has noted it.
+        """
+        return kinds_known(self._contents(), self.path)
 
     def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return every row and value of the evaluations that succeeded.
@@ -225,8 +237,9 @@ class Journal:
         n_outputs : int, default=1
             Number of outputs of the function.
         kinds : dict, default=None
-            The places of whole numbers under "whole", the labels of categories by their place under
-            "categories". None takes all inputs to be continuous.
+            What the inputs are, as `kinds` returns it: the places of integers under "whole", labels
+            by their place under "categories", and what else there is. None takes all inputs to be
+            continuous.
         patience : float, default=0.0
             Seconds to wait for another writer to end before raising; infinity waits as long as it
             takes.
@@ -248,7 +261,7 @@ class Journal:
         check_integer(n_outputs, "n_outputs", maximum=MOST_COLUMNS - n_features)
         if not isinstance(patience, Real) or not patience >= 0.0:
             raise ValueError(f"patience must be a number of seconds from 0 on; got {patience!r}.")
-        box = None if bounds is None else check_bounds(bounds, n_features)
+        box = None if bounds is None else check_bounds(bounds, n_features, allow_equal=True)
         known = None if names is None else _as_names(names, n_features)
         writer = JournalWriter(self.path, n_features, box, known, float(patience), n_outputs, kinds)
         try:

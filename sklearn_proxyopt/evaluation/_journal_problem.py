@@ -13,7 +13,7 @@ from sklearn_proxyopt.evaluation._journal_contents import Contents
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables._kinds import kind_of
 
-__all__ = ["check_kinds", "check_problem"]
+__all__ = ["check_kinds", "check_problem", "kinds_known"]
 
 
 def check_problem(
@@ -51,6 +51,21 @@ def check_problem(
             )
 
 
+def kinds_known(contents: Contents, path: Path) -> dict[str, Any] | None:
+    """Return the note of what the variables are, None where there is none; check that it is one."""
+    if "kinds" not in contents.facts:
+        return None
+    try:
+        known: dict[str, Any] = json.loads(contents.facts["kinds"])
+        for i in range(contents.n_features):
+            kind_of(known, i)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise JournalError(
+            f"journal must be undamaged; got {path}: its kinds of variables are none."
+        ) from error
+    return known
+
+
 def check_kinds(
     contents: Contents, path: Path, kinds: dict[str, Any], names: list[str] | None
 ) -> bool:
@@ -58,17 +73,11 @@ def check_kinds(
 
     A journal without a note has no entries yet, or has lost it to a repair.
     """
-    if "kinds" not in contents.facts:
+    known = kinds_known(contents, path)
+    if known is None:
         return True
-    try:
-        known = json.loads(contents.facts["kinds"])
-        there = [kind_of(known, i) for i in range(contents.n_features)]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise JournalError(
-            f"journal must be undamaged; got {path}: its kinds of variables are none."
-        ) from error
-    for i, one in enumerate(there):
-        got = kind_of(kinds, i)
+    for i in range(contents.n_features):
+        one, got = kind_of(known, i), kind_of(kinds, i)
         if one != got:
             if not contents.entries and not contents.pending:
                 return True

@@ -55,8 +55,8 @@ class LimitedFunction(EvaluatedRows):
         self.x: NDArray[np.float64] | None = None
         self.place = np.empty(0)
         self.best: NDArray[np.float64] | None = None
-        self.free = np.flatnonzero(~variables.is_discrete)
-        self.has_moves = len(self.free) < variables.n_features
+        self.free = np.flatnonzero(~variables.is_discrete_axis)
+        self.has_moves = len(self.free) < variables.n_axes
         self.local_x = np.empty(0)
         self._local_best: NDArray[np.float64] | None = None
         self._base = np.empty(0)
@@ -96,7 +96,7 @@ class LimitedFunction(EvaluatedRows):
     def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the outputs of points of the unit cube, of all variables or of the free ones."""
         rows = np.clip(rows, 0.0, 1.0)
-        if rows.shape[1] < self._variables.n_features:
+        if rows.shape[1] < self._variables.n_axes:
             points = np.tile(self._base, (len(rows), 1))
             points[:, self.free] = rows
             rows = points

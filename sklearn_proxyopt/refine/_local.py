@@ -150,8 +150,8 @@ class LocalRefinement(BaseRefiner):
             candidates evaluated. With constraints also `constraints`, those at `x`.
         """
         self.check_parameters()
-        box = self._resolve_bounds(bounds)
-        space = Variables(box) if variables is None else variables
+        space = Variables(self._resolve_bounds(bounds)) if variables is None else variables
+        box = space.bounds
         known = None if incumbent is None else read_incumbent(incumbent, box)
         objective = LimitedFunction(fun, space, self.max_evaluations)
         n_evaluated = min(self.n_candidates, self.max_evaluations)

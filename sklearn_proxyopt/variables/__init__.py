@@ -1,6 +1,15 @@
-"""Variables: which are whole numbers, categories or log-scaled, and what constrains them."""
+"""Variables: what each may be, by name or by place, and what constrains them."""
 
+from sklearn_proxyopt.variables._domains import Categorical, Integer, Ordinal, Periodic, Real
 from sklearn_proxyopt.variables._named import NamedFunction
 from sklearn_proxyopt.variables._variables import Variables
 
-__all__ = ["NamedFunction", "Variables"]
+__all__ = [
+    "Categorical",
+    "Integer",
+    "NamedFunction",
+    "Ordinal",
+    "Periodic",
+    "Real",
+    "Variables",
+]

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
+from sklearn_proxyopt._utils._distances import SAME_SAMPLE, are_new
+from sklearn_proxyopt.variables._grid import Grid
 from sklearn_proxyopt.variables._kinds import Kinds
 
 __all__ = ["Axes"]
@@ -17,28 +21,32 @@ __all__ = ["Axes"]
 class Axes:
     """The axes of some variables: the ways from valid rows to points, and back.
 
+    A variable that is fixed has no axis. The axis of one on a circle is one period, cut open at its
+    lower bound or, in what `opened_at` returns, elsewhere.
+
     Parameters
     ----------
-    bounds : ndarray of shape (n_features, 2)
-        The box, in the user's units.
     kinds : Kinds
-        The kinds of the variables.
+        The variables.
 
     Attributes
     ----------
-    axes : ndarray of shape (n_features, 2)
+    bounds : ndarray of shape (n_features, 2)
+        The box, in the user's units.
+    axes : ndarray of shape (n_axes, 2)
         The box of the axes.
     """
 
-    def __init__(self, bounds: NDArray[np.float64], kinds: Kinds) -> None:
-        self.bounds, self.kinds = bounds, kinds
-        # What a row may hold: whole numbers begin and end at whole numbers.
-        lower, upper = bounds.T
-        self._lower = np.where(kinds.is_whole, np.ceil(lower), lower)
-        self._upper = np.where(kinds.is_whole, np.floor(upper), upper)
-        self._is_discrete = kinds.is_whole | kinds.is_category
-        reach = np.where(self._is_discrete, 0.5, 0.0)
-        self.axes = self._logarithm(np.array([self._lower - reach, self._upper + reach])).T
+    def __init__(self, kinds: Kinds) -> None:
+        self.kinds, self.bounds = kinds, kinds.box
+        self._searched = np.flatnonzero(~kinds.is_fixed)
+        self._has_all = len(self._searched) == len(kinds)
+        self._grid = Grid(kinds)
+        # What a row may hold: steps end where the last of them does.
+        self._lower, self._upper = self._grid.first, self._grid.last
+        self._is_discrete = self._grid.has_steps | kinds.is_fixed
+        self.axes = self._logarithm(self._grid.cells()[:, self._searched]).T
+        self._limits = self._logarithm(self.valid_bounds.T[:, self._searched])
 
     @property
     def n_features(self) -> int:
@@ -46,14 +54,68 @@ class Axes:
         return len(self.bounds)
 
     @property
+    def n_axes(self) -> int:
+        """Number of variables that are searched: those that are not fixed."""
+        return len(self._searched)
+
+    @property
     def is_discrete(self) -> NDArray[np.bool_]:
-        """Which variables are whole numbers or categories."""
+        """Which variables have values apart from one another, or a single one."""
         return self._is_discrete
 
     @property
+    def searched(self) -> NDArray[np.intp]:
+        """The places of the variables that have an axis, in the order of the axes."""
+        return self._searched
+
+    @property
+    def is_discrete_axis(self) -> NDArray[np.bool_]:
+        """Which axes are those of variables with values apart from one another."""
+        return np.asarray(self._is_discrete[self._searched])
+
+    @property
+    def is_category_axis(self) -> NDArray[np.bool_]:
+        """Which axes are those of categories."""
+        return np.asarray(self.kinds.is_category[self._searched])
+
+    @property
+    def step_origins(self) -> NDArray[np.float64]:
+        """What the steps of each variable are counted from, of shape (n_features,)."""
+        return self._grid.origin
+
+    @property
     def valid_bounds(self) -> NDArray[np.float64]:
-        """The box, which for whole numbers begins and ends at one, of shape (n_features, 2)."""
+        """The box from the first to the last value of each variable, of shape (n_features, 2)."""
         return np.column_stack([self._lower, self._upper])
+
+    @property
+    def axis_limits(self) -> NDArray[np.float64]:
+        """The box of what rows have on the axes, of shape (2, n_axes)."""
+        return self._limits
+
+    def opened_at(self, x: NDArray[np.float64]) -> Self:
+        """Return the axes with each circle cut open opposite to a row, so that a search may pass.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_features,)
+            A row, in the user's units.
+
+        Returns
+        -------
+        Axes
+            The same variables; where none lies on a circle, the object itself.
+        """
+        is_circle = self.kinds.is_periodic[self._searched]
+        if not is_circle.any():
+            return self
+        opened = copy.copy(self)
+        middle = x[self._searched]
+        half = 0.5 * np.ptp(self.axes, axis=1)
+        cut = np.column_stack([middle - half, middle + half])
+        opened.axes = np.where(is_circle[:, None], cut, self.axes)
+        opened._limits = np.where(is_circle, cut.T, self._limits)
+        return opened
 
     def encode(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return rows on the axes.
@@ -65,17 +127,19 @@ class Axes:
 
         Returns
         -------
-        ndarray of shape (n, n_features)
+        ndarray of shape (n, n_axes)
             The same rows on the axes.
         """
-        return self._logarithm(X)
+        Z = self._logarithm(X if self._has_all else X[:, self._searched])
+        is_circle = self.kinds.is_periodic[self._searched]
+        return _wrapped(Z, self.axes, is_circle) if is_circle.any() else Z
 
     def decode(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the valid rows that points on the axes stand for; constraints are not looked at.
 
         Parameters
         ----------
-        Z : ndarray of shape (n, n_features)
+        Z : ndarray of shape (n, n_axes)
             Points on the axes.
 
         Returns
@@ -95,7 +159,7 @@ class Axes:
 
         Returns
         -------
-        ndarray of shape (n, n_features)
+        ndarray of shape (n, n_axes)
             The same rows in the unit cube.
         """
         return to_unit_cube(self.encode(X), self.axes)
@@ -105,7 +169,7 @@ class Axes:
 
         Parameters
         ----------
-        U : ndarray of shape (n, n_features)
+        U : ndarray of shape (n, n_axes)
             Points of the unit cube.
 
         Returns
@@ -115,8 +179,59 @@ class Axes:
         """
         return self.decode(from_unit_cube(U, self.axes))
 
+    def places(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return rows as points whose distances are those of the rows, also around a circle.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units.
+
+        Returns
+        -------
+        ndarray of shape (n, n_axes + n_periodic)
+            The rows in the unit cube; those on a circle lie on one of circumference 1.
+        """
+        U = self.to_unit_cube(X)
+        is_circle = self.kinds.is_periodic[self._searched]
+        if not is_circle.any():
+            return U
+        turns = 2.0 * np.pi * U[:, is_circle]
+        return np.hstack([U[:, ~is_circle], np.sin(turns) / 2 / np.pi, np.cos(turns) / 2 / np.pi])
+
+    def are_known(self, X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which rows are among others, up to the decimals to which each variable is known.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units.
+        others : ndarray of shape (n_others, n_features)
+            Rows, in the user's units.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            Whether each is one of the others.
+        """
+        known = ~are_new(self.places(X), self.places(others))
+        tolerances = self.kinds.tolerances
+        if not tolerances.any() or not len(X) or not len(others):
+            return known
+        # One is the farthest that a number may be off.
+        width = np.ptp(self.bounds, axis=1)
+        reach = np.where(tolerances > 0.0, tolerances, SAME_SAMPLE * width)[self._searched]
+        circles = np.where(self.kinds.is_periodic, width, 0.0)[self._searched]
+
+        def scaled(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+            return (self.wrapped(rows) - self.bounds[:, 0])[:, self._searched] / reach
+
+        tree = cKDTree(scaled(others), boxsize=circles / reach)
+        # Half of a decimal has no exact floating-point number.
+        return np.asarray(known | (tree.query(scaled(X), p=np.inf)[0] <= 1.0 + 1e-9))
+
     def cube_slopes(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how much each variable of a row changes for its change in the unit cube.
+        """Return how much each searched variable of a row changes for its change in the unit cube.
 
         Parameters
         ----------
@@ -125,14 +240,14 @@ class Axes:
 
         Returns
         -------
-        ndarray of shape (n_features,)
+        ndarray of shape (n_axes,)
             Derivatives.
         """
         width = self.axes[:, 1] - self.axes[:, 0]
-        return np.where(self.kinds.is_log, x * width, width)
+        return np.where(self.kinds.is_log[self._searched], x[self._searched] * width, width)
 
     def neighbors(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the rows that differ from one in one step of a whole number or in a category.
+        """Return the rows that differ from one in one step of a variable or in a category.
 
         Parameters
         ----------
@@ -142,21 +257,36 @@ class Axes:
         Returns
         -------
         ndarray of shape (n, n_features)
-            Valid rows: for each whole number those one lower and one higher, for each category
-            those of its other labels. They may miss the constraints.
+            Valid rows: for each variable with steps those one lower and one higher, for each
+            category those of its other labels. They may miss the constraints.
         """
         rows = []
-        for index in np.flatnonzero(self._is_discrete).tolist():
-            if index in self.kinds.levels:
-                values = np.arange(float(len(self.kinds.levels[index])))
-                values = values[values != x[index]]
-            else:
-                values = x[index] + np.array([-1.0, 1.0])
-                values = values[(values >= self._lower[index]) & (values <= self._upper[index])]
+        for place in np.flatnonzero(self._grid.has_steps).tolist():
+            values = self._grid.others(place, x[place])
             block = np.tile(x, (len(values), 1))
-            block[:, index] = values
+            block[:, place] = values
             rows.append(block)
         return np.vstack([np.empty((0, self.n_features)), *rows])
+
+    def all_values(self, most: int) -> list[NDArray[np.float64]] | None:
+        """Return the values of each variable, where rows can be counted and are not too many.
+
+        Parameters
+        ----------
+        most : int
+            How many rows there may be.
+
+        Returns
+        -------
+        list of ndarray or None
+            The values of each variable; None where some lie dense, or rows are more.
+        """
+        if not self._is_discrete.all() or np.prod(self._grid.n_values) > most:
+            return None
+        return [
+            self._grid.values(place) if self._grid.has_steps[place] else self._lower[[place]]
+            for place in range(self.n_features)
+        ]
 
     def features(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what a proxy learns of rows.
@@ -169,26 +299,59 @@ class Axes:
         Returns
         -------
         ndarray of shape (n, n_learned)
-            The axes of the variables that are no categories, in their order; then an indicator for
-            each label of each category. In a plain space, `X` itself.
+            The axes of the variables that are on no circle and no categories, in their order;
+            sine and cosine of each on a circle; an indicator for each label of each category. In a
+            plain space, `X` itself.
         """
-        if not self.kinds.levels:
-            return self.encode(X)
+        Z = self.encode(X)
+        if self._is_plain.all():
+            return Z
+        turns = self._turns * (Z[:, self._circles] - self.bounds[self._searched[self._circles], 0])
+        waves = np.stack([np.sin(turns), np.cos(turns)], axis=2).reshape(len(Z), -1)
         codes = np.rint(X)
         indicators = [
-            codes[:, [index]] == np.arange(len(labels)) for index, labels in self._levels()
+            (codes[:, [place]] == np.arange(len(labels))).astype(np.float64)
+            for place, labels in self._categories
         ]
-        axes = self.encode(X)[:, ~self.kinds.is_category]
-        return np.hstack([axes, *(block.astype(np.float64) for block in indicators)])
+        return np.hstack([Z[:, self._is_plain], waves, *indicators])
+
+    def slopes_on_axes(
+        self, X: NDArray[np.float64], slopes: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return slopes along the axes of a function whose slopes along its features are known.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units.
+        slopes : ndarray of shape (n, n_learned)
+            Slopes along the features.
+
+        Returns
+        -------
+        ndarray of shape (n, n_axes)
+            Slopes along the axes, 0 along those of categories.
+        """
+        n_plain, n_circles = int(self._is_plain.sum()), len(self._circles)
+        along = np.zeros((len(X), self.n_axes))
+        along[:, self._is_plain] = slopes[:, :n_plain]
+        if n_circles:
+            waves = self.features(X)[:, n_plain : n_plain + 2 * n_circles]
+            sines, cosines = waves[:, ::2], waves[:, 1::2]
+            ahead = slopes[:, n_plain : n_plain + 2 * n_circles]
+            turned = ahead[:, ::2] * cosines - ahead[:, 1::2] * sines
+            along[:, self._circles] = self._turns * turned
+        return along
 
     @cached_property
     def feature_bounds(self) -> NDArray[np.float64]:
         """The box of the features, of shape (n_learned, 2)."""
-        n_labels = sum(len(labels) for _, labels in self._levels())
-        return np.vstack([self.axes[~self.kinds.is_category], np.tile([0.0, 1.0], (n_labels, 1))])
+        n_labels = sum(len(labels) for _, labels in self._categories)
+        waves = np.tile([-1.0, 1.0], (2 * len(self._circles), 1))
+        return np.vstack([self.axes[self._is_plain], waves, np.tile([0.0, 1.0], (n_labels, 1))])
 
     def feature_names(self, names: Any) -> Any:
-        """Return names of the features, those of categories as ``name_label``.
+        """Return names of the features, such as ``angle_sin`` and ``solvent_THF``.
 
         Parameters
         ----------
@@ -200,14 +363,36 @@ class Axes:
         ndarray of shape (n_learned,) or None
             None where the variables have no names.
         """
-        if names is None or not self.kinds.levels:
+        if names is None or (self._has_all and self._is_plain.all()):
             return names
-        kept = [name for name, drop in zip(names, self.kinds.is_category, strict=True) if not drop]
-        made = [f"{names[index]}_{label}" for index, labels in self._levels() for label in labels]
-        return np.array([*kept, *made], dtype=object)
+        own = [names[place] for place in self._searched]
+        kept = [name for name, is_plain in zip(own, self._is_plain, strict=True) if is_plain]
+        waves = [f"{own[axis]}_{wave}" for axis in self._circles for wave in ("sin", "cos")]
+        made = [f"{names[place]}_{label}" for place, labels in self._categories for label in labels]
+        return np.array([*kept, *waves, *made], dtype=object)
 
-    def _levels(self) -> list[tuple[int, tuple[Any, ...]]]:
-        return list(self.kinds.levels.items())
+    @cached_property
+    def _is_plain(self) -> NDArray[np.bool_]:
+        """Which axes a proxy learns as they are."""
+        kinds = self.kinds
+        return np.asarray(~(kinds.is_category | kinds.is_periodic)[self._searched])
+
+    @cached_property
+    def _circles(self) -> NDArray[np.intp]:
+        """The axes that lie on a circle."""
+        return np.flatnonzero(self.kinds.is_periodic[self._searched])
+
+    @property
+    def _turns(self) -> NDArray[np.float64]:
+        """How many radians one unit of each circle is."""
+        return 2.0 * np.pi / np.ptp(self.axes[self._circles], axis=1)
+
+    @property
+    def _categories(self) -> list[tuple[int, tuple[Any, ...]]]:
+        """The places of the categories that are searched, and their labels."""
+        levels = self.kinds.levels
+        places = np.flatnonzero(self.kinds.is_category).tolist()
+        return [(place, levels[place]) for place in places]
 
     def valid(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the nearest valid rows; constraints are not looked at.
@@ -220,17 +405,47 @@ class Axes:
         Returns
         -------
         ndarray of shape (n, n_features)
-            Rows whose whole numbers and codes are rounded, inside the box to the last bit.
+            Rows at the nearest steps and codes, inside the box to the last bit.
         """
-        X = np.where(self._is_discrete, np.rint(X), X) if self._is_discrete.any() else X
-        return np.clip(X, self._lower, self._upper)
+        return np.clip(self._grid.nearest(self.wrapped(X)), self._lower, self._upper)
 
-    def _logarithm(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        is_log = self.kinds.is_log
+    def settings(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the settings that rows stand for which come back from an experiment.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units, also outside of the box.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+            The rows with numbers at the nearest steps, and on a circle within one period.
+        """
+        return self._grid.nearest(self.wrapped(X))
+
+    def wrapped(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return rows whose numbers on a circle lie within one period.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features)
+            The same settings.
+        """
+        is_circle = self.kinds.is_periodic
+        return _wrapped(X, self.bounds, is_circle) if is_circle.any() else X
+
+    def _logarithm(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+        is_log = self.kinds.is_log[self._searched]
         if not is_log.any():
-            return X
-        Z = X.copy()
-        Z[..., is_log] = np.log(np.maximum(X[..., is_log], np.finfo(np.float64).tiny))
+            return Z
+        Z = Z.copy()
+        Z[..., is_log] = np.log(np.maximum(Z[..., is_log], np.finfo(np.float64).tiny))
         return Z
 
     def in_units(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -238,7 +453,7 @@ class Axes:
 
         Parameters
         ----------
-        Z : ndarray of shape (n, n_features)
+        Z : ndarray of shape (n, n_axes)
             Points on the axes.
 
         Returns
@@ -246,11 +461,29 @@ class Axes:
         ndarray of shape (n, n_features)
             The same points in the user's units, at the ends of the axes those of the box.
         """
-        is_log = self.kinds.is_log
+        X = self._exponential(Z)
+        if not self._has_all:
+            searched, X = X, np.tile(self._lower, (len(X), 1))
+            X[:, self._searched] = searched
+        return self.wrapped(X)
+
+    def _exponential(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
+        is_log = self.kinds.is_log[self._searched]
         if not is_log.any():
             return Z
         lower, upper = self.axes.T
         X = np.where(is_log, np.exp(np.where(is_log, Z, 0.0)), Z)
         # The ends are those of the box to the last bit.
-        X = np.where(is_log & (lower >= Z), self._lower, X)
-        return np.where(is_log & (upper <= Z), self._upper, X)
+        X = np.where(is_log & (lower >= Z), self._lower[self._searched], X)
+        return np.where(is_log & (upper <= Z), self._upper[self._searched], X)
+
+
+def _wrapped(
+    X: NDArray[np.float64], box: NDArray[np.float64], is_circle: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return rows whose numbers on a circle lie from the lower to below the upper end of a box."""
+    low, width = box[:, 0], np.where(is_circle, np.ptp(box, axis=1), 1.0)
+    moved = X - width * np.floor((X - low) / width)
+    # Rounding may end at the upper end, which is the lower one.
+    moved = np.where(moved >= box[:, 1], low, moved)
+    return np.where(is_circle, moved, X)

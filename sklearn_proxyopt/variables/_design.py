@@ -156,13 +156,10 @@ def _joined(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[n
 
 def _all_rows(variables: Variables) -> NDArray[np.float64] | None:
     """Return every valid row where there are not too many."""
-    if not variables.is_discrete.all():
+    values = variables.all_values(_MOST_COUNTED)
+    if values is None:
         return None
-    low, high = variables.valid_bounds.T
-    if np.prod(high - low + 1.0) > _MOST_COUNTED:
-        return None
-    values = [np.arange(a, b + 1.0) for a, b in zip(low, high, strict=True)]
-    return np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(low))
+    return np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(values))
 
 
 def _walk(

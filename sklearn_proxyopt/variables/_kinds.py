@@ -1,259 +1,224 @@
-"""What kind each variable is of: its name, whether it is whole, log-scaled or a category."""
+"""The variables of a problem, each with its name and what it may be."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from numbers import Integral
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds
 
-from sklearn_proxyopt._utils._validation import check_bounds
+from sklearn_proxyopt.variables._domains import (
+    Categorical,
+    Domain,
+    Integer,
+    Ordinal,
+    Periodic,
+    Real,
+)
 
-__all__ = ["Kinds", "box_of", "kind_of", "n_variables", "read_kinds"]
+__all__ = ["Kinds", "kind_of", "kinds_of_facts"]
+
+# Labels that JSON gives back as they were.
+_PLAIN = (str, bool, int, float, type(None))
 
 
 @dataclass(frozen=True)
 class Kinds:
-    """The kinds of some variables.
+    """Some variables: what each may be, and its name.
 
-    Attributes
+    Parameters
     ----------
+    domains : tuple of Domain
+        What each may be.
     names : tuple of str or None
         Their names, where they have any.
-    is_whole : ndarray of bool of shape (n_features,)
-        Which are whole numbers.
-    is_log : ndarray of bool of shape (n_features,)
-        Which are log-scaled.
-    levels : dict of int to tuple
-        The labels of those that are categories.
     """
 
-    names: tuple[str, ...] | None
-    is_whole: NDArray[np.bool_]
-    is_log: NDArray[np.bool_]
-    levels: dict[int, tuple[Any, ...]]
+    domains: tuple[Domain, ...]
+    names: tuple[str, ...] | None = None
+
+    @classmethod
+    def plain(cls, n_features: int, names: tuple[str, ...] | None = None) -> Self:
+        """Return plain numbers, whose bounds are not known yet."""
+        return cls((Real(0.0, 1.0),) * n_features, names)
+
+    def __len__(self) -> int:
+        return len(self.domains)
+
+    @cached_property
+    def box(self) -> NDArray[np.float64]:
+        """The bounds, of shape (n_features, 2)."""
+        return np.array([(one.low, one.high) for one in self.domains], dtype=np.float64)
+
+    @cached_property
+    def is_fixed(self) -> NDArray[np.bool_]:
+        """Which have one value only."""
+        return np.array([one.is_fixed for one in self.domains])
+
+    @cached_property
+    def is_whole(self) -> NDArray[np.bool_]:
+        """Which are integers."""
+        return np.array([one.is_whole for one in self.domains])
+
+    @cached_property
+    def is_log(self) -> NDArray[np.bool_]:
+        """Which are log-scaled, and not fixed."""
+        return np.array([one.log and not one.is_fixed for one in self.domains])
+
+    @cached_property
+    def is_periodic(self) -> NDArray[np.bool_]:
+        """Which lie on a circle."""
+        return np.array([one.is_periodic for one in self.domains])
+
+    @cached_property
+    def is_category(self) -> NDArray[np.bool_]:
+        """Which are categories of more than one label, without an order."""
+        return np.array([one.is_category and not one.is_fixed for one in self.domains])
+
+    @cached_property
+    def steps(self) -> NDArray[np.float64]:
+        """How far apart the values of each lie, 0 where they lie dense."""
+        return np.array([_step_of(one) for one in self.domains])
+
+    @cached_property
+    def tolerances(self) -> NDArray[np.float64]:
+        """How far off a number may be and still be the one asked for; 0 where it is exact."""
+        decimals = [one.decimals for one in self.domains]
+        return np.array([0.0 if digits is None else 0.5 * 10.0**-digits for digits in decimals])
 
     @property
-    def is_category(self) -> NDArray[np.bool_]:
-        """Which are categories."""
-        return np.isin(np.arange(len(self.is_whole)), list(self.levels))
+    def levels(self) -> dict[int, tuple[Any, ...]]:
+        """The labels of those that have any, by their place."""
+        pairs = [(place, one.labels) for place, one in enumerate(self.domains)]
+        return {place: labels for place, labels in pairs if labels is not None}
 
-    def label(self, index: int) -> str:
+    def stated(self) -> dict[str, Domain] | list[Domain]:
+        """Return the variables as a user states them."""
+        if self.names is None:
+            return list(self.domains)
+        return dict(zip(self.names, self.domains, strict=True))
+
+    def within(self, box: NDArray[np.float64]) -> Kinds:
+        """Return the same variables inside other bounds; labels and circles stay whole."""
+        domains = [
+            one if one.labels is not None or one.is_periodic else _within(one, low, high)
+            for one, (low, high) in zip(self.domains, box.tolist(), strict=True)
+        ]
+        return replace(self, domains=tuple(domains))
+
+    def label(self, place: int) -> str:
         """Return what an error calls a variable."""
-        return f"variable {index}" if self.names is None else repr(self.names[index])
+        return f"variable {place}" if self.names is None else repr(self.names[place])
 
     def facts(self) -> dict[str, Any]:
-        """Return, as plain data, what decides about the meaning of rows."""
-        return {
-            "whole": np.flatnonzero(self.is_whole).tolist(),
-            "categories": {
-                str(index): [str(label) for label in labels]
-                for index, labels in sorted(self.levels.items())
+        """Return, as plain data, what decides about the meaning of rows, and of bounds."""
+        facts: dict[str, Any] = {"whole": np.flatnonzero(self.is_whole).tolist(), "categories": {}}
+        for place, labels in self.levels.items():
+            facts["categories"][str(place)] = [
+                label if isinstance(label, _PLAIN) else str(label) for label in labels
+            ]
+        ordered = [place for place in self.levels if isinstance(self.domains[place], Ordinal)]
+        extra = {
+            "ordered": ordered,
+            "periodic": {
+                str(place): [float(one.low), float(one.high)]
+                for place, one in enumerate(self.domains)
+                if one.is_periodic
+            },
+            "log": [place for place, one in enumerate(self.domains) if one.log],
+            "steps": {
+                str(place): float(one.step)
+                for place, one in enumerate(self.domains)
+                if one.step is not None and not (one.is_whole and one.step == 1)
+            },
+            "decimals": {
+                str(place): one.decimals
+                for place, one in enumerate(self.domains)
+                if one.decimals is not None
             },
         }
+        return facts | {name: value for name, value in extra.items() if value}
 
     def difference(self, facts: dict[str, Any]) -> str:
         """Say which variable is of another kind in facts known from elsewhere; "" if none is."""
         own = self.facts()
-        for index in range(len(self.is_whole)):
-            known, got = (kind_of(one, index) for one in (facts, own))
+        for place in range(len(self)):
+            known, got = (kind_of(one, place) for one in (facts, own))
             if known != got:
-                return f"{self.label(index)} is {known} there, got {got}"
+                return f"{self.label(place)} is {known} there, got {got}"
         return ""
 
-    def codes(self, X: Any) -> Any:
-        """Return a DataFrame with codes for its labels."""
-        X = X.copy()
-        for index, labels in self.levels.items():
-            column = X.columns[index]
-            code_of = {label: float(code) for code, label in enumerate(labels)}
-            codes = [code_of.get(label) for label in X[column].tolist()]
-            if None in codes:
-                raise ValueError(
-                    f"X must hold labels of the category {self.label(index)}, "
-                    f"{list(labels)}; got {X[column].tolist()[codes.index(None)]!r}."
-                )
-            X[column] = np.array(codes, dtype=np.float64)
-        return X
-
     def check_rows(self, X: NDArray[np.float64]) -> None:
-        """Raise an error unless rows hold whole numbers, codes and positive values where they must.
+        """Raise an error unless rows hold integers, codes and positive values where they must.
 
         They may lie outside the box and miss the constraints.
         """
-        for index in range(X.shape[1]):
-            column = X[:, index]
+        for place, one in enumerate(self.domains):
+            column = X[:, place]
             owed: list[tuple[str, NDArray[np.bool_]]] = []
-            if index in self.levels:
-                n_labels = len(self.levels[index])
-                bad = ~np.isin(column, np.arange(n_labels))
-                owed.append((f"codes from 0 to {n_labels - 1} in the category", bad))
-            if self.is_whole[index]:
+            if one.labels is not None:
+                n_labels = len(one.labels)
+                codes = f"codes from 0 to {n_labels - 1} of the labels of"
+                owed.append((codes, ~np.isin(column, np.arange(n_labels))))
+            if one.is_whole:
                 owed.append(("whole numbers in", np.rint(column) != column))
-            if self.is_log[index]:
+            if one.log:
                 owed.append(("values above 0 in the log-scaled", column <= 0.0))
             for what, bad in owed:
                 if bad.any():
                     raise ValueError(
-                        f"X must hold {what} {self.label(index)}; got {column[bad][0]}."
+                        f"X must hold {what} {self.label(place)}; got {column[bad][0]}."
                     )
 
 
-def read_kinds(
-    n_features: int, names: Any, integrality: Any, categories: Any, log_scale: Any
-) -> Kinds:
-    """Return the kinds that a user's arguments tell of, or raise an error that names one."""
-    names = _read_names(names, n_features)
-    is_whole = _read_integrality(integrality, n_features)
-    levels = _read_levels(categories, names, n_features)
-    places = _read_log_scale(log_scale, names, n_features)
-    is_log = np.isin(np.arange(n_features), places)
-    kinds = Kinds(names, is_whole, is_log, levels)
-    for index in levels:
-        for argument, is_so in (("integrality", is_whole), ("log_scale", is_log)):
-            if is_so[index]:
-                raise ValueError(
-                    f"categories must not hold a variable of {argument}; got "
-                    f"{kinds.label(index)} in both."
-                )
-    return kinds
-
-
-def box_of(bounds: Any, kinds: Kinds) -> NDArray[np.float64]:
-    """Return the box in which the bounds of a category are those of its codes."""
-    box = check_bounds(_with_codes(bounds, kinds) if kinds.levels else bounds)
-    for index in np.flatnonzero(kinds.is_log).tolist():
-        if box[index, 0] <= 0.0:
-            raise ValueError(
-                f"log_scale must hold only variables whose lower bound is above 0; got "
-                f"{kinds.label(index)}, bounded by {box[index].tolist()}."
-            )
-    for index in np.flatnonzero(kinds.is_whole).tolist():
-        if np.ceil(box[index, 0]) > np.floor(box[index, 1]):
-            raise ValueError(
-                f"bounds must hold a whole number for {kinds.label(index)}, which is one by "
-                f"integrality; got {box[index].tolist()}."
-            )
-    return box
-
-
-def n_variables(bounds: Any) -> int:
-    """Return the number of variables that bounds are of."""
-    if isinstance(bounds, Bounds):
-        return int(np.broadcast(bounds.lb, bounds.ub).size)
-    try:
-        return len(bounds)
-    except TypeError:
-        raise ValueError(
-            f"bounds must be numbers of shape (n_features, 2); got {bounds!r}."
-        ) from None
-
-
-def _with_codes(bounds: Any, kinds: Kinds) -> list[Any]:
-    """Return bounds with those of the codes where there is a category."""
-    if isinstance(bounds, Bounds):
-        bounds = np.column_stack(np.broadcast_arrays(bounds.lb, bounds.ub))
-    rows = list(bounds)
-    for index, labels in kinds.levels.items():
-        codes = [0.0, len(labels) - 1.0]
-        if rows[index] is not None and np.ravel(rows[index]).tolist() != codes:
-            raise ValueError(
-                f"bounds of the category {kinds.label(index)} must be None or (0, "
-                f"{len(labels) - 1}), the first and the last of its codes; got {rows[index]}."
-            )
-        rows[index] = codes
-    return rows
-
-
-def kind_of(facts: dict[str, Any], index: int) -> str:
+def kind_of(facts: dict[str, Any], place: int) -> str:
     """Return what facts say of a variable."""
-    labels = facts["categories"].get(str(index))
+    labels = facts["categories"].get(str(place))
     if labels is not None:
-        return f"a category of {labels}"
-    return "a whole number" if index in facts["whole"] else "continuous"
+        labels = [str(label) for label in labels]
+        is_ordered = place in facts.get("ordered", ())
+        return f"ordered, {labels}" if is_ordered else f"a category of {labels}"
+    kind = "a whole number" if place in facts["whole"] else "continuous"
+    period = facts.get("periodic", {}).get(str(place))
+    kind = kind if period is None else f"periodic from {period[0]:g} to {period[1]:g}"
+    step = facts.get("steps", {}).get(str(place))
+    return kind if step is None else f"{kind} in steps of {step:g}"
 
 
-def _read_names(names: Any, n_features: int) -> tuple[str, ...] | None:
-    if names is None:
-        return None
-    listed = None if isinstance(names, str) else list(names)
-    if listed is None or not all(isinstance(name, str) for name in listed):
-        raise ValueError(f"feature_names must be a sequence of str or None; got {names!r}.")
-    if len(listed) != n_features or len(set(listed)) != n_features:
-        raise ValueError(
-            f"feature_names must be {n_features} different names, one for each variable; "
-            f"got {listed}."
-        )
-    return tuple(str(name) for name in listed)
+def kinds_of_facts(
+    facts: dict[str, Any], box: NDArray[np.float64], names: tuple[str, ...] | None
+) -> Kinds:
+    """Return the variables that facts tell of, inside a box."""
+    domains = tuple(
+        _domain_of(facts, place, low, high) for place, (low, high) in enumerate(box.tolist())
+    )
+    return Kinds(domains, names)
 
 
-def _read_integrality(integrality: Any, n_features: int) -> NDArray[np.bool_]:
-    if integrality is None:
-        return np.zeros(n_features, dtype=bool)
-    try:
-        given = np.broadcast_to(np.asarray(integrality, dtype=np.float64), (n_features,))
-    except (TypeError, ValueError):
-        given = np.full(n_features, np.nan)
-    if not np.isin(given, (0.0, 1.0)).all():
-        raise ValueError(
-            f"integrality must be 0 or 1, or one of them for each of the {n_features} variables; "
-            f"got {integrality!r}."
-        )
-    return given.astype(bool)
+def _domain_of(facts: dict[str, Any], place: int, low: float, high: float) -> Domain:
+    labels = facts["categories"].get(str(place))
+    if labels is not None:
+        kind = Ordinal if place in facts.get("ordered", ()) else Categorical
+        return kind(labels)
+    log = place in facts.get("log", ())
+    step, decimals = (facts.get(name, {}).get(str(place)) for name in ("steps", "decimals"))
+    if place in facts["whole"]:
+        return Integer(round(low), round(high), 1 if step is None else round(step), log)
+    period = facts.get("periodic", {}).get(str(place))
+    if period is not None:
+        return Periodic(float(period[0]), float(period[1]), decimals)
+    return Real(low, high, log, step, decimals)
 
 
-def _read_levels(
-    categories: Any, names: tuple[str, ...] | None, n_features: int
-) -> dict[int, tuple[Any, ...]]:
-    if categories is None:
-        return {}
-    if not isinstance(categories, Mapping):
-        raise ValueError(
-            f"categories must be a dict of a variable to its labels, or None; got {categories!r}."
-        )
-    levels: dict[int, tuple[Any, ...]] = {}
-    for key, labels in categories.items():
-        index = _place_of(key, "categories", names, n_features)
-        labels = () if isinstance(labels, str) or not np.iterable(labels) else tuple(labels)
-        try:
-            n_different = len(set(labels))
-        except TypeError:
-            raise ValueError(
-                f"categories must hold labels that are hashable, such as str or numbers; got "
-                f"{categories[key]!r} for {key!r}."
-            ) from None
-        if len(labels) < 2 or n_different < len(labels) or index in levels:
-            raise ValueError(
-                f"categories must hold at least two different labels for each variable, once; got "
-                f"{categories[key]!r} for {key!r}."
-            )
-        levels[index] = labels
-    return dict(sorted(levels.items()))
+def _step_of(domain: Domain) -> float:
+    if domain.is_fixed:
+        return 0.0
+    return 1.0 if domain.labels is not None else float(domain.step or 0.0)
 
 
-def _read_log_scale(log_scale: Any, names: tuple[str, ...] | None, n_features: int) -> list[int]:
-    if log_scale is None:
-        return []
-    if isinstance(log_scale, str) or not np.iterable(log_scale):
-        raise ValueError(f"log_scale must be a sequence of variables or None; got {log_scale!r}.")
-    return [_place_of(key, "log_scale", names, n_features) for key in log_scale]
-
-
-def _place_of(key: Any, argument: str, names: tuple[str, ...] | None, n_features: int) -> int:
-    """Return the place of a variable given by its name or its place."""
-    if isinstance(key, str):
-        if names is not None and key in names:
-            return names.index(key)
-        known = "there are no feature_names" if names is None else f"they are {list(names)}"
-        raise ValueError(f"{argument} must hold known names of variables; got {key!r}; {known}.")
-    is_place = isinstance(key, Integral) and not isinstance(key, (bool, np.bool_))
-    if not is_place or not 0 <= int(key) < n_features:
-        raise ValueError(
-            f"{argument} must hold names of variables, or places from 0 to {n_features - 1}; "
-            f"got {key!r}."
-        )
-    return int(key)
+def _within(domain: Domain, low: float, high: float) -> Domain:
+    if domain.is_whole:
+        return replace(domain, low=int(np.ceil(low)), high=int(np.floor(high)))  # type: ignore[type-var]
+    return replace(domain, low=low, high=high)  # type: ignore[type-var]

@@ -31,9 +31,7 @@ class NamedFunction:
     --------
     >>> import numpy as np
     >>> from sklearn_proxyopt.variables import NamedFunction, Variables
-    >>> variables = Variables(
-    ...     [(1, 9), None], names=["width", "metal"], categories={"metal": ["tin", "zinc"]}
-    ... )
+    >>> variables = Variables({"width": (1, 9), "metal": ["tin", "zinc"]})
     >>> price = NamedFunction(
     ...     lambda row: row["width"] * {"tin": 2.0, "zinc": 3.0}[row["metal"]],
     ...     variables,

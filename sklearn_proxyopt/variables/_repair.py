@@ -32,12 +32,17 @@ class CubeConstraints:
     constraints : Constraints
         Their constraints.
     x : ndarray of shape (n_features,)
-        A valid row, whose whole numbers and categories stay.
+        A valid row, whose values that have no continuous axis stay.
+
+    Attributes
+    ----------
+    free : ndarray of int of shape (n_free,)
+        The axes of the continuous variables.
     """
 
     def __init__(self, variables: Axes, constraints: Constraints, x: NDArray[np.float64]) -> None:
         self._variables, self._constraints = variables, constraints
-        self.free = np.flatnonzero(~variables.is_discrete)
+        self.free = np.flatnonzero(~variables.is_discrete_axis)
         self._u = variables.to_unit_cube(x[None])[0]
         self._x = x
         lower, upper = self._constraints.targets
@@ -89,7 +94,8 @@ class CubeConstraints:
     def _slopes(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         x, variables = self.row(u), self._variables
         slopes = self._constraints.jacobian(x, variables.bounds, ~variables.is_discrete)
-        return np.nan_to_num(slopes * variables.cube_slopes(x))[:, self.free]
+        along = slopes[:, variables.searched] * variables.cube_slopes(x)
+        return np.nan_to_num(along)[:, self.free]
 
     def _equations(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
         return ((self._values(u) - self._upper) / self._scale)[self._equal]
@@ -168,15 +174,16 @@ class Repair:
 
     def _nearest_by_milp(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return the nearest row, by the sum over variables, that meets the linear constraints."""
-        variables, constraints = self._variables, self._constraints
-        matrix, n = constraints.matrix, len(x)
-        lower, upper = constraints.targets
-        lower, upper = lower[: len(matrix)], upper[: len(matrix)]
-        low, high = variables.valid_bounds.T
+        variables, n = self._variables, len(x)
+        counted = _Counted(variables, self._constraints)
+        matrix = counted.matrix
+        lower, upper = counted.limits(*self._constraints.targets)
+        low, high = counted.box
         width = np.where(high > low, high - low, 1.0)
         # The unknowns are the row and at least the distance of each variable, in widths of the box.
         distance = np.hstack([np.diag(1.0 / width), -np.eye(n)])
         other = np.hstack([np.diag(-1.0 / width), -np.eye(n)])
+        place = counted.counts(x)
         found = milp(
             np.concatenate([np.zeros(n), np.ones(n)]),
             integrality=np.concatenate([variables.is_discrete, np.zeros(n)]),
@@ -185,12 +192,12 @@ class Repair:
             ),
             constraints=[
                 LinearConstraint(np.hstack([matrix, np.zeros_like(matrix)]), lower, upper),
-                LinearConstraint(distance, ub=x / width),
-                LinearConstraint(other, ub=-x / width),
+                LinearConstraint(distance, ub=place / width),
+                LinearConstraint(other, ub=-place / width),
             ],
             options={"node_limit": _MOST_NODES},
         )
-        return None if found.x is None else variables.valid(found.x[None, :n])[0]
+        return None if found.x is None else counted.rows(found.x[None, :n])[0]
 
     def _moved(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Change one whole number at a time, or else a category, to where least is missed."""
@@ -222,10 +229,11 @@ class Repair:
 
         It is the centre of the largest ball that they and the box, in widths of the box, hold.
         """
-        variables, constraints = self._variables, self._constraints
-        matrix, n = constraints.matrix, variables.n_features
-        lower, upper = constraints.lower[: len(matrix)], constraints.upper[: len(matrix)]
-        low, high = variables.valid_bounds.T
+        variables, n = self._variables, self._variables.n_features
+        counted = _Counted(variables, self._constraints)
+        matrix = counted.matrix
+        lower, upper = counted.limits(self._constraints.lower, self._constraints.upper)
+        low, high = counted.box
         width = np.where(variables.is_discrete, 0.0, high - low)
         reach = np.linalg.norm(matrix * width, axis=1)
         reach = np.where(lower == upper, 0.0, reach)
@@ -246,4 +254,52 @@ class Repair:
             return None
         # Without an answer within the limit, the middle of the box is where to begin.
         middle = (low + high) / 2.0
-        return variables.valid((middle if found.x is None else found.x[:n])[None])[0]
+        return counted.rows((middle if found.x is None else found.x[:n])[None])[0]
+
+
+class _Counted:
+    """Linear constraints on rows in which variables with steps are counted in these.
+
+    Parameters
+    ----------
+    variables : Axes
+        The variables.
+    constraints : Constraints
+        Their constraints.
+
+    Attributes
+    ----------
+    matrix : ndarray of shape (n_linear, n_features)
+        The matrix of the linear ones, by which such rows are multiplied.
+    """
+
+    def __init__(self, variables: Axes, constraints: Constraints) -> None:
+        self._variables = variables
+        steps = variables.kinds.steps
+        self._step = np.where(steps > 0.0, steps, 1.0)
+        # What is fixed is 0 steps away from itself.
+        is_fixed = variables.kinds.is_fixed
+        self._origin = np.where(is_fixed, variables.bounds[:, 0], variables.step_origins)
+        self.matrix = constraints.matrix * self._step
+        self._offset = constraints.matrix @ self._origin
+
+    @property
+    def box(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The first and the last value of each variable."""
+        low, high = self.counts(self._variables.valid_bounds.T)
+        return low, high
+
+    def limits(
+        self, lower: NDArray[np.float64], upper: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return limits of all values as those of what the matrix makes of such rows."""
+        n_linear = len(self.matrix)
+        return lower[:n_linear] - self._offset, upper[:n_linear] - self._offset
+
+    def counts(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return rows in which steps are counted."""
+        return (X - self._origin) / self._step
+
+    def rows(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the valid rows nearest to such rows."""
+        return self._variables.valid(self._origin + self._step * counts)

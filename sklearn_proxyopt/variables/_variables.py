@@ -12,7 +12,7 @@ from sklearn_proxyopt._utils._dataset import best_rows
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.variables._axes import Axes
 from sklearn_proxyopt.variables._constraints import Constraints
-from sklearn_proxyopt.variables._kinds import box_of, n_variables, read_kinds
+from sklearn_proxyopt.variables._reading import read_bounds
 from sklearn_proxyopt.variables._repair import Repair
 
 __all__ = ["Variables"]
@@ -21,29 +21,22 @@ _N_SAMPLE = 256
 
 
 class Variables(Axes):
-    """The variables of a problem: their box and kinds, and the constraints between them.
+    """The variables of a problem: what each may be, and the constraints between them.
 
-    A row in the user's units holds plain numbers: whole ones where `integrality` says so, and the
-    code 0, 1, ... of its label for a category. `ProxyOptimizer` makes this object from its
-    parameters and keeps it as `variables_`; by itself it serves to make rows valid.
+    A row in the user's units holds plain numbers: the value of a number, and of a label its code
+    0, 1, ... `ProxyOptimizer` makes this object from its bounds and keeps it as `variables_`; by
+    itself it serves to make rows valid.
 
-    Samplers, optimizers and refiners work on the *axes*, a box of as many variables: the logarithm
-    of a log-scaled one, a cell of width one around each whole number and each code. A proxy learns
-    *features*: the axes, but for a category an indicator for each of its labels.
+    Samplers, optimizers and refiners work on the *axes*, a box with an axis for each variable that
+    is not fixed: the logarithm of a log-scaled one, a cell of one step around each integer and
+    each code, one period of a circle. A proxy learns *features*: the axes, but for a circle its
+    sine and cosine and for a category an indicator for each of its labels.
 
     Parameters
     ----------
-    bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds
-        The box, in the user's units. Those of a category may be None or its first and last code;
-        of a whole number, the whole numbers between them count.
-    names : sequence of str, default=None
-        Names of the variables.
-    integrality : array-like of shape (n_features,), default=None
-        1 for a variable that is a whole number, 0 for another; a scalar holds for all.
-    categories : dict, default=None
-        The labels of each category, under its name or place.
-    log_scale : sequence of str or int, default=None
-        Names or places of variables to be searched on a logarithmic axis.
+    bounds : array-like of shape (n_features, 2), scipy.optimize.Bounds, dict or list
+        What each variable may be: a pair (low, high), one of the kinds of this module, a list of
+        labels, or a single value for a variable that is fixed. A dict has them by name.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
         What rows must meet, by functions of one row that are cheap and known. Their
         `keep_feasible` is taken to be True.
@@ -51,10 +44,10 @@ class Variables(Axes):
     Attributes
     ----------
     bounds : ndarray of shape (n_features, 2)
-        The box, in the user's units.
+        The box, in the user's units; of labels, the first and the last code.
     kinds : Kinds
-        The kinds of the variables.
-    axes : ndarray of shape (n_features, 2)
+        What each variable may be.
+    axes : ndarray of shape (n_axes, 2)
         The box of the axes.
     is_continuous_box : bool
         Whether every row of the box is valid and the axes are the user's units.
@@ -62,12 +55,9 @@ class Variables(Axes):
     Examples
     --------
     >>> from scipy.optimize import LinearConstraint
-    >>> from sklearn_proxyopt.variables import Variables
+    >>> from sklearn_proxyopt.variables import Integer, Variables
     >>> variables = Variables(
-    ...     [(0, 10), (1, 8), None],
-    ...     names=["pressure", "stages", "fluid"],
-    ...     integrality=[0, 1, 0],
-    ...     categories={"fluid": ["R32", "R290", "R1234yf"]},
+    ...     {"pressure": (0, 10), "stages": Integer(1, 8), "fluid": ["R32", "R290", "R1234yf"]},
     ...     constraints=LinearConstraint([[1, 1, 0]], ub=12),
     ... )
     >>> row = variables.snap([[9.5, 3.3, 1.2]])
@@ -79,26 +69,17 @@ class Variables(Axes):
     {'pressure': '9.0', 'stages': '3', 'fluid': 'R290'}
     """
 
-    def __init__(
-        self,
-        bounds: Any,
-        *,
-        names: Any = None,
-        integrality: Any = None,
-        categories: Any = None,
-        log_scale: Any = None,
-        constraints: Any = (),
-    ) -> None:
-        kinds = read_kinds(n_variables(bounds), names, integrality, categories, log_scale)
-        super().__init__(box_of(bounds, kinds), kinds)
+    def __init__(self, bounds: Any, *, constraints: Any = ()) -> None:
+        super().__init__(read_bounds(bounds))
         empty = isinstance(constraints, (list, tuple)) and not len(constraints)
         self.constraints = None
         if not (empty or constraints is None):
-            sampler = qmc.Halton(self.n_features, rng=np.random.default_rng(0))
+            sampler = qmc.Halton(self.n_axes, rng=np.random.default_rng(0))
             self.constraints = Constraints(
                 constraints, self.from_unit_cube(sampler.random(_N_SAMPLE))
             )
-        has_kinds = bool(self.is_discrete.any() or kinds.is_log.any())
+        is_other = self.is_discrete | self.kinds.is_log | self.kinds.is_periodic
+        has_kinds = bool(is_other.any())
         self.is_continuous_box = not has_kinds and self.constraints is None
 
     @property
@@ -117,11 +98,11 @@ class Variables(Axes):
         Returns
         -------
         ndarray of bool of shape (n,)
-            Whether each lies inside the box, holds whole numbers and codes where it must, and
+            Whether each lies inside the box, holds integers, steps and codes where it must, and
             meets every constraint: an equation to 1e-8 of what its values span in the box, an
             inequality exactly.
         """
-        X = np.asarray(X, dtype=np.float64)
+        X = self.wrapped(np.asarray(X, dtype=np.float64))
         feasible: NDArray[np.bool_] = (self.valid(X) == X).all(axis=1)
         if self.constraints is not None and feasible.any():
             feasible[feasible] = self.constraints.are_met(X[feasible])
@@ -215,8 +196,8 @@ class Variables(Axes):
         dict
             A float, an int or a label for each variable, under its name, or x0, x1, ...
         """
-        names = self.names or [f"x{index}" for index in range(self.n_features)]
-        return {name: self._value(index, x[index]) for index, name in enumerate(names)}
+        values = zip(self._shown_names(), self.kinds.domains, x, strict=True)
+        return {name: one.value(number) for name, one, number in values}
 
     def to_frame(self, X: NDArray[np.float64]) -> Any:
         """Return rows as a DataFrame, with labels for codes.
@@ -237,17 +218,15 @@ class Variables(Axes):
             If pandas is not installed.
         """
         pd = pandas_for("to_frame")
-        names = self.names or [f"x{index}" for index in range(self.n_features)]
-        columns: dict[str, Any] = {}
-        for index, name in enumerate(names):
-            column = np.asarray(X, dtype=np.float64)[:, index]
-            if self.is_discrete[index]:
-                columns[name] = [self._value(index, value) for value in column]
-            else:
-                columns[name] = column.copy()
-        return pd.DataFrame(columns)
+        columns = np.asarray(X, dtype=np.float64).T
+        return pd.DataFrame(
+            {
+                name: one.values(column)
+                for name, one, column in zip(
+                    self._shown_names(), self.kinds.domains, columns, strict=True
+                )
+            }
+        )
 
-    def _value(self, index: int, value: float) -> Any:
-        if index in self.kinds.levels:
-            return self.kinds.levels[index][round(float(value))]
-        return round(float(value)) if self.kinds.is_whole[index] else float(value)
+    def _shown_names(self) -> tuple[str, ...]:
+        return self.names or tuple(f"x{place}" for place in range(self.n_features))

@@ -27,7 +27,7 @@ from sklearn_proxyopt.infill import (
 from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.problems import StyblinskiTang
 from sklearn_proxyopt.samplers import LatinHypercubeSampler, SobolSampler
-from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables import Integer, Real, Variables
 
 PROBLEM = StyblinskiTang(n_dims=2)
 ENSEMBLE = NeuralProxyRegressor((16, 16), n_members=3, max_epochs=20)
@@ -236,21 +236,24 @@ def test_rows_outside_of_the_box_are_not_what_a_strategy_looks_around(infill):
 
 @pytest.mark.parametrize("infill", STRATEGIES, ids=lambda one: type(one).__name__)
 @pytest.mark.parametrize(
-    "space",
+    ("bounds", "constraints"),
     [
-        {"categories": {0: list("abcdefghijk")}, "integrality": [0, 1]},
-        {"integrality": 1, "constraints": LinearConstraint([[1, 1]], ub=12)},
+        ([list("abcdefghijk"), Integer(0, 10)], ()),
+        ([Integer(0, 10)] * 2, LinearConstraint([[1, 1]], ub=12)),
     ],
     ids=["category", "constrained"],
 )
-def test_each_round_buys_as_many_new_rows_as_wanted_between_whole_numbers_too(infill, space):
+def test_each_round_buys_as_many_new_rows_as_wanted_between_whole_numbers_too(
+    infill, bounds, constraints
+):
     def fun(X):
         asked.append(X)
         return np.square(X - 5.3).sum(axis=1)
 
     asked = []
-    optimizer = optimizer_with(infill, optimizer=MultiStartBFGS(8, n_rounds=2), **space)
-    optimizer.minimize(fun, [None if "categories" in space else (0, 10), (0, 10)])
+    search = MultiStartBFGS(8, n_rounds=2)
+    optimizer = optimizer_with(infill, optimizer=search, constraints=constraints)
+    optimizer.minimize(fun, bounds)
     rows = np.vstack(asked)[:32]
     assert [len(X) for X in asked[1:3]] == [4, 4]
     assert len(np.unique(rows, axis=0)) == 32
@@ -258,15 +261,15 @@ def test_each_round_buys_as_many_new_rows_as_wanted_between_whole_numbers_too(in
 
 
 def test_a_space_of_fewer_rows_than_asked_is_bought_to_the_last():
-    optimizer = optimizer_with(ProxyMinima(4), sampler=LatinHypercubeSampler(6), integrality=1)
-    optimizer.minimize(lambda X: np.square(X - 1.3).sum(axis=1), [(0, 2)] * 2)
+    optimizer = optimizer_with(ProxyMinima(4), sampler=LatinHypercubeSampler(6))
+    optimizer.minimize(lambda X: np.square(X - 1.3).sum(axis=1), [Integer(0, 2)] * 2)
     assert len(np.unique(optimizer.X_, axis=0)) == len(optimizer.X_) == 9
 
 
 def test_a_region_without_new_rows_is_filled_up_from_the_whole_box():
     infill = TrustRegion(4, initial_width=0.05)
-    optimizer = optimizer_with(infill, n_rounds=3, integrality=1)
-    optimizer.minimize(lambda X: np.square(X - 5.3).sum(axis=1), [(0, 10)] * 2)
+    optimizer = optimizer_with(infill, n_rounds=3)
+    optimizer.minimize(lambda X: np.square(X - 5.3).sum(axis=1), [Integer(0, 10)] * 2)
     assert len(optimizer.X_) >= 24 + 3 * 4
 
 
@@ -287,9 +290,9 @@ def test_a_gain_counts_less_where_evaluations_may_fail():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
-@pytest.mark.parametrize("space", [{}, {"log_scale": [0]}], ids=["plain", "axes"])
+@pytest.mark.parametrize("log", [False, True], ids=["plain", "axes"])
 @pytest.mark.parametrize("infill", [ProxyMinima(4), TrustRegion(4)])
-def test_minima_are_looked_for_away_from_where_evaluations_have_failed(infill, space):
+def test_minima_are_looked_for_away_from_where_evaluations_have_failed(infill, log):
     def downhill_into_failure(X):
         return np.where(X[:, 0] < 1.4, np.nan, X.sum(axis=1))
 
@@ -306,9 +309,8 @@ def test_minima_are_looked_for_away_from_where_evaluations_have_failed(infill, s
         proxy=LinearRegression(),
         optimizer=DifferentialEvolution(20, 20),
         on_error="learn",
-        **space,
     )
-    optimizer.minimize(downhill_into_failure, [(1, 2)] * 2)
+    optimizer.minimize(downhill_into_failure, [Real(1, 2, log=log), (1, 2)])
     assert len(cautions) == 2
     assert np.concatenate(cautions).max() < 0.5
 
@@ -319,7 +321,7 @@ def test_minima_are_looked_for_away_from_where_evaluations_have_failed(infill, s
 @pytest.mark.parametrize(
     "space",
     [
-        {"integrality": [1, 0]},
+        {},
         {"constraints": LinearConstraint([[1, 1]], ub=10)},
         {"constraints": NonlinearConstraint(np.prod, 0, 20)},
         {"constraints": NonlinearConstraint(np.prod, 0, 20), "n_constraints": 1},
@@ -332,7 +334,8 @@ def test_members_are_searched_by_any_optimizer_in_any_space(optimizer, space):
         return np.column_stack([value, X[:, 0] - 9.0]) if "n_constraints" in space else value
 
     sampling = optimizer_with(ThompsonSampling(3), optimizer=optimizer, n_rounds=1, **space)
-    assert sampling.minimize(fun, [(0, 10)] * 2).nfev_design == 24 + 3
+    bounds = [(0, 10) if space else Integer(0, 10), (0, 10)]
+    assert sampling.minimize(fun, bounds).nfev_design == 24 + 3
     assert sampling.variables_.is_feasible(sampling.X_).all()
 
 

@@ -4,7 +4,7 @@ from scipy.optimize import LinearConstraint, NonlinearConstraint
 from spies import Spy
 
 from sklearn_proxyopt.refine import LocalRefinement
-from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt.variables import Integer, Real, Variables
 
 METHODS = ["COBYQA", "L-BFGS-B", "Nelder-Mead"]
 DISK = NonlinearConstraint(lambda x: x @ x, -np.inf, 1.0)
@@ -44,9 +44,7 @@ def test_cobyqa_reaches_the_vertex_of_linear_constraints():
 
 
 def test_whole_numbers_and_categories_move_one_at_a_time():
-    variables = Variables(
-        [(0, 20), None, (-1, 1)], integrality=[1, 0, 0], categories={1: list("abc")}
-    )
+    variables = Variables([Integer(0, 20), list("abc"), (-1, 1)])
 
     def steps(X):
         return (X[:, 0] - 6) ** 2 + np.abs(X[:, 1] - 1) + (X[:, 2] - 0.3) ** 2
@@ -61,7 +59,7 @@ def test_whole_numbers_and_categories_move_one_at_a_time():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_whole_numbers_alone_need_no_descent(method):
-    variables = Variables([(0, 9)] * 3, integrality=1)
+    variables = Variables([Integer(0, 9)] * 3)
     spy = Spy(lambda X: np.square(X - [2, 7, 4]).sum(axis=1))
     result = LocalRefinement(method).refine(
         spy, [[5.0, 5.0, 5.0]], variables.bounds, variables=variables
@@ -74,7 +72,7 @@ def test_whole_numbers_alone_need_no_descent(method):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("limit", [1, 2, 9, 40])
 def test_no_more_evaluations_are_spent_than_allowed_with_whole_numbers(method, limit):
-    variables = Variables([(0, 9), (-1, 1), (-1, 1)], integrality=[1, 0, 0])
+    variables = Variables([Integer(0, 9), (-1, 1), (-1, 1)])
     spy = Spy(lambda X: np.square(X - [2, 0.3, 0.4]).sum(axis=1))
     result = LocalRefinement(method, max_evaluations=limit).refine(
         spy, [[5.0, 0.0, 0.0]], variables.bounds, variables=variables
@@ -83,7 +81,7 @@ def test_no_more_evaluations_are_spent_than_allowed_with_whole_numbers(method, l
 
 
 def test_a_log_scaled_variable_descends_over_orders_of_magnitude():
-    variables = Variables([(1e-4, 1e4)], log_scale=[0])
+    variables = Variables([Real(1e-4, 1e4, log=True)])
     result = LocalRefinement().refine(
         lambda X: np.square(np.log(X[:, 0]) - np.log(2e-3)),
         [[50.0]],

@@ -14,26 +14,35 @@ from sklearn_proxyopt.samplers import (
     SobolSampler,
     SubsetSampler,
 )
-from sklearn_proxyopt.variables import NamedFunction, Variables
+from sklearn_proxyopt.variables import (
+    Categorical,
+    Integer,
+    NamedFunction,
+    Ordinal,
+    Periodic,
+    Real,
+    Variables,
+)
 from sklearn_proxyopt.variables._design import Design
+from sklearn_proxyopt.variables._frames import rows_of_frame
 
-BOUNDS = [(0.0, 10.0), (1, 8), None, (0.1, 1000.0)]
-KINDS = {
-    "names": ["pressure", "stages", "fluid", "flow"],
-    "integrality": [0, 1, 0, 0],
-    "categories": {"fluid": ["R32", "R290", "R1234yf"]},
-    "log_scale": ["flow"],
+NAMES = ["pressure", "stages", "fluid", "flow"]
+BOUNDS = {
+    "pressure": (0.0, 10.0),
+    "stages": Integer(1, 8),
+    "fluid": ["R32", "R290", "R1234yf"],
+    "flow": Real(0.1, 1000.0, log=True),
 }
 BUDGET = LinearConstraint([[1, 1, 0, 0]], -np.inf, 12.0)
 DISK = NonlinearConstraint(lambda x: x @ x, -np.inf, 1.0)
 
 
-def plant(**changes):
-    return Variables(BOUNDS, **{**KINDS, **changes})
+def plant(constraints=(), **changes):
+    return Variables({**BOUNDS, **changes}, constraints=constraints)
 
 
 def some_rows(variables, n_rows=200, seed=0):
-    u = np.random.default_rng(seed).random((n_rows, variables.n_features))
+    u = np.random.default_rng(seed).random((n_rows, variables.n_axes))
     return variables.from_unit_cube(u)
 
 
@@ -66,27 +75,22 @@ def test_rows_come_back_from_the_unit_cube():
 
 
 def test_a_log_scaled_variable_is_uniform_in_its_logarithm():
-    variables = Variables([(1.0, 100.0)], log_scale=[0])
+    variables = Variables([Real(1.0, 100.0, log=True)])
     np.testing.assert_allclose(variables.from_unit_cube(np.array([[0.5]])), [[10.0]])
 
 
 def test_a_log_scaled_whole_number_stays_whole():
-    variables = Variables([(1, 1000)], integrality=1, log_scale=[0])
+    variables = Variables([Integer(1, 1000, log=True)])
     X = some_rows(variables)
     np.testing.assert_array_equal(X, np.rint(X))
     assert 10 < np.median(X) < 100
-
-
-def test_bounds_between_whole_numbers_hold_the_whole_numbers_inside():
-    X = some_rows(Variables([(0.5, 3.7)], integrality=[1]))
-    assert set(X[:, 0]) == {1.0, 2.0, 3.0}
 
 
 def test_a_proxy_learns_indicators_of_categories_behind_the_other_axes():
     variables = plant()
     Z = variables.features(np.array([[3.0, 4.0, 1.0, np.e]]))
     np.testing.assert_allclose(Z, [[3.0, 4.0, 1.0, 0.0, 1.0, 0.0]])
-    names = variables.feature_names(np.array(KINDS["names"], dtype=object))
+    names = variables.feature_names(np.array(NAMES, dtype=object))
     assert names.tolist() == [
         "pressure", "stages", "flow", "fluid_R32", "fluid_R290", "fluid_R1234yf",
     ]  # fmt: skip
@@ -102,12 +106,27 @@ def test_a_plain_space_leaves_rows_as_they_are():
 
 
 @pytest.mark.parametrize(
-    "kinds",
-    [{"integrality": 1}, {"categories": {0: [7, 8]}}, {"log_scale": [0]}, {"constraints": DISK}],
+    "kind",
+    [
+        Integer(1, 9),
+        Categorical([7, 8]),
+        Ordinal([7, 8]),
+        Periodic(1, 9),
+        Real(1, 9, log=True),
+        Real(1, 9, step=2),
+        Real(1, 1),
+    ],
 )
-def test_a_space_with_kinds_or_constraints_is_not_plain(kinds):
-    bounds = [None if "categories" in kinds else (1, 9)]
-    assert not Variables(bounds, **kinds).is_continuous_box
+def test_a_space_with_kinds_is_not_plain(kind):
+    assert not Variables([(0, 1), kind]).is_continuous_box
+
+
+def test_a_space_with_constraints_is_not_plain():
+    assert not Variables([(0, 1)], constraints=DISK).is_continuous_box
+
+
+def test_decimals_alone_leave_a_space_plain():
+    assert Variables([Real(0, 1, decimals=2)]).is_continuous_box
 
 
 # Feasible rows.
@@ -159,7 +178,7 @@ def test_the_nearest_point_of_a_disk_lies_on_its_ray():
 
 def test_equations_between_whole_numbers_are_met_exactly():
     equations = LinearConstraint([[1, 1, 1, 1], [1, -2, 0, 0]], [7, 0], [7, 0])
-    variables = Variables([(0, 10)] * 4, integrality=1, constraints=equations)
+    variables = Variables([Integer(0, 10)] * 4, constraints=equations)
     snapped = variables.snap(some_rows(variables, 50))
     np.testing.assert_array_equal(snapped.sum(axis=1), 7.0)
     np.testing.assert_array_equal(snapped[:, 0], 2 * snapped[:, 1])
@@ -175,7 +194,7 @@ def test_a_curved_equation_is_met_to_eight_digits():
 
 def test_whole_numbers_are_moved_where_no_continuous_variable_can_help():
     both = [NonlinearConstraint(lambda x: x[0] * x[1], 20.0, 24.0)]
-    variables = Variables([(0, 9), (0, 9)], integrality=1, constraints=both)
+    variables = Variables([Integer(0, 9)] * 2, constraints=both)
     snapped = variables.snap(some_rows(variables))
     assert variables.is_feasible(snapped).mean() > 0.9
 
@@ -209,7 +228,7 @@ def test_constraints_see_valid_rows_only():
         return x[0] + x[1]
 
     variables = Variables(
-        [(0, 10), (1, 8)], integrality=[0, 1], constraints=NonlinearConstraint(fun, -np.inf, 9.0)
+        [(0, 10), Integer(1, 8)], constraints=NonlinearConstraint(fun, -np.inf, 9.0)
     )
     variables.snap(some_rows(variables))
     column = np.array(seen)[:, 1]
@@ -263,31 +282,35 @@ def test_constraints_are_not_asked_about_unknown_numbers_where_one_does_not_answ
     assert np.isfinite(seen).all()
 
 
+KINDS = {
+    "plain": (-1, 1),
+    "integer": Integer(1, 6),
+    "steps": Real(-0.3, 0.9, step=0.1),
+    "category": ["a", "b", "c"],
+    "ordered": Ordinal([1, 2, 4, 8]),
+    "log": Real(0.01, 5.0, log=True),
+    "circle": Periodic(-180, 180),
+    "fixed": 0.7,
+}
+
+
 @settings(max_examples=40, deadline=None)
 @given(
-    kinds=st.lists(st.sampled_from(["plain", "whole", "category", "log"]), min_size=1, max_size=4),
+    kinds=st.lists(st.sampled_from(list(KINDS)), min_size=1, max_size=4),
     limit=st.floats(0.5, 0.9),
     seed=st.integers(0, 2**16),
 )
 def test_designs_of_any_space_are_valid_feasible_and_distinct(kinds, limit, seed):
-    boxes = {"plain": (-1, 1), "whole": (0.3, 6.5), "category": None, "log": (0.01, 5.0)}
-    valid = {**boxes, "whole": (1, 6), "category": (0, 2)}
-    bounds = [boxes[kind] for kind in kinds]
-    index = range(len(kinds))
-    weights = np.random.default_rng(seed).uniform(-1.0, 1.0, len(kinds))
-    ends = np.sort(weights * np.array([valid[kind] for kind in kinds]).T, axis=0).sum(axis=1)
-    variables = Variables(
-        bounds,
-        integrality=[k == "whole" for k in kinds],
-        categories={i: ["a", "b", "c"] for i in index if kinds[i] == "category"},
-        log_scale=[i for i in index if kinds[i] == "log"],
-        constraints=LinearConstraint(weights, -np.inf, ends[0] + limit * (ends[1] - ends[0])),
-    )
+    bounds = [(2.0, 3.0), *(KINDS[kind] for kind in kinds)]
+    box = Variables(bounds).valid_bounds
+    weights = np.random.default_rng(seed).uniform(-1.0, 1.0, len(bounds))
+    ends = np.sort(weights * box.T, axis=0).sum(axis=1)
+    limit = LinearConstraint(weights, -np.inf, ends[0] + limit * (ends[1] - ends[0]))
+    variables = Variables(bounds, constraints=limit)
     rows = Design(SobolSampler(40, random_state=seed), variables).sample()
     assert variables.is_feasible(rows).all()
     assert len(np.unique(rows, axis=0)) == len(rows)
-    if {"plain", "log"} & set(kinds):
-        assert len(rows) == 40
+    assert len(rows) == 40
     snapped = variables.snap(some_rows(variables, 10, seed))
     assert variables.is_feasible(snapped).all()
 
@@ -315,7 +338,7 @@ def test_a_design_has_as_many_feasible_rows_as_asked(sampler):
 
 def test_the_center_of_a_gaussian_design_is_in_the_units_of_the_user():
     sampler = GaussianSampler(400, center=[30.0], spread=0.1, random_state=0)
-    rows = Design(sampler, Variables([(1, 1000)], log_scale=[0])).sample()
+    rows = Design(sampler, Variables([Real(1, 1000, log=True)])).sample()
     assert 20 < np.median(rows) < 45
 
 
@@ -350,7 +373,7 @@ def test_rows_on_a_plane_are_all_different():
 
 
 def test_a_space_of_fewer_rows_than_asked_gives_all_of_them():
-    rows = Design(SobolSampler(64, random_state=0), Variables([(0, 4)] * 2, integrality=1)).sample()
+    rows = Design(SobolSampler(64, random_state=0), Variables([Integer(0, 4)] * 2)).sample()
     assert len(np.unique(rows, axis=0)) == len(rows) == 25
 
 
@@ -390,14 +413,13 @@ def test_rows_are_shown_with_their_names_and_labels():
 def test_labels_of_a_frame_become_codes_and_back():
     variables = plant()
     X = some_rows(variables, 20)
-    codes = variables.kinds.codes(variables.to_frame(X))
-    np.testing.assert_array_equal(codes.to_numpy(dtype=float), X)
+    np.testing.assert_array_equal(rows_of_frame(variables.to_frame(X), variables.kinds), X)
 
 
 def test_an_unknown_label_is_named():
-    frame = pd.DataFrame([[1.0, 2, "R22", 3.0]], columns=KINDS["names"])
-    with pytest.raises(ValueError, match=r"X must hold labels of the category 'fluid'.*got 'R22'"):
-        plant().kinds.codes(frame)
+    frame = pd.DataFrame([[1.0, 2, "R22", 3.0]], columns=NAMES)
+    with pytest.raises(ValueError, match=r"X must hold labels of 'fluid'.*got 'R22'"):
+        rows_of_frame(frame, plant().kinds)
 
 
 def test_a_function_of_a_frame_gets_labels():
@@ -411,7 +433,7 @@ def test_a_function_of_a_frame_gets_labels():
     ("row", "message"),
     [
         ([3.0, 2.5, 0.0, 1.0], "X must hold whole numbers in 'stages'; got 2.5"),
-        ([3.0, 2.0, 3.0, 1.0], "X must hold codes from 0 to 2 in the category 'fluid'; got 3.0"),
+        ([3.0, 2.0, 3.0, 1.0], "X must hold codes from 0 to 2 of the labels of 'fluid'; got 3.0"),
         ([3.0, 2.0, 0.0, 0.0], "X must hold values above 0 in the log-scaled 'flow'; got 0.0"),
     ],
 )
@@ -423,26 +445,6 @@ def test_rows_that_cannot_be_are_named(row, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"names": ["a", "b"]}, "feature_names must be 4 different names"),
-        ({"names": "abcd"}, "feature_names must be a sequence of str"),
-        ({"names": ["a", "a", "b", "c"]}, "feature_names must be 4 different names"),
-        ({"integrality": [0, 1]}, "integrality must be 0 or 1"),
-        ({"integrality": [0, 2, 0, 0]}, "integrality must be 0 or 1"),
-        ({"integrality": [0, 0, 1, 0]}, "categories must not hold a variable of integrality"),
-        ({"log_scale": ["fluid"]}, "categories must not hold a variable of log_scale"),
-        ({"log_scale": ["speed"]}, "log_scale must hold known names of variables; got 'speed'"),
-        ({"log_scale": ["pressure"]}, "log_scale must hold only variables whose lower bound"),
-        ({"log_scale": "flow"}, "log_scale must be a sequence of variables"),
-        ({"log_scale": [4]}, "log_scale must hold names of variables, or places from 0 to 3"),
-        ({"log_scale": [True]}, "log_scale must hold names of variables, or places from 0 to 3"),
-        ({"categories": ["fluid"]}, "categories must be a dict"),
-        ({"categories": {"fluid": ["R32"]}}, "categories must hold at least two different labels"),
-        ({"categories": {"fluid": "R32"}}, "categories must hold at least two different labels"),
-        (
-            {"categories": {"fluid": [["R32"], ["R290"]]}},
-            r"categories must hold labels that are hashable, .* got \[\['R32'\]",
-        ),
-        ({"categories": {"gas": [1, 2]}}, "categories must hold known names of variables"),
         ({"constraints": [1]}, "constraints must be scipy.optimize.LinearConstraint"),
         (
             {"constraints": LinearConstraint([[1, 1]])},
@@ -484,14 +486,45 @@ def test_what_is_wrong_is_named(changes, message):
 
 
 @pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Real(2, 1), r"high of a Real must not lie below low; got Real\(low=2, high=1"),
+        (lambda: Real(0, np.inf), "high of a Real must be a finite number"),
+        (lambda: Real("a", 1), "low of a Real must be a finite number"),
+        (lambda: Real(0, 1, log=True), "low must lie above 0 with log=True"),
+        (lambda: Real(1, 2, log="yes"), "log must be one of True, False"),
+        (lambda: Real(0, 1, step=0), "step must be a finite number in"),
+        (lambda: Real(0, 1, decimals=-1), "decimals must be an integer from 0 to 15"),
+        (lambda: Integer(0.5, 3), "low and high of an Integer must be whole numbers"),
+        (lambda: Integer(0, 9, step=0.5), "step must be an integer"),
+        (lambda: Integer(0, 9, log=True), "low must lie above 0 with log=True"),
+        (lambda: Categorical("R32"), "labels of a Categorical must be a list of different labels"),
+        (lambda: Categorical(["a", "a"]), "labels of a Categorical must be a list of different"),
+        (lambda: Categorical([["a"]]), "labels of a Categorical must be hashable"),
+        (lambda: Ordinal([]), "labels of an Ordinal must be a list of different labels"),
+        (lambda: Periodic(3, 3), "high of a Periodic must lie above low"),
+    ],
+)
+def test_a_kind_that_cannot_be_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ([(0, 10), (1, 8), (0, 1), (0.1, 9)], r"bounds of the category 'fluid' must be None or"),
-        ([(0, 10), (1.2, 1.8), None, (0.1, 9)], "bounds must hold a whole number for 'stages'"),
-        ([(0, 10), None, None, (0.1, 9)], "bounds must be numbers"),
-        (7, "bounds must be numbers"),
+        ({"a": [1, 2, 3]}, r"pair \(low, high\) for 'a'.*Categorical\(.*Ordinal\("),
+        ([(0, 1), [1, 2, 3]], r"pair \(low, high\) for variable 1.*Categorical\(.*Ordinal\("),
+        ({"a": (0, 1), "b": (2, 1)}, r"bounds must hold a box; for 'b', high of a Real must not"),
+        ({"a": ["x", ["y"]]}, "bounds must hold a pair or labels; for 'a', labels of a"),
+        ({"a": None}, "bounds must be a pair of numbers for 'a', a list of labels"),
+        ({"a": 7, "b": "THF"}, "bounds must leave at least one variable with more than one value"),
+        ({}, "bounds must have names of variables as its keys"),
+        ({0: (0, 1)}, "bounds must have names of variables as its keys"),
+        ([(0, 1), (2, 1)], r"bounds must have each lower bound below.*reversed pair \[2"),
+        (7, r"bounds must have shape \(n_features, 2\)"),
     ],
 )
 def test_wrong_bounds_are_named(bounds, message):
     with pytest.raises(ValueError, match=message):
-        Variables(bounds, **(KINDS if np.iterable(bounds) else {}))
+        Variables(bounds)
