@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,8 @@ class Builder:
         Type of the networks.
     device : torch.device
         Where they lie.
+    settings : dict or None
+        What the user set of the skorch net.
     """
 
     hidden_layer_sizes: Sequence[int]
@@ -63,6 +65,7 @@ class Builder:
     learning_rate: float
     dtype: torch.dtype
     device: torch.device
+    settings: Mapping[str, Any] | None = None
 
     def ensemble(
         self,
@@ -132,15 +135,21 @@ class Builder:
         else:
             spreads = torch.tensor([recipe.features.spread for recipe in recipes])
             ensemble = Ensemble([self._networks(data, recipes[0].features, spreads)])
-        net = build_net(ensemble, self.dtype, str(self.device))
+        # Recipes compete in squared errors, whatever the criterion is.
+        settings = {
+            name: value
+            for name, value in (self.settings or {}).items()
+            if not name.startswith("criterion")
+        }
+        net = build_net(ensemble, self.dtype, str(self.device), settings)
         n_epochs = max(self.n_epochs // _PILOT_SHARE, 1)
         best = KeepBestWeights(None)
-        schedule = RateSchedule("one-cycle", n_epochs * -(-data.kept.shape[1] // self.batch_size))
         one_member = TrainingData(
             data.rows, data.targets, data.weight, data.kept[:1], data.held_out
         )
         remainders = [recipe.remainder[:1] for recipe in recipes if recipe.remainder is not None]
         rows = member_rows(one_member, torch.cat(remainders), self.dtype, self.device)
+        schedule = RateSchedule("one-cycle", net.n_steps(rows[0], n_epochs, self.batch_size))
         net.train(*rows, self.learning_rate, n_epochs, self.batch_size, [schedule, best])
         return [
             float(loss) * float((recipe.scale[0] / data.target_scale).square().mean())

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
+import numpy as np
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer
+from skorch import NeuralNetRegressor
+from skorch.callbacks import Callback, Checkpoint, EpochTimer, ParamMapper, PassthroughScoring
+from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from sklearn_proxyopt._utils._threads import in_parallel, threads_for
 from sklearn_proxyopt.proxies._net_callbacks import (
@@ -20,7 +21,9 @@ from sklearn_proxyopt.proxies._net_callbacks import (
     RateSchedule,
     StopRequestedError,
 )
+from sklearn_proxyopt.proxies._net_settings import changes_losses, settings_of
 from sklearn_proxyopt.proxies._network import Ensemble
+from sklearn_proxyopt.proxies._one_by_one import MembersFirst, RowsOneByOne, as_pairs
 from sklearn_proxyopt.proxies._products import SquaredErrors
 from sklearn_proxyopt.proxies._static_steps import StaticSteps
 
@@ -41,9 +44,11 @@ _ROWS_GATHERED = 200_000
 # Rows held out that are judged at once.
 _ROWS_TO_JUDGE = 512
 _ROWS_TO_JUDGE_ON_GPU = 8192
+# Weights this near to one are one, but for rounding.
+_ROUNDING = 1e-6
 
 
-class MemberRows(Dataset[Any]):
+class MemberRows(Dataset):
     """Rows for the members of an ensemble, on the device where they are trained.
 
     Parameters
@@ -66,6 +71,16 @@ class MemberRows(Dataset[Any]):
 
     def __len__(self) -> int:
         return self.index.shape[1]
+
+    @property
+    def X(self) -> Tensor:  # noqa: N802
+        """The rows of the first member, where skorch looks for them."""
+        return self.rows[self.index[0]]
+
+    @property
+    def y(self) -> Tensor:
+        """Their targets, as means over the members."""
+        return self.targets.mean(dim=0)[self.index[0]]
 
     def __getitem__(self, which: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return (X, (y, weight)), where `which` holds rows of the dataset for each member.
@@ -122,18 +137,24 @@ class MemberBatches:
             )
 
 
-class ProxyNet(NeuralNet):
+class ProxyNet(NeuralNetRegressor):
     """A skorch net for weighted squared errors on tensors that lie on the device.
 
     It differs from its parent in what costs time or surprises: losses are added up on the device
-    and recorded once an epoch, no prediction is cached for scoring, and an interrupt from the
-    keyboard reaches the caller instead of ending the fit in silence.
+    and recorded once an epoch, batches and predictions are shown only to callbacks that follow
+    them, and an interrupt from the keyboard reaches the caller instead of ending the fit in
+    silence. What it predicts of scaled rows is the mean over the members, (n, n_outputs).
     """
 
     # Applies a function to every group; those of dense networks are computed side by side.
     _map: Any = map
     _steps: StaticSteps | None = None
     _held_out: MemberRows | None = None
+    _lowest_loss = float("inf")
+    # Whether a callback wants to hear of each batch; what of the net is the user's own.
+    _is_followed = False
+    has_own_parts = False
+    _has_own_criterion = False
     # How many times an error counts where the prediction is too high, (n_members, 1, 1).
     penalty: Tensor | None = None
 
@@ -153,14 +174,17 @@ class ProxyNet(NeuralNet):
     ) -> None:
         """Train on tensors that lie on the device, going on from the weights there are."""
         self.penalty = penalty
+        if learning_rate != self.lr:
+            self.set_params(lr=learning_rate)
         self.set_params(
-            lr=learning_rate,
             batch_size=batch_size,
             max_epochs=n_epochs,
-            callbacks=callbacks,
             train_split=predefined_split(held_out) if len(held_out) else None,
         )
-        if not self.initialized_:
+        self.callbacks = callbacks
+        if self.initialized_:
+            self.initialize_callbacks()
+        else:
             self.initialize()
         self._held_out = held_out
         if self.module_.is_stacked and str(self.device) == "cpu":
@@ -170,13 +194,17 @@ class ProxyNet(NeuralNet):
             self.partial_fit(training)
         # The held-out rows would otherwise travel with every pickle.
         self._held_out = None
-        self.set_params(train_split=None, callbacks=[])
+        self.train_split = None
+        # Setting them as parameters would make those of the user begin anew.
+        self.callbacks = []
+        self.callbacks_: list[Any] = []
 
     def move(self, device: torch.device) -> None:
         """Put networks and optimizer on a device."""
         self.module_.to(device)
         for state in self.optimizer_.state.values():
-            state.update({name: value.to(device) for name, value in state.items()})
+            tensors = {name: one for name, one in state.items() if isinstance(one, Tensor)}
+            state.update({name: tensor.to(device) for name, tensor in tensors.items()})
         if self.penalty is not None:
             self.penalty = self.penalty.to(device)
         self.device = str(device)
@@ -184,8 +212,7 @@ class ProxyNet(NeuralNet):
     def _static_steps(self, training: MemberRows) -> StaticSteps | None:
         """Return the steps of a training that the host need not follow, if this is one."""
         schedules = [one for _, one in self.callbacks_ if isinstance(one, RateSchedule)]
-        followed = any(_follows_batches(one) for _, one in self.callbacks_)
-        if followed or len(schedules) != 1 or not takes_static_steps(self):
+        if self._is_followed or len(schedules) != 1 or not takes_static_steps(self):
             return None
         assert self._held_out is not None
         rates = schedules[0].rates(self.lr)
@@ -213,20 +240,71 @@ class ProxyNet(NeuralNet):
         # A weight has the members in front, as any stand-in for penalties must.
         penalty = weight if self.penalty is None else self.penalty
 
-        def add_gradients(group: Any, X: Tensor, y: Tensor, weight: Tensor, own: Tensor) -> Tensor:
-            own_penalty = None if self.penalty is None else own
-            loss = member_losses(group(X), y, weight, own_penalty)
-            loss.sum().backward()
-            return loss.detach()
+        def add_gradients(
+            group: Any, X: Tensor, y: Tensor, weight: Tensor, own: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            outputs = group(X)
+            loss = self._losses(outputs, y, weight, None if self.penalty is None else own)
+            if loss.requires_grad:
+                loss.sum().backward()
+            return loss.detach(), outputs.detach()
 
         shares = (self.module_.shares(tensor) for tensor in (X, y, weight, penalty))
-        losses = list(self._map(add_gradients, self.module_.groups, *shares))
-        return {"loss": losses[0] if len(losses) == 1 else torch.cat(losses)}
+        losses, outputs = zip(*self._map(add_gradients, self.module_.groups, *shares), strict=True)
+        step = {"loss": losses[0] if len(losses) == 1 else torch.cat(losses)}
+        return {**step, "y_pred": torch.cat(outputs)} if self._is_followed else step
 
     def get_loss(self, y_pred: Tensor, y_true: Any, *args: Any, **kwargs: Any) -> Tensor:
-        """Return the weighted mean squared error of each member on a batch."""
+        """Return the weighted mean loss of each member on a batch."""
         y, weight = y_true
-        return member_losses(y_pred, y, weight, self.penalty)
+        return self._losses(y_pred, y, weight, self.penalty)
+
+    def _losses(
+        self, outputs: Tensor, target: Tensor, weight: Tensor, penalty: Tensor | None
+    ) -> Tensor:
+        if self._has_own_criterion:
+            return own_losses(self.criterion_, outputs, target, weight, penalty)
+        return member_losses(outputs, target, weight, penalty)
+
+    def _step_optimizer(self, step_fn: Any) -> None:
+        """Step with a closure that returns one number, which some optimizers follow."""
+        super()._step_optimizer(lambda: step_fn().sum())
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Return scaled rows as a dataset, in the type of the networks and where these lie."""
+        if isinstance(X, torch.utils.data.Dataset):
+            return X
+        like = next(self.module_.parameters())
+
+        def tensor_of(values: Any) -> Tensor:
+            values = values if isinstance(values, Tensor) else np.asarray(values)
+            return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+
+        rows = tensor_of(X)
+        targets = rows.new_zeros(len(rows), 1) if y is None else tensor_of(y).reshape(len(rows), -1)
+        every = torch.arange(len(rows), device=like.device)
+        return MemberRows(rows, targets[None], rows.new_ones(len(rows)), every[None])
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Return batches of rows, by an iterator of the user's where there is one."""
+        kind = self.iterator_train if training else self.iterator_valid
+        if kind is MemberBatches:
+            return super().get_iterator(dataset, training=training)
+        # Members step on rows of their own, and share those that they are asked for.
+        rows = RowsOneByOne(dataset, self.module.n_members if training else 1)
+        return MembersFirst(super().get_iterator(rows, training=training))
+
+    def n_steps(self, training: MemberRows, n_epochs: int, batch_size: int) -> int:
+        """Return how many batches a training goes through."""
+        if self.iterator_train is MemberBatches:
+            return n_epochs * -(-len(training) // batch_size)
+        self.set_params(batch_size=batch_size)
+        return n_epochs * len(self.get_iterator(training, training=True))
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Tensor:
+        """Return the mean prediction of the members, of shape (n, n_outputs)."""
+        outputs: Tensor = super().evaluation_step(batch, training=training)
+        return outputs.mean(dim=0)
 
     def run_single_epoch(
         self,
@@ -243,16 +321,31 @@ class ProxyNet(NeuralNet):
             self._run_static_epoch(self._steps, training)
             return
         total: Tensor | float = 0.0
-        n_rows = 0
+        n_rows = n_batches = 0
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
+            seen = as_pairs(batch, self.module_.n_members) if self._is_followed else batch
+            self.notify("on_batch_begin", batch=seen, training=training)
             step = step_fn(batch, **fit_params)
             n_batch = batch[0].shape[-2]
             total = total + step["loss"].detach() * n_batch
-            n_rows += n_batch
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.member_losses_ = torch.as_tensor(total).cpu() / n_rows
-        self.history.record(f"{prefix}_loss", float(self.member_losses_.mean()))
+            n_rows, n_batches = n_rows + n_batch, n_batches + 1
+            if self._is_followed:
+                step["y_pred"] = step["y_pred"].flatten(0, 1)
+                self.history.record_batch(f"{prefix}_loss", float(step["loss"].mean()))
+                self.history.record_batch(f"{prefix}_batch_size", n_batch)
+            self.notify("on_batch_end", batch=seen, training=training, **step)
+        if self._is_followed:
+            self.history.record(f"{prefix}_batch_count", n_batches)
+        self._record_losses(prefix, torch.as_tensor(total).cpu() / n_rows)
+
+    def _record_losses(self, prefix: str, losses: Tensor) -> None:
+        """Record the mean loss of an epoch, and whether rows held out had no lower one before."""
+        self.member_losses_ = losses
+        loss = float(losses.mean())
+        self.history.record(f"{prefix}_loss", loss)
+        if prefix == "valid":
+            self.history.record("valid_loss_best", loss < self._lowest_loss)
+            self._lowest_loss = min(loss, self._lowest_loss)
 
     def _run_static_epoch(self, steps: StaticSteps, training: bool) -> None:
         """Launch an epoch, and read its losses when the rows held out have been judged too."""
@@ -264,8 +357,7 @@ class ProxyNet(NeuralNet):
             return
         names = ("train", "valid") if steps.has_held_out else ("train",)
         for name, losses in zip(names, steps.losses(), strict=False):
-            self.member_losses_ = losses
-            self.history.record(f"{name}_loss", float(losses.mean()))
+            self._record_losses(name, losses)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -290,6 +382,8 @@ class ProxyNet(NeuralNet):
         """Train until the epochs are used up or a callback asks to stop."""
         if not self.initialized_:
             self.initialize()
+        self._is_followed = any(_follows_batches(one) for _, one in self.callbacks_)
+        self._lowest_loss = float("inf")
         self.notify("on_train_begin", X=X, y=y)
         self._steps = self._static_steps(X)
         try:
@@ -333,34 +427,66 @@ def n_groups_for(n_members: int, batch_size: int, device: str) -> int:
     return min(n_members, -(-n_members * batch_size // _ROWS_A_GROUP))
 
 
+def own_losses(
+    criterion: Any, outputs: Tensor, target: Tensor, weight: Tensor, penalty: Tensor | None = None
+) -> Tensor:
+    """Return the weighted mean of a criterion of the user's for each member, (n_members,).
+
+    One that returns a number instead of one an output is asked of each member by itself.
+    """
+    target = target.expand_as(outputs)
+    losses: Tensor = criterion(outputs, target)
+    if losses.shape == outputs.shape:
+        losses = losses * weight[..., None]
+        if penalty is not None:
+            losses = torch.where(outputs > target, penalty * losses, losses)
+        return losses.mean(dim=(1, 2))
+    if penalty is not None or not bool(((weight - 1).abs() < _ROUNDING).all()):
+        raise ValueError(
+            "net must hold a criterion that returns a loss for each output, as torch's do with "
+            "criterion__reduction='none', together with sample_weight or over_prediction_penalty."
+        )
+    return torch.stack([criterion(own, one) for own, one in zip(outputs, target, strict=True)])
+
+
 def takes_static_steps(net: ProxyNet) -> bool:
     """Return whether the steps of a training are recorded: those of dense networks on CUDA.
 
-    A module of the user may decide by what it computes.
+    A module of the user may decide by what it computes, and so may other parts of the user's.
     """
-    return bool(net.module_.is_stacked) and str(net.device).startswith("cuda")
+    is_plain = net.module_.is_stacked and not net.has_own_parts
+    return bool(is_plain) and str(net.device).startswith("cuda")
 
 
 def _follows_batches(callback: Callback) -> bool:
-    """Return whether a callback wants to hear of each batch."""
+    """Return whether a callback needs what batches are about, or changes what is computed."""
     heard = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+    if isinstance(callback, Checkpoint | ParamMapper | PassthroughScoring):
+        return True
     return not isinstance(callback, RateSchedule) and any(
         getattr(type(callback), name) is not getattr(Callback, name) for name in heard
     )
 
 
-def build_net(ensemble: Ensemble, dtype: torch.dtype, device: str) -> ProxyNet:
-    """Return an untrained net around an ensemble."""
-    return ProxyNet(
-        ensemble.to(dtype),
-        criterion=torch.nn.MSELoss,
-        optimizer=torch.optim.Adam,
-        optimizer__fused=True,
-        iterator_train=MemberBatches,
-        iterator_train__n_members=ensemble.n_members,
-        iterator_valid=MemberBatches,
-        iterator_valid__batch_size=_ROWS_TO_JUDGE if device == "cpu" else _ROWS_TO_JUDGE_ON_GPU,
-        device=device,
-        train_split=None,
-        verbose=0,
+def build_net(
+    ensemble: Ensemble,
+    dtype: torch.dtype,
+    device: str,
+    settings: Mapping[str, Any] | None = None,
+) -> ProxyNet:
+    """Return an untrained net around an ensemble, with settings of the user's."""
+    given = settings_of(settings)
+    own: dict[str, Any] = {"iterator_train": MemberBatches, "iterator_valid": MemberBatches}
+    if "optimizer" not in given:
+        own |= {"optimizer": torch.optim.Adam, "optimizer__fused": True}
+    if "iterator_train" not in given:
+        own["iterator_train__n_members"] = ensemble.n_members
+    if "iterator_valid" not in given:
+        n_rows = _ROWS_TO_JUDGE if device == "cpu" else _ROWS_TO_JUDGE_ON_GPU
+        own["iterator_valid__batch_size"] = n_rows
+    net = ProxyNet(
+        ensemble.to(dtype), device=device, train_split=None, verbose=0, **{**own, **given}
     )
+    net.has_own_parts = bool(settings)
+    net._has_own_criterion = changes_losses(settings)
+    return net

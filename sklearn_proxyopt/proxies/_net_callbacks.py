@@ -112,7 +112,7 @@ class RateSchedule(Callback):
 
     def _factor(self, step: int) -> float:
         """Return the share of the highest rate that holds at a step."""
-        done = step / self.n_steps
+        done = min(step / self.n_steps, 1.0)
         if self.schedule == "constant":
             return 1.0
         if self.schedule == "cosine":
@@ -135,6 +135,11 @@ class OnEpochEnd(Callback):
 
     def __init__(self, function: Callable[[dict[str, Any]], bool]) -> None:
         self.function: Callable[[dict[str, Any]], bool] | None = function
+        self.n_epochs_before = 0
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Note how long the history is by now, where a callback may have loaded one."""
+        self.n_epochs_before = len(net.history)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Call the function with the newest row of the history."""
@@ -144,3 +149,6 @@ class OnEpochEnd(Callback):
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Let go of the function, which is of no use in a pickle."""
         self.function = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"function": None}

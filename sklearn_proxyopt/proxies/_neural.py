@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -119,7 +119,15 @@ default="auto"
     warm_start : bool, default=False
         Whether `fit` goes on from the trend, scaling and weights of the fit before.
     callbacks : list of skorch callbacks, default=None
-        Passed on to skorch. For callbacks of scikit-learn, see `set_callbacks`.
+        Passed on to skorch, most of whose own callbacks work; the others are refused by name. An
+        `LRScheduler` takes the place of `schedule`. For callbacks of scikit-learn, see
+        `set_callbacks`.
+    net : dict, default=None
+        Settings of the skorch net, under skorch's names: `criterion`, `optimizer`,
+        `iterator_train` and `iterator_valid`, each with arguments behind two underscores, as
+        ``{"optimizer": torch.optim.AdamW, "optimizer__weight_decay": 1e-3}``. They are also
+        parameters by themselves, as ``net__optimizer__weight_decay`` in `set_params` and grid
+        searches. None, as a value too, leaves what is there: squared errors and Adam.
     verbose : int, default=0
         At 1 and above, skorch prints a line an epoch.
     random_state : None, int, RandomState or Generator, default=None
@@ -127,11 +135,13 @@ default="auto"
 
     Attributes
     ----------
-    net_ : skorch.NeuralNet
-        The trained net; `net_.module_` holds the networks alone, on scaled rows.
+    net_ : skorch.NeuralNetRegressor
+        The trained net, without the trend: `net_.module_` holds the networks on rows scaled to
+        [-1, 1], and `net_.predict` and `net_.forward` return the mean over the members.
     history_ : list of dict
         One row an epoch with `train_loss` and `valid_loss`, mean squared errors in units of the
-        variance that the trend leaves, as means over the members.
+        variance that the trend leaves, or what a criterion of your own makes of them, as means
+        over the members.
     n_iter_ : int
         Epochs trained in the last call of `fit`.
     member_rows_ : ndarray of shape (n_members, n_rows)
@@ -223,6 +233,7 @@ default="auto"
         dtype: str = "float64",
         warm_start: bool = False,
         callbacks: list[Any] | None = None,
+        net: dict[str, Any] | None = None,
         verbose: int = 0,
         random_state: Any = None,
     ) -> None:
@@ -249,6 +260,7 @@ default="auto"
         self.dtype = dtype
         self.warm_start = warm_start
         self.callbacks = callbacks
+        self.net = net
         self.verbose = verbose
         self.random_state = random_state
 
@@ -316,6 +328,7 @@ default="auto"
         """Scale the rows that count to the box and say which of them each member learns from."""
         import torch
 
+        from sklearn_proxyopt.proxies._net_settings import check_monitors
         from sklearn_proxyopt.proxies._recipe import TrainingData
 
         used = weight > 0
@@ -323,6 +336,7 @@ default="auto"
         if not used.all():
             X, targets, weight = X[used], targets[used], weight[used]
         held_out, kept = hold_out(len(X), self.validation_fraction, rng)
+        check_monitors(self.callbacks, len(held_out))
         if continued:
             self._check_continuation(targets.shape[1])
         else:
@@ -366,6 +380,7 @@ default="auto"
             self.learning_rate,
             dtype,
             device,
+            settings=self.net,
         )
         self._recipe = builder.choose_recipe(
             data, smoothing.trend_name(self.trend), self.features, self.spread, generator
@@ -376,11 +391,16 @@ default="auto"
         ensemble = builder.ensemble(
             data, features, self.n_members, smoothing.spreads(features.spread)
         )
-        self.net_ = build_net(ensemble, dtype, str(device))
+        self.net_ = build_net(ensemble, dtype, str(device), self.net)
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""
         from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
+        from sklearn_proxyopt.proxies._net_settings import (
+            changes_losses,
+            check_callbacks,
+            check_net,
+        )
         from sklearn_proxyopt.proxies._network import ACTIVATIONS
         from sklearn_proxyopt.proxies._recipe import FEATURES
         from sklearn_proxyopt.proxies._trend import TREND_NAMES
@@ -411,14 +431,53 @@ default="auto"
             check_integer(self.patience, "patience")
         check_integer(self.n_lbfgs_iterations, "n_lbfgs_iterations", minimum=0)
         noise, penalties = self._dials()
-        if self.n_lbfgs_iterations and (
-            self.module is not None or any(noise) or set(penalties) != {1.0}
-        ):
+        check_net(self.net)
+        check_callbacks(self.callbacks)
+        own_parts = self.module is not None or changes_losses(self.net)
+        if self.n_lbfgs_iterations and (own_parts or any(noise) or set(penalties) != {1.0}):
             raise ValueError(
-                "n_lbfgs_iterations must be 0 with a module of your own, input_noise or "
-                f"over_prediction_penalty; got {self.n_lbfgs_iterations!r}."
+                "n_lbfgs_iterations must be 0 with a module of your own, another criterion, "
+                f"input_noise or over_prediction_penalty; got {self.n_lbfgs_iterations!r}."
             )
         resolve_device(self.device, resolve_dtype(self.dtype))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters, with `deep` also each setting of the net under its name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether settings of the net are named by themselves too, as
+            ``net__optimizer__weight_decay``.
+
+        Returns
+        -------
+        dict
+            Parameters and their values.
+        """
+        params: dict[str, Any] = super().get_params(deep=deep)
+        if deep and isinstance(self.net, Mapping):
+            params |= {f"net__{name}": value for name, value in self.net.items()}
+        return params
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, a setting of the net as ``net__optimizer__weight_decay``.
+
+        Parameters
+        ----------
+        **params : dict
+            The parameters.
+
+        Returns
+        -------
+        self
+            The regressor.
+        """
+        settings = {name[5:]: params.pop(name) for name in list(params) if name[:5] == "net__"}
+        super().set_params(**params)
+        if settings:
+            self.net = {**(self.net or {}), **settings}
+        return self
 
     def _dials(self) -> tuple[list[float], list[float]]:
         """Return noise and penalty of each member."""
@@ -459,6 +518,7 @@ default="auto"
         from skorch.callbacks import PrintLog
 
         from sklearn_proxyopt.proxies._net import KeepBestWeights, OnEpochEnd, RateSchedule
+        from sklearn_proxyopt.proxies._net_settings import in_order
         from sklearn_proxyopt.proxies._polish import polish
 
         context = self._init_callback_context(max_subtasks=n_epochs)
@@ -472,21 +532,23 @@ default="auto"
             )
 
         training, held_out = rows
-        n_batches = -(-len(training) // batch_size)
-        callbacks: list[Any] = [RateSchedule(self.schedule, n_epochs * n_batches)]
+        callbacks, others, set_the_rate = in_order(self.callbacks)
+        if not set_the_rate:
+            n_steps = self.net_.n_steps(training, n_epochs, batch_size)
+            callbacks.append(RateSchedule(self.schedule, n_steps))
         if len(held_out):
             callbacks.append(KeepBestWeights(self.patience, keep_last if keep_last.any() else None))
-        callbacks += self.callbacks or []
+        callbacks += others
         if self.verbose:
             callbacks.append(PrintLog())
-        callbacks.append(OnEpochEnd(tell))
-        n_epochs_before = len(self.net_.history) if self.net_.initialized_ else 0
+        watch = OnEpochEnd(tell)
+        callbacks.append(watch)
         plan = self.learning_rate, n_epochs, batch_size
         self.net_.train(training, held_out, *plan, callbacks, penalty)
         if self.n_lbfgs_iterations:
             polish(self.net_.module_, training, held_out, self.n_lbfgs_iterations)
         self.history_ = list(self.net_.history)
-        self.n_iter_ = len(self.history_) - n_epochs_before
+        self.n_iter_ = len(self.history_) - watch.n_epochs_before
         if not all(np.isfinite(row["train_loss"]) for row in self.history_):
             raise ValueError(
                 f"learning_rate must be low enough for the training to converge; got "

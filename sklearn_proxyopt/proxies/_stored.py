@@ -111,7 +111,7 @@ def put_together(
         sharp = Trend(trend.name, trend.basis, own.coefficients)
     dtype = ensemble.groups[0].weights.dtype
     device = str(resolve_device(proxy.device, dtype))
-    net = build_net(ensemble, dtype, device)
+    net = build_net(ensemble, dtype, device, proxy.net)
     net.initialize()
     history = [dict(row) for row in facts["history"]]
     net.history_.extend(history)
