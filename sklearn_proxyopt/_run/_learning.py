@@ -24,6 +24,7 @@ from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._goal import Goal
+from sklearn_proxyopt.proxies._plain_skorch import with_nets_wrapped
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
@@ -38,7 +39,8 @@ __all__ = [
 
 def proxy_of(optimizer: Settings) -> Any:
     """Return the proxy of an optimizer, not fitted."""
-    return resolved("proxy", "neural" if optimizer.proxy is None else optimizer.proxy)
+    proxy = resolved("proxy", "neural" if optimizer.proxy is None else optimizer.proxy)
+    return with_nets_wrapped(proxy)
 
 
 def unfitted_model(optimizer: SearchSettings, run: Run, smoothing: Any = None) -> ProxyModel:

@@ -18,7 +18,7 @@ __all__ = ["metadata_of_rows", "metadata_router", "routed_to_proxy"]
 def metadata_router(optimizer: Settings) -> MetadataRouter:
     """Return what scikit-learn asks a meta-estimator for: who wants which metadata."""
     proxy = proxy_of(optimizer)
-    if proxy is not optimizer.proxy and _is_enabled():
+    if (optimizer.proxy is None or isinstance(optimizer.proxy, str)) and _is_enabled():
         # A proxy that nobody passed in could not be asked to request anything.
         proxy.set_fit_request(sample_weight=True)
     same = MethodMapping().add(caller="fit", callee="fit").add(caller="predict", callee="predict")
