@@ -144,7 +144,7 @@ RUNS: dict[str, Callable[[Simulator, Path, int], dict]] = {
         with_outputs(simulator, 2), *given, n_constraints=1
     ),
     "categories": lambda *given: proxy_run(*given, **CATEGORIES),
-    "infill": lambda *given: proxy_run(*given, infill=ProxyMinima(4), n_rounds=3),
+    "infill": lambda *given: proxy_run(*given, infill=ProxyMinima(4, n_rounds=3)),
     "ask and tell": ask_tell_run,
     "Pareto": pareto_run,
 }

@@ -106,9 +106,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Chooses the points of further rounds of evaluations in `minimize`, between the first design
         and the refinement, from a proxy that learns anew each round; see
         `sklearn_proxyopt.infill`. None has no such rounds.
-    n_rounds : int, default=None
-        How many rounds of infill at most. None takes 10, or with a budget as many as half of what
-        it leaves after the design pays for.
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
@@ -237,7 +234,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         smoothing: Literal["auto"] | float | Sequence[float] | None = None,
         refiner: BaseRefiner | Literal["auto"] | None = "auto",
         infill: BaseInfill | None = None,
-        n_rounds: int | None = None,
         vectorized: bool = True,
         on_error: str = "raise",
         n_jobs: int | None = None,
@@ -261,7 +257,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.smoothing = smoothing
         self.refiner = refiner
         self.infill = infill
-        self.n_rounds = n_rounds
         self.vectorized = vectorized
         self.on_error = on_error
         self.n_jobs = n_jobs
@@ -432,8 +427,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         proxy = proxy_of(self)
         check_that_outputs_are_borne(self.proxy, 1 + self.n_constraints)
         check_smoothing(self.smoothing, proxy)
-        if self.n_rounds is not None:
-            check_integer(self.n_rounds, "n_rounds")
         check_refiner(self.refiner, self.n_constraints)
         check_infill(self.infill, proxy)
         check_option(self.verdict, "verdict", (True, False))

@@ -71,9 +71,9 @@ def test_a_budget_of_eighty_rows_a_variable_solves_a_valley():
     assert result.fun < 0.1
 
 
-@pytest.mark.parametrize("infill", [None, ProxyMinima(4)])
+@pytest.mark.parametrize("infill", [None, ProxyMinima(4, n_rounds=2)])
 def test_a_refiner_keeps_its_own_limit_within_a_budget(infill):
-    params = {"sampler": SobolSampler(16), "infill": infill, "n_rounds": 2}
+    params = {"sampler": SobolSampler(16), "infill": infill}
     params["refiner"] = SurrogateCMAES(max_evaluations=10)
     result = optimizer_with(**params).minimize(PROBLEM, PROBLEM.bounds, budget=60)
     assert result.nfev == 26 + (8 if infill else 0)

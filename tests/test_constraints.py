@@ -479,8 +479,7 @@ def test_every_infill_strategy_buys_rows_that_are_lower_and_feasible(strategy):
     opt = quick(
         sampler=SobolSampler(16),
         proxy=NeuralProxyRegressor(max_epochs=30, n_members=2),
-        infill=strategy(4),
-        n_rounds=2,
+        infill=strategy(4, n_rounds=2),
         refiner=None,
     )
     result = opt.minimize(disk, BOX)
@@ -491,7 +490,7 @@ def test_every_infill_strategy_buys_rows_that_are_lower_and_feasible(strategy):
 
 
 def test_infill_with_constraints_keeps_to_whole_numbers():
-    opt = quick(sampler=SobolSampler(16), infill=TrustRegion(4), n_rounds=2)
+    opt = quick(sampler=SobolSampler(16), infill=TrustRegion(4, n_rounds=2))
     result = opt.minimize(disk, [Integer(*BOX[0]), BOX[1]])
     assert (opt.X_[:, 0] == np.round(opt.X_[:, 0])).all()
     assert result.feasible

@@ -587,8 +587,7 @@ def test_what_was_told_is_recalled_from_a_journal(tmp_path):
 def test_every_infill_buys_feasible_rows(infill):
     spy = Spy(plant)
     opt = quick(
-        infill=infill,
-        n_rounds=2,
+        infill=clone(infill).set_params(n_rounds=2),
         sampler=LatinHypercubeSampler(40),
         proxy=NeuralProxyRegressor(n_members=3, max_epochs=20),
         refiner=None,

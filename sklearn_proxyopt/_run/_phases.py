@@ -190,10 +190,10 @@ def _sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
 
 def _infill_phase(run: PaidRun, optimizer: SearchSettings, infill: BaseInfill) -> Phase:
     n_left = run.oracle.stopping.n_left
-    n_rounds = _DEFAULT_N_ROUNDS if optimizer.n_rounds is None else optimizer.n_rounds
+    n_rounds = _DEFAULT_N_ROUNDS if infill.n_rounds is None else infill.n_rounds
     if np.isfinite(n_left):
         n_affordable = max(int(_SHARE_BEFORE_PROXY * n_left) // infill.n_points, 1)
-        n_rounds = n_affordable if optimizer.n_rounds is None else min(n_rounds, n_affordable)
+        n_rounds = n_affordable if infill.n_rounds is None else min(n_rounds, n_affordable)
     text = f"Infill by {type(infill).__name__}, {n_rounds} rounds."
     rounds = InfillRounds(run, optimizer, clone(infill), n_rounds)
     return Phase("infill", text, rounds, n_rounds * infill.n_points)

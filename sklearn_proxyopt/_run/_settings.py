@@ -94,7 +94,6 @@ class SearchSettings(Settings, Protocol):
     smoothing: Literal["auto"] | float | Sequence[float] | None
     refiner: BaseRefiner | Literal["auto"] | None
     infill: BaseInfill | None
-    n_rounds: int | None
 
 
 class FrontSettings(Settings, Protocol):

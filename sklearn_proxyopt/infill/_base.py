@@ -80,16 +80,31 @@ class Knowledge:
 class BaseInfill(BaseEstimator, ABC):
     """Base of all infill strategies.
 
-    A subclass has the parameter `n_points` and owes `_propose`, which returns points in the order
-    of their promise. They need be neither new nor apart, nor rows, nor as many as asked for: what
-    is missing is filled up with points far from all that is known.
+    A subclass owes `_propose`, which returns points in the order of their promise. They need be
+    neither new nor apart, nor rows, nor as many as asked for: what is missing is filled up with
+    points far from all that is known.
+
+    Parameters
+    ----------
+    n_points : int, default=5
+        Points a round.
+    n_rounds : int, default=None
+        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
+        design pays for.
     """
 
-    n_points: int
+    # That of a strategy whose constructor does not know it.
+    n_rounds: int | None = None
+
+    def __init__(self, n_points: int = 5, n_rounds: int | None = None) -> None:
+        self.n_points = n_points
+        self.n_rounds = n_rounds
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""
         check_integer(self.n_points, "n_points")
+        if self.n_rounds is not None:
+            check_integer(self.n_rounds, "n_rounds")
 
     def check_proxy(self, proxy: Any) -> None:
         """Raise an error if the strategy cannot work with a proxy, before anything is paid for.

@@ -21,10 +21,10 @@ class DoubtfulMinima(BaseInfill):
     ----------
     n_points : int, default=5
         Points a round.
+    n_rounds : int, default=None
+        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
+        design pays for.
     """
-
-    def __init__(self, n_points: int = 5) -> None:
-        self.n_points = n_points
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
         return np.vstack([known.minima[:1], known.doubts(), known.minima[1:]])

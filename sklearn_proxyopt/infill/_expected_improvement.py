@@ -24,15 +24,15 @@ class ExpectedImprovement(AcquisitionInfill):
     ----------
     n_points : int, default=5
         Points a round.
+    n_rounds : int, default=None
+        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
+        design pays for.
 
     References
     ----------
     .. [1] Jones, Schonlau and Welch, "Efficient Global Optimization of Expensive Black-Box
        Functions", Journal of Global Optimization 13, 1998, equation 15.
     """
-
-    def __init__(self, n_points: int = 5) -> None:
-        self.n_points = n_points
 
     def _gain(
         self, mean: NDArray[np.float64], deviation: NDArray[np.float64], lowest: float

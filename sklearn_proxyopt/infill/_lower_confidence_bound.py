@@ -21,12 +21,17 @@ class LowerConfidenceBound(AcquisitionInfill):
     ----------
     n_points : int, default=5
         Points a round.
+    n_rounds : int, default=None
+        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
+        design pays for.
     n_deviations : float, default=2.0
         Standard deviations that the bound lies below the prediction.
     """
 
-    def __init__(self, n_points: int = 5, *, n_deviations: float = 2.0) -> None:
-        self.n_points = n_points
+    def __init__(
+        self, n_points: int = 5, n_rounds: int | None = None, *, n_deviations: float = 2.0
+    ) -> None:
+        super().__init__(n_points, n_rounds)
         self.n_deviations = n_deviations
 
     def check_parameters(self) -> None:

@@ -17,6 +17,9 @@ class ProxyMinima(BaseInfill):
     ----------
     n_points : int, default=5
         Points a round.
+    n_rounds : int, default=None
+        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
+        design pays for.
 
     Examples
     --------
@@ -26,15 +29,12 @@ class ProxyMinima(BaseInfill):
     >>> from sklearn_proxyopt.samplers import SobolSampler
     >>> problem = StyblinskiTang(n_dims=2)
     >>> optimizer = ProxyOptimizer(
-    ...     sampler=SobolSampler(32), infill=ProxyMinima(4), n_rounds=3, refiner=None,
+    ...     sampler=SobolSampler(32), infill=ProxyMinima(4, n_rounds=3), refiner=None,
     ...     verdict=False, random_state=0)
     >>> result = optimizer.minimize(problem, problem.bounds)
     >>> result.nfev
     45
     """
-
-    def __init__(self, n_points: int = 5) -> None:
-        self.n_points = n_points
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
         return known.minima

@@ -24,10 +24,10 @@ class ThompsonSampling(BaseInfill):
     ----------
     n_points : int, default=5
         Points a round.
+    n_rounds : int, default=None
+        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
+        design pays for.
     """
-
-    def __init__(self, n_points: int = 5) -> None:
-        self.n_points = n_points
 
     def check_proxy(self, proxy: Any) -> None:
         """Raise an error unless the proxy has members.

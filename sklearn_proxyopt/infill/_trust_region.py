@@ -29,6 +29,9 @@ class TrustRegion(BaseInfill):
     ----------
     n_points : int, default=5
         Points a round.
+    n_rounds : int, default=None
+        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
+        design pays for.
     initial_width : float, default=0.4
         Width of the first region as a share of the box's.
     min_width : float, default=1e-4
@@ -44,9 +47,14 @@ class TrustRegion(BaseInfill):
     _lowest: float
 
     def __init__(
-        self, n_points: int = 5, *, initial_width: float = 0.4, min_width: float = 1e-4
+        self,
+        n_points: int = 5,
+        n_rounds: int | None = None,
+        *,
+        initial_width: float = 0.4,
+        min_width: float = 1e-4,
     ) -> None:
-        self.n_points = n_points
+        super().__init__(n_points, n_rounds)
         self.initial_width = initial_width
         self.min_width = min_width
 

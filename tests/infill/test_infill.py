@@ -10,6 +10,7 @@ from discovery import public_estimators
 from numpy.testing import assert_allclose
 from scipy.optimize import LinearConstraint, NonlinearConstraint
 from scipy.spatial.distance import pdist
+from sklearn.base import clone
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.linear_model import LinearRegression
 
@@ -34,11 +35,13 @@ ENSEMBLE = NeuralProxyRegressor((16, 16), n_members=3, max_epochs=20)
 STRATEGIES = [one.set_params(n_points=4) for one in public_estimators("infill")]
 
 
-def optimizer_with(infill, **parameters):
+def optimizer_with(infill, n_rounds=2, **parameters):
+    if isinstance(infill, BaseInfill):
+        infill = clone(infill)
+        infill.n_rounds = n_rounds
     defaults = {
         "sampler": LatinHypercubeSampler(24),
         "proxy": ENSEMBLE,
-        "n_rounds": 2,
         "refiner": None,
         "verdict": False,
         "random_state": 0,
