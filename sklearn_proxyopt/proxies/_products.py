@@ -28,8 +28,10 @@ class WaveConstants(NamedTuple):
     @classmethod
     def of(cls, mask: Tensor) -> WaveConstants:
         """Make them from which variables each feature varies with, (n_inputs, n_features)."""
-        quarter = pad(torch.zeros_like(mask), (0, 0, 0, 1), value=0.5 * torch.pi)
-        return cls(pad(mask, (0, 0, 0, 1), value=1.0), quarter)
+        # Not padded: torch up to 2.6 pads nothing that is empty.
+        ones = mask.new_ones(1, mask.shape[1])
+        quarter = torch.cat([torch.zeros_like(mask), 0.5 * torch.pi * ones])
+        return cls(torch.cat([mask, ones]), quarter)
 
 
 def stacked_outputs(
