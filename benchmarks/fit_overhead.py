@@ -40,6 +40,7 @@ def bare_loop(proxy: NeuralProxyRegressor, X: np.ndarray, y: np.ndarray) -> floa
         proxy.activation,
         torch.tensor([proxy.spread_]),
         features.mask(X.shape[1], proxy.n_frequencies),
+        generator=torch.default_generator,
     ).double()
     n_steps = n_epochs * -(-n_rows // batch_size)
     optimizer = torch.optim.Adam(network.parameters(), lr=proxy.learning_rate, fused=True)

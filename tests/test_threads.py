@@ -1,3 +1,5 @@
+import multiprocessing
+import sys
 import threading
 
 import pytest
@@ -52,6 +54,58 @@ def test_pieces_find_their_threads_within_a_block_that_runs_on_one():
     with one_thread(), in_parallel(2) as apply:
         names = apply(lambda piece: threading.current_thread().name, range(2))
     assert threading.current_thread().name not in names
+
+
+def test_threads_that_compute_at_once_leave_the_number_of_each_as_it_was():
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+    found = []
+
+    def first():
+        with one_thread():
+            first_is_in.set()
+            second_is_in.wait(60)
+        first_is_out.set()
+
+    def second():
+        first_is_in.wait(60)
+        with threads_for(100_000):
+            found.append(torch.get_num_threads())
+        with one_thread():
+            second_is_in.set()
+            first_is_out.wait(60)
+        found.append(torch.get_num_threads())
+
+    run_at_once(first, second)
+    run_at_once(lambda: found.append(torch.get_num_threads()))
+    assert found == [2, 2, 2]
+
+
+def test_a_forked_process_knows_how_many_threads_it_has():
+    with one_thread():
+        process = multiprocessing.get_context("fork").Process(target=leave_one_thread_as_it_is)
+        process.start()
+        process.join(60)
+    assert process.exitcode == 0
+
+
+def leave_one_thread_as_it_is():
+    def in_a_thread():
+        torch.set_num_threads(1)
+        with one_thread():
+            pass
+        found.append(torch.get_num_threads())
+
+    found = []
+    run_at_once(in_a_thread)
+    sys.exit(found != [1])
+
+
+def run_at_once(*functions):
+    threads = [threading.Thread(target=one) for one in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
 
 
 @pytest.mark.parametrize(("n_threads", "n_pieces"), [(1, 8), (2, 1)])

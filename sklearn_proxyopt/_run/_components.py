@@ -157,7 +157,7 @@ def _learns(proxy: Any, n_targets: int) -> bool:
     X = rng.random(_N_TRIED)
     y = X[:, :n_targets] if n_targets > 1 else X[:, 0]
     try:
-        with preserved(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with preserved(torch.device("cpu")), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             predicted = seeded(proxy, 0).fit(X, y).predict(X)
     except Exception:

@@ -1,13 +1,16 @@
-"""Seeds for the parts of an estimator that have none of their own."""
+"""Seeds and generators for the parts of an estimator that have none of their own."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
 
-__all__ = ["seed_argument", "seeded"]
+if TYPE_CHECKING:
+    from torch import Generator
+
+__all__ = ["seed_argument", "seeded", "torch_generator"]
 
 
 def seeded(estimator: Any, seed: int) -> Any:
@@ -28,3 +31,10 @@ def seeded(estimator: Any, seed: int) -> Any:
 def seed_argument(optimizer: Any, seed: int) -> dict[str, int]:
     """Return the seed as an argument of a search; none where the optimizer has one of its own."""
     return {} if "random_state" in optimizer.get_params(deep=False) else {"random_state": seed}
+
+
+def torch_generator(rng: np.random.Generator, device: Any = "cpu") -> Generator:
+    """Return a generator of torch that nobody else draws from, seeded by one of NumPy."""
+    import torch
+
+    return torch.Generator(device).manual_seed(int(rng.integers(2**63)))

@@ -35,6 +35,8 @@ class StepGraph:
     state : callable, default=None
         Returns the tensors that the step changes; their numbers are the same after the recording
         as before. One that is not there before, but only after, is set to zero.
+    draws : torch.Generator, default=None
+        What the step draws random numbers from; None if it draws none.
     """
 
     def __init__(
@@ -42,10 +44,11 @@ class StepGraph:
         step: Callable[[], Any],
         device: torch.device,
         state: Callable[[], Sequence[Tensor]] | None = None,
+        draws: torch.Generator | None = None,
     ) -> None:
         self._step: Callable[[], Any] | None = step
         self._graph: Any = None
-        if device.type == "cuda" and self._record(step, device, state or (lambda: ())):
+        if device.type == "cuda" and self._record(step, device, state or (lambda: ()), draws):
             # Else the graph would live, in a circle, until a garbage collection.
             self._step = None
 
@@ -61,6 +64,7 @@ class StepGraph:
         step: Callable[[], Any],
         device: torch.device,
         state: Callable[[], Sequence[Tensor]],
+        draws: torch.Generator | None,
     ) -> bool:
         """Record the step, put the state back, and return whether it could be recorded."""
         import torch
@@ -74,6 +78,8 @@ class StepGraph:
                 step()
         torch.cuda.current_stream(device).wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
+        if draws is not None:
+            graph.register_generator_state(draws)
         try:
             with (
                 _without_garbage_collection(),

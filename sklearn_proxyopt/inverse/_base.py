@@ -24,7 +24,6 @@ from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import (
     inverse_device,
     is_there,
-    own_random_numbers,
     resolve_device,
 )
 
@@ -171,8 +170,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         self.device_ = str(inverse_device(self.device, problem.is_static, X.size))
         problems = self._problem_set(X)
         rng = as_generator(self.random_state)
-        with own_random_numbers(int(rng.integers(2**63)), torch.device(self.device_)):
-            estimates = self._learn(problems, rng, tell)
+        estimates = self._learn(problems, rng, tell)
         answers = estimates
         if self.refine is not None:
             answers = self._refine(problems, estimates, tell)

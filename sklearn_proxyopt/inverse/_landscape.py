@@ -12,6 +12,7 @@ from scipy.stats import qmc
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from sklearn_proxyopt._utils._seeding import torch_generator
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
 from sklearn_proxyopt.inverse._landscape_network import (
@@ -309,7 +310,7 @@ class LandscapeInverse(BaseInverse):
     def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
         ladder = 2.0 * np.array(self._ladder())
         data = self._draw(problems, self.n_pairs, rng)
-        network = self._build(problems, data)
+        network = self._build(problems, data, rng)
         self.history_ = train_landscapes(
             network,
             data,
@@ -317,6 +318,7 @@ class LandscapeInverse(BaseInverse):
             self.over_prediction_penalty,
             self.n_iterations,
             self.learning_rate,
+            rng,
             tell,
         )
         self.n_iter_ = len(self.history_)
@@ -342,14 +344,16 @@ class LandscapeInverse(BaseInverse):
         problems.n_forward_calls += data.n_simulations
         return data
 
-    def _build(self, problems: ProblemSet, data: Landscapes) -> LandscapeNetwork:
+    def _build(
+        self, problems: ProblemSet, data: Landscapes, rng: np.random.Generator
+    ) -> LandscapeNetwork:
         problem, dtype = problems.problem, resolve_dtype(self.dtype)
         rows = data.rows.flatten(0, 1)
         network = self.network
         if network is None:
             network = DenseNet((256, 256), activation="silu", n_frequencies=0)
         shapes = problem.shape_of_rows(rows.shape[1]), problem.condition_shape
-        branch = build_network(network, rows, *shapes, N_PRODUCTS, dtype)
+        branch = build_network(network, rows, *shapes, N_PRODUCTS, dtype, rng)
         mean_loss = float(data.losses.mean())
         return LandscapeNetwork(
             branch,
@@ -359,6 +363,7 @@ class LandscapeInverse(BaseInverse):
             mean_loss if mean_loss > 0 else 1.0,
             self.logarithmic,
             dtype,
+            torch_generator(rng),
         ).to(rows.device)
 
     def _choose_levels(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sklearn_proxyopt._utils._seeding import torch_generator
 from sklearn_proxyopt.inverse._landscapes import Landscapes
-from sklearn_proxyopt.inverse._networks import RowNetwork
+from sklearn_proxyopt.inverse._networks import RowNetwork, drawn_layer
 
 __all__ = ["LandscapeNetwork", "train_landscapes"]
 
@@ -52,6 +54,8 @@ class LandscapeNetwork(nn.Module):
         Whether what is predicted is the logarithm of the loss in units of the mean.
     dtype : torch.dtype
         Type that the trunk computes in.
+    generator : torch.Generator
+        Draws waves and starting weights, on the CPU.
 
     References
     ----------
@@ -71,23 +75,26 @@ class LandscapeNetwork(nn.Module):
         mean_loss: float,
         logarithmic: bool,
         dtype: torch.dtype,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.branch = branch
-        direction = nn.functional.normalize(torch.randn(n_unknowns, n_frequencies), dim=0)
-        length = _SLOWEST * (_FASTEST / _SLOWEST) ** torch.rand(n_frequencies)
+        draws: dict[str, Any] = {"generator": generator, "dtype": torch.float32, "device": "cpu"}
+        direction = nn.functional.normalize(torch.randn(n_unknowns, n_frequencies, **draws), dim=0)
+        length = _SLOWEST * (_FASTEST / _SLOWEST) ** torch.rand(n_frequencies, **draws)
+        phases = 2 * torch.pi * torch.rand(n_frequencies, **draws)
         self.register_buffer("frequencies", (length * direction).to(dtype))
-        self.register_buffer("phases", (2 * torch.pi * torch.rand(n_frequencies)).to(dtype))
+        self.register_buffer("phases", phases.to(dtype))
         self.mean_loss, self.logarithmic = mean_loss, logarithmic
         layers: list[nn.Module] = []
         widths = [n_unknowns + 1 + n_frequencies, *hidden_layer_sizes, N_PRODUCTS]
         for n_in, n_out in pairwise(widths):
-            layers += [nn.Linear(n_in, n_out), nn.SiLU()]
+            layers += [drawn_layer(nn.Linear, n_in, n_out, generator=generator), nn.SiLU()]
         self.trunk = nn.Sequential(*layers[:-1]).to(dtype)
 
     def in_double_precision(self) -> LandscapeNetwork:
         """Return itself for a search, which needs more digits than a training."""
-        self.branch.dtype = torch.float64
+        self.branch.dtype, self.branch.stream = torch.float64, None
         return self.double().eval().requires_grad_(False)
 
     def of_problems(self, rows: Tensor) -> Tensor:
@@ -123,6 +130,7 @@ def train_landscapes(
     penalty: float,
     n_iterations: int,
     learning_rate: float,
+    rng: np.random.Generator,
     tell: Callable[[], bool],
 ) -> NDArray[np.float64]:
     """Train with noise on the parameters, each time at one of the levels.
@@ -141,6 +149,8 @@ def train_landscapes(
         Steps of Adam.
     learning_rate : float
         Highest rate, after which it falls (one cycle).
+    rng : numpy.random.Generator
+        Draws the batches and the noise.
     tell : callable
         Called after each step; a true return value ends the training.
 
@@ -157,15 +167,21 @@ def train_landscapes(
     rows, places = data.rows.to(dtype), data.places.to(dtype)
     heights, noise = network.heights_of(data.losses).to(dtype), noise.to(dtype)
     n_groups, n_rows, n_places = heights.shape
+    places_drawn: dict[str, Any] = {"generator": torch_generator(rng), "device": "cpu"}
+    noise_drawn: dict[str, Any] = {
+        "generator": torch_generator(rng, noise.device),
+        "dtype": dtype,
+        "device": noise.device,
+    }
     history = []
     for _ in range(n_iterations):
-        group = torch.randperm(n_groups)[: max(_ROWS_A_STEP // n_rows, 1)]
-        row = torch.randperm(n_rows)[:_ROWS_A_STEP]
-        place = torch.randperm(n_places)[:_PLACES_A_STEP]
+        group = torch.randperm(n_groups, **places_drawn)[: max(_ROWS_A_STEP // n_rows, 1)]
+        row = torch.randperm(n_rows, **places_drawn)[:_ROWS_A_STEP]
+        place = torch.randperm(n_places, **places_drawn)[:_PLACES_A_STEP]
         target = heights[group[:, None, None], row[:, None], place]
-        own_noise = noise[torch.randint(len(noise), (len(group), len(place), 1))]
-        moved = places[group[:, None], place]
-        moved = moved + own_noise * torch.randn_like(moved)
+        level = torch.randint(len(noise), (len(group), len(place), 1), **places_drawn)
+        moved, own_noise = places[group[:, None], place], noise[level]
+        moved = moved + own_noise * torch.randn(moved.shape, **noise_drawn)
         seen = network.of_problems(rows[group[:, None], row].flatten(0, 1))
         known = network.of_parameters(moved, own_noise)
         predicted = seen.unflatten(0, (len(group), -1)) @ known.transpose(1, 2) / N_PRODUCTS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +32,7 @@ class NetworkInverse(BaseInverse):
         check_real(self.learning_rate, "learning_rate", minimum=0.0, include_minimum=False)
         check_option(self.dtype, "dtype", ("float32", "float64"))
 
-    def _build(self, problems: ProblemSet, rows: Tensor) -> RowNetwork:
+    def _build(self, problems: ProblemSet, rows: Tensor, rng: np.random.Generator) -> RowNetwork:
         """Return an untrained network, scaled to some rows."""
         problem = problems.problem
         return build_network(
@@ -41,6 +42,7 @@ class NetworkInverse(BaseInverse):
             problem.condition_shape,
             problem.n_unknowns,
             resolve_dtype(self.dtype),
+            rng,
         )
 
     def _estimate(self, problems: ProblemSet) -> Tensor:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, cast
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from sklearn_proxyopt._utils._global_random import BorrowedStream
+from sklearn_proxyopt._utils._seeding import torch_generator
 from sklearn_proxyopt._utils._validation import check_integer, check_option
 
-__all__ = ["ConvNet", "DenseNet", "RowNetwork", "build_network"]
+__all__ = ["ConvNet", "DenseNet", "RowNetwork", "build_network", "drawn_layer"]
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "sigmoid": nn.Sigmoid,
@@ -61,7 +64,12 @@ class DenseNet(BaseEstimator):
         self.n_frequencies = n_frequencies
 
     def build(
-        self, observation_shape: tuple[int, ...], condition_shape: tuple[int, ...], n_outputs: int
+        self,
+        observation_shape: tuple[int, ...],
+        condition_shape: tuple[int, ...],
+        n_outputs: int,
+        *,
+        generator: torch.Generator | None = None,
     ) -> nn.Module:
         """Make the network.
 
@@ -71,6 +79,8 @@ class DenseNet(BaseEstimator):
             Shapes of the inputs of one problem.
         n_outputs : int
             Number of unknowns.
+        generator : torch.Generator, default=None
+            Draws the starting weights; None takes the global generator of torch.
 
         Returns
         -------
@@ -82,7 +92,12 @@ class DenseNet(BaseEstimator):
         check_integer(self.n_frequencies, "n_frequencies", minimum=0)
         n_inputs = int(np.prod(observation_shape)) + _size(condition_shape)
         return _Dense(
-            n_inputs, self.hidden_layer_sizes, self.activation, self.n_frequencies, n_outputs
+            n_inputs,
+            self.hidden_layer_sizes,
+            self.activation,
+            self.n_frequencies,
+            n_outputs,
+            generator,
         )
 
 
@@ -123,7 +138,12 @@ class ConvNet(BaseEstimator):
         self.hidden_layer_sizes = hidden_layer_sizes
 
     def build(
-        self, observation_shape: tuple[int, ...], condition_shape: tuple[int, ...], n_outputs: int
+        self,
+        observation_shape: tuple[int, ...],
+        condition_shape: tuple[int, ...],
+        n_outputs: int,
+        *,
+        generator: torch.Generator | None = None,
     ) -> nn.Module:
         """Make the network.
 
@@ -133,6 +153,8 @@ class ConvNet(BaseEstimator):
             Shapes of the inputs of one problem.
         n_outputs : int
             Number of unknowns.
+        generator : torch.Generator, default=None
+            Draws the starting weights; None takes the global generator of torch.
 
         Returns
         -------
@@ -146,7 +168,12 @@ class ConvNet(BaseEstimator):
                 f"got {observation_shape}."
             )
         return _Convolutional(
-            observation_shape, condition_shape, self.channels, self.hidden_layer_sizes, n_outputs
+            observation_shape,
+            condition_shape,
+            self.channels,
+            self.hidden_layer_sizes,
+            n_outputs,
+            generator,
         )
 
 
@@ -162,12 +189,12 @@ class _Dense(nn.Module):
         activation: str,
         n_frequencies: int,
         n_outputs: int,
+        generator: torch.Generator | None,
     ) -> None:
         super().__init__()
         self.n_frequencies = n_frequencies
-        self.layers = _dense_layers(
-            n_inputs * (1 + 2 * n_frequencies), hidden_layer_sizes, activation, n_outputs
-        )
+        n_encoded = n_inputs * (1 + 2 * n_frequencies)
+        self.layers = _dense_layers(n_encoded, hidden_layer_sizes, activation, n_outputs, generator)
 
     def forward(self, observed: Tensor, conditions: Tensor) -> Tensor:
         x = torch.cat([observed.flatten(1), conditions.flatten(1)], dim=1)
@@ -184,6 +211,7 @@ class _Convolutional(nn.Module):
         channels: Sequence[int],
         hidden_layer_sizes: Sequence[int],
         n_outputs: int,
+        generator: torch.Generator | None,
     ) -> None:
         super().__init__()
         has_channels = len(observation_shape) == 3
@@ -196,14 +224,14 @@ class _Convolutional(nn.Module):
         conv, norm, pool = _LAYERS[len(grid)]
         blocks: list[nn.Module] = []
         for width in channels:
-            blocks += [conv(n_channels, width, 3, padding=1), norm(width), nn.ReLU()]
+            convolution = drawn_layer(conv, n_channels, width, 3, padding=1, generator=generator)
+            blocks += [convolution, norm(width, dtype=torch.float32, device="cpu"), nn.ReLU()]
             blocks.append(pool(2, ceil_mode=True))
             n_channels, grid = width, tuple(-(-size // 2) for size in grid)
         self.blocks = nn.Sequential(*blocks)
         n_known = 0 if self.joined_shape else _size(condition_shape)
-        self.head = _dense_layers(
-            n_channels * _size(grid) + n_known, hidden_layer_sizes, "relu", n_outputs
-        )
+        n_inputs = n_channels * _size(grid) + n_known
+        self.head = _dense_layers(n_inputs, hidden_layer_sizes, "relu", n_outputs, generator)
 
     def forward(self, observed: Tensor, conditions: Tensor) -> Tensor:
         image = observed.reshape(len(observed), *self.observed_shape)
@@ -220,15 +248,37 @@ _LAYERS: dict[int, tuple[Any, Any, Any]] = {
 }
 
 
+def drawn_layer(
+    kind: Any, *sizes: int, generator: torch.Generator | None, **options: Any
+) -> nn.Module:
+    """Return a layer with weights drawn as torch draws them, but from a generator.
+
+    They are single precision on the CPU, whatever torch's defaults are.
+    """
+    layer: nn.Module = nn.utils.skip_init(
+        kind, *sizes, dtype=torch.float32, device="cpu", **options
+    )
+    weight, bias = (cast(Tensor, one) for one in (layer.weight, layer.bias))
+    nn.init.kaiming_uniform_(weight, a=5**0.5, generator=generator)
+    bound = weight[0].numel() ** -0.5
+    nn.init.uniform_(bias, -bound, bound, generator=generator)
+    return layer
+
+
 def _dense_layers(
-    n_inputs: int, hidden_layer_sizes: Sequence[int], activation: str, n_outputs: int
+    n_inputs: int,
+    hidden_layer_sizes: Sequence[int],
+    activation: str,
+    n_outputs: int,
+    generator: torch.Generator | None,
 ) -> nn.Sequential:
     """Return linear layers with activations between them; biases start at zero."""
     layers: list[nn.Module] = []
     for size in hidden_layer_sizes:
-        layers += [nn.Linear(n_inputs, size), _ACTIVATIONS[activation]()]
+        linear = drawn_layer(nn.Linear, n_inputs, size, generator=generator)
+        layers += [linear, _ACTIVATIONS[activation]()]
         n_inputs = size
-    layers.append(nn.Linear(n_inputs, n_outputs))
+    layers.append(drawn_layer(nn.Linear, n_inputs, n_outputs, generator=generator))
     for layer in layers[::2]:
         nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return nn.Sequential(*layers)
@@ -250,10 +300,16 @@ class RowNetwork(nn.Module):
         known one each.
     dtype : torch.dtype
         Type that the network computes in.
+
+    Attributes
+    ----------
+    stream : BorrowedStream or None
+        What a network of the user, such as one with dropout, draws from while it is trained.
     """
 
     center: Tensor
     scale: Tensor
+    stream: BorrowedStream | None = None
 
     def __init__(
         self,
@@ -287,7 +343,9 @@ class RowNetwork(nn.Module):
         conditions = scaled[:, n_observed:]
         if self.condition_shape:
             conditions = conditions.reshape(len(rows), *self.condition_shape)
-        return self.network(observed, conditions).to(rows.dtype)
+        with nullcontext() if self.stream is None else self.stream.borrowed():
+            outputs: Tensor = self.network(observed, conditions)
+        return outputs.to(rows.dtype)
 
 
 def build_network(
@@ -297,6 +355,7 @@ def build_network(
     condition_shape: tuple[int, ...],
     n_outputs: int,
     dtype: torch.dtype,
+    rng: np.random.Generator,
 ) -> RowNetwork:
     """Return the network of a recipe, None for the dense one, or of a user's callable."""
     recipe = DenseNet() if recipe is None else recipe
@@ -305,11 +364,20 @@ def build_network(
         raise ValueError(
             f"network must be a DenseNet, a ConvNet, a callable or None; got {recipe!r}."
         )
-    network = make(observation_shape, condition_shape, n_outputs)
+    stream = None
+    if type(recipe) in (DenseNet, ConvNet):
+        network = make(
+            observation_shape, condition_shape, n_outputs, generator=torch_generator(rng)
+        )
+    else:
+        stream = BorrowedStream(rng, rows.device)
+        with stream.borrowed():
+            network = make(observation_shape, condition_shape, n_outputs)
     if not isinstance(network, nn.Module):
         raise ValueError(f"network must return a torch.nn.Module; got {type(network).__name__}.")
     scales_columns = getattr(recipe, "scales_columns", False)
     module = RowNetwork(network, rows, observation_shape, condition_shape, scales_columns, dtype)
+    module.stream = stream
     with torch.no_grad():
         shape = tuple(module.eval()(rows[:2]).shape)
     if shape != (len(rows[:2]), n_outputs):

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearn_proxyopt._utils._seeding import torch_generator
 from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
+from sklearn_proxyopt.inverse._networks import drawn_layer
 from sklearn_proxyopt.inverse._problem import InverseProblem
 from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import resolve_dtype
@@ -159,6 +161,7 @@ class NeuralAdjointInverse(BaseInverse):
             conditions,
             self.hidden_layer_sizes,
             resolve_dtype(self.dtype),
+            torch_generator(rng),
         ).to(rows.device)
         optimizer = torch.optim.Adam(surrogate.parameters(), lr=self.learning_rate)
         scaled = surrogate.to_box(unknowns[usable])
@@ -209,6 +212,7 @@ class _Surrogate(nn.Module):
         conditions: Tensor,
         hidden_layer_sizes: Sequence[int],
         dtype: torch.dtype,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         box = torch.as_tensor(problem.bounds, dtype=observed.dtype)
@@ -222,9 +226,9 @@ class _Surrogate(nn.Module):
         layers: list[nn.Module] = []
         width = len(box) + conditions.shape[1]
         for size in hidden_layer_sizes:
-            layers += [nn.Linear(width, size), nn.ReLU()]
+            layers += [drawn_layer(nn.Linear, width, size, generator=generator), nn.ReLU()]
             width = size
-        layers.append(nn.Linear(width, self.shape.numel()))
+        layers.append(drawn_layer(nn.Linear, width, self.shape.numel(), generator=generator))
         self.layers = nn.Sequential(*layers).to(dtype)
         self.dtype = dtype
 

@@ -151,11 +151,13 @@ class ReparameterizedInverse(NetworkInverse):
         is_static = is_ours and problems.problem.is_static and problems.rows.is_cuda
         stopped = False
         while len(trainings) < self.n_networks and not stopped:
-            network = self._build(problems, problems.rows)
+            network = self._build(problems, problems.rows, rng)
             trainings.append(_Training(problems, network, self.learning_rate, is_static))
             stopped = trainings[-1].run(self.n_iterations, tell)
         self.history_ = np.concatenate([training.history for training in trainings])
         self.n_iter_ = len(self.history_)
+        for training in trainings:
+            training.network.stream = None
         ends = [training.history[-1] for training in trainings]
         self.network_ = trainings[int(np.argmin(np.nan_to_num(ends, nan=np.inf)))].network
         if self.keep == "best":

@@ -139,7 +139,7 @@ class SupervisedInverse(NetworkInverse):
         if not usable.any():
             raise ValueError("problem must have finite synthetic observations; got none.")
         rows, unknowns, start = rows[usable], unknowns[usable], start[usable]
-        network = self._build(problems, rows)
+        network = self._build(problems, rows, rng)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         history = []
         for _ in range(self.n_iterations):
@@ -151,6 +151,7 @@ class SupervisedInverse(NetworkInverse):
             history.append(float(error.detach()))
             if tell():
                 break
+        network.stream = None
         self.network_ = network
         self.history_, self.n_iter_ = np.array(history), len(history)
         return self._estimate(problems)

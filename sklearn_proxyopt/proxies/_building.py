@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sklearn_proxyopt.proxies._draws import Draws
 from sklearn_proxyopt.proxies._net import KeepBestWeights, RateSchedule, build_net, n_groups_for
 from sklearn_proxyopt.proxies._network import DenseNetworks, Ensemble, OwnNetwork
 from sklearn_proxyopt.proxies._recipe import (
@@ -51,6 +52,8 @@ class Builder:
         Type of the networks.
     device : torch.device
         Where they lie.
+    draws : Draws
+        What everything that is drawn comes from.
     settings : dict or None
         What the user set of the skorch net.
     """
@@ -65,6 +68,7 @@ class Builder:
     learning_rate: float
     dtype: torch.dtype
     device: torch.device
+    draws: Draws
     settings: Mapping[str, Any] | None = None
 
     def ensemble(
@@ -80,15 +84,15 @@ class Builder:
         """
         n_inputs, n_outputs = data.rows.shape[1], data.targets.shape[1]
         if self.module is not None:
-            networks = [self.module(n_inputs, n_outputs) for _ in range(n_members)]
-            for network in networks:
-                _check_module(network, data.rows, n_outputs)
+            with self.draws.own_modules.borrowed():
+                networks = [self.module(n_inputs, n_outputs) for _ in range(n_members)]
+                for network in networks:
+                    _check_module(network, data.rows, n_outputs)
             return Ensemble([OwnNetwork(network) for network in networks])
         n_groups = n_groups_for(n_members, self.batch_size, self.device.type)
-        sizes = [len(part) for part in torch.arange(n_members).tensor_split(n_groups)]
         if spreads is None:
-            spreads = torch.tensor([features.spread]).expand(n_members)
-        shares = spreads.split(sizes)
+            spreads = _spreads([features] * n_members)
+        shares = spreads.tensor_split(n_groups)
         return Ensemble([self._networks(data, features, share) for share in shares])
 
     def _networks(self, data: TrainingData, features: Features, spreads: Tensor) -> DenseNetworks:
@@ -101,6 +105,7 @@ class Builder:
             spreads,
             features.mask(n_inputs, self.n_frequencies),
             self.learn_frequencies,
+            generator=self.draws.weights,
         )
 
     def choose_recipe(
@@ -109,7 +114,6 @@ class Builder:
         trend: str,
         kind: str | None,
         spread: str | float,
-        generator: torch.Generator,
     ) -> Recipe:
         """Choose trend and features; a short training of each settles what is left open.
 
@@ -118,7 +122,7 @@ class Builder:
         kind = None if self.module is not None else kind
         if self.device.type == "cuda":
             data = data.to(self.device)
-        recipes = candidate_recipes(data, trend, kind, spread, generator)
+        recipes = candidate_recipes(data, trend, kind, spread, self.draws.choices)
         if len(recipes) == 1 or not len(data.held_out):
             return recipes[0].settle()
         if self.module is None and len({recipe.features.kind for recipe in recipes}) == 1:
@@ -133,7 +137,7 @@ class Builder:
         if self.module is not None:
             ensemble = self.ensemble(data, recipes[0].features, 1)
         else:
-            spreads = torch.tensor([recipe.features.spread for recipe in recipes])
+            spreads = _spreads([recipe.features for recipe in recipes])
             ensemble = Ensemble([self._networks(data, recipes[0].features, spreads)])
         # Recipes compete in squared errors, whatever the criterion is.
         settings = {
@@ -148,13 +152,21 @@ class Builder:
             data.rows, data.targets, data.weight, data.kept[:1], data.held_out
         )
         remainders = [recipe.remainder[:1] for recipe in recipes if recipe.remainder is not None]
-        rows = member_rows(one_member, torch.cat(remainders), self.dtype, self.device)
+        rows = member_rows(
+            one_member, torch.cat(remainders), self.dtype, self.device, self.draws.steps
+        )
         schedule = RateSchedule("one-cycle", net.n_steps(rows[0], n_epochs, self.batch_size))
-        net.train(*rows, self.learning_rate, n_epochs, self.batch_size, [schedule, best])
+        with ensemble.drawing_from(self.draws.own_modules):
+            net.train(*rows, self.learning_rate, n_epochs, self.batch_size, [schedule, best])
         return [
             float(loss) * float((recipe.scale[0] / data.target_scale).square().mean())
             for loss, recipe in zip(best.lowest_losses_, recipes, strict=True)
         ]
+
+
+def _spreads(features: Sequence[Features]) -> Tensor:
+    """Return the spread of each member's starting frequencies."""
+    return torch.tensor([one.spread for one in features], dtype=torch.float32, device="cpu")
 
 
 def _check_module(network: Any, rows: Tensor, n_outputs: int) -> None:

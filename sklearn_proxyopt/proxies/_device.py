@@ -16,7 +16,6 @@ __all__ = [
     "inverse_device",
     "is_there",
     "matrix_precision",
-    "own_random_numbers",
     "resolve_device",
     "resolve_dtype",
     "training_device",
@@ -42,25 +41,6 @@ def matrix_precision(dtype: str) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
-
-
-@contextmanager
-def own_random_numbers(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw torch's random numbers in the block from a seed, and go on as before afterwards.
-
-    Only generators of the CPU and of the device are touched: to ask a GPU that has no part in it
-    for its own would start it.
-    """
-    devices = []
-    if device.type == "cuda":
-        devices = [torch.cuda.current_device() if device.index is None else device.index]
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        for index in devices:
-            torch.cuda.default_generators[index].manual_seed(seed)
-        if device.type == "mps":
-            torch.mps.manual_seed(seed)
-        yield
 
 
 def training_device(device: Any, dtype: torch.dtype, n_products: float, n_steps: int) -> Any:

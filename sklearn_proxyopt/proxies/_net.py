@@ -61,13 +61,23 @@ class MemberRows(Dataset):
         Weights of the rows.
     index : Tensor of shape (1 or n_members, n_used)
         The rows that each member uses.
+    generator : torch.Generator, default=None
+        Draws the order of the rows, on their device. Rows that are only asked for need none.
     """
 
-    def __init__(self, rows: Tensor, targets: Tensor, weight: Tensor, index: Tensor) -> None:
+    def __init__(
+        self,
+        rows: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        index: Tensor,
+        generator: torch.Generator | None = None,
+    ) -> None:
         self.rows = rows
         self.targets = targets
         self.weight = weight
         self.index = index
+        self.generator = generator
 
     def __len__(self) -> int:
         return self.index.shape[1]
@@ -81,6 +91,15 @@ class MemberRows(Dataset):
     def y(self) -> Tensor:
         """Their targets, as means over the members."""
         return self.targets.mean(dim=0)[self.index[0]]
+
+    def shuffled(self, n_members: int) -> Tensor:
+        """Return the rows that each member uses in an order of its own, (n_members, n_used)."""
+        n_rows, device = len(self), self.index.device
+        orders = [
+            torch.randperm(n_rows, device=device, generator=self.generator)
+            for _ in range(n_members)
+        ]
+        return self.index.expand(n_members, -1).gather(1, torch.stack(orders))
 
     def __getitem__(self, which: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return (X, (y, weight)), where `which` holds rows of the dataset for each member.
@@ -119,9 +138,7 @@ class MemberBatches:
         """Yield (X, (y, weight)) for each batch, in a new order each time if shuffled."""
         order = self.dataset.index
         if self.n_members is not None:
-            n_rows, device = len(self.dataset), order.device
-            shuffled = [torch.randperm(n_rows, device=device) for _ in range(self.n_members)]
-            order = order.expand(self.n_members, -1).gather(1, torch.stack(shuffled))
+            order = self.dataset.shuffled(self.n_members)
         # Rows are gathered for many batches at once, but not for all: they may be millions.
         n_batches = max(_ROWS_GATHERED // (self.batch_size * len(order)), 1)
         for block in order.split(n_batches * self.batch_size, dim=1):
@@ -187,9 +204,6 @@ class ProxyNet(NeuralNetRegressor):
         else:
             self.initialize()
         self._held_out = held_out
-        if self.module_.is_stacked and str(self.device) == "cpu":
-            # Rows under noise are drawn once in vain, so that a seed keeps the results it gives.
-            training[training.index[:, :batch_size]]
         with self._on_threads(batch_size):
             self.partial_fit(training)
         # The held-out rows would otherwise travel with every pickle.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sklearn_proxyopt._utils._global_random import BorrowedStream
 from sklearn_proxyopt.proxies._products import WaveConstants, stacked_outputs
 
 __all__ = [
@@ -57,6 +59,8 @@ class DenseNetworks(nn.Module):
         Which variables each feature varies with.
     learn_frequencies : bool, default=True
         Whether frequencies and phases are learned or stay as drawn.
+    generator : torch.Generator
+        Draws the starting weights, on the CPU.
     """
 
     mask: Tensor
@@ -73,8 +77,13 @@ class DenseNetworks(nn.Module):
         spreads: Tensor,
         mask: Tensor,
         learn_frequencies: bool = True,
+        *,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
+        # Drawn in one type whatever torch's default is.
+        drawing: dict[str, Any] = {"dtype": torch.float32, "device": "cpu"}
+        draws: dict[str, Any] = {"generator": generator, **drawing}
         self.n_members = len(spreads)
         self.activation = activation
         self.hidden_layer_sizes = tuple(hidden_layer_sizes)
@@ -84,12 +93,13 @@ class DenseNetworks(nn.Module):
         for layer, (n_in, n_out) in enumerate(pairwise(widths)):
             bound = n_in**-0.5 if layer < len(hidden_layer_sizes) else 0.0
             for shape in ((n_in, n_out), (1, n_out)):
-                blocks.append(bound * (2 * torch.rand(self.n_members, *shape) - 1))
+                blocks.append(bound * (2 * torch.rand(self.n_members, *shape, **draws) - 1))
         drawn = None
         if n_features:
-            blocks.append(torch.zeros(self.n_members, n_features, n_outputs))
-            frequencies = spreads[:, None, None] * torch.randn(self.n_members, n_inputs, n_features)
-            phases = 2 * torch.pi * torch.rand(self.n_members, 1, n_features)
+            blocks.append(torch.zeros(self.n_members, n_features, n_outputs, **drawing))
+            directions = torch.randn(self.n_members, n_inputs, n_features, **draws)
+            frequencies = spreads[:, None, None] * directions
+            phases = 2 * torch.pi * torch.rand(self.n_members, 1, n_features, **draws)
             drawn = torch.cat([frequencies, phases], dim=1)
             if learn_frequencies:
                 blocks.append(drawn)
@@ -213,9 +223,16 @@ class OwnNetwork(nn.Module):
     ----------
     module : torch.nn.Module
         Maps (n, n_inputs) to (n, n_outputs).
+
+    Attributes
+    ----------
+    stream : BorrowedStream or None
+        What the module's own draws, such as dropout, come from while it is trained. They have
+        torch's global generators only.
     """
 
     n_members = 1
+    stream: BorrowedStream | None = None
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -223,7 +240,8 @@ class OwnNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return outputs (1, n, n_outputs) for rows (n, n_inputs) or (1, n, n_inputs)."""
-        return self.module(x if x.dim() == 2 else x[0])[None]
+        with nullcontext() if self.stream is None else self.stream.borrowed():
+            return self.module(x if x.dim() == 2 else x[0])[None]
 
     def copy_members(self, source: OwnNetwork, which: Tensor) -> None:
         """Take over the state of the source where `which` says so."""
@@ -260,6 +278,18 @@ class Ensemble(nn.Module):
     def is_stacked(self) -> bool:
         """Whether the groups are dense networks, which compute without side effects."""
         return all(isinstance(group, DenseNetworks) for group in self.groups)
+
+    @contextmanager
+    def drawing_from(self, stream: BorrowedStream) -> Iterator[None]:
+        """Let modules of the user draw from a stream in the block."""
+        own = [group for group in self.groups if isinstance(group, OwnNetwork)]
+        for group in own:
+            group.stream = stream
+        try:
+            yield
+        finally:
+            for group in own:
+                group.stream = None
 
     def shares(self, stacked: Tensor) -> Iterator[Tensor]:
         """Yield each group's part of a tensor that has the members in front.

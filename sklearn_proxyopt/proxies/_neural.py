@@ -22,8 +22,9 @@ from sklearn_proxyopt.proxies._predicting import PredictingMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight, draw_rows, hold_out, plan_steps
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
+    from sklearn_proxyopt.proxies._draws import Draws
     from sklearn_proxyopt.proxies._net import MemberRows
     from sklearn_proxyopt.proxies._recipe import TrainingData
     from sklearn_proxyopt.proxies._smoothing import Smoothing
@@ -131,7 +132,8 @@ default="auto"
     verbose : int, default=0
         At 1 and above, skorch prints a line an epoch.
     random_state : None, int, RandomState or Generator, default=None
-        Draws the split, the starting weights and the batches. No global generator is touched.
+        Draws the split, the starting weights and the batches. No global generator is touched; what
+        a `module` of your own draws from them is seeded, and they are put back.
 
     Attributes
     ----------
@@ -284,11 +286,8 @@ default="auto"
         """
         import torch
 
-        from sklearn_proxyopt.proxies._device import (
-            matrix_precision,
-            own_random_numbers,
-            resolve_dtype,
-        )
+        from sklearn_proxyopt.proxies._device import matrix_precision, resolve_dtype
+        from sklearn_proxyopt.proxies._draws import Draws
         from sklearn_proxyopt.proxies._smoothing import Smoothing
 
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
@@ -303,18 +302,17 @@ default="auto"
         if not continued:
             self._choose_device(data, steps)
         dtype, device = resolve_dtype(self.dtype), torch.device(self.trained_on_)
-        with (
-            own_random_numbers(seed, device),
-            matrix_precision(self.dtype),
-            self._at_work(continued),
-        ):
+        draws = Draws.of(seed, device)
+        with matrix_precision(self.dtype), self._at_work(continued):
             with one_thread():
                 if not continued:
-                    self._build(data, smoothing, steps, torch.Generator().manual_seed(seed))
+                    self._build(data, smoothing, steps, draws)
                 self._trend = smoothing.on_trend(self._recipe.trend)
-                rows = smoothing.on_rows(*self._recipe.hand_out(data, dtype, device))
+                rows = self._recipe.hand_out(data, dtype, device, draws.steps)
+                rows = smoothing.on_rows(*rows)
                 penalty = smoothing.error_weights(dtype, device)
-            self._train(rows, *steps, penalty, smoothing.noise > 0)
+            with self.net_.module.drawing_from(draws.own_modules):
+                self._train(rows, *steps, penalty, smoothing.noise > 0)
         return self
 
     def _share_out(
@@ -359,7 +357,7 @@ default="auto"
         )
 
     def _build(
-        self, data: TrainingData, smoothing: Smoothing, steps: tuple[int, int], generator: Generator
+        self, data: TrainingData, smoothing: Smoothing, steps: tuple[int, int], draws: Draws
     ) -> None:
         """Choose trend and features, and build the networks that learn the rest."""
         import torch
@@ -380,10 +378,11 @@ default="auto"
             self.learning_rate,
             dtype,
             device,
+            draws,
             settings=self.net,
         )
         self._recipe = builder.choose_recipe(
-            data, smoothing.trend_name(self.trend), self.features, self.spread, generator
+            data, smoothing.trend_name(self.trend), self.features, self.spread
         )
         features = self._recipe.features
         self.trend_ = self._recipe.trend.name

@@ -96,11 +96,11 @@ class Features:
     def mask(self, n_inputs: int, n_frequencies: int) -> Tensor:
         """Return which variables each feature varies with, of shape (n_inputs, n_features)."""
         if self.kind is None:
-            return torch.ones(n_inputs, 0)
+            return torch.ones(n_inputs, 0, dtype=torch.float32, device="cpu")
         if self.kind == "random":
-            return torch.ones(n_inputs, n_frequencies)
+            return torch.ones(n_inputs, n_frequencies, dtype=torch.float32, device="cpu")
         n_each = max(-(-n_frequencies // n_inputs), _MIN_FEATURES_AN_AXIS)
-        return torch.eye(n_inputs).repeat(1, n_each)
+        return torch.eye(n_inputs, dtype=torch.float32, device="cpu").repeat(1, n_each)
 
 
 @dataclass
@@ -130,28 +130,32 @@ class Recipe:
         return self
 
     def hand_out(
-        self, data: TrainingData, dtype: torch.dtype, device: Any
+        self, data: TrainingData, dtype: torch.dtype, device: Any, generator: torch.Generator
     ) -> tuple[MemberRows, MemberRows]:
-        """Put the rows for training and those held out on the device, and let go of them."""
+        """Put the rows for training and those held out on the device, and let go of them.
+
+        The generator, of that device, says in which order the rows are trained on.
+        """
         remainder = self.remainder
         if remainder is None:
             remainder = _scaled(_remainder(self.trend, data), self.scale)
         self.remainder = None
-        return member_rows(data, remainder, dtype, device)
+        return member_rows(data, remainder, dtype, device, generator)
 
 
 def member_rows(
-    data: TrainingData, targets: Tensor, dtype: torch.dtype, device: Any
+    data: TrainingData,
+    targets: Tensor,
+    dtype: torch.dtype,
+    device: Any,
+    generator: torch.Generator,
 ) -> tuple[MemberRows, MemberRows]:
     """Put the rows for training and those held out on the device."""
     rows, targets, weight = (
         tensor.to(device=device, dtype=dtype) for tensor in (data.rows, targets, data.weight)
     )
-    training, held_out = (
-        MemberRows(rows, targets, weight, index.to(device))
-        for index in (data.kept, data.held_out[None])
-    )
-    return training, held_out
+    training = MemberRows(rows, targets, weight, data.kept.to(device), generator)
+    return training, MemberRows(rows, targets, weight, data.held_out[None].to(device))
 
 
 def candidate_recipes(
@@ -185,7 +189,7 @@ def candidate_recipes(
     weights = data.member_weights()
     used = weights.sum(dim=0).nonzero()[:, 0]
     if len(used) > _MAX_ROWS_TO_FIT:
-        drawn = torch.randperm(len(used), generator=generator)[:_MAX_ROWS_TO_FIT]
+        drawn = torch.randperm(len(used), generator=generator, device="cpu")[:_MAX_ROWS_TO_FIT]
         used = used[drawn.to(used.device)]
     rows, targets, weights = data.rows[used], data.targets[used], weights[:, used]
     recipes = []
@@ -227,15 +231,17 @@ def _choose_features(
     if kind != "auto" and spread != "auto":
         return Features(kind, float(spread))
     device = x.device
-    rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE].to(device)
+    rows = torch.randperm(len(x), generator=generator, device="cpu")[:_MAX_ROWS_FOR_CHOICE]
+    rows = rows.to(device)
     x, y = x[rows].float(), y[rows].float()
     n_held_out = len(rows) // 4
     if n_held_out < _MIN_ROWS_TO_JUDGE:
         return Features() if kind == "auto" else Features(kind, _SPREADS[0])
     held_out, kept = slice(None, n_held_out), slice(n_held_out, None)
     n_features = min((len(rows) - n_held_out) // 2, _MAX_FEATURES_FOR_CHOICE)
-    directions = torch.randn(x.shape[1], n_features, generator=generator, dtype=x.dtype)
-    phases = 2 * torch.pi * torch.rand(n_features, generator=generator, dtype=x.dtype)
+    draws: dict[str, Any] = {"generator": generator, "dtype": x.dtype, "device": "cpu"}
+    directions = torch.randn(x.shape[1], n_features, **draws)
+    phases = 2 * torch.pi * torch.rand(n_features, **draws)
     directions, phases = directions.to(device), phases.to(device)
     identity = torch.eye(n_features, dtype=x.dtype, device=device)
 

@@ -55,8 +55,8 @@ class Smoothing:
     def of(cls, input_noise: Sequence[float], penalty: Sequence[float]) -> Smoothing:
         """Make it from the settings of each member, the noise in widths of the box."""
         return cls(
-            2.0 * torch.tensor(input_noise, dtype=torch.float64),
-            torch.tensor(penalty, dtype=torch.float64),
+            2.0 * torch.tensor(input_noise, dtype=torch.float64, device="cpu"),
+            torch.tensor(penalty, dtype=torch.float64, device="cpu"),
         )
 
     def trend_name(self, name: str) -> str:
@@ -92,8 +92,17 @@ class Smoothing:
         if not self.noise.any():
             return training, held_out
         noise = self.noise[:, None, None].to(training.rows)
-        moved = NoisyRows(training.rows, training.targets, training.weight, training.index, noise)
-        return moved, _with_fixed_noise(held_out, noise) if len(held_out) else held_out
+        moved = NoisyRows(
+            training.rows,
+            training.targets,
+            training.weight,
+            training.index,
+            noise,
+            training.generator,
+        )
+        if not len(held_out):
+            return moved, held_out
+        return moved, _with_fixed_noise(held_out, noise, training.generator)
 
     def on_trend(self, trend: Trend) -> Trend:
         """Return the mean of a trend under the noise of each member, in closed form."""
@@ -118,28 +127,42 @@ class NoisyRows(MemberRows):
         As of `MemberRows`.
     noise : Tensor of shape (n_members, 1, 1)
         Standard deviation of the noise.
+    generator : torch.Generator
+        Draws the noise, on the device of the rows, and their order.
     """
 
     def __init__(
-        self, rows: Tensor, targets: Tensor, weight: Tensor, index: Tensor, noise: Tensor
+        self,
+        rows: Tensor,
+        targets: Tensor,
+        weight: Tensor,
+        index: Tensor,
+        noise: Tensor,
+        generator: torch.Generator | None,
     ) -> None:
-        super().__init__(rows, targets, weight, index)
+        super().__init__(rows, targets, weight, index, generator)
         self.noise = noise
 
     def __getitem__(self, which: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return (X, (y, weight)), X of shape (n_members, n, n_features) with noise."""
         X, rest = super().__getitem__(which)
         X = X.expand(len(self.noise), *X.shape[-2:])
-        return X + self.noise * torch.randn_like(X), rest
+        return X + self.noise * _normal_like(X, self.generator), rest
 
 
-def _with_fixed_noise(rows: MemberRows, noise: Tensor) -> MemberRows:
+def _normal_like(X: Tensor, generator: torch.Generator | None) -> Tensor:
+    return torch.randn(X.shape, dtype=X.dtype, device=X.device, generator=generator)
+
+
+def _with_fixed_noise(
+    rows: MemberRows, noise: Tensor, generator: torch.Generator | None
+) -> MemberRows:
     """Return rows of its own for each member, moved by its noise once for all."""
     n_members, n_rows = len(noise), len(rows)
     index = rows.index.expand(n_members, -1)
     moved = rows.rows[index]
-    moved = (moved + noise * torch.randn_like(moved)).flatten(0, 1)
+    moved = (moved + noise * _normal_like(moved, generator)).flatten(0, 1)
     members = torch.arange(n_members, device=index.device)[:, None]
     targets = rows.targets.expand(n_members, -1, -1)[members, index].flatten(0, 1)[None]
-    own = torch.arange(n_members * n_rows, device=index.device).reshape(n_members, n_rows)
-    return MemberRows(moved, targets, rows.weight[index].flatten(), own)
+    own = torch.arange(n_members * n_rows, device=index.device)
+    return MemberRows(moved, targets, rows.weight[index].flatten(), own.view(index.shape))

@@ -78,10 +78,9 @@ class StaticSteps:
             self._adam = _SlicedAdam(self._optimizer, self._rate)
             for group in net.module_.groups:
                 group.constants = WaveConstants.of(group.mask)
-        self._full = StepGraph(partial(self._train, self._batch_size), device, self._state)
-        self._last = (
-            StepGraph(partial(self._train, n_last), device, self._state) if n_last else None
-        )
+        recorded = partial(StepGraph, device=device, state=self._state, draws=training.generator)
+        self._full = recorded(partial(self._train, self._batch_size))
+        self._last = recorded(partial(self._train, n_last)) if n_last else None
         self._judge = StepGraph(self._judge_all, device) if len(held_out) else None
 
     @property
@@ -91,10 +90,7 @@ class StaticSteps:
 
     def train(self) -> None:
         """Go once through the rows, in a new order for each member."""
-        device = self._order.device
-        shuffled = [torch.randperm(self._n_rows, device=device) for _ in range(self._n_members)]
-        index = self._training.index.expand(self._n_members, -1)
-        self._order[:, : self._n_rows] = index.gather(1, torch.stack(shuffled))
+        self._order[:, : self._n_rows] = self._training.shuffled(self._n_members)
         self._place.zero_()
         self._total.zero_()
         for _ in range(self._n_rows // self._batch_size):

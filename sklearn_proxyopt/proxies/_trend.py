@@ -73,7 +73,8 @@ class PolynomialBasis(nn.Module):
                 orders = [(j, variables.count(j)) for j in sorted(set(variables))]
                 factors = [1 + (order - 1) * n_features + j for j, order in orders]
                 functions.append(factors + [0] * (max(degree, 1) - len(factors)))
-        self.register_buffer("columns", torch.tensor(functions, dtype=torch.long))
+        columns = torch.tensor(functions, dtype=torch.long, device="cpu")
+        self.register_buffer("columns", columns)
 
     @staticmethod
     def count(n_features: int, degree: int) -> int:
@@ -167,8 +168,8 @@ class AdditiveBasis(nn.Module):
     def __init__(self, n_features: int, n_frequencies: int, degree: int) -> None:
         super().__init__()
         self.polynomial = PolynomialBasis(n_features, degree)
-        frequencies = torch.pi / 2 * torch.arange(1, n_frequencies + 1, dtype=torch.float64)
-        self.register_buffer("frequencies", frequencies)
+        count = torch.arange(1, n_frequencies + 1, dtype=torch.float64, device="cpu")
+        self.register_buffer("frequencies", torch.pi / 2 * count)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the functions at rows of `x`, of shape (n, n_functions)."""
@@ -281,7 +282,8 @@ def _promising(
     x: Tensor, y: Tensor, weight: Tensor, names: Iterable[str], generator: torch.Generator
 ) -> list[str]:
     """Name the basis that leave-one-out errors favour, after a simpler one if in question."""
-    rows = torch.randperm(len(x), generator=generator)[:_MAX_ROWS_FOR_CHOICE].to(x.device)
+    rows = torch.randperm(len(x), generator=generator, device="cpu")[:_MAX_ROWS_FOR_CHOICE]
+    rows = rows.to(x.device)
     scale = y.std(dim=0, correction=0).clamp_min(torch.finfo(y.dtype).tiny)
     y = ((y[rows] - y.mean(dim=0)) / scale).float()
     x, weight = x[rows].float(), weight[rows].float()

@@ -192,6 +192,7 @@ def test_networks_in_the_form_for_a_gpu_are_the_same_networks(options, n_rows):
         torch.full((3,), 3.0),
         mask,
         settings["learn_frequencies"],
+        generator=torch.Generator(),
     ).double()
     torch.nn.init.normal_(networks.weights)
     x = torch.randn(3, n_rows, 2, dtype=torch.float64)
