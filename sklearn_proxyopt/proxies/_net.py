@@ -306,7 +306,7 @@ class ProxyNet(NeuralNetRegressor):
             return super().get_iterator(dataset, training=training)
         # Members step on rows of their own, and share those that they are asked for.
         rows = RowsOneByOne(dataset, self.module.n_members if training else 1)
-        return MembersFirst(super().get_iterator(rows, training=training))
+        return MembersFirst(super().get_iterator(rows, training=training), self.module.stream)
 
     def n_steps(self, training: MemberRows, n_epochs: int, batch_size: int) -> int:
         """Return how many batches a training goes through."""

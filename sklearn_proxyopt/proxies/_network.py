@@ -264,6 +264,8 @@ class Ensemble(nn.Module):
 
     # A ModuleList would hide the type of what it holds.
     groups: Any
+    # What code of the user draws from while the members are trained.
+    stream: BorrowedStream | None = None
 
     def __init__(self, groups: Sequence[DenseNetworks | OwnNetwork]) -> None:
         super().__init__()
@@ -281,15 +283,18 @@ class Ensemble(nn.Module):
 
     @contextmanager
     def drawing_from(self, stream: BorrowedStream) -> Iterator[None]:
-        """Let modules of the user draw from a stream in the block."""
-        own = [group for group in self.groups if isinstance(group, OwnNetwork)]
-        for group in own:
-            group.stream = stream
+        """Let modules and iterators of the user draw from a stream in the block."""
+        drawing: list[Any] = [
+            self,
+            *(group for group in self.groups if isinstance(group, OwnNetwork)),
+        ]
+        for one in drawing:
+            one.stream = stream
         try:
             yield
         finally:
-            for group in own:
-                group.stream = None
+            for one in drawing:
+                one.stream = None
 
     def shares(self, stacked: Tensor) -> Iterator[Tensor]:
         """Yield each group's part of a tensor that has the members in front.

@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sklearn_proxyopt._utils._global_random import BorrowedStream
+
 __all__ = ["MembersFirst", "RowsOneByOne", "as_pairs"]
 
 Batch = tuple[Tensor, tuple[Tensor, Tensor]]
@@ -44,19 +46,36 @@ class MembersFirst:
     ----------
     iterator : iterable
         Yields (X, (y, weight)) with the rows in front.
+    stream : BorrowedStream or None
+        What the iterator draws from, in place of the global generators; None leaves it to them.
     """
 
-    def __init__(self, iterator: Any) -> None:
+    def __init__(self, iterator: Any, stream: BorrowedStream | None) -> None:
         self.iterator = iterator
+        self._stream = stream
 
     def __len__(self) -> int:
         return len(self.iterator)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield (X, (y, weight)) for each batch."""
-        for X, (y, weight) in self.iterator:
+        for X, (y, weight) in self._drawn():
             X = X if X.dim() == 2 else X.transpose(0, 1)
             yield X, (y.transpose(0, 1), weight.transpose(0, 1))
+
+    def _drawn(self) -> Iterator[Batch]:
+        """Yield the batches, each as it is drawn from the stream."""
+        if self._stream is None:
+            yield from self.iterator
+            return
+        with self._stream.borrowed():
+            batches = iter(self.iterator)
+        while True:
+            with self._stream.borrowed():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
 
 
 def as_pairs(batch: Batch, n_members: int) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sklearn_proxyopt._utils._global_random import BorrowedStream, preserved
+from sklearn_proxyopt._utils._global_random import BorrowedStream
 from sklearn_proxyopt._utils._validation import as_generator
 
 if TYPE_CHECKING:
@@ -82,15 +82,12 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
         """
         import torch
 
-        from sklearn_proxyopt.proxies._device import own_random_numbers
-
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         self._single_output = np.ndim(y) == 1
         targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         net = clone(self.net)
-        rng = as_generator(self.random_state)
-        seed, device = int(rng.integers(2**63)), torch.device(net.device)
-        with BorrowedStream(rng).borrowed(), own_random_numbers(seed, device):
+        stream = BorrowedStream(as_generator(self.random_state), torch.device(net.device))
+        with stream.borrowed():
             net.initialize()
             self.net_, self._is_plain = net, False
             self._check_outputs(X[:2], targets.shape[1])
@@ -113,12 +110,11 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
         """
         import torch
 
-        from sklearn_proxyopt.proxies._device import own_random_numbers
-
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         # A DataLoader draws a seed, even where it needs none.
-        with preserved(), own_random_numbers(0, torch.device(self.net_.device)):
+        stream = BorrowedStream(np.random.default_rng(0), torch.device(self.net_.device))
+        with stream.borrowed():
             values = np.asarray(self.net_.predict(self._numbers(X)), dtype=np.float64)
         return values[:, 0] if self._single_output else values
 

@@ -5,6 +5,8 @@ import warnings
 
 import numpy as np
 import torch
+from skorch import NeuralNetRegressor
+from torch.utils.data import DataLoader
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.inverse import (
@@ -21,6 +23,7 @@ from sklearn_proxyopt.proxies import KernelProxyRegressor
 from sklearn_proxyopt.samplers import SobolSampler
 
 BOX = np.array([[-1.0, 1.0], [0.0, 50.0]])
+OWN_ITERATOR = {"iterator_train": DataLoader, "iterator_train__shuffle": True}
 ROWS = np.random.default_rng(0).uniform(*BOX.T, (60, 2))
 
 
@@ -40,6 +43,14 @@ def predictions(proxy):
 def neural(**params):
     settings = {"hidden_layer_sizes": (8,), "max_epochs": 8, "random_state": 0, **params}
     return predictions(NeuralProxyRegressor(**settings).fit(ROWS, bowl(ROWS)))
+
+
+def plain_skorch():
+    sizes = {"module__n_features": 2, "module__n_outputs": 1}
+    net = NeuralNetRegressor(with_dropout, **sizes, max_epochs=3, train_split=None, verbose=0)
+    optimizer = MultiStartBFGS(4, 5, n_rounds=1, n_candidates=16)
+    opt = ProxyOptimizer(proxy=net, optimizer=optimizer, bounds=BOX, random_state=0)
+    return opt.fit(ROWS, bowl(ROWS)).predict(ROWS[:9])
 
 
 def kernel():
@@ -77,6 +88,8 @@ WORK = {
     "ladder of noise": lambda: neural(n_members=2, input_noise=(0.1, 0.0), features="random"),
     "all of a proxy": lambda: neural(trend="additive", features="axes", n_lbfgs_iterations=3),
     "module with dropout": lambda: neural(module=with_dropout, n_members=2),
+    "iterator of one's own": lambda: neural(net=OWN_ITERATOR),
+    "plain skorch net": plain_skorch,
     "kernel proxy": kernel,
     "reparameterized": lambda: inverse(ReparameterizedInverse, n_networks=2),
     "supervised": lambda: inverse(SupervisedInverse, network=ConvNet((4, 4)), dtype="float32"),
