@@ -1,4 +1,4 @@
-"""Minimise what is expensive through a neural proxy."""
+"""Minimise what is expensive through a proxy that learns it."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -432,10 +432,10 @@ class BaseProxyOptimizer(
 
         The file holds plain arrays, and text in JSON: rows, values, failures, pending points and
         the box. A `ProxyOptimizer` adds its answer, with the numbers and texts of `result_`, and a
-        `NeuralProxyRegressor` with all that it needs to predict. Other proxies, networks of a
-        module of your own, and proxies of whole numbers, categories, log scales or known
-        constraints are learned again by `load`. Parameters are not in the file: they are in the
-        program.
+        proxy of `sklearn_proxyopt.proxies` with all that it needs to predict. Other proxies,
+        networks of a module of your own, and proxies of whole numbers, categories, log scales or
+        known constraints are learned again by `load`. Parameters are not in the file: they are in
+        the program.
 
         Parameters
         ----------
@@ -447,7 +447,7 @@ class BaseProxyOptimizer(
     def load(self, path: str | PathLike[str]) -> Self:
         """Go on from a file that `save` wrote.
 
-        The answer is the saved one where the file has one. A `NeuralProxyRegressor` in the file
+        The answer is the saved one where the file has one. A proxy in the file
         predicts to the last bit as it did, without training and whatever the parameters of this
         optimizer are; these hold for what comes after. Any other proxy is learned again, and is as
         it was with the parameters of the optimizer that wrote the file.

@@ -78,8 +78,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
         given; `minimize` without rows then buys a Sobol design of 256, or half of the budget. A
         name takes that number too.
     proxy : regressor, {"gp", "neural"} or None, default=None
-        Learns all outputs, so it has to bear several targets: "neural" and None for a
-        `NeuralProxyRegressor`, "gp" for a `KernelProxyRegressor`.
+        Learns all outputs, so it has to bear several targets: None takes a `ProxyRegressor`,
+        which is Gaussian processes, a network or both, as the rows favour; "gp" stands for a
+        `KernelProxyRegressor`, "neural" for a `NeuralProxyRegressor`.
     optimizer : NSGA2, default=None
         Finds the front of the proxy; None for an `NSGA2`.
     n_rounds : int, default=5

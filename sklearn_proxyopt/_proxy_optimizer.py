@@ -84,8 +84,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         without rows then buys a Sobol design of 1,024. A name takes that number too, or what a
         budget pays for.
     proxy : regressor, {"gp", "neural"} or None, default=None
-        Learns the function: "neural" and None for a `NeuralProxyRegressor`, "gp" for a
-        `KernelProxyRegressor`.
+        Learns the function. None takes a `ProxyRegressor`, which is Gaussian processes, a network
+        or both, as the rows favour; with `smoothing` a `NeuralProxyRegressor`. "gp" stands for a
+        `KernelProxyRegressor`, "neural" for a `NeuralProxyRegressor`.
     optimizer : optimizer, {"bfgs", "de", "ga", "pso"} or None, default=None
         Searches the proxy: "bfgs" and None for a `MultiStartBFGS`, "de" for a
         `DifferentialEvolution`, "ga" for a `GeneticAlgorithm`, "pso" for a `ParticleSwarm`.
@@ -190,7 +191,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
 
     See Also
     --------
-    NeuralProxyRegressor : The default proxy.
+    sklearn_proxyopt.proxies.ProxyRegressor : The default proxy.
+    NeuralProxyRegressor : A network on a closed-form trend.
     sklearn_proxyopt.model_selection : Scorers on the optimum, for a grid search.
 
     Notes

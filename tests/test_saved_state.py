@@ -16,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
 from sklearn_proxyopt._utils._state_file import MOST_BYTES, read_state, write_state
 from sklearn_proxyopt.optimizers import NSGA2, DifferentialEvolution, MultiStartBFGS
+from sklearn_proxyopt.proxies import KernelProxyRegressor, ProxyRegressor
+from sklearn_proxyopt.proxies._saving import kind_of, put_together, take_apart
 from sklearn_proxyopt.samplers import SobolSampler
 
 BOX = np.array([[-2.0, 2.0], [0.0, 50.0]])
@@ -97,7 +99,8 @@ def never_learns(monkeypatch):
     def fit(*args, **kwargs):
         pytest.fail("a proxy was trained")
 
-    monkeypatch.setattr(NeuralProxyRegressor, "fit", fit)
+    for kind in (KernelProxyRegressor, NeuralProxyRegressor, ProxyRegressor):
+        monkeypatch.setattr(kind, "fit", fit)
 
 
 KINDS = {
@@ -135,6 +138,80 @@ def test_a_neural_proxy_is_restored_to_the_last_bit_without_training(path, monke
     for name in ("trend_", "features_", "spread_", "n_outputs_", "n_iter_"):
         assert getattr(loaded.proxy_, name) == getattr(opt.proxy_, name)
     assert loaded.proxy_.history_[-1]["train_loss"] == opt.proxy_.history_[-1]["train_loss"]
+
+
+def small_network():
+    return NeuralProxyRegressor((8,), max_epochs=4)
+
+
+PROCESSES = {
+    "by default": None,
+    "of warped values": KernelProxyRegressor(trend="constant"),
+    "of inducing points": KernelProxyRegressor(max_exact_rows=60, n_inducing=30),
+    "within bounds, in single precision": KernelProxyRegressor(y_bounds=(0, None), dtype="float32"),
+    "beside a network": ProxyRegressor(min_network_rows=60, network=small_network()),
+}
+
+
+@pytest.mark.parametrize("kind", PROCESSES)
+def test_processes_are_restored_to_the_last_bit_without_learning(path, monkeypatch, kind):
+    monkeypatch.setattr(
+        "sklearn_proxyopt.proxies._blend.stack_weights", lambda *_: np.array([0.4, 0.6])
+    )
+    X = SobolSampler(120, random_state=0).sample(BOX)
+    params = {"proxy": PROCESSES[kind], "optimizer": MultiStartBFGS(8), "sampler": None}
+    frame = pd.DataFrame(X, columns=["speed", "angle"])
+    opt = quick(**params).fit(frame, np.exp(bowl(X) / 3000.0))
+    opt.save(path)
+    never_learns(monkeypatch)
+    loaded = quick(sampler=None, random_state=7).load(path)
+    assert type(loaded.proxy_) is type(opt.proxy_)
+    asked = [one.proxy_.predict(frame, return_std=True) for one in (loaded, opt)]
+    asked += [one.proxy_.value_and_grad(frame, n_std=1.0) for one in (loaded, opt)]
+    np.testing.assert_array_equal(asked[0], asked[1])
+    np.testing.assert_array_equal(asked[2][1], asked[3][1])
+    assert list(loaded.proxy_.feature_names_in_) == ["speed", "angle"]
+    for name in ("network_share_", "processes_"):
+        if hasattr(opt.proxy_, name):
+            assert getattr(loaded.proxy_, name) == getattr(opt.proxy_, name)
+
+
+def test_processes_of_several_targets_are_restored(path, monkeypatch):
+    X = SobolSampler(60, random_state=0).sample(BOX)
+    y = np.column_stack([bowl(X), X[:, 0] - 10.0])
+    opt = quick(proxy=None, optimizer=MultiStartBFGS(8), sampler=None, n_constraints=1).fit(X, y)
+    opt.save(path)
+    never_learns(monkeypatch)
+    loaded = quick(proxy=None, sampler=None, n_constraints=1).load(path)
+    np.testing.assert_array_equal(loaded.proxy_.predict(X), opt.proxy_.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda facts: facts.update(kind="forest"), "a known kind, not 'forest'"),
+        (lambda facts: facts["kernel"]["stacks"][0]["processes"].pop(), "a name for each process"),
+        (lambda facts: facts["kernel"]["limits"].pop(), "limits for each output"),
+        (lambda facts: facts["kernel"]["limits"].__setitem__(0, [1, 0, 1]), "limits in order"),
+        (lambda facts: first_process(facts).update(covariance="cubic"), "known covariances"),
+        (
+            lambda facts: first_process(facts).update(degree=4),
+            "an array kernel_0_0_mean_weights that",
+        ),
+        (lambda facts: first_process(facts)["warp_numbers"].pop(), "the numbers of a warp"),
+    ],
+)
+def test_processes_that_do_not_fit_together_are_refused(path, change, message):
+    X = SobolSampler(40, random_state=0).sample(BOX)
+    proxy = ProxyRegressor(random_state=0).fit(X, bowl(X))
+    arrays, facts = take_apart(proxy)
+    change(facts)
+    with pytest.raises(ValueError, match=f"the proxy must have {message}"):
+        put_together(kind_of(facts)(), arrays, facts, 2)
+
+
+def first_process(facts):
+    return facts["kernel"]["stacks"][0]["processes"][0]
 
 
 def test_the_answer_of_minimize_is_restored(path, monkeypatch):

@@ -24,6 +24,7 @@ from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._goal import Goal
+from sklearn_proxyopt.proxies import NeuralProxyRegressor, ProxyRegressor
 from sklearn_proxyopt.proxies._plain_skorch import with_nets_wrapped
 from sklearn_proxyopt.variables import Variables
 
@@ -38,9 +39,14 @@ __all__ = [
 
 
 def proxy_of(optimizer: Settings) -> Any:
-    """Return the proxy of an optimizer, not fitted."""
-    proxy = resolved("proxy", "neural" if optimizer.proxy is None else optimizer.proxy)
-    return with_nets_wrapped(proxy)
+    """Return the proxy of an optimizer, not fitted.
+
+    Of those that an optimizer takes by itself, only a network has a ladder of smoother ones.
+    """
+    if optimizer.proxy is not None:
+        return with_nets_wrapped(resolved("proxy", optimizer.proxy))
+    is_smoothed = getattr(optimizer, "smoothing", None) is not None
+    return NeuralProxyRegressor() if is_smoothed else ProxyRegressor()
 
 
 def unfitted_model(optimizer: SearchSettings, run: Run, smoothing: Any = None) -> ProxyModel:

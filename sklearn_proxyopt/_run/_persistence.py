@@ -30,8 +30,7 @@ from sklearn_proxyopt._utils._state_file import (
     write_state,
 )
 from sklearn_proxyopt._utils._validation import check_bounds, check_width
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
-from sklearn_proxyopt.proxies._stored import can_be_stored, put_together, take_apart
+from sklearn_proxyopt.proxies._saving import can_be_stored, kind_of, put_together, take_apart
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._kinds import Kinds, kinds_of_facts
 
@@ -169,9 +168,9 @@ def _with_proxies(
     """Return the state with proxy, optimizer and all that goes with them, without training."""
     report = part_of(arrays, "report")
     levels = report["noise"][:-1] if "ladder" in facts else None
-    proxy = proxy_of(optimizer)
-    if not isinstance(proxy, NeuralProxyRegressor):
-        proxy = NeuralProxyRegressor()
+    proxy, kind = proxy_of(optimizer), kind_of(facts["proxy"])
+    if not isinstance(proxy, kind):
+        proxy = kind()
     model = ProxyModel(proxy, search_of(optimizer), state.seeds, levels, goal=state.goal)
     n_outputs, n_features = int(np.prod(state.data.y.shape[1:])), facts["n_features"]
     proxy = put_together(model.learner, part_of(arrays, "proxy"), facts["proxy"], n_features)

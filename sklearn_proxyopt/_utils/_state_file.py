@@ -45,7 +45,7 @@ _TABLES = ("X", "X_failed", "X_pending")
 _NAMES = re.compile(
     r"X|y|X_failed|X_pending|bounds|x|x_proxy|candidates|(result|report|merit|state)\.\w+|"
     r"(proxy|ladder)\.(center|half_width|scale|coefficients|sharp_coefficients|mask|member_rows|"
-    r"(weights|drawn)_\d+)"
+    r"network_share|ratio|calibration|(weights|drawn)_\d+|kernel_\w+)"
 )
 _KINDS_OF_NUMBERS = "biuf"
 

@@ -17,14 +17,19 @@ from sklearn_proxyopt._proxy_search._turned import turned_proxy, unturned_proxy
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._functions import ProxyFunction, member_function
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
+from sklearn_proxyopt.proxies import (
+    KernelProxyRegressor,
+    NeuralProxyRegressor,
+    ProxyRegressor,
+)
+from sklearn_proxyopt.proxies._halves import RefittedProxies, draw_halves
 from sklearn_proxyopt.proxies._schedule import continued_epochs
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["HalfSampleEnsemble", "judged_function"]
 
-# Members of a stack. Of any other regressor there is one copy for each half, which together cost as
-# much as the first fit did.
+# Members of a stack of networks or processes. Of any other regressor there is one copy for each
+# half, which together cost as much as the first fit did.
 _N_STACKED = 6
 
 
@@ -84,16 +89,38 @@ class HalfSampleEnsemble:
             # A copy of a frozen estimator would not learn from its half.
             proxy = proxy.estimator
         if isinstance(proxy, NeuralProxyRegressor):
-            halves = self._learn_as_stack(proxy, X, y, seed)
+            halves = self._judge(self._learn_networks(proxy, X, y, seed))
+        elif isinstance(proxy, KernelProxyRegressor | ProxyRegressor):
+            halves = self._learn_processes(proxy, X, y, seed)
         else:
             halves = self._learn_as_copies(proxy, X, y, seed)
         self.n_halves = len(halves)
         self.has_seen = np.zeros((self.n_halves, len(X)), dtype=bool)
         np.put_along_axis(self.has_seen, halves, True, axis=1)
 
-    def _learn_as_stack(
+    def _judge(self, stack: Any, halves: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+        """Let a stack of proxies be the second opinions; return the rows that each has seen."""
+        turned, merit = turned_proxy(stack, self._goal), self._merit
+        self._stack = turned if merit is None else MeritFunction(RegressorFunction(turned), merit)
+        rows: NDArray[np.intp] = stack.member_rows_ if halves is None else halves
+        return rows
+
+    def _learn_processes(
         self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
     ) -> NDArray[np.intp]:
+        """Fit the processes to halves of the rows, and the network where there is one."""
+        network, networks = getattr(proxy, "network_", None), None
+        halves = draw_halves(len(X), _N_STACKED, seed)
+        if network is not None:
+            networks = self._learn_networks(network, X, y, seed)
+            halves = networks.member_rows_
+        targets = self._goal.turned(y)
+        return self._judge(RefittedProxies(proxy, X, targets, halves, seed, networks), halves)
+
+    def _learn_networks(
+        self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+    ) -> Any:
+        """Return a network whose members have learned from halves of the rows."""
         from sklearn_proxyopt.proxies._trend import trends_for
 
         # Six members on half of the rows then take about as long as the proxy did.
@@ -115,11 +142,7 @@ class HalfSampleEnsemble:
             verbose=0,
             random_state=seed,
         )
-        turned = turned_proxy(stack, self._goal).fit(X, y)
-        self._stack = (
-            turned if self._merit is None else MeritFunction(RegressorFunction(turned), self._merit)
-        )
-        return stack.member_rows_
+        return stack.fit(X, self._goal.turned(y))
 
     def _learn_as_copies(
         self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int

@@ -194,10 +194,6 @@ default="auto"
         for target in values:
             generator = torch.Generator(device="cpu").manual_seed(seed)
             stacks.append(learn_stack(Target(rows, target, weight), plan, generator))
-        self.device_ = str(device)
-        self.processes_ = [
-            dict(zip(stack.names, stack.weights.tolist(), strict=True)) for stack in stacks
-        ]
         module = KernelModule(
             torch.from_numpy(prepared.center),
             torch.from_numpy(prepared.half_width),
@@ -206,9 +202,49 @@ default="auto"
             [stack.to(dtype) for stack in stacks],
             limits,
         )
+        self.processes_ = module.weights_by_name()
+        self._place(module, device)
+
+    def _place(self, module: Any, device: Any) -> None:
+        """Put a module where the proxy lies."""
+        import torch
+
         if device.type == "mps":
             module = module.to(torch.float32)
+        self.device_ = str(device)
         self._module = module.eval().to(device)
+
+    def _to_file(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """Return the fitted proxy as arrays, and facts that JSON can hold."""
+        from sklearn_proxyopt.proxies._kernel._stored import module_to_file
+
+        arrays, facts = module_to_file(self._module)
+        names = getattr(self, "feature_names_in_", None)
+        facts["single_output"] = bool(self._single_output)
+        facts["names"] = None if names is None else [str(name) for name in names]
+        return arrays, facts
+
+    def _from_file(
+        self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any], n_features: int
+    ) -> Self:
+        """Become the fitted proxy that `_to_file` told of."""
+        import torch
+
+        from sklearn_proxyopt.proxies._device import resolve_device
+        from sklearn_proxyopt.proxies._kernel._stored import module_from_file
+        from sklearn_proxyopt.proxies._reading import expect
+
+        names = facts["names"]
+        expect(names is None or len(names) == n_features, "a name for each variable")
+        with torch.inference_mode(False), torch.no_grad():
+            module = module_from_file(arrays, facts, n_features)
+            self._place(module, resolve_device(self.device, module.stacks[0].weights.dtype))
+        self._single_output = bool(facts["single_output"])
+        self.n_outputs_, self.n_features_in_ = len(module.stacks), n_features
+        self.processes_ = module.weights_by_name()
+        if names is not None:
+            self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+        return self
 
     def _limits(self, targets: NDArray[np.float64]) -> list[SoftLimits]:
         """Return what values each target may take."""

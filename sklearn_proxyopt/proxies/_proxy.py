@@ -131,20 +131,23 @@ class ProxyRegressor(MomentsMixin, RegressorMixin, BaseEstimator):
         X, y, weight = X[used], np.asarray(y)[used], weight[used]
         rng = as_generator(self.random_state)
         seeds = [int(seed) for seed in rng.integers(2**31, size=2)]
-        self._single_output = y.ndim == 1
-        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-        self.network_: Any = None
-        self.network_share_ = np.zeros(self.n_outputs_)
-        self.kernel_, network = self._parts(seeds)
-        blend = None
+        kernel, network = self._parts(seeds)
+        blend, share = None, np.zeros(1 if y.ndim == 1 else y.shape[1])
         if len(X) >= self.min_network_rows:
             blend = self._weigh(network, X, y, weight, rng, seeds)
-            self.network_share_ = blend.share
-        self.kernel_.fit(X, y, sample_weight=weight)
-        self._module, self.device_ = self.kernel_.torch_module(), self.kernel_.device_
-        if self.network_share_.any():
-            self._join(network, blend)
+            share = blend.share
+        self._take(kernel.fit(X, y, sample_weight=weight), share)
+        if blend is not None and share.any():
+            self._join(network, blend.ratio, blend.calibration)
         return self
+
+    def _take(self, kernel: Any, network_share: NDArray[np.float64]) -> None:
+        """Become a proxy of fitted processes, until a network joins them."""
+        self.kernel_, self.network_share_ = kernel, network_share
+        self.network_: Any = None
+        self.n_outputs_, self._single_output = kernel.n_outputs_, kernel._single_output
+        self.n_features_in_ = kernel.n_features_in_
+        self._module, self.device_ = kernel.torch_module(), kernel.device_
 
     def _weigh(
         self,
@@ -171,13 +174,16 @@ class ProxyRegressor(MomentsMixin, RegressorMixin, BaseEstimator):
         )
         return Blend.learned(truth, weight[held_out], (mean, deviation), other)
 
-    def _join(self, network: Any, blend: Any) -> None:
+    def _join(
+        self, network: Any, ratio: NDArray[np.float64], calibration: NDArray[np.float64]
+    ) -> None:
         """Put the parts into one module."""
         import torch
 
-        from sklearn_proxyopt.proxies._blend import BlendModule
+        from sklearn_proxyopt.proxies._blend import Blend, BlendModule
 
         self.network_ = network
+        blend = Blend(self.network_share_, ratio, calibration)
         with torch.inference_mode(False):
             joined = BlendModule(self._module, network.torch_module(), blend)
             self._module = joined.eval().to(self._module.center.device)

@@ -10,9 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor
+from sklearn_proxyopt.proxies._reading import (
+    count,
+    count_functions,
+    expect,
+    expect_array,
+    facts_of_basis,
+    read_basis,
+)
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from sklearn_proxyopt.proxies._network import DenseNetworks, Ensemble
     from sklearn_proxyopt.proxies._trend import Trend
@@ -45,16 +53,12 @@ def take_apart(proxy: NeuralProxyRegressor) -> tuple[Arrays, dict[str, Any]]:
             arrays[f"drawn_{index}"] = _numpy(group.drawn)
     if hasattr(proxy, "member_rows_"):
         arrays["member_rows"] = np.asarray(proxy.member_rows_, dtype=np.int64)
-    basis: Any = recipe.trend.basis
-    polynomial = getattr(basis, "polynomial", basis)
     names = getattr(proxy, "feature_names_in_", None)
     facts = {
         "n_outputs": proxy.n_outputs_,
         "single_output": bool(proxy._single_output),
         "names": None if names is None else [str(name) for name in names],
-        "trend": recipe.trend.name,
-        "degree": polynomial.degree,
-        "n_cosines": len(getattr(basis, "frequencies", ())),
+        **facts_of_basis(recipe.trend.name, recipe.trend.basis),
         "features": recipe.features.kind,
         "spread": float(recipe.features.spread),
         "hidden_layer_sizes": [int(size) for size in groups[0].hidden_layer_sizes],
@@ -96,14 +100,14 @@ def put_together(
     from sklearn_proxyopt.proxies._trend import Trend
 
     names = facts["names"]
-    _expect(names is None or len(names) == n_features, "a name for each variable")
-    n_outputs = _count(facts["n_outputs"], "n_outputs")
+    expect(names is None or len(names) == n_features, "a name for each variable")
+    n_outputs = count(facts["n_outputs"], "n_outputs")
     for name in ("center", "half_width"):
-        _expect_array(arrays, name, (n_features,))
-    _expect(bool((arrays["half_width"] > 0).all()), "half_width above 0")
+        expect_array(arrays, name, (n_features,))
+    expect(bool((arrays["half_width"] > 0).all()), "half_width above 0")
     ensemble = _ensemble(arrays, facts, n_features, n_outputs)
     members = {1, ensemble.n_members}
-    _expect_array(arrays, "scale", (members, 1, n_outputs))
+    expect_array(arrays, "scale", (members, 1, n_outputs))
     trend = _trend(arrays, "coefficients", facts, n_features, members, n_outputs)
     sharp = trend
     if "sharp_coefficients" in arrays:
@@ -137,22 +141,22 @@ def _ensemble(arrays: Arrays, facts: dict[str, Any], n_features: int, n_outputs:
     """Build the networks, none larger than the arrays there are."""
     from sklearn_proxyopt.proxies._network import ACTIVATIONS, DenseNetworks, Ensemble, shapes_of
 
-    sizes = [_count(size, "hidden_layer_sizes") for size in facts["hidden_layer_sizes"]]
+    sizes = [count(size, "hidden_layer_sizes") for size in facts["hidden_layer_sizes"]]
     activation = facts["activation"]
-    _expect(activation in ACTIVATIONS, "a known activation")
-    _expect_array(arrays, "mask", (n_features, None))
+    expect(activation in ACTIVATIONS, "a known activation")
+    expect_array(arrays, "mask", (n_features, None))
     n_waves = arrays["mask"].shape[1]
     groups: list[DenseNetworks] = []
-    for index in range(_count(facts["n_groups"], "n_groups")):
+    for index in range(count(facts["n_groups"], "n_groups")):
         drawn = arrays.get(f"drawn_{index}")
         learned = n_waves > 0 and drawn is None
         shapes = shapes_of(n_features, n_outputs, sizes, n_waves, learned)
         n_weights = sum(prod(shape) for shape in shapes)
-        _expect_array(arrays, f"weights_{index}", (None, n_weights))
+        expect_array(arrays, f"weights_{index}", (None, n_weights))
         weights = arrays[f"weights_{index}"]
-        _expect(len(weights) > 0, "members")
+        expect(len(weights) > 0, "members")
         if drawn is not None:
-            _expect_array(arrays, f"drawn_{index}", (len(weights), n_features + 1, n_waves))
+            expect_array(arrays, f"drawn_{index}", (len(weights), n_features + 1, n_waves))
         groups.append(
             DenseNetworks.of_numbers(
                 _tensor(weights),
@@ -164,7 +168,7 @@ def _ensemble(arrays: Arrays, facts: dict[str, Any], n_features: int, n_outputs:
             )
         )
     tensors = chain.from_iterable(group.state_dict().values() for group in groups)
-    _expect(len({tensor.dtype for tensor in tensors}) == 1, "networks of one type")
+    expect(len({tensor.dtype for tensor in tensors}) == 1, "networks of one type")
     return Ensemble(groups)
 
 
@@ -177,46 +181,12 @@ def _trend(
     n_outputs: int,
 ) -> Trend:
     """Build a trend, whose basis is no larger than its coefficients."""
-    from sklearn_proxyopt.proxies._trend import TREND_NAMES, AdditiveBasis, PolynomialBasis, Trend
+    from sklearn_proxyopt.proxies._trend import Trend
 
-    kind, degree = facts["trend"], _count(facts["degree"], "degree", least=0)
-    n_cosines = _count(facts["n_cosines"], "n_cosines", least=0)
-    _expect(kind in TREND_NAMES, "a known trend")
-    _expect(degree < len(TREND_NAMES), "a known degree")
-    n_functions = PolynomialBasis.count(n_features, degree) + n_features * n_cosines
-    _expect_array(arrays, name, (members, n_functions, n_outputs), np.float64)
-    basis: nn.Module
-    if kind == "additive":
-        basis = AdditiveBasis(n_features, n_cosines, degree)
-    else:
-        _expect(n_cosines == 0, "cosines only in an additive trend")
-        basis = PolynomialBasis(n_features, degree)
-    return Trend(kind, basis, _tensor(arrays[name]))
-
-
-def _expect(is_so: bool, what: str) -> None:
-    if not is_so:
-        raise ValueError(f"the proxy must have {what}")
-
-
-def _expect_array(arrays: Arrays, name: str, shape: tuple[Any, ...], dtype: Any = None) -> None:
-    """Check that an array is there, finite and of a shape; None takes any length, a set some."""
-    _expect(name in arrays, f"the array {name}")
-    array = arrays[name]
-    fits = array.ndim == len(shape) and all(
-        wanted is None or length in (wanted if isinstance(wanted, set) else {wanted})
-        for length, wanted in zip(array.shape, shape, strict=True)
-    )
-    _expect(fits, f"an array {name} that fits the others, which shape {array.shape} does not")
-    types = (np.float32, np.float64) if dtype is None else (dtype,)
-    _expect(array.dtype in types, f"numbers in {name}, not {array.dtype}")
-    _expect(bool(np.isfinite(array).all()), f"finite numbers in {name}")
-
-
-def _count(value: Any, name: str, least: int = 1) -> int:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    _expect(is_count, f"{name} of at least {least}, not {value!r}")
-    return int(value)
+    n_functions = count_functions(facts, n_features)
+    expect_array(arrays, name, (members, n_functions, n_outputs), np.float64)
+    basis = read_basis(facts, n_features)
+    return Trend(facts["trend"], basis, _tensor(arrays[name]))
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sklearn_proxyopt.optimizers import (
     MultiStartBFGS,
     ParticleSwarm,
 )
-from sklearn_proxyopt.proxies import KernelProxyRegressor
+from sklearn_proxyopt.proxies import KernelProxyRegressor, ProxyRegressor
 from sklearn_proxyopt.samplers import (
     HaltonSampler,
     LatinHypercubeSampler,
@@ -80,9 +80,19 @@ def test_gaussian_processes_by_name_are_the_kernel_proxy():
     assert np.abs(opt.x_ - 0.3).max() < 1e-3
 
 
-def test_the_network_by_name_is_the_default():
+def test_the_network_is_taken_by_name_and_for_a_ladder_of_smooth_ones():
     opt = ProxyOptimizer(proxy="neural", optimizer="bfgs", random_state=0).fit(X, bowl(X))
     assert type(opt.proxy_) is NeuralProxyRegressor
+    smoothed = ProxyOptimizer(smoothing=0.2, random_state=0).fit(X, bowl(X))
+    assert type(smoothed.proxy_) is NeuralProxyRegressor
+
+
+def test_the_default_takes_what_the_rows_favour():
+    opt = ProxyOptimizer(random_state=0).fit(X, bowl(X))
+    assert type(opt.proxy_) is ProxyRegressor
+    assert np.abs(opt.x_ - 0.3).max() < 1e-3
+    front = ParetoOptimizer(random_state=0).fit(X, np.column_stack([bowl(X), bowl(X + 0.3)]))
+    assert type(front.proxy_) is ProxyRegressor
 
 
 @pytest.mark.parametrize(

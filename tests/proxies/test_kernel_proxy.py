@@ -137,7 +137,7 @@ class TestClosedForms:
         design = Design(COVARIANCES[kind](2), NoFunctions(), "constant", IdentityWarp(known.values))
         settings = settings_of(design.covariance, 1e-4)
         fit = Kriging.fitted(design.covariance, settings, no_mean)
-        process = ExactProcess(design, fit, no_mean)
+        process = ExactProcess.of(design, fit, no_mean)
         lengths = settings[:-1].exp().numpy()
         kernel = ConstantKernel(fit.variance, "fixed") * theirs(lengths)
         reference = GaussianProcessRegressor(kernel, alpha=1e-4 * fit.variance, optimizer=None)
@@ -163,8 +163,8 @@ class TestClosedForms:
         torch.testing.assert_close(induced.errors, exact.errors, rtol=1e-5, atol=1e-7)
         torch.testing.assert_close(induced.spreads, exact.spreads, rtol=1e-4, atol=1e-7)
         x = torch.tensor(wave(20, seed=1)[0])
-        first = ExactProcess(design, exact, known).moments(x)
-        second = InducedProcess(design, induced, known.values).moments(x)
+        first = ExactProcess.of(design, exact, known).moments(x)
+        second = InducedProcess.of(design, induced, known.values).moments(x)
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-7)
 
     def test_a_covariance_without_a_factor_gets_more_noise(self):

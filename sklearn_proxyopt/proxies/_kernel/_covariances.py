@@ -98,7 +98,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def between(self, parameters: Tensor, x: Tensor, rows: Tensor) -> Tensor:
-        """Return the covariances (m, n) of points and rows for one setting (n_parameters,)."""
+        """Return the covariances (..., m, n) of points and rows for one setting (n_parameters,)."""
 
 
 class _Radial(Covariance):
@@ -221,8 +221,10 @@ class AdditiveSquaredExponential(Covariance):
         lengths = alone.exp()
         value = self._whole.between(whole, x, rows)
         total = torch.zeros_like(value)
-        for column, centers in zip((x / lengths).T, (rows / lengths).T, strict=True):
-            total = total + (-0.5 * (column[:, None] - centers).square()).exp()
+        columns = (x / lengths).unbind(dim=-1), (rows / lengths).unbind(dim=-1)
+        for column, centers in zip(*columns, strict=True):
+            apart = column[..., :, None] - centers[..., None, :]
+            total = total + (-0.5 * apart.square()).exp()
         return torch.lerp(value, total / self.n_features, logit.sigmoid())
 
 

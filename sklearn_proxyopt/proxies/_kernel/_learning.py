@@ -20,13 +20,13 @@ from sklearn_proxyopt.proxies._kernel._stack import LeftOut, Stack, Uncertainty
 from sklearn_proxyopt.proxies._kernel._warps import IdentityWarp, Warp, warps_for
 from sklearn_proxyopt.proxies._trend import PolynomialBasis, Trend, candidate_trends
 
-__all__ = ["Plan", "Target", "learn_stack"]
+__all__ = ["MAX_ROWS", "Plan", "Target", "learn_stack"]
 
 # Up to so many rows all processes learn from all of them; beyond, settings are learned on a
 # sample of as many, and so many processes go on to all rows.
 _MAX_ROWS_TO_CHOOSE, _N_KEPT = 500, 3
 # Inducing points are fitted to so many rows at most.
-_MAX_ROWS = 50_000
+MAX_ROWS = 50_000
 _FEW_ROWS = 3
 _LOG_NOISE_OF_FEW = -12.0
 
@@ -146,7 +146,7 @@ def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack
         fits.append(learned(replace(best.design, warp=warp), best.kriging.settings))
     if sample is not target:
         fits = sorted(fits, key=lambda fit: _error(fit, sample))[:_N_KEPT]
-        target = target.sample(max(_MAX_ROWS, plan.max_exact_rows), generator)
+        target = target.sample(max(MAX_ROWS, plan.max_exact_rows), generator)
         fits = _with_all_rows(fits, target, plan, generator)
     return _stacked(fits, target)
 
@@ -179,7 +179,7 @@ def _trend_of(target: Target, trend: str, generator: torch.Generator) -> Trend:
 
 def _exact(design: Design, settings: Tensor, rows: Observations) -> _Fit:
     kriging = Kriging.fitted(design.covariance, settings, rows)
-    return _Fit(design, kriging, rows.values, ExactProcess(design, kriging, rows))
+    return _Fit(design, kriging, rows.values, ExactProcess.of(design, kriging, rows))
 
 
 def _error(fit: _Fit, target: Target) -> float:
@@ -209,7 +209,7 @@ def _induced(fit: _Fit, inducing: Tensor, target: Target) -> _Fit:
     kriging = InducedKriging.fitted(
         design.covariance, fit.kriging.settings, inducing, known, design.basis
     )
-    return _Fit(design, kriging, warped, InducedProcess(design, kriging, target.values))
+    return _Fit(design, kriging, warped, InducedProcess.of(design, kriging, target.values))
 
 
 def _stacked(fits: list[_Fit], target: Target) -> Stack:

@@ -66,6 +66,12 @@ class KernelModule(nn.Module):
         """How many rows a point is compared with."""
         return sum(int(stack.n_rows) for stack in self.stacks)
 
+    def weights_by_name(self) -> list[dict[str, float]]:
+        """Return, for each target, the processes by name with their weights."""
+        return [
+            dict(zip(stack.names, stack.weights.tolist(), strict=True)) for stack in self.stacks
+        ]
+
     def lowered(self, n_std: float) -> KernelModule:
         """Return a module that shares all numbers and subtracts standard deviations."""
         return KernelModule(
@@ -83,16 +89,16 @@ class KernelModule(nn.Module):
         if self.n_std:
             mean, deviation = self.moments(x)
             return mean - self.n_std * deviation
-        scaled = self._scaled(x)
+        scaled = self.scaled(x)
         values = torch.stack([stack(scaled) for stack in self.stacks], dim=1)
-        return self._in_units(values.to(x.dtype))
+        return self.in_units(values.to(x.dtype))
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions and their standard deviations, both of shape (n, n_outputs)."""
-        scaled = self._scaled(x)
+        scaled = self.scaled(x)
         moments = [stack.moments(scaled) for stack in self.stacks]
         values, deviations = (torch.stack(one, dim=1) for one in zip(*moments, strict=True))
-        return self._in_units(values.to(x.dtype)), self.spread * deviations.to(x.dtype)
+        return self.in_units(values.to(x.dtype)), self.spread * deviations.to(x.dtype)
 
     def members(self, x: Tensor) -> Tensor:
         """Return the predictions of the only member, of shape (1, n, n_outputs).
@@ -106,16 +112,18 @@ class KernelModule(nn.Module):
 
         Far from the rows they go back to the mean of the values, and they stay within the limits.
         """
-        fading = faded(self._scaled(x))[1].to(values.dtype)[:, None]
+        fading = faded(self.scaled(x))[1].to(values.dtype)[..., None]
         return self._limited(torch.lerp(self.level, values, fading)), fading
 
-    def _scaled(self, x: Tensor) -> Tensor:
+    def scaled(self, x: Tensor) -> Tensor:
+        """Return rows as the processes know them."""
         scaled = (x - self.center) / self.half_width
         return scaled.to(self.stacks[0].weights.dtype)
 
-    def _in_units(self, values: Tensor) -> Tensor:
+    def in_units(self, values: Tensor) -> Tensor:
+        """Return values (..., n_outputs) of the processes in the user's units."""
         return self._limited(self.level + self.spread * values)
 
     def _limited(self, values: Tensor) -> Tensor:
-        columns = [limit(one) for limit, one in zip(self.limits, values.T, strict=True)]
-        return torch.stack(columns, dim=1)
+        each = zip(self.limits, values.unbind(dim=-1), strict=True)
+        return torch.stack([limit(one) for limit, one in each], dim=-1)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["PreparedRows", "check_y_bounds"]
+__all__ = ["PreparedRows", "check_y_bounds", "merged"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class PreparedRows:
         Rows that repeat each other become one with the mean of their values and the sum of their
         weights, so that a weight says the same as as many repetitions.
         """
-        X, y, weight = _merged(X, y, weight)
+        X, y, weight = merged(X, y, weight)
         lower, upper = X.min(axis=0), X.max(axis=0)
         center = lower / 2 + upper / 2
         half_width = np.where(upper > lower, upper / 2 - lower / 2, 1.0)
@@ -75,7 +75,7 @@ def _level_and_spread(
     return middle + size * shares.mean(axis=1), size * deviation
 
 
-def _merged(
+def merged(
     X: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the distinct rows in a fixed order, their values (n_outputs, n), and their weights."""

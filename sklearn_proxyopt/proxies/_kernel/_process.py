@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -71,8 +71,8 @@ class Process(nn.Module, ABC):
         What was learned.
     rows : Tensor of shape (n, n_features)
         The rows, or inducing points, that points are compared with.
-    values : Tensor of shape (n_rows,)
-        The values learned.
+    limits : SoftLimits
+        Within which values stay.
     """
 
     rows: Tensor
@@ -81,19 +81,16 @@ class Process(nn.Module, ABC):
     mean_weights: Tensor
 
     def __init__(
-        self, design: Design, fit: Kriging | InducedKriging, rows: Tensor, values: Tensor
+        self, design: Design, fit: Kriging | InducedKriging, rows: Tensor, limits: SoftLimits
     ) -> None:
         super().__init__()
         self.covariance, self.basis, self.warp = design.covariance, design.basis, design.warp
-        self.variance = fit.variance
-        self.register_buffer("rows", rows)
-        self.register_buffer("settings", fit.settings)
-        self.register_buffer("weights", fit.weights)
-        self.register_buffer("mean_weights", fit.mean_weights)
-        lowest, highest = float(values.min()), float(values.max())
-        span = max(highest - lowest, 1e-300)
-        beyond = _RANGES_BEYOND * span
-        self.limits = SoftLimits(lowest - beyond, highest + beyond, _MARGIN * span)
+        self.trend, self.variance = design.trend, fit.variance
+        self.register_buffer("rows", rows.contiguous())
+        self.register_buffer("settings", fit.settings.contiguous())
+        self.register_buffer("weights", fit.weights.contiguous())
+        self.register_buffer("mean_weights", fit.mean_weights.contiguous())
+        self.limits = limits
         self._factors: Factors | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -152,17 +149,38 @@ class ExactProcess(Process):
         What was chosen.
     fit : Kriging
         What was learned.
-    known : Observations
-        Rows with their warped values.
+    rows : Tensor of shape (n, n_features)
+        The rows.
+    limits : SoftLimits
+        Within which values stay.
+    noise : Tensor of shape (n,)
+        The noise ratio of each row.
+    to_functions : Tensor of shape (n_functions, rank)
+        What makes weights of the functions of the mean of those of an orthonormal basis.
     """
 
     noise: Tensor
     to_functions: Tensor
 
-    def __init__(self, design: Design, fit: Kriging, known: Observations) -> None:
-        super().__init__(design, fit, known.rows, design.warp.back(known.values))
-        self.register_buffer("noise", fit.settings[-1].exp() / known.weight)
-        self.register_buffer("to_functions", known.to_functions)
+    def __init__(
+        self,
+        design: Design,
+        fit: Kriging,
+        rows: Tensor,
+        limits: SoftLimits,
+        noise: Tensor,
+        to_functions: Tensor,
+    ) -> None:
+        super().__init__(design, fit, rows, limits)
+        self.register_buffer("noise", noise.contiguous())
+        self.register_buffer("to_functions", to_functions.contiguous())
+
+    @classmethod
+    def of(cls, design: Design, fit: Kriging, known: Observations) -> Self:
+        """Make the process of rows with their warped values."""
+        limits = _limits_beyond(design.warp.back(known.values))
+        noise = fit.settings[-1].exp() / known.weight
+        return cls(design, fit, known.rows, limits, noise, known.to_functions)
 
     def _factorize(self) -> Factors:
         matrix = self._cross(self.rows)
@@ -194,17 +212,22 @@ class InducedProcess(Process):
         What was chosen.
     fit : InducedKriging
         What was learned.
-    values : Tensor of shape (n_rows,)
-        The values of the rows.
+    limits : SoftLimits
+        Within which values stay.
     """
 
     root: Tensor
     posterior_root: Tensor
 
-    def __init__(self, design: Design, fit: InducedKriging, values: Tensor) -> None:
-        super().__init__(design, fit, fit.rows, values)
-        self.register_buffer("posterior_root", fit.posterior_root)
-        self.register_buffer("root", fit.root)
+    def __init__(self, design: Design, fit: InducedKriging, limits: SoftLimits) -> None:
+        super().__init__(design, fit, fit.rows, limits)
+        self.register_buffer("posterior_root", fit.posterior_root.contiguous())
+        self.register_buffer("root", fit.root.contiguous())
+
+    @classmethod
+    def of(cls, design: Design, fit: InducedKriging, values: Tensor) -> Self:
+        """Make the process of rows with these values."""
+        return cls(design, fit, _limits_beyond(values))
 
     def _factorize(self) -> Factors:
         return self.root, self.posterior_root
@@ -218,21 +241,29 @@ class InducedProcess(Process):
         return unexplained + self.settings[-1].exp() * known.square().sum(dim=0)
 
 
+def _limits_beyond(values: Tensor) -> SoftLimits:
+    """Return how far predictions may go beyond values."""
+    lowest, highest = float(values.min()), float(values.max())
+    span = max(highest - lowest, 1e-300)
+    beyond = _RANGES_BEYOND * span
+    return SoftLimits(lowest - beyond, highest + beyond, _MARGIN * span)
+
+
 def faded(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return points kept near the box of the rows, and how much of what was learned holds there.
 
     Parameters
     ----------
-    x : Tensor of shape (n, n_features)
+    x : Tensor of shape (..., n_features)
         Scaled points.
 
     Returns
     -------
-    within : Tensor of shape (n, n_features)
+    within : Tensor of shape (..., n_features)
         Points where the functions of a mean do not overflow.
-    fading : Tensor of shape (n,)
+    fading : Tensor of shape (...)
         One in the box of the rows and near it, zero far away.
     """
     excess = (x.abs() - _EDGE).clamp_min(0.0)
-    fading = (-0.5 / _FADING**2 * excess.square().sum(dim=1)).exp()
+    fading = (-0.5 / _FADING**2 * excess.square().sum(dim=-1)).exp()
     return x.clamp(-_FARTHEST, _FARTHEST), fading

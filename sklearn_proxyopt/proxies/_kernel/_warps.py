@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 import numpy as np
 import torch
 from scipy.stats import yeojohnson
 from torch import Tensor, nn
 
-__all__ = ["IdentityWarp", "LogWarp", "SoftLimits", "Warp", "YeoJohnsonWarp", "warps_for"]
+__all__ = [
+    "WARPS",
+    "IdentityWarp",
+    "LogWarp",
+    "SoftLimits",
+    "Warp",
+    "YeoJohnsonWarp",
+    "warps_for",
+]
 
 # The logarithm is taken of heights over the lowest value, and this share of the median height.
 _SHIFT = 0.1
@@ -20,6 +29,7 @@ _LOWEST_POWER, _ZERO_POWER = -2.0, 1e-3
 # Warped values beyond those of the rows by more than this many times their spread are cut off
 # before they are warped back.
 _FARTHEST = 10.0
+_FRAME = ("center", "scale", "lowest", "highest")
 
 
 class Warp(nn.Module, ABC):
@@ -34,6 +44,9 @@ class Warp(nn.Module, ABC):
     """
 
     name: str
+    # How many numbers of its own it has, and these: by them it is made again.
+    n_own: int = 0
+    own: tuple[float, ...] = ()
     center: Tensor
     scale: Tensor
     lowest: Tensor
@@ -43,11 +56,27 @@ class Warp(nn.Module, ABC):
         super().__init__()
         warped = self._there(values)
         spread = warped.std(correction=0)
-        self.register_buffer("center", warped.mean())
-        self.register_buffer("scale", torch.where(spread > 0, spread, 1.0))
-        scaled = (warped - self.center) / self.scale
-        self.register_buffer("lowest", scaled.min() - _FARTHEST)
-        self.register_buffer("highest", scaled.max() + _FARTHEST)
+        center, scale = warped.mean(), torch.where(spread > 0, spread, 1.0)
+        scaled = (warped - center) / scale
+        self._set_frame(center, scale, scaled.min() - _FARTHEST, scaled.max() + _FARTHEST)
+
+    def _set_frame(self, *numbers: Tensor) -> None:
+        for name, number in zip(_FRAME, numbers, strict=True):
+            self.register_buffer(name, number)
+
+    @property
+    def frame(self) -> tuple[float, ...]:
+        """How warped values are scaled, and how far they may go."""
+        return tuple(float(getattr(self, name)) for name in _FRAME)
+
+    @classmethod
+    def restored(cls, own: tuple[float, ...], frame: Tensor) -> Self:
+        """Make again a warp of which `own` and `frame`, (4,), are known."""
+        warp = cls.__new__(cls)
+        nn.Module.__init__(warp)
+        warp.own = own
+        warp._set_frame(*frame)
+        return warp
 
     @abstractmethod
     def _there(self, values: Tensor) -> Tensor: ...
@@ -99,18 +128,18 @@ class LogWarp(Warp):
     """
 
     name = "log"
+    n_own = 1
 
     def __init__(self, values: Tensor) -> None:
         lowest = float(values.min())
-        self._shift = _SHIFT * (float(values.median()) - lowest)
-        self._origin = lowest - self._shift
+        self.own = (lowest - _SHIFT * (float(values.median()) - lowest),)
         super().__init__(values)
 
     def _there(self, values: Tensor) -> Tensor:
-        return (values - self._origin).log()
+        return (values - self.own[0]).log()
 
     def _back(self, warped: Tensor) -> Tensor:
-        return warped.exp() + self._origin
+        return warped.exp() + self.own[0]
 
     def _slope_back(self, warped: Tensor) -> Tensor:
         return warped.exp()
@@ -128,10 +157,15 @@ class YeoJohnsonWarp(Warp):
     """
 
     name = "Yeo-Johnson"
+    n_own = 1
 
     def __init__(self, values: Tensor, power: float) -> None:
-        self._power = power
+        self.own = (power,)
         super().__init__(values)
+
+    @property
+    def _power(self) -> float:
+        return self.own[0]
 
     def _there(self, values: Tensor) -> Tensor:
         up = ((1.0 + values.clamp_min(0.0)) ** self._power - 1.0) / self._power
@@ -152,6 +186,9 @@ class YeoJohnsonWarp(Warp):
         up, down = self._bases(warped)
         above = up ** (1.0 / self._power - 1.0)
         return torch.where(warped >= 0, above, down ** (1.0 / (2.0 - self._power) - 1.0))
+
+
+WARPS: dict[str, type[Warp]] = {kind.name: kind for kind in (IdentityWarp, LogWarp, YeoJohnsonWarp)}
 
 
 def warps_for(values: Tensor) -> list[Warp]:

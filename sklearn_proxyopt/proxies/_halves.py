@@ -1,0 +1,105 @@
+"""Second opinions of proxies that know their moments: fitted anew to parts of the rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._utils._threads import threads_for
+from sklearn_proxyopt.proxies._proxy import ProxyRegressor
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["RefittedProxies", "draw_halves"]
+
+_ROWS_PER_BLOCK = 1024
+
+
+def draw_halves(n_rows: int, n_halves: int, seed: int) -> NDArray[np.intp]:
+    """Return the rows of each half, (n_halves, n_rows // 2): two share out all, then two more."""
+    rng, n_half = np.random.default_rng(seed), n_rows // 2
+    halves: list[NDArray[np.intp]] = []
+    while len(halves) < n_halves:
+        order = rng.permutation(n_rows)
+        halves += [np.sort(order[:n_half]), np.sort(order[-n_half:])]
+    return np.array(halves[:n_halves])
+
+
+class RefittedProxies:
+    """A proxy and its processes, fitted to parts of the rows with the settings of all.
+
+    It costs less than one fit of the proxy. Where a network takes part, the networks of the parts
+    are given.
+
+    Parameters
+    ----------
+    proxy : KernelProxyRegressor or ProxyRegressor
+        The fitted proxy.
+    X : ndarray of shape (n_rows, n_features)
+        The rows it learned from.
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Their values.
+    parts : ndarray of shape (n_members, n)
+        The rows of each part.
+    seed : int
+        Draws a sample, where they are more than a process learns from.
+    networks : NeuralProxyRegressor, default=None
+        Has a member for each part; None where no network takes part.
+    """
+
+    def __init__(
+        self,
+        proxy: Any,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        parts: NDArray[np.intp],
+        seed: int,
+        networks: Any = None,
+    ) -> None:
+        import torch
+
+        from sklearn_proxyopt.proxies._kernel._halves import BlendedMembers, refitted
+
+        own = proxy.kernel_ if isinstance(proxy, ProxyRegressor) else proxy
+        targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
+        self._single_output, self._networks = proxy._single_output, networks
+        with torch.inference_mode(False), torch.no_grad(), threads_for(parts.shape[1]):
+            self._kernel = refitted(own._module, X, targets, parts, seed).eval()
+        self._module: Any = self._kernel
+        if networks is not None:
+            self._share = torch.from_numpy(proxy.network_share_).to(self._kernel.center)
+            self._module = BlendedMembers(self._kernel, networks.torch_module(), self._share)
+
+    def predict_members(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what each says of rows, (n_members, n) or (n_members, n, n_outputs)."""
+        import torch
+
+        center = self._module.center
+        rows = torch.tensor(np.asarray(X), dtype=center.dtype, device=center.device)
+        with torch.inference_mode(False), torch.no_grad(), threads_for(len(X)):
+            blocks = [self._module.members(block) for block in rows.split(_ROWS_PER_BLOCK)]
+        values: NDArray[np.float64] = torch.cat(blocks, dim=1).cpu().double().numpy()
+        return values[:, :, 0] if self._single_output else values
+
+    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean of them, (n,) or (n, n_outputs)."""
+        mean: NDArray[np.float64] = self.predict_members(X).mean(axis=0)
+        return mean
+
+    def torch_module(self, *, member: int | None = None) -> nn.Module:
+        """Return one of them, or all, as a module like that of a proxy."""
+        module: nn.Module = self._module
+        if member is not None:
+            module = self._kernel.member(member)
+            if self._networks is not None:
+                module = self._blended(module, member)
+        return module.eval()
+
+    def _blended(self, kernel: Any, member: int) -> nn.Module:
+        from sklearn_proxyopt.proxies._kernel._halves import BlendedMembers
+
+        network = self._networks.torch_module(member=member)
+        return BlendedMembers(kernel, network, self._share)
