@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from skorch import NeuralNetRegressor
 from skorch.callbacks import Callback, Checkpoint, EpochTimer, ParamMapper, PassthroughScoring
-from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import Tensor
 
 from sklearn_proxyopt._utils._threads import in_parallel, threads_for
+from sklearn_proxyopt.proxies._losses import member_losses, own_losses
+from sklearn_proxyopt.proxies._member_rows import MemberBatches, MemberRows
 from sklearn_proxyopt.proxies._net_callbacks import (
     KeepBestWeights,
     OnEpochEnd,
@@ -24,12 +25,10 @@ from sklearn_proxyopt.proxies._net_callbacks import (
 from sklearn_proxyopt.proxies._net_settings import changes_losses, settings_of
 from sklearn_proxyopt.proxies._network import Ensemble
 from sklearn_proxyopt.proxies._one_by_one import MembersFirst, RowsOneByOne, as_pairs
-from sklearn_proxyopt.proxies._products import SquaredErrors
 from sklearn_proxyopt.proxies._static_steps import StaticSteps
 
 __all__ = [
     "KeepBestWeights",
-    "MemberRows",
     "OnEpochEnd",
     "ProxyNet",
     "RateSchedule",
@@ -38,120 +37,11 @@ __all__ = [
     "takes_static_steps",
 ]
 
-# Rows that the members of a group use in a step, at most, and rows gathered at once for batches.
+# Rows that the members of a group use in a step, at most.
 _ROWS_A_GROUP = 8192
-_ROWS_GATHERED = 200_000
 # Rows held out that are judged at once.
 _ROWS_TO_JUDGE = 512
 _ROWS_TO_JUDGE_ON_GPU = 8192
-# Weights this near to one are one, but for rounding.
-_ROUNDING = 1e-6
-
-
-class MemberRows(Dataset):
-    """Rows for the members of an ensemble, on the device where they are trained.
-
-    Parameters
-    ----------
-    rows : Tensor of shape (n, n_features)
-        Rows scaled to [-1, 1].
-    targets : Tensor of shape (1 or n_members, n, n_outputs)
-        What the networks are to learn.
-    weight : Tensor of shape (n,)
-        Weights of the rows.
-    index : Tensor of shape (1 or n_members, n_used)
-        The rows that each member uses.
-    generator : torch.Generator, default=None
-        Draws the order of the rows, on their device. Rows that are only asked for need none.
-    """
-
-    def __init__(
-        self,
-        rows: Tensor,
-        targets: Tensor,
-        weight: Tensor,
-        index: Tensor,
-        generator: torch.Generator | None = None,
-    ) -> None:
-        self.rows = rows
-        self.targets = targets
-        self.weight = weight
-        self.index = index
-        self.generator = generator
-
-    def __len__(self) -> int:
-        return self.index.shape[1]
-
-    @property
-    def X(self) -> Tensor:  # noqa: N802
-        """The rows of the first member, where skorch looks for them."""
-        return self.rows[self.index[0]]
-
-    @property
-    def y(self) -> Tensor:
-        """Their targets, as means over the members."""
-        return self.targets.mean(dim=0)[self.index[0]]
-
-    def shuffled(self, n_members: int) -> Tensor:
-        """Return the rows that each member uses in an order of its own, (n_members, n_used)."""
-        n_rows, device = len(self), self.index.device
-        orders = [
-            torch.randperm(n_rows, device=device, generator=self.generator)
-            for _ in range(n_members)
-        ]
-        return self.index.expand(n_members, -1).gather(1, torch.stack(orders))
-
-    def __getitem__(self, which: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return (X, (y, weight)), where `which` holds rows of the dataset for each member.
-
-        X has the shape (n_members, n, n_features), or without its first axis where all members
-        have the same rows.
-        """
-        X = self.rows[which if len(which) > 1 else which[0]]
-        if len(self.targets) == 1:
-            return X, (self.targets[0][which], self.weight[which])
-        members = torch.arange(len(self.targets), device=which.device)[:, None]
-        return X, (self.targets[members, which], self.weight[which])
-
-
-class MemberBatches:
-    """Batches taken from tensors that already lie on the device.
-
-    Takes the place of a DataLoader, whose row-by-row collation costs more than a small network.
-
-    Parameters
-    ----------
-    dataset : MemberRows
-        The rows.
-    batch_size : int
-        Rows a step for each member.
-    n_members : int or None, default=None
-        Shuffles the rows of so many members, each in its own order. None leaves them in order.
-    """
-
-    def __init__(self, dataset: MemberRows, batch_size: int, n_members: int | None = None) -> None:
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.n_members = n_members
-
-    def __iter__(self) -> Iterator[tuple[Tensor, tuple[Tensor, Tensor]]]:
-        """Yield (X, (y, weight)) for each batch, in a new order each time if shuffled."""
-        order = self.dataset.index
-        if self.n_members is not None:
-            order = self.dataset.shuffled(self.n_members)
-        # Rows are gathered for many batches at once, but not for all: they may be millions.
-        n_batches = max(_ROWS_GATHERED // (self.batch_size * len(order)), 1)
-        for block in order.split(n_batches * self.batch_size, dim=1):
-            X, (y, weight) = self.dataset[block]
-            yield from zip(
-                X.split(self.batch_size, dim=-2),
-                zip(
-                    y.split(self.batch_size, dim=-2),
-                    weight.split(self.batch_size, dim=-1),
-                    strict=True,
-                ),
-                strict=True,
-            )
 
 
 class ProxyNet(NeuralNetRegressor):
@@ -411,24 +301,6 @@ class ProxyNet(NeuralNetRegressor):
         return self
 
 
-def member_losses(
-    outputs: Tensor, target: Tensor, weight: Tensor, penalty: Tensor | None = None
-) -> Tensor:
-    """Return the weighted mean squared error of each member, of shape (n_members,).
-
-    With a penalty of shape (n_members, 1, 1), errors of predictions that are too high count so
-    many times.
-    """
-    if outputs.is_cuda:
-        losses: Tensor = SquaredErrors.apply(outputs, target, weight, penalty)
-        return losses
-    error = outputs - target
-    squares = error.square() * weight[..., None]
-    if penalty is not None:
-        squares = torch.where(error > 0, penalty * squares, squares)
-    return squares.mean(dim=(1, 2))
-
-
 def n_groups_for(n_members: int, batch_size: int, device: str) -> int:
     """Return into how many groups members are best divided.
 
@@ -439,28 +311,6 @@ def n_groups_for(n_members: int, batch_size: int, device: str) -> int:
     if device != "cpu":
         return 1
     return min(n_members, -(-n_members * batch_size // _ROWS_A_GROUP))
-
-
-def own_losses(
-    criterion: Any, outputs: Tensor, target: Tensor, weight: Tensor, penalty: Tensor | None = None
-) -> Tensor:
-    """Return the weighted mean of a criterion of the user's for each member, (n_members,).
-
-    One that returns a number instead of one an output is asked of each member by itself.
-    """
-    target = target.expand_as(outputs)
-    losses: Tensor = criterion(outputs, target)
-    if losses.shape == outputs.shape:
-        losses = losses * weight[..., None]
-        if penalty is not None:
-            losses = torch.where(outputs > target, penalty * losses, losses)
-        return losses.mean(dim=(1, 2))
-    if penalty is not None or not bool(((weight - 1).abs() < _ROUNDING).all()):
-        raise ValueError(
-            "net must hold a criterion that returns a loss for each output, as torch's do with "
-            "criterion__reduction='none', together with sample_weight or over_prediction_penalty."
-        )
-    return torch.stack([criterion(own, one) for own, one in zip(outputs, target, strict=True)])
 
 
 def takes_static_steps(net: ProxyNet) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sklearn_proxyopt.proxies._draws import Draws
-    from sklearn_proxyopt.proxies._net import MemberRows
+    from sklearn_proxyopt.proxies._member_rows import MemberRows
     from sklearn_proxyopt.proxies._recipe import TrainingData
     from sklearn_proxyopt.proxies._smoothing import Smoothing
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from sklearn_proxyopt._utils._threads import in_parallel
 from sklearn_proxyopt.proxies._lbfgs import Memory, times_inverse_hessian
-from sklearn_proxyopt.proxies._net import MemberRows, member_losses
+from sklearn_proxyopt.proxies._losses import member_losses
+from sklearn_proxyopt.proxies._member_rows import MemberRows
 from sklearn_proxyopt.proxies._network import DenseNetworks, Ensemble
 
 __all__ = ["polish"]

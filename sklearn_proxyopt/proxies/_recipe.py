@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sklearn_proxyopt.proxies._net import MemberRows
+from sklearn_proxyopt.proxies._member_rows import MemberRows
 from sklearn_proxyopt.proxies._trend import Trend, candidate_trends
 
 __all__ = ["FEATURES", "Features", "Recipe", "TrainingData", "candidate_recipes"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sklearn_proxyopt._utils._validation import check_real
-from sklearn_proxyopt.proxies._net import MemberRows
+from sklearn_proxyopt.proxies._member_rows import MemberRows
 from sklearn_proxyopt.proxies._trend import Trend
 
 __all__ = ["Smoothing", "check_dial"]

@@ -15,7 +15,7 @@ from skorch.callbacks import Callback
 from sklearn_proxyopt import NeuralProxyRegressor
 from sklearn_proxyopt._utils import _crossovers
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning
-from sklearn_proxyopt.proxies import _device, _net, _predicting
+from sklearn_proxyopt.proxies import _device, _losses, _member_rows, _net, _predicting
 from sklearn_proxyopt.proxies._device import inverse_device, training_device
 from sklearn_proxyopt.proxies._network import ACTIVATIONS, DenseNetworks
 from sklearn_proxyopt.proxies._products import (
@@ -73,7 +73,7 @@ def test_losses_in_few_passes_are_the_losses(penalty):
     penalties = None if penalty is None else torch.full((3, 1, 1), penalty, dtype=torch.float64)
     outputs.requires_grad_()
     own = SquaredErrors.apply(outputs, target, weight, penalties)
-    plain = _net.member_losses(outputs, target, weight, penalties)
+    plain = _losses.member_losses(outputs, target, weight, penalties)
     torch.testing.assert_close(own, plain)
     factors = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
     gradients = [torch.autograd.grad((factors * one).sum(), outputs)[0] for one in (own, plain)]
@@ -86,7 +86,7 @@ def test_rows_are_found_with_ones_targets_and_weights(n_inputs):
     rows = torch.randn(20, n_inputs, dtype=torch.float64, generator=generator)
     targets = torch.randn(1, 20, 1, dtype=torch.float64, generator=generator)
     weight = torch.rand(20, dtype=torch.float64, generator=generator)
-    known = _net.MemberRows(rows, targets, weight, torch.arange(20)[None])
+    known = _member_rows.MemberRows(rows, targets, weight, torch.arange(20)[None])
     which = torch.tensor([[3, 4], [5, 3]])
     X, (y, own_weight) = _Table(known)[which]
     plain, (expected, expected_weight) = known[which]

@@ -10,7 +10,8 @@ from skorch.callbacks import Callback
 from sklearn_proxyopt import NeuralProxyRegressor
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt.optimizers import GeneticAlgorithm, MultiStartBFGS, ParticleSwarm
-from sklearn_proxyopt.proxies._net import MemberBatches, MemberRows, n_groups_for
+from sklearn_proxyopt.proxies._member_rows import MemberBatches, MemberRows
+from sklearn_proxyopt.proxies._net import n_groups_for
 from sklearn_proxyopt.proxies._network import ACTIVATIONS
 
 quick = partial(

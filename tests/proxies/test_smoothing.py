@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_proxyopt import NeuralProxyRegressor
-from sklearn_proxyopt.proxies._net import MemberRows
+from sklearn_proxyopt.proxies._member_rows import MemberRows
 from sklearn_proxyopt.proxies._smoothing import Smoothing
 from sklearn_proxyopt.proxies._trend import AdditiveBasis, PolynomialBasis, Trend
 
