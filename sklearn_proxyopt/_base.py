@@ -6,6 +6,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from os import PathLike
 from typing import Any, Self
 
@@ -41,7 +42,7 @@ from sklearn_proxyopt._run._short_names import (
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
-from sklearn_proxyopt._run._tables import read_rows, read_samples
+from sklearn_proxyopt._run._tables import read_rows, read_samples, with_notes
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import feasible_values
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
@@ -355,7 +356,7 @@ class BaseProxyOptimizer(
         """
         return metadata_router(self)
 
-    def ask(self, n_points: int = 1) -> NDArray[np.float64]:
+    def ask(self, n_points: int = 1) -> Any:
         """Propose experiments.
 
         Before any are known, the points of the sampler's design are handed out in order. Then up
@@ -370,15 +371,23 @@ class BaseProxyOptimizer(
 
         Returns
         -------
-        ndarray of shape (n_points, n_features)
+        DataFrame or ndarray of shape (n_points, n_features)
             Points inside the box, that of the parameter `bounds` as it is now unless `minimize`
             was given one; none of them known or asked for before; valid rows that meet the
-            constraints, in which a category has its code. `variables_.to_frame` gives them names
-            and labels. With a journal the box stays that of the journal.
+            constraints. With a journal the box stays that of the journal. Where the variables have
+            names, and pandas is installed, a DataFrame with labels and two columns more, which
+            `tell` leaves aside: `predicted`, what the proxy says there, NaN before there is one
+            (`predicted_0`, `predicted_1`, ... of several outputs), and `reason`, why the point was
+            chosen. Else an array, in which labels are codes.
         """
         n_points = check_integer(n_points, "n_points")
         self.check_parameters()
-        return AskTell(self).ask(n_points)
+        space, points, reasons = AskTell(self).ask(n_points)
+        if space.names is None or find_spec("pandas") is None:
+            return points
+        state = self._known
+        predicted = state.predict(points) if isinstance(state, LearnedState) else None
+        return with_notes(space, points, predicted, reasons)
 
     def tell(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Add evaluated rows, learn anew and find the proxy's minimum or front again.

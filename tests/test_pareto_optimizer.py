@@ -153,7 +153,7 @@ def test_rows_given_to_minimize_are_learned_and_no_design_is_bought():
 
 def test_with_objective_and_sampler_fit_learns_the_design():
     X = np.random.default_rng(0).random((10, 3))
-    opt = quick(objective=zdt1, bounds=BOX).fit(X, zdt1(X))
+    opt = quick(objective=zdt1, bounds=BOX, budget=None).fit(X, zdt1(X))
     assert opt.X_.shape == (32, 3)
 
 
@@ -444,8 +444,12 @@ def test_a_front_of_labels_is_learned_from_a_table_and_asked_for(tmp_path):
     assert opt.variables_.is_feasible(opt.X_front_).all()
     assert len(np.unique(opt.X_front_, axis=0)) == len(opt.X_front_)
     points = opt.ask(4)
-    assert opt.variables_.is_feasible(points).all()
-    opt.tell(points, beam(opt.variables_.to_frame(points)))
+    assert opt.variables_.is_feasible(opt.X_pending_).all()
+    assert points.columns.tolist() == [*frame, "predicted_0", "predicted_1", "reason"]
+    np.testing.assert_array_equal(points.filter(like="predicted"), opt.predict(opt.X_pending_))
+    assert points["reason"][0] == "proxy's front"
+    opt.tell(points, beam(points))
+    assert len(opt.X_pending_) == 0
     opt.save(tmp_path / "front.npz")
     again = quick(sampler=None, **BEAM).load(tmp_path / "front.npz")
     np.testing.assert_array_equal(again.X_front_, opt.X_front_)

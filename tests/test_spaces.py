@@ -332,9 +332,9 @@ def test_points_asked_for_are_valid_feasible_and_new():
     opt = quick()
     rows = []
     for _ in range(3):
-        X = opt.ask(12)
-        rows.extend(X.tolist())
-        opt.tell(opt.variables_.to_frame(X), plant(X))
+        asked = opt.ask(12)
+        rows.extend(opt.X_pending_.tolist())
+        opt.tell(asked, plant(opt.X_pending_))
     assert opt.variables_.is_feasible(np.array(rows)).all()
     assert len(np.unique(rows, axis=0)) == 36
     np.testing.assert_array_equal(opt.X_, rows)
@@ -669,10 +669,12 @@ def test_points_asked_for_meet_known_constraints_and_come_back_from_a_journal(tm
 
     first = opened()
     X = first.ask(30)
-    first.tell(X, plant_within_limits(X))
-    asked = first.ask(3)
+    first.tell(X, plant_within_limits(first.X_pending_))
+    first.ask(3)
+    asked = first.X_pending_
     second = opened()
-    more = second.ask(2)
+    second.ask(2)
+    more = second.X_pending_[3:]
     assert second.variables_.is_feasible(np.vstack([asked, more])).all()
     np.testing.assert_array_equal(second.X_pending_, np.vstack([asked, more]))
     second.tell(asked, plant_within_limits(asked))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,7 +13,8 @@ from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._phases import design_sampler
 from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
-from sklearn_proxyopt._run._state import FittedState, LearnedState
+from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState
+from sklearn_proxyopt._run._tables import without_notes
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
 from sklearn_proxyopt._utils._validation import check_width, unmasked
 from sklearn_proxyopt.evaluation import Journal
@@ -60,8 +60,11 @@ class AskTell:
     def _state(self) -> FittedState:
         return self._optimizer._known
 
-    def ask(self, n_points: int) -> NDArray[np.float64]:
-        """Return points that are neither known nor pending, and keep them as pending."""
+    def ask(self, n_points: int) -> tuple[Variables, NDArray[np.float64], list[str]]:
+        """Return points that are neither known nor pending, and keep them as pending.
+
+        The variables come before them, and the reason of each after them.
+        """
         optimizer = self._optimizer
         self.recall()
         space, state = self._space_asked(), self._state
@@ -76,23 +79,24 @@ class AskTell:
                 others = writer.pending_points()
                 own = pending.points[~is_among(pending.points, others)]
                 pending.recall(np.vstack([others, own]), known.evaluated, space)
-            strategy = MinimaAndDesign(pending.sampler, space, minima, risk)
+            source = "proxy's front" if isinstance(state, FrontState) else "proxy's optima"
+            strategy = MinimaAndDesign(pending.sampler, space, minima, risk, source)
             points = strategy.propose(n_points, known, pending.points)
             pending.add(points)
             if writer is not None:
                 writer.set_pending_points(pending.points)
         optimizer.X_pending_ = pending.points
-        return points
+        return space, points, strategy.reasons
 
     def record(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Check results and write them into the journal; NaN stands for a failure."""
         optimizer = self._optimizer
         self.recall()
+        X = without_notes(X, optimizer._spec.names_known)
         bounds, is_first = self._state.bounds, self._state.data is None
         box = optimizer.bounds if bounds is None else bounds
-        if is_first and box is not None:
-            table: Any = X if is_frame(X) else check_array(X, dtype=np.float64)
-            check_width(box, table.shape[1])
+        if is_first and box is not None and not is_frame(X):
+            check_width(box, check_array(X, dtype=np.float64).shape[1])
         X, y = self._validated(X, y, reset=is_first)
         kinds = optimizer._spec.kinds(X.shape[1])
         self._check_together(X, y, kinds)

@@ -64,6 +64,13 @@ class MinimaAndDesign(Strategy):
         Minima of the proxy.
     risk : FailureRisk, default=None
         Where evaluations fail: points to be avoided come last.
+    source : str, default="proxy's optima"
+        What the minima are.
+
+    Attributes
+    ----------
+    reasons : list of str
+        Why each of the points proposed last was chosen.
     """
 
     def __init__(
@@ -72,8 +79,11 @@ class MinimaAndDesign(Strategy):
         space: Variables,
         minima: NDArray[np.float64] | None = None,
         risk: FailureRisk | EncodedRisk | None = None,
+        source: str = "proxy's optima",
     ) -> None:
         self._sampler, self._space, self._minima, self._risk = sampler, space, minima, risk
+        self._source = source
+        self.reasons: list[str] = []
 
     def propose(
         self, n: int | None, known: Dataset, pending: NDArray[np.float64]
@@ -85,6 +95,8 @@ class MinimaAndDesign(Strategy):
         if self._minima is not None:
             chosen = new_rows(self._minima, taken, space)[: -(-n_points // 2)]
         n_missing = n_points - len(chosen)
+        filling = "design" if self._minima is None else "far from all that is known"
+        self.reasons = [self._source] * len(chosen) + [filling] * n_missing
         if n_missing:
             taken = np.vstack([taken, chosen])
             chosen = np.vstack([chosen, self._from_design(n_missing, taken)])

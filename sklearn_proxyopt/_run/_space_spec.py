@@ -93,6 +93,11 @@ class SpaceSpec:
         """The names that bounds give the variables."""
         return None if self.stated is None else self.stated.names
 
+    @property
+    def names_known(self) -> tuple[str, ...] | None:
+        """The names that bounds give the variables, or else those that rows had."""
+        return self.names if self.stated_names is None else self.stated_names
+
     def _variables(self, kinds: Kinds) -> Variables:
         return Variables(kinds.stated(), constraints=self.constraints)
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 from sklearn_proxyopt._proxy_search._functions import named_rows
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._utils._validation import check_unmasked
+from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._axes import Axes
 from sklearn_proxyopt.variables._frames import (
     is_frame,
@@ -21,7 +22,10 @@ from sklearn_proxyopt.variables._frames import (
 )
 from sklearn_proxyopt.variables._kinds import Kinds
 
-__all__ = ["read_rows", "read_samples"]
+__all__ = ["read_rows", "read_samples", "with_notes", "without_notes"]
+
+# Columns beside the variables in the tables that `ask` hands out.
+_PREDICTED, _REASON = "predicted", "reason"
 
 
 def read_samples(
@@ -79,6 +83,7 @@ def _read(
     """Return rows, with values or without; plain rows get names where bounds give any."""
     X, *targets = given
     check_unmasked(X)
+    X = without_notes(X, spec.names_known)
     checks = {"dtype": np.float64, **checks}
     if is_frame(X):
         rows = _read_frame(optimizer, X, spec, reset)
@@ -132,3 +137,56 @@ def _check_fixed(X: NDArray[np.float64], kinds: Kinds) -> None:
                 f"X must hold {kinds.box[place, 0]:g} in {kinds.label(place)}, which bounds fix; "
                 f"got {X[other, place][0]}."
             )
+
+
+def with_notes(
+    space: Variables,
+    points: NDArray[np.float64],
+    predicted: NDArray[np.float64] | None,
+    reasons: list[str],
+) -> Any:
+    """Return points as a table that says of each what is predicted there, and why it is asked for.
+
+    Parameters
+    ----------
+    space : Variables
+        Gives names and labels.
+    points : ndarray of shape (n_points, n_features)
+        The points.
+    predicted : ndarray of shape (n_points,) or (n_points, n_outputs), or None
+        Predictions; None where there is no proxy yet.
+    reasons : list of str
+        Why each was chosen.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The variables; then `predicted`, or `predicted_0`, `predicted_1`, ... of several outputs,
+        NaN where there is no proxy; then `reason`.
+    """
+    frame = space.to_frame(points)
+    table = np.full((len(points), 1), np.nan) if predicted is None else predicted
+    table = table.reshape(len(points), -1)
+    names = [f"{_PREDICTED}_{i}" for i in range(table.shape[1])]
+    for name, column in zip(names if table.shape[1] > 1 else [_PREDICTED], table.T, strict=True):
+        frame[_apart_from(frame, name)] = column
+    frame[_apart_from(frame, _REASON)] = reasons
+    return frame
+
+
+def without_notes(X: Any, names: tuple[str, ...] | None) -> Any:
+    """Return a table without the columns that `with_notes` adds to variables of these names."""
+    if names is None or not is_frame(X) or not hasattr(X, "__getitem__"):
+        return X
+    columns = names_of_frame(X) or ()
+    if len(columns) <= len(names) or columns[: len(names)] != names:
+        return X
+    notes = [name.rstrip("_").rstrip("0123456789").rstrip("_") for name in columns[len(names) :]]
+    return X[list(names)] if set(notes) <= {_PREDICTED, _REASON} else X
+
+
+def _apart_from(frame: Any, name: str) -> str:
+    """Return a name that no column has."""
+    while name in frame.columns:
+        name += "_"
+    return name

@@ -127,9 +127,9 @@ def call_many(
             output = objective(X.copy())
     except FAILURES as error:
         raise EvaluationError(
-            f"objective raised {type(error).__name__} on a batch of {len(X)} rows: "
-            f"{_text_of(error)}. To know which row, and to keep those before it, pass "
-            "vectorized=False with a function of one row.",
+            f"objective raised {type(error).__name__} on a batch of {len(X)} rows"
+            f"{getattr(objective, 'how_called', '')}: {_text_of(error)}. To know which row, and to "
+            "keep those before it, pass vectorized=False with a function of one row.",
         ) from error
     values = _as_numbers(output)
     shape = (len(X),) if n_outputs is None else (len(X), n_outputs)

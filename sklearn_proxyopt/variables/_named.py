@@ -41,6 +41,8 @@ class NamedFunction:
     12.0
     """
 
+    how_called = ", passed as a DataFrame (input_format='array' passes plain rows)"
+
     def __init__(
         self, function: Callable[..., Any], variables: Variables, vectorized: bool = True
     ) -> None:
