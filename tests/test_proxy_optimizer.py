@@ -984,7 +984,7 @@ def test_rows_without_values_are_refused():
 
 def test_a_design_that_is_evaluated_cannot_go_with_metadata_of_the_rows_given():
     X, y = rows_of_bowl()
-    bought = quick(bowl, BOX, sampler=SobolSampler(20))
+    bought = quick(objective=bowl, bounds=BOX, sampler=SobolSampler(20))
     with pytest.raises(ValueError, match="objective must be None, or sampler and budget None"):
         bought.fit(X, y, sample_weight=np.ones(100))
 

@@ -685,3 +685,115 @@ def test_a_run_ends_at_its_target():
     result = quick().minimize(plant, BOUNDS, target=1.0)
     assert result.fun <= 1.0
     assert "target" in result.message
+
+
+# Fixed values, steps, orders and circles.
+
+LABORATORY = {
+    "temperature": Real(40.0, 120.0, decimals=1),
+    "batch": 7,
+    "stirrer": Integer(100, 800, step=50),
+    "angle": Periodic(0, 360),
+    "size": Ordinal(["S", "M", "L"]),
+    "operator": "Ann",
+}
+
+
+def effort(X):
+    """Lowest at 80 degrees, 450 turns, an angle of 358 and the size M."""
+    turn = 1.0 - np.cos(np.deg2rad(X[:, 3] - 358.0))
+    return ((X[:, 0] - 80) / 40) ** 2 + ((X[:, 2] - 460) / 300) ** 2 + turn + np.abs(X[:, 4] - 1)
+
+
+def laboratory(**params):
+    params = {"bounds": LABORATORY, "constraints": (), "sampler": SobolSampler(64), **params}
+    return quick(**params)
+
+
+@pytest.mark.parametrize("params", [{}, {"sampler": None, "budget": 120}], ids=["design", "budget"])
+def test_a_laboratory_of_every_kind_is_optimised(params):
+    spy = Spy(effort)
+    opt = laboratory(**params)
+    result = opt.minimize(spy)
+    rows = np.array(spy.rows)
+    assert opt.variables_.is_feasible(rows).all()
+    np.testing.assert_array_equal(rows[:, [1, 5]], np.tile([7.0, 0.0], (len(rows), 1)))
+    assert opt.proxy_.n_features_in_ == 3 + 2
+    named = {name: result.x_named[name] for name in ("batch", "stirrer", "size", "operator")}
+    assert named == {"batch": 7, "stirrer": 450, "size": "M", "operator": "Ann"}
+    assert np.cos(np.deg2rad(result.x[3] - 358.0)) > 0.99
+    np.testing.assert_array_equal(opt.bounds_[[1, 5]], [[7.0, 7.0], [0.0, 0.0]])
+
+
+def test_a_diagnosis_and_pictures_leave_out_what_is_fixed():
+    opt = laboratory(verdict=True)
+    opt.minimize(effort)
+    spy = Spy(effort)
+    assert opt.variables_.is_feasible(opt.diagnose(spy, n_checks=4).X_checks).all()
+    shown = OptimumSpreadDisplay.from_estimator(opt).names
+    assert shown == ["temperature", "stirrer", "angle", "size"]
+    assert LandscapeDisplay.from_estimator(opt, n_points=5).names == shown
+
+
+def test_results_as_they_are_typed_answer_the_points_asked_for(tmp_path):
+    opt = laboratory(journal=tmp_path / "runs.sqlite")
+    points = opt.ask(6)
+    typed = points + np.array([0, 0, 12, 360, 0, 0])
+    typed[:, 0] = typed[:, 0].round(1)
+    opt.tell(typed[:4], effort(points[:4]))
+    np.testing.assert_array_equal(opt.X_pending_, points[4:])
+    np.testing.assert_array_equal(Journal(tmp_path / "runs.sqlite").pending_points(), points[4:])
+    np.testing.assert_array_equal(opt.X_[:, 1:3], points[:4, 1:3])
+    np.testing.assert_array_equal(opt.X_[:, 0], typed[:4, 0])
+    np.testing.assert_allclose(opt.X_[:, 3], points[:4, 3], rtol=1e-12)
+
+
+def test_another_number_than_the_decimals_allow_is_another_point():
+    opt = laboratory()
+    points = opt.ask(2)
+    opt.tell(points + np.array([0.06, 0, 0, 0, 0, 0]), effort(points))
+    assert len(opt.X_pending_) == 2
+
+
+def test_what_is_known_up_to_decimals_is_not_asked_for_again():
+    opt = laboratory(bounds={"temperature": Real(0, 1, decimals=1)}, sampler=SobolSampler(8))
+    opt.tell(np.linspace(0.0, 1.0, 6)[:, None], np.arange(6.0))
+    assert np.abs(opt.ask(2) - np.linspace(0.0, 1.0, 6)).min() > 0.05
+
+
+def test_a_laboratory_goes_on_from_a_file_and_from_a_journal(tmp_path):
+    opt = laboratory(journal=tmp_path / "runs.sqlite")
+    X = opt.ask(40)
+    opt.tell(X, effort(X))
+    opt.save(tmp_path / "state.npz")
+    for again in (laboratory(), laboratory(bounds=None)):
+        again.load(tmp_path / "state.npz")
+        assert again.x_named_ == opt.x_named_
+        np.testing.assert_array_equal(again.variables_.axes, opt.variables_.axes)
+    recalled = laboratory(journal=tmp_path / "runs.sqlite")
+    recalled.ask(1)
+    assert recalled.x_named_ == opt.x_named_
+
+
+def test_bounds_given_to_minimize_are_kept_with_their_kinds(tmp_path):
+    opt = laboratory(bounds=None)
+    opt.minimize(effort, LABORATORY)
+    opt.tell(opt.X_[:2], opt.y_[:2])
+    assert opt.variables_.kinds == Variables(LABORATORY).kinds
+    opt.save(tmp_path / "state.npz")
+    again = laboratory(bounds=None).load(tmp_path / "state.npz")
+    assert again.ask(2).shape == (2, 6)
+    assert again.variables_.kinds.names == tuple(LABORATORY)
+
+
+def test_equal_bounds_of_an_array_are_fixed_values():
+    spy = Spy(lambda X: (X[:, 0] - 0.3) ** 2 + X[:, 1])
+    opt = quick(bounds=[[0.0, 1.0], [5.0, 5.0]], constraints=(), sampler=SobolSampler(16))
+    result = opt.minimize(spy)
+    np.testing.assert_allclose(result.x, [0.3, 5.0], atol=1e-4)
+    assert set(np.array(spy.rows)[:, 1]) == {5.0}
+
+
+def test_a_space_with_everything_fixed_is_refused():
+    with pytest.raises(ValueError, match="bounds must leave at least one variable with more than"):
+        quick(bounds={"a": 1, "b": "x"}, constraints=()).ask(1)

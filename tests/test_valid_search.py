@@ -15,7 +15,7 @@ from sklearn_proxyopt.optimizers import (
     ParticleSwarm,
 )
 from sklearn_proxyopt.optimizers._functions import ProxyFunction
-from sklearn_proxyopt.variables import Integer, Real, Variables
+from sklearn_proxyopt.variables import Integer, Ordinal, Periodic, Real, Variables
 
 OPTIMIZERS = [
     MultiStartBFGS(32, n_rounds=6, random_state=0),
@@ -37,9 +37,14 @@ class OnFeatures(ProxyFunction):
 
     def __call__(self, Z):
         kinds = self.variables.kinds
+        is_plain = ~(kinds.is_category | kinds.is_periodic)
         X = np.empty((len(Z), len(kinds.is_whole)))
-        X[:, ~kinds.is_category] = Z[:, : (~kinds.is_category).sum()]
-        column = (~kinds.is_category).sum()
+        X[:, is_plain] = Z[:, : is_plain.sum()]
+        column = is_plain.sum()
+        for index in np.flatnonzero(kinds.is_periodic):
+            (low, high), (sine, cosine) = kinds.box[index], Z[:, column : column + 2].T
+            X[:, index] = low + (high - low) * (np.arctan2(sine, cosine) / 2 / np.pi % 1.0)
+            column += 2
         for index, labels in kinds.levels.items():
             X[:, index] = Z[:, column : column + len(labels)].argmax(axis=1)
             column += len(labels)
@@ -130,7 +135,7 @@ def test_an_equation_is_kept():
 
 
 def proxy_of(variables, n_rows=60):
-    X = variables.from_unit_cube(np.random.default_rng(0).random((n_rows, variables.n_features)))
+    X = variables.from_unit_cube(np.random.default_rng(0).random((n_rows, variables.n_axes)))
     y = np.sin(X[:, 0]) + X[:, 1] + np.log(X[:, -1])
     proxy = NeuralProxyRegressor(max_epochs=5, random_state=0)
     return RegressorFunction(proxy.fit(variables.features(X), y))
@@ -191,6 +196,58 @@ def test_linear_constraints_on_large_numbers_leave_finite_gradients():
     points = torch.from_numpy(Z).requires_grad_()
     (gradient,) = torch.autograd.grad(function.torch_module()(points).sum(), points)
     np.testing.assert_allclose(gradient.numpy(), function.value_and_grad(Z)[1], rtol=1e-5)
+
+
+def of_every_kind(constraints=()):
+    return Variables(
+        [
+            Integer(100, 300, step=50),
+            Periodic(0, 360),
+            7.0,
+            Ordinal(["S", "M", "L", "XL"]),
+            Real(0.5, 3.0, step=0.25),
+            ["a", "b", "c"],
+            Real(0.1, 100.0, log=True),
+        ],
+        constraints=constraints,
+    )
+
+
+LIMIT = LinearConstraint([[0.01, 0.01, 1, 1, 1, 0, 0.1]], 10.0, 18.0)
+
+
+@pytest.mark.parametrize("relaxed", [False, True])
+def test_the_torch_module_knows_every_kind_of_variable(relaxed):
+    torch = pytest.importorskip("torch")
+    variables = of_every_kind(LIMIT).opened_at(np.array([100, 350.0, 7, 0, 0.5, 0, 1.0]))
+    function = AxesFunction(proxy_of(variables), variables, 7.0, relaxed=relaxed)
+    Z = np.random.default_rng(1).uniform(*variables.axes.T, (50, 6))
+    values = function.torch_module()(torch.from_numpy(Z)).detach().numpy()[:, 0]
+    np.testing.assert_allclose(values, function(Z), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("relaxed", [False, True])
+def test_gradients_of_every_kind_are_those_of_differences(relaxed):
+    variables = of_every_kind(LIMIT).opened_at(np.array([100, 350.0, 7, 0, 0.5, 0, 1.0]))
+    function = AxesFunction(proxy_of(variables), variables, 0.5, relaxed=relaxed)
+    width = np.ptp(variables.axes, axis=1)
+    Z = variables.encode(variables.from_unit_cube(np.random.default_rng(1).random((20, 6))))
+    Z = np.clip(Z, variables.axis_limits[0] + 0.01 * width, variables.axis_limits[1] - 0.01 * width)
+    values, gradient = function.value_and_grad(Z)
+    np.testing.assert_allclose(values, function(Z), rtol=1e-5)
+    for j in range(6):
+        move = 1e-4 * width[j] * np.eye(6)[j]
+        slope = (function(Z + move) - function(Z - move)) / 2e-4
+        np.testing.assert_allclose(gradient[:, j] * width[j], slope, rtol=0.02, atol=0.05)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda one: type(one).__name__)
+def test_a_minimum_beside_the_end_of_a_period_is_found(optimizer):
+    def turn(X):
+        return 1.0 - np.cos(np.deg2rad(X[:, 0] - 359.0)) + (X[:, 1] - 0.3) ** 2
+
+    result = search(turn, Variables([Periodic(0, 360), (0, 1)]), optimizer)
+    np.testing.assert_allclose(result.x, [359.0, 0.3], atol=0.05)
 
 
 def test_nothing_between_whole_numbers_has_a_value_of_its_own():

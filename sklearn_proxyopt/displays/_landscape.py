@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
+from sklearn_proxyopt._run._space_spec import of_plain_rows
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.displays._base import (
@@ -105,7 +106,8 @@ class LandscapeDisplay:
             Fitted.
         objective : callable, default=None
             A cheap function, (n, n_features) to (n,), to be drawn too; it is called at every
-            point of the picture. None draws the proxy alone.
+            point of the picture, with a DataFrame where the optimizer calls its objective by
+            names. None draws the proxy alone.
         features : sequence of int or str, default=None
             The variables, by place or name. Two give levels; one, or more than two, slices. None
             takes all, up to 12.
@@ -145,7 +147,9 @@ class LandscapeDisplay:
             band = np.array([halves.min(axis=0), halves.max(axis=0)]).reshape(2, *shape)
         truth = None
         if objective is not None:
-            outputs = np.asarray(objective(points), dtype=np.float64)
+            form, space = estimator.input_format, estimator.variables_
+            function = of_plain_rows(objective, space, input_format=form, vectorized=True)
+            outputs = np.asarray(function(points), dtype=np.float64)
             judged = measured_merit(estimator._known, goal.turned(outputs))
             truth = goal.turned(judged).reshape(shape)
         return cls(

@@ -250,7 +250,7 @@ def _is_box(pair: tuple[Any, Any]) -> bool:
     """Tell whether these are two bounds, or none."""
     if pair == (None, None):
         return True
-    return all(isinstance(bound, float) for bound in pair) and pair[0] < pair[1]
+    return all(isinstance(bound, float) for bound in pair) and pair[0] <= pair[1]
 
 
 def _pages(connection: sqlite3.Connection) -> Iterator[str]:

@@ -81,9 +81,13 @@ def _domain_of(column: Any, label: str) -> Domain:
 
 
 def _declared_labels(column: Any) -> tuple[Any, ...]:
-    """Return the labels that the type of a column declares, as those of pandas and polars do."""
+    """Return the labels that the type of a column declares: categories of pandas, enums of polars.
+
+    A `Categorical` of polars knows the labels of all such columns, not only its own.
+    """
+    dtype: Any = getattr(column, "dtype", None)
     try:
-        return tuple(_listed(column.dtype.categories))
+        return () if type(dtype).__name__ == "Categorical" else tuple(_listed(dtype.categories))
     except (AttributeError, TypeError):
         return ()
 

@@ -4,7 +4,7 @@ from scipy.optimize import LinearConstraint, NonlinearConstraint
 from spies import Spy
 
 from sklearn_proxyopt.refine import LocalRefinement
-from sklearn_proxyopt.variables import Integer, Real, Variables
+from sklearn_proxyopt.variables import Integer, Periodic, Real, Variables
 
 METHODS = ["COBYQA", "L-BFGS-B", "Nelder-Mead"]
 DISK = NonlinearConstraint(lambda x: x @ x, -np.inf, 1.0)
@@ -89,6 +89,27 @@ def test_a_log_scaled_variable_descends_over_orders_of_magnitude():
         variables=variables,
     )
     np.testing.assert_allclose(result.x, [2e-3], rtol=1e-4)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_descent_passes_the_end_of_a_period(method):
+    variables = Variables([Periodic(0, 360), 7, (-1, 1)])
+    spy = Spy(lambda X: 1.0 - np.cos(np.deg2rad(X[:, 0] - 10.0)) + (X[:, 2] - 0.3) ** 2)
+    result = LocalRefinement(method).refine(
+        spy,
+        [[340.0, 7.0, 0.0]],
+        variables.bounds,
+        variables=variables.opened_at(np.array([340.0, 7.0, 0.0])),
+    )
+    np.testing.assert_allclose(result.x, [10.0, 7.0, 0.3], atol=0.05)
+    assert variables.is_feasible(np.array(spy.rows)).all()
+
+
+def test_steps_move_one_at_a_time():
+    variables = Variables([Integer(100, 800, step=50), Real(0.0, 2.0, step=0.1)])
+    spy = Spy(lambda X: np.square((X - [430.0, 1.27]) / [100.0, 0.5]).sum(axis=1))
+    result = LocalRefinement().refine(spy, [[200.0, 0.4]], variables.bounds, variables=variables)
+    np.testing.assert_array_equal(result.x, [450.0, 1.3])
 
 
 def test_a_failed_evaluation_beside_a_constraint_ends_nothing():
