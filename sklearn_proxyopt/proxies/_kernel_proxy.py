@@ -92,7 +92,9 @@ default="auto"
 
     A standard deviation is that of a new value, noise included. It counts how far the processes
     disagree, allows for the parameters that were fitted, and is widened, never narrowed, until
-    nine of ten rows left out lie within the 90 % interval.
+    nine of ten rows left out lie within the 90 % interval. Where an optimizer goes, among the
+    lowest and the highest values, it is widened further, by the largest errors of rows left out
+    there: what is chosen for its prediction is likely to be mispredicted.
 
     References
     ----------

@@ -77,13 +77,14 @@ def test_infill_finds_what_the_design_alone_does_not():
 
 
 @pytest.mark.parametrize("infill", [ExpectedImprovement(3), LowerConfidenceBound(3)])
-def test_a_gaussian_process_tells_its_deviation_too(infill):
-    optimizer = optimizer_with(infill, proxy=GaussianProcessRegressor(normalize_y=True), n_rounds=1)
+@pytest.mark.parametrize("proxy", [GaussianProcessRegressor(normalize_y=True), None])
+def test_processes_tell_their_deviation_too(infill, proxy):
+    optimizer = optimizer_with(infill, proxy=proxy, n_rounds=1)
     assert optimizer.minimize(PROBLEM, PROBLEM.bounds).nfev_design == 27
 
 
 @pytest.mark.parametrize("infill", [ExpectedImprovement(), LowerConfidenceBound()])
-@pytest.mark.parametrize("proxy", [LinearRegression(), NeuralProxyRegressor(), None])
+@pytest.mark.parametrize("proxy", [LinearRegression(), NeuralProxyRegressor(), "neural"])
 def test_a_proxy_without_a_deviation_is_refused_before_anything_is_paid_for(infill, proxy):
     def fun(X):
         raise AssertionError("evaluated")

@@ -15,6 +15,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_proxyopt import ProxyOptimizer
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import KernelProxyRegressor
+from sklearn_proxyopt.proxies._kernel._calibration import Calibration
 from sklearn_proxyopt.proxies._kernel._covariances import COVARIANCES
 from sklearn_proxyopt.proxies._kernel._inducing import InducedKriging, choose_inducing
 from sklearn_proxyopt.proxies._kernel._kriging import (
@@ -279,7 +280,7 @@ def test_value_module_and_prediction_are_one():
 def test_the_spread_vanishes_at_rows_and_grows_away_from_them():
     X, y = wave(60)
     proxy = KernelProxyRegressor(random_state=0).fit(X / 2, y)
-    std_at = [proxy.predict(points, return_std=True)[1] for points in (X / 2, 1.2 * X, 4 * X)]
+    std_at = [proxy.predict(points, return_std=True)[1] for points in (X / 2, 0.8 * X, 4 * X)]
     assert std_at[0].max() < 0.02 * y.std()
     assert np.median(std_at[0]) < np.median(std_at[1]) < np.median(std_at[2])
 
@@ -587,3 +588,32 @@ def test_it_serves_an_optimizer_as_its_proxy():
         optimizer.fit(X, bowl(X))
     np.testing.assert_allclose(optimizer.x_, [0.3, -0.4], atol=0.01)
     assert optimizer.proxy_.processes_
+
+
+class TestCalibration:
+    def test_intervals_are_as_wide_as_the_errors_of_rows_left_out(self):
+        generator = torch.Generator().manual_seed(0)
+        truth = torch.randn(400, generator=generator, dtype=torch.float64)
+        mean = truth + 2.0 * torch.randn(400, generator=generator, dtype=torch.float64)
+        rule = Calibration.learned(mean, torch.ones_like(mean), truth)
+        assert 1.8 < rule.middle < 2.2
+        assert min(rule.bottom, rule.top) > 2.0 * rule.middle
+
+    def test_no_interval_is_narrowed(self):
+        truth = torch.linspace(-1.0, 1.0, 50, dtype=torch.float64)
+        rule = Calibration.learned(truth, torch.ones_like(truth), truth)
+        assert (rule.bottom, rule.middle, rule.top) == (1.0, 1.0, 1.0)
+
+    def test_errors_of_low_values_widen_what_is_said_of_low_values_alone(self):
+        truth = torch.linspace(-1.0, 1.0, 101, dtype=torch.float64)
+        mean = torch.where(truth < -0.9, truth + 5.0, truth)
+        rule = Calibration.learned(mean, torch.ones_like(truth), truth)
+        factors = rule.at(torch.tensor([-3.0, -1.0, -0.7, 0.0, 3.0], dtype=torch.float64))
+        assert factors[0] == factors[1] == 1.5 * 5.0 / 1.645
+        assert factors[1] > factors[2] > 1.0
+        assert factors[3] == factors[4] == 1.0
+
+    def test_values_that_are_equal_are_borne(self):
+        truth = torch.zeros(30, dtype=torch.float64)
+        rule = Calibration.learned(truth + 3.0, torch.ones_like(truth), truth)
+        assert torch.isfinite(rule.at(torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64))).all()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from sklearn_proxyopt.proxies._kernel._calibration import Calibration
 from sklearn_proxyopt.proxies._kernel._process import Process
 from sklearn_proxyopt.proxies._kernel._weights import stack_weights
 
@@ -21,8 +22,6 @@ _PLAUSIBLE = 4.0
 _DISAGREEMENT = 2.0
 # At most so many times a variance is raised for the parameters that were fitted to it.
 _MOST = 9.0
-# The share of the rows left out that lie within so many calibrated deviations.
-_SHARE, _DEVIATIONS = 0.9, 1.645
 
 
 @dataclass(frozen=True)
@@ -71,21 +70,20 @@ class Uncertainty:
         How much the variance of each process counts, with sum one.
     factors : Tensor of shape (n_processes,)
         What it is multiplied by.
-    calibration : float
+    calibration : Calibration
         What the standard deviation of the sum is multiplied by.
     """
 
     shares: Tensor
     factors: Tensor
-    calibration: float = 1.0
+    calibration: Calibration = field(default_factory=Calibration)
 
     @classmethod
     def learned(cls, left_out: LeftOut, weights: Tensor) -> Self:
         """Learn it from rows left out.
 
         Errors of rows left out are small for a process with many parameters, which have seen these
-        rows: variances are raised as in Akaike's final prediction error (1969). Calibration makes
-        nine of ten rows left out lie within the 90 % interval, and never narrows an interval.
+        rows: variances are raised as in Akaike's final prediction error (1969).
         """
         sizes, n_rows = left_out.sizes, len(left_out.truth)
         plausible = (sizes <= _PLAUSIBLE * sizes.min()).to(sizes)
@@ -94,15 +92,15 @@ class Uncertainty:
         rule = cls(plausible / plausible.sum(), factors.clamp_max(_MOST))
         mean = weights @ left_out.values
         deviation = rule.deviation(mean, left_out.values, left_out.spreads.square())
-        ratios = (mean - left_out.truth).abs() / deviation
-        calibration = float(ratios.quantile(_SHARE)) / _DEVIATIONS
-        return cls(rule.shares, rule.factors, max(calibration, 1.0))
+        calibration = Calibration.learned(mean, deviation, left_out.truth)
+        return cls(rule.shares, rule.factors, calibration)
 
     def deviation(self, mean: Tensor, values: Tensor, variances: Tensor) -> Tensor:
         """Return the standard deviation (n,) of a mean of processes (n_processes, n)."""
         apart = _DISAGREEMENT * (values - mean)
         variance = self.shares @ (self.factors[:, None] * variances + apart.square())
-        return self.calibration * (variance + torch.finfo(variance.dtype).tiny).sqrt()
+        deviation = (variance + torch.finfo(variance.dtype).tiny).sqrt()
+        return self.calibration.at(mean) * deviation
 
 
 class Stack(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sklearn_proxyopt.proxies._kernel._calibration import Calibration
 from sklearn_proxyopt.proxies._kernel._covariances import COVARIANCES
 from sklearn_proxyopt.proxies._kernel._inducing import InducedKriging
 from sklearn_proxyopt.proxies._kernel._kriging import Kriging
@@ -61,7 +62,7 @@ def module_to_file(module: KernelModule) -> tuple[Arrays, Facts]:
         stacks.append(
             {
                 "names": list(stack.names),
-                "calibration": stack.calibration,
+                "calibration": list(stack.calibration.numbers),
                 "processes": processes,
             }
         )
@@ -118,7 +119,10 @@ def _stack(arrays: Arrays, name: str, facts: Facts, n_features: int) -> Stack:
         for index, one in enumerate(facts["processes"])
     ]
     expect({one.rows.dtype for one in processes} == {weights.dtype}, "processes of one type")
-    uncertainty = Uncertainty(shares, factors, float(facts["calibration"]))
+    calibration = [float(one) for one in facts["calibration"]]
+    expect(len(calibration) == len(Calibration().numbers), "the numbers of a calibration")
+    expect(bool(np.isfinite(calibration).all()), "finite numbers in its calibration")
+    uncertainty = Uncertainty(shares, factors, Calibration(*calibration))
     return Stack(processes, [str(one) for one in facts["names"]], weights, uncertainty)
 
 
