@@ -23,6 +23,7 @@ __all__ = [
     "OptimizerName",
     "ProxyName",
     "SamplerName",
+    "check_short_name",
     "check_short_names",
     "resolved",
     "sampler_of_size",
@@ -51,14 +52,18 @@ _KINDS: dict[str, dict[str, Any]] = {
 
 def check_short_names(estimator: Any) -> None:
     """Raise an error that lists the short names of a component if one has an unknown one."""
-    for component, kinds in _KINDS.items():
-        value = getattr(estimator, component)
-        if isinstance(value, str) and value not in kinds:
-            listed = ", ".join(repr(name) for name in kinds)
-            raise ValueError(
-                f"{component} must be an instance, None, or one of the names {listed}; got "
-                f"{value!r}."
-            )
+    for component in _KINDS:
+        check_short_name(component, getattr(estimator, component))
+
+
+def check_short_name(component: str, value: Any) -> None:
+    """Raise an error that lists the short names of a component if this is another word."""
+    kinds = _KINDS[component]
+    if isinstance(value, str) and value not in kinds:
+        listed = ", ".join(repr(name) for name in kinds)
+        raise ValueError(
+            f"{component} must be an instance, None, or one of the names {listed}; got {value!r}."
+        )
 
 
 def resolved(component: str, value: Any) -> Any:
