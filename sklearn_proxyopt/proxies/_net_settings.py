@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 from skorch.callbacks import (
+    BatchScoring,
     Callback,
     Checkpoint,
     EarlyStopping,
+    EpochScoring,
     InputShapeSetter,
     LoadInitState,
     LRScheduler,
@@ -121,9 +123,10 @@ def check_monitors(callbacks: Any, n_held_out: int) -> None:
     """Raise an error if a callback monitors rows held out where there are none."""
     if n_held_out:
         return
+    missing = {"valid_loss", *(_score_of_rows_held_out(one) for one in _bare(callbacks))}
     for one in _bare(callbacks):
         monitor = _monitored(one)
-        if isinstance(monitor, str) and monitor.startswith("valid_"):
+        if isinstance(monitor, str) and monitor.removesuffix("_best") in missing:
             name = one.__name__ if isinstance(one, type) else type(one).__name__
             raise ValueError(
                 f"callbacks must monitor 'train_loss' where no rows are held out; got {name}, "
@@ -150,6 +153,15 @@ def _bare(callbacks: Any) -> Iterator[Any]:
 def _is(callback: Any, kind: type) -> bool:
     (bare,) = _bare([callback])
     return issubclass(bare, kind) if isinstance(bare, type) else isinstance(bare, kind)
+
+
+def _score_of_rows_held_out(callback: Any) -> str | None:
+    """Return the name under which a callback records a score of rows held out, if it does."""
+    if not isinstance(callback, BatchScoring | EpochScoring) or callback.on_train:
+        return None
+    scoring = callback.scoring
+    named = scoring if isinstance(scoring, str) else getattr(scoring, "__name__", "score")
+    return str(callback.name or named)
 
 
 def _monitored(callback: Any) -> Any:

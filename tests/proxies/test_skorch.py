@@ -249,6 +249,19 @@ def test_what_monitors_rows_held_out_is_refused_where_there_are_none(callback, n
     assert not hasattr(watch, "weights")
 
 
+@pytest.mark.parametrize("name", [None, "own"])
+def test_a_score_of_rows_held_out_cannot_be_monitored_where_there_are_none(name):
+    def watched(on_train):
+        score = EpochScoring("r2", lower_is_better=False, on_train=on_train, name=name)
+        files = dict.fromkeys(("f_params", "f_optimizer", "f_criterion", "f_history"))
+        best = Checkpoint(f"{name or 'r2'}_best", **files)
+        return fitted(score, best, validation_fraction=0.0)
+
+    with pytest.raises(ValueError, match="no rows are held out; got Checkpoint"):
+        watched(on_train=False)
+    assert watched(on_train=True).history_[0]["event_cp"]
+
+
 @pytest.mark.parametrize("callbacks", [3, ["early"], [EarlyStopping(), print]])
 def test_what_is_no_callback_is_refused(callbacks):
     with pytest.raises(ValueError, match="callbacks must"):
