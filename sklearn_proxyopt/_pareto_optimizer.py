@@ -44,67 +44,53 @@ class ParetoOptimizer(BaseProxyOptimizer):
         The function, where there is one: it returns the objectives of each row, and after them its
         constraints.
     bounds : array-like of shape (n_features, 2), scipy.optimize.Bounds, dict or list, default=None
-        What each variable may be, in the user's units: a pair (low, high), a kind such as
-        ``Integer(1, 8)`` of `sklearn_proxyopt.variables`, a list of labels, or a single value for
-        a variable that is fixed. A dict has them by name. None takes the smallest box that holds
-        the rows, with integers and labels as the columns of a DataFrame tell.
+        As of `ProxyOptimizer`.
     direction : {"minimize", "maximize"}, sequence of them or None, default=None
-        What is sought of the objectives: one word for all, or one for each. None leaves it to the
-        method called; `fit` and `tell` then minimise. Whatever it is, all values are in the
-        function's own signs.
+        As of `ProxyOptimizer`, one word for all objectives or one for each.
     n_objectives : int, default=None
         How many objectives there are. None takes as many as there are directions, or as `fit`,
         `tell`, a file or a journal has, and else 2.
-    n_constraints : int, default=0
-        How many constraints the objective returns after its objectives; a row is feasible where
-        each of them is at most 0.
     reference : array-like of shape (n_objectives,), default=None
         The corner that the hypervolume is measured from, worse than the front in every objective.
         None takes the worst value of each objective among the rows of the design.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
-        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
-        No row that misses one is evaluated or returned.
-    input_format : {"auto", "array", "named"}, default="auto"
-        How the objective takes rows: "array" as plain numbers, with codes for labels; "named" by
-        the names of the variables, with labels: a DataFrame, or a dict for one row. "auto" is
-        "named" where the variables have names.
+        As of `ProxyOptimizer`.
+    n_constraints : int, default=0
+        How many constraints the objective returns after its objectives; a row is feasible where
+        each of them is at most 0.
     budget : int, default=None
-        Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
-        do not count, those that an earlier run paid for do. None verifies up to 200 points beside
-        the sampler's design.
+        As of `ProxyOptimizer`; None verifies up to 200 points beside the sampler's design.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Decides which rows the proxy learns from first: those of its design, bought from the
         objective, or, in `fit` without one, picked among the rows given. None takes every row
         given; `minimize` without rows then buys a Sobol design of 256, or half of the budget. A
         name takes that number too.
     proxy : regressor, {"gp", "neural"} or None, default=None
-        Learns all outputs, so it has to bear several targets: None takes a `ProxyRegressor`,
-        which is Gaussian processes, a network or both, as the rows favour; "gp" stands for a
-        `KernelProxyRegressor`, "neural" for a `NeuralProxyRegressor`.
+        As of `ProxyOptimizer`. It learns all outputs, so it has to bear several targets.
     optimizer : NSGA2, default=None
         Finds the front of the proxy; None for an `NSGA2`.
     n_rounds : int, default=5
         Rounds that share the evaluations after the design: each learns the proxy anew, and verifies
         no more points than the optimizer's front has.
     vectorized : bool, default=True
-        Whether the objective takes rows of shape (n, n_features) and returns (n, n_objectives +
-        n_constraints); otherwise it takes one row of shape (n_features,) and returns a sequence.
+        As of `ProxyOptimizer`; the objective returns (n, n_objectives + n_constraints), or for one
+        row a sequence.
+    input_format : {"auto", "array", "named"}, default="auto"
+        As of `ProxyOptimizer`.
     on_error : {"raise", "drop", "learn"}, default="raise"
-        What an evaluation that fails leads to: "raise" ends the run; "drop" leaves it out and
-        counts it; "learn" does too, and keeps away from where evaluations are likely to fail.
+        As of `ProxyOptimizer`.
     n_jobs : int, default=None
-        How many evaluations run side by side, through joblib.
+        As of `ProxyOptimizer`.
     time_limit : float, default=None
-        Seconds that one evaluation may take, for a function of one row; longer is a failure.
+        As of `ProxyOptimizer`.
     n_retries : int, default=0
-        How often an evaluation that failed is tried again.
+        As of `ProxyOptimizer`.
     journal : str or path-like, default=None
-        A file where each evaluation is written before it is used, and from which the same program
-        started again goes on. See `sklearn_proxyopt.evaluation.Journal`.
+        As of `ProxyOptimizer`.
     random_state : None, int, RandomState or Generator, default=None
-        Seeds the sampler, the proxy and the optimizer where they have no seed of their own.
+        As of `ProxyOptimizer`.
     verbose : int, default=0
-        At 1 and above, prints a line a stage.
+        As of `ProxyOptimizer`.
 
     Attributes
     ----------
@@ -122,32 +108,29 @@ class ParetoOptimizer(BaseProxyOptimizer):
     y_ : ndarray of shape (n_rows, n_objectives + n_constraints)
         Their objectives and constraints.
     n_evaluations_ : int
-        How many rows the last run asked the objective for; those on record, which are answered
-        without a call, count.
+        As of `ProxyOptimizer`.
     n_learned_ : int
         How many of them, from the first on, the proxy learned from last.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
-        The rows whose evaluation failed.
+        As of `ProxyOptimizer`.
     X_pending_ : ndarray of shape (n_pending, n_features_in_)
-        The points handed out by `ask` and not told yet.
+        As of `ProxyOptimizer`.
     failure_risk_ : callable or None
-        With `on_error="learn"` and failures to learn from: takes rows and returns the probability
-        that the evaluation of each fails.
+        As of `ProxyOptimizer`.
     proxy_ : regressor
-        The fitted proxy.
+        As of `ProxyOptimizer`.
     n_objectives_ : int
         Number of objectives.
     bounds_ : ndarray of shape (n_features_in_, 2)
-        The box.
+        As of `ProxyOptimizer`.
     variables_ : Variables
-        The variables: the box, their kinds and constraints. `variables_.to_frame` shows rows
-        under their names, with labels; `variables_.snap` makes rows valid and feasible.
+        As of `ProxyOptimizer`.
     result_ : scipy.optimize.OptimizeResult
         What `minimize` returns; after `fit` and `tell`, the result of the search on the proxy.
     n_features_in_ : int
-        Number of variables.
+        As of `ProxyOptimizer`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the variables, if `bounds` or `X` had any.
+        As of `ProxyOptimizer`.
 
     See Also
     --------
@@ -186,16 +169,16 @@ class ParetoOptimizer(BaseProxyOptimizer):
         *,
         direction: Direction | Sequence[Direction] | None = None,
         n_objectives: int | None = None,
-        n_constraints: int = 0,
         reference: ArrayLike | None = None,
         constraints: Constraint | Sequence[Constraint] = (),
-        input_format: InputFormat = "auto",
+        n_constraints: int = 0,
         budget: int | None = None,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
         optimizer: NSGA2 | None = None,
         n_rounds: int = 5,
         vectorized: bool = True,
+        input_format: InputFormat = "auto",
         on_error: str = "raise",
         n_jobs: int | None = None,
         time_limit: float | None = None,
@@ -208,16 +191,16 @@ class ParetoOptimizer(BaseProxyOptimizer):
         self.bounds = bounds
         self.direction = direction
         self.n_objectives = n_objectives
-        self.n_constraints = n_constraints
         self.reference = reference
         self.constraints = constraints
-        self.input_format = input_format
+        self.n_constraints = n_constraints
         self.budget = budget
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer
         self.n_rounds = n_rounds
         self.vectorized = vectorized
+        self.input_format = input_format
         self.on_error = on_error
         self.n_jobs = n_jobs
         self.time_limit = time_limit
@@ -255,22 +238,19 @@ class ParetoOptimizer(BaseProxyOptimizer):
         Parameters
         ----------
         fun : callable, default=None
-            The function; None takes the parameter `objective`.
+            As of `ProxyOptimizer.minimize`.
         bounds : array-like of shape (n_features, 2), Bounds, dict or list, default=None
-            What each variable may be; None takes the parameter `bounds`, or else the box of the
-            rows `X`.
+            As of `ProxyOptimizer.minimize`.
         X : array-like of shape (n_samples, n_features), default=None
-            Rows of the function that were already paid for. With them and no sampler, no design
-            is bought.
+            As of `ProxyOptimizer.minimize`.
         y : array-like of shape (n_samples, n_objectives + n_constraints), default=None
             Their objectives and constraints.
         budget : int, default=None
-            Rows that the function may be asked for; None takes the parameter `budget`.
+            As of `ProxyOptimizer.minimize`.
         target : float, default=None
             The run ends at a hypervolume as large as this, measured from the parameter `reference`.
         max_seconds : float, default=None
-            No evaluation begins after this many seconds, and no call of a vectorised function,
-            but for those until two rows have succeeded; the proxy still learns.
+            As of `ProxyOptimizer.minimize`.
         patience : int, default=None
             The run ends after this many evaluations in a row that add nothing to the front, when a
             batch is over.

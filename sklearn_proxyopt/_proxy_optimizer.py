@@ -70,10 +70,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         value itself: outputs then have shape (n, 1 + n_constraints), value first, and a row is
         feasible where each of the others is at most 0. The proxy learns them all; any regressor
         of several targets will do.
-    input_format : {"auto", "array", "named"}, default="auto"
-        How the objective takes rows: "array" as plain numbers, with codes for labels; "named" by
-        the names of the variables, with labels: a DataFrame, or a dict for one row. "auto" is
-        "named" where the variables have names.
     budget : int, default=None
         Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
         do not count, those that an earlier run paid for do. None leaves it to the sampler, the
@@ -110,6 +106,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
+    input_format : {"auto", "array", "named"}, default="auto"
+        How the objective takes rows: "array" as plain numbers, with codes for labels; "named" by
+        the names of the variables, with labels: a DataFrame, or a dict for one row. "auto" is
+        "named" where the variables have names.
     on_error : {"raise", "drop", "learn"}, default="raise"
         What an evaluation that fails leads to: "raise" ends the run; "drop" leaves it out and
         counts it; "learn" does too, and learns where evaluations are likely to fail, so that
@@ -197,6 +197,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
 
     Notes
     -----
+    The parameters come in four groups: the problem, up to `budget`; the method, from `sampler` to
+    `infill`; the evaluation of the objective, from `vectorized` to `journal`; and the rest.
+
     An evaluation is paid for once. The record of what was evaluated belongs to the objective and
     is shared by an estimator and its clones, so that folds and refits that ask for the same point
     are answered from it. A worker process has a record of its own, unless there is a journal,
@@ -228,7 +231,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         direction: Direction | None = None,
         constraints: Constraint | Sequence[Constraint] = (),
         n_constraints: int = 0,
-        input_format: InputFormat = "auto",
         budget: int | None = None,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
@@ -237,6 +239,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         refiner: BaseRefiner | Literal["auto"] | None = "auto",
         infill: BaseInfill | None = None,
         vectorized: bool = True,
+        input_format: InputFormat = "auto",
         on_error: str = "raise",
         n_jobs: int | None = None,
         time_limit: float | None = None,
@@ -251,7 +254,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.direction = direction
         self.constraints = constraints
         self.n_constraints = n_constraints
-        self.input_format = input_format
         self.budget = budget
         self.sampler = sampler
         self.proxy = proxy
@@ -260,6 +262,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.refiner = refiner
         self.infill = infill
         self.vectorized = vectorized
+        self.input_format = input_format
         self.on_error = on_error
         self.n_jobs = n_jobs
         self.time_limit = time_limit
