@@ -737,34 +737,38 @@ def test_a_diagnosis_and_pictures_leave_out_what_is_fixed():
 
 def test_results_as_they_are_typed_answer_the_points_asked_for(tmp_path):
     opt = laboratory(journal=tmp_path / "runs.sqlite")
-    points = opt.ask(6)
-    typed = points + np.array([0, 0, 12, 360, 0, 0])
-    typed[:, 0] = typed[:, 0].round(1)
+    asked = opt.ask(6)
+    points = opt.X_pending_
+    typed = asked.assign(
+        temperature=asked["temperature"].round(1),
+        stirrer=asked["stirrer"] + 12,
+        angle=asked["angle"] + 360.0,
+    )
     opt.tell(typed[:4], effort(points[:4]))
     np.testing.assert_array_equal(opt.X_pending_, points[4:])
     np.testing.assert_array_equal(Journal(tmp_path / "runs.sqlite").pending_points(), points[4:])
     np.testing.assert_array_equal(opt.X_[:, 1:3], points[:4, 1:3])
-    np.testing.assert_array_equal(opt.X_[:, 0], typed[:4, 0])
+    np.testing.assert_array_equal(opt.X_[:, 0], typed["temperature"][:4])
     np.testing.assert_allclose(opt.X_[:, 3], points[:4, 3], rtol=1e-12)
 
 
 def test_another_number_than_the_decimals_allow_is_another_point():
     opt = laboratory()
-    points = opt.ask(2)
-    opt.tell(points + np.array([0.06, 0, 0, 0, 0, 0]), effort(points))
+    asked = opt.ask(2)
+    opt.tell(asked.assign(temperature=asked["temperature"] + 0.06), effort(opt.X_pending_))
     assert len(opt.X_pending_) == 2
 
 
 def test_what_is_known_up_to_decimals_is_not_asked_for_again():
-    opt = laboratory(bounds={"temperature": Real(0, 1, decimals=1)}, sampler=SobolSampler(8))
+    opt = laboratory(bounds=[Real(0, 1, decimals=1)], sampler=SobolSampler(8))
     opt.tell(np.linspace(0.0, 1.0, 6)[:, None], np.arange(6.0))
     assert np.abs(opt.ask(2) - np.linspace(0.0, 1.0, 6)).min() > 0.05
 
 
 def test_a_laboratory_goes_on_from_a_file_and_from_a_journal(tmp_path):
     opt = laboratory(journal=tmp_path / "runs.sqlite")
-    X = opt.ask(40)
-    opt.tell(X, effort(X))
+    asked = opt.ask(40)
+    opt.tell(asked, effort(opt.X_pending_))
     opt.save(tmp_path / "state.npz")
     for again in (laboratory(), laboratory(bounds=None)):
         again.load(tmp_path / "state.npz")
@@ -782,7 +786,7 @@ def test_bounds_given_to_minimize_are_kept_with_their_kinds(tmp_path):
     assert opt.variables_.kinds == Variables(LABORATORY).kinds
     opt.save(tmp_path / "state.npz")
     again = laboratory(bounds=None).load(tmp_path / "state.npz")
-    assert again.ask(2).shape == (2, 6)
+    assert again.ask(2)["batch"].tolist() == [7, 7]
     assert again.variables_.kinds.names == tuple(LABORATORY)
 
 
