@@ -34,7 +34,8 @@ def rippled_valley(X):
 
 bounds = [[-5.0, 5.0], [-5.0, 5.0]]
 X = SobolSampler(300, random_state=0).sample(bounds)
-optimizer = ProxyOptimizer(bounds=bounds, random_state=0).fit(X, rippled_valley(X))
+optimizer = ProxyOptimizer(bounds=bounds, proxy="neural", random_state=0)
+optimizer.fit(X, rippled_valley(X))
 
 X_new = SobolSampler(2000, random_state=1).sample(bounds)
 print(f"R2 at 2,000 new rows: {optimizer.score(X_new, rippled_valley(X_new)):.4f}")
@@ -88,7 +89,7 @@ plt.show()
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", FalseOptimumWarning)
-    searching = ProxyOptimizer(sampler=SobolSampler(300), random_state=0)
+    searching = ProxyOptimizer(sampler=SobolSampler(300), proxy="neural", random_state=0)
     result = searching.minimize(rippled_valley, bounds)
 print(result.message)
 print(f"warned: {any(issubclass(one.category, FalseOptimumWarning) for one in caught)}")
