@@ -1061,7 +1061,7 @@ def test_a_run_that_is_refused_leaves_what_was_known(tmp_path):
     assert len(opt.X_) == 40
 
 
-def test_folds_share_what_a_function_of_named_rows_was_paid_for():
+def test_folds_share_what_a_function_of_names_was_paid_for():
     fun = Spy(lambda frame: bowl(frame.to_numpy()))
     box = dict(zip("ab", BOX, strict=True))
     opt = quick(objective=fun, bounds=box, sampler=SobolSampler(16, random_state=0))

@@ -197,7 +197,7 @@ def test_a_log_axis_makes_a_better_proxy_of_a_variable_of_many_magnitudes():
 # Names, labels and codes.
 
 
-def test_an_objective_of_named_rows_gets_a_frame_with_labels():
+def test_an_objective_of_names_gets_a_frame_with_labels():
     frames = []
 
     def cost(frame):

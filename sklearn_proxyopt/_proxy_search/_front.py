@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
-from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_rows
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction, with_names
 from sklearn_proxyopt._proxy_search._penalty import margin_of
 from sklearn_proxyopt._proxy_search._turned import turned_proxy
 from sklearn_proxyopt._utils._dataset import is_among
@@ -72,8 +72,8 @@ class FrontSearch:
         **fit_params: Any,
     ) -> None:
         """Let the proxy learn; rows with names reach it as a DataFrame."""
-        names = self.variables.feature_names(names)
-        self.proxy.fit(named_rows(self.variables.features(X), names), y, **fit_params)
+        names = self.variables.names_of_features(names)
+        self.proxy.fit(with_names(self.variables.features(X), names), y, **fit_params)
         self._n_outputs = y.shape[1]
         self._n_objectives = y.shape[1] - self.n_constraints
         self._margin = np.zeros(self.n_constraints)

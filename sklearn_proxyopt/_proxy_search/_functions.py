@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt.optimizers._functions import ProxyFunction
 
-__all__ = ["RegressorFunction", "named_rows", "without_names"]
+__all__ = ["RegressorFunction", "with_names", "without_names"]
 
 
 class RegressorFunction(ProxyFunction):
@@ -47,17 +47,17 @@ class RegressorFunction(ProxyFunction):
 
     def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
         """Return predictions of all targets."""
-        return self.proxy.predict(named_rows(X, self._names), **options)
+        return self.proxy.predict(with_names(X, self._names), **options)
 
     def predict_members(self, X: NDArray[np.float64]) -> Any:
         """Return predictions of each member of an ensemble."""
-        return self.proxy.predict_members(named_rows(X, self._names))
+        return self.proxy.predict_members(with_names(X, self._names))
 
     def value_and_grad(
         self, X: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return values of shape (n,) and gradients of shape (n, n_features)."""
-        value, gradient = self.proxy.value_and_grad(named_rows(X, self._names))
+        value, gradient = self.proxy.value_and_grad(with_names(X, self._names))
         return value, gradient
 
     def torch_module(self, **chosen: Any) -> Any:
@@ -70,7 +70,7 @@ def without_names(proxy: Any) -> Any:
     return proxy if getattr(proxy, "feature_names_in_", None) is None else RegressorFunction(proxy)
 
 
-def named_rows(X: NDArray[np.float64], names: NDArray[np.object_] | None) -> Any:
+def with_names(X: NDArray[np.float64], names: NDArray[np.object_] | None) -> Any:
     """Return rows under their names; plain rows where there are none, or no pandas."""
     if names is None:
         return X

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import FailureAverse, FailureRisk
-from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_rows
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction, with_names
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
@@ -79,8 +79,8 @@ class ProxyModel:
         Values of shape (n, 1 + n_constraints) come with constraints.
         """
         if self.variables is not None:
-            X, names = self.variables.features(X), self.variables.feature_names(names)
-        rows = named_rows(X, names)
+            X, names = self.variables.features(X), self.variables.names_of_features(names)
+        rows = with_names(X, names)
         self.proxy.fit(rows, y, **fit_params)
         if y.ndim == 2:
             predicted = np.asarray(self.proxy.predict(rows), dtype=np.float64)

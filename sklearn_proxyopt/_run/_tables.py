@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array, check_X_y, validate_data
 
-from sklearn_proxyopt._proxy_search._functions import named_rows
+from sklearn_proxyopt._proxy_search._functions import with_names
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._utils._validation import check_unmasked
 from sklearn_proxyopt.variables import Variables
@@ -116,7 +116,7 @@ def _under_names(X: Any, names: tuple[str, ...]) -> Any:
             f"X must have a column for each of the {len(names)} variables of bounds; got shape "
             f"{rows.shape}."
         )
-    return named_rows(rows, np.array(names, dtype=object))
+    return with_names(rows, np.array(names, dtype=object))
 
 
 def _check_columns(X: Any, names: tuple[str, ...]) -> None:

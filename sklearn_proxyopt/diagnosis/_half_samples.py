@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
-from sklearn_proxyopt._proxy_search._functions import RegressorFunction, named_rows
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction, with_names
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._proxy_search._turned import turned_proxy, unturned_proxy
@@ -153,7 +153,7 @@ class HalfSampleEnsemble:
         self._functions = []
         for half in halves:
             copy = turned_proxy(seeded(proxy, int(rng.integers(2**31 - 1))), self._goal)
-            copy.fit(named_rows(X[half], names), y[half])
+            copy.fit(with_names(X[half], names), y[half])
             self._functions.append(judged_function(copy, self._merit))
         return halves
 

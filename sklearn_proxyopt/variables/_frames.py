@@ -106,7 +106,8 @@ def _codes(column: Any, labels: tuple[Any, ...], label: str) -> NDArray[np.float
     codes = [code_of.get(value) for value in values]
     if None in codes:
         raise ValueError(
-            f"X must hold labels of {label}, {list(labels)}; got {values[codes.index(None)]!r}."
+            f"X must hold labels of {label}, {list(labels)}; got "
+            f"{values[codes.index(None)]!r}. Further labels are stated in bounds."
         )
     return np.array(codes, dtype=np.float64)
 

@@ -10,8 +10,8 @@ from scipy.stats import qmc
 
 from sklearn_proxyopt._utils._dataset import best_rows
 from sklearn_proxyopt._utils._pandas import pandas_for
-from sklearn_proxyopt.variables._axes import Axes
 from sklearn_proxyopt.variables._constraints import Constraints
+from sklearn_proxyopt.variables._features import Features
 from sklearn_proxyopt.variables._reading import read_bounds
 from sklearn_proxyopt.variables._repair import Repair
 
@@ -20,7 +20,7 @@ __all__ = ["Variables"]
 _N_SAMPLE = 256
 
 
-class Variables(Axes):
+class Variables(Features):
     """The variables of a problem: what each may be, and the constraints between them.
 
     A row in the user's units holds plain numbers: the value of a number, and of a label its code

@@ -129,7 +129,7 @@ def test_a_proxy_learns_sine_and_cosine_of_a_circle():
     variables = Variables({"dose": (0, 1), "angle": Periodic(-180, 180)})
     features = variables.features(np.array([[0.2, -180.0], [0.2, -90.0], [0.2, 0.0]]))
     np.testing.assert_allclose(features, [[0.2, 0, 1], [0.2, 1, 0], [0.2, 0, -1]], atol=1e-15)
-    names = variables.feature_names(np.array(["dose", "angle"], dtype=object))
+    names = variables.names_of_features(np.array(["dose", "angle"], dtype=object))
     assert names.tolist() == ["dose", "angle_sin", "angle_cos"]
     assert (features >= variables.feature_bounds[:, 0] - 1e-15).all()
 

@@ -90,7 +90,7 @@ def test_a_proxy_learns_indicators_of_categories_behind_the_other_axes():
     variables = plant()
     Z = variables.features(np.array([[3.0, 4.0, 1.0, np.e]]))
     np.testing.assert_allclose(Z, [[3.0, 4.0, 1.0, 0.0, 1.0, 0.0]])
-    names = variables.feature_names(np.array(NAMES, dtype=object))
+    names = variables.names_of_features(np.array(NAMES, dtype=object))
     assert names.tolist() == [
         "pressure", "stages", "flow", "fluid_R32", "fluid_R290", "fluid_R1234yf",
     ]  # fmt: skip
