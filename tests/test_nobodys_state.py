@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
@@ -60,3 +61,48 @@ def test_cross_validation_in_threads_is_that_in_a_row(params):
     with parallel_config(backend="threading"):
         threaded = cross_validate(proxy, ROWS, bowl(ROWS), cv=4, n_jobs=2)["test_score"]
     np.testing.assert_array_equal(threaded, serial)
+
+
+@contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def deterministic():
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+SWITCHES = {
+    "no_grad": torch.no_grad,
+    "inference_mode": torch.inference_mode,
+    "float64": lambda: default_dtype(torch.float64),
+    "bfloat16": lambda: default_dtype(torch.bfloat16),
+    "meta": lambda: torch.device("meta"),
+    "autocast": lambda: torch.autocast("cpu"),
+    "deterministic": deterministic,
+}
+# A module of the user is made in the type that is the user's default.
+IS_OWN = [name for name in WORK if "dropout" in name or "skorch" in name]
+SWITCHED = [
+    (name, switch)
+    for name in WORK
+    for switch in SWITCHES
+    if name not in IS_OWN or switch not in ("float64", "bfloat16")
+]
+
+
+@pytest.mark.parametrize(("name", "switch"), SWITCHED)
+def test_no_switch_of_torch_changes_a_bit(name, switch):
+    with SWITCHES[switch]():
+        found = work(name)
+    np.testing.assert_array_equal(found, expected(name))

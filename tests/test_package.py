@@ -133,6 +133,26 @@ def imported(tmp_path_factory):
     return report
 
 
+# What makes tensors without being given one, and which of them take torch's default type.
+MADE_OF_NOTHING = {"tensor", "as_tensor", "arange", "randperm", "randint"}
+OF_DEFAULT_TYPE = {"rand", "randn", "zeros", "ones", "empty", "full", "linspace", "eye"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_tensor_has_a_type_and_a_place_of_its_own(module):
+    unsaid = []
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        kind, named = node.func.attr, {keyword.arg for keyword in node.keywords}
+        owed = {"device"} if kind in MADE_OF_NOTHING | OF_DEFAULT_TYPE else set()
+        owed |= {"dtype"} if kind in OF_DEFAULT_TYPE else set()
+        is_torch = ast.unparse(node.func.value) in ("torch", "self._torch")
+        if is_torch and None not in named and not owed <= named:
+            unsaid.append(ast.unparse(node))
+    assert unsaid == []
+
+
 def test_importing_creates_no_file(imported):
     assert imported["files"] == []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sklearn.svm import SVC
 
 from sklearn_proxyopt._utils._box import to_unit_cube
 from sklearn_proxyopt._utils._threads import one_thread
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.optimizers._functions import ProxyFunction
 
 if TYPE_CHECKING:
@@ -70,24 +71,27 @@ class FailureRisk:
         """Return 0 where a row may be trusted to succeed, 1 where it is best avoided."""
         return np.clip((self(X) - _CARE_BEGINS) / (_CARE_ENDS - _CARE_BEGINS), 0.0, 1.0)
 
+    @plain_torch()
     def value_and_grad(
         self, X: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the caution of each row and its gradient."""
         import torch
 
-        rows = torch.tensor(X, dtype=torch.float64, requires_grad=True)
+        rows = torch.tensor(X, dtype=torch.float64, device="cpu", requires_grad=True)
         with one_thread():
             caution = self.torch_module()(rows)
             (gradient,) = torch.autograd.grad(caution.sum(), rows)
         return caution.detach().numpy(), gradient.numpy()
 
+    @plain_torch()
     def torch_module(self) -> torch.nn.Module:
         """Return the caution as a differentiable module, (n, n_features) to (n,)."""
         import torch
 
         machine, slope, offset = self._machine, self._slope, self._offset
         bounds = self._bounds
+        plain: dict[str, Any] = {"dtype": torch.float64, "device": "cpu"}
 
         class Caution(torch.nn.Module):
             lower: torch.Tensor
@@ -97,10 +101,10 @@ class FailureRisk:
 
             def __init__(self) -> None:
                 super().__init__()
-                self.register_buffer("lower", torch.tensor(bounds[:, 0]))
-                self.register_buffer("width", torch.tensor(np.ptp(bounds, axis=1)))
-                self.register_buffer("centers", torch.tensor(machine.support_vectors_))
-                self.register_buffer("weights", torch.tensor(machine.dual_coef_[0]))
+                self.register_buffer("lower", torch.tensor(bounds[:, 0], **plain))
+                self.register_buffer("width", torch.tensor(np.ptp(bounds, axis=1), **plain))
+                self.register_buffer("centers", torch.tensor(machine.support_vectors_, **plain))
+                self.register_buffer("weights", torch.tensor(machine.dual_coef_[0], **plain))
 
             def forward(self, X: torch.Tensor) -> torch.Tensor:
                 units = (X - self.lower) / self.width
@@ -204,6 +208,7 @@ class FailureAverse(ProxyFunction):
         mixed = value + caution * (self._worst - value)
         return mixed[:, 0], (1.0 - caution) * gradient + slope * (self._worst - value)
 
+    @plain_torch()
     def torch_module(self) -> torch.nn.Module:
         """Return the function as a module."""
         import torch

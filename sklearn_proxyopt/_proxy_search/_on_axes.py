@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.optimizers._functions import ModuleFunction, ProxyFunction, offers_module
 from sklearn_proxyopt.variables import Variables
 
@@ -54,6 +55,7 @@ class AxesProxy(ProxyFunction):
             for module in modules
         ]
 
+    @plain_torch()
     def torch_module(self, **chosen: Any) -> torch.nn.Module:
         """Return the proxy, or a member that was chosen, as a module of points on the axes."""
         module, is_rounded = self._proxy.torch_module(**chosen), self._variables.is_discrete_axis
@@ -137,6 +139,7 @@ class AxesFunction(ProxyFunction):
             values, gradient = values + self._weight * missed, gradient + self._weight * uphill
         return values, gradient
 
+    @plain_torch()
     def torch_module(self) -> torch.nn.Module:
         """Return the function as a module of points on the axes."""
         proxy = self._function.torch_module()
@@ -167,7 +170,7 @@ def _axes_module(
 
     def tensor(values: NDArray[Any]) -> torch.Tensor:
         if values.dtype == bool:
-            return torch.tensor(values, device=first.device)
+            return torch.tensor(values, dtype=torch.bool, device=first.device)
         # Infinite limits would make gradients of NaN.
         finite = np.clip(values, -1e30, 1e30)
         return torch.tensor(finite, dtype=first.dtype, device=first.device)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._utils._feasibility import values_of
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.optimizers._functions import ProxyFunction
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Merit:
         """Tell whether one row of outputs keeps its constraints with their margins."""
         return bool((outputs[1:] + self.margin <= 0.0).all())
 
+    @plain_torch()
     def torch_module(self, device: torch.device, dtype: torch.dtype) -> torch.nn.Module:
         """Return the merit as a module, (..., 1 + n_constraints) to (..., 1)."""
         import torch
@@ -195,6 +197,7 @@ class MeritFunction(ProxyFunction):
         """Return the merit of what each member predicts."""
         return self.merit(self.proxy.predict_members(X))
 
+    @plain_torch()
     def torch_module(self, *, member: int | None = None) -> torch.nn.Module:
         """Return the merit of the proxy, or of a member, as a module."""
         import torch

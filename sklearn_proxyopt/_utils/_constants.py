@@ -34,7 +34,10 @@ class Constants:
 
         key = (device, dtype)
         if key not in self._tensors:
-            self._tensors[key] = tuple(torch.tensor(array).to(*key) for array in self._arrays)
+            # Those of an inference would be of no use where a gradient is asked for.
+            with torch.inference_mode(False):
+                copies = (torch.as_tensor(array.copy(), device="cpu") for array in self._arrays)
+                self._tensors[key] = tuple(copy.to(*key) for copy in copies)
         return self._tensors[key]
 
     def __getstate__(self) -> dict[str, Any]:

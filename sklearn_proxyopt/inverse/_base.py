@@ -17,6 +17,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
@@ -67,7 +68,7 @@ class ProblemSet:
 
     def refine(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> Tensor:
         """Descend from estimates by BFGS on the simulator, each problem by itself."""
-        return torch.as_tensor(self.descend(latent, tell, **options).x).to(latent)
+        return torch.as_tensor(self.descend(latent, tell, **options).x, device="cpu").to(latent)
 
     def descend(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> OptimizeResult:
         """Minimise the losses by BFGS from starts (n, n_unknowns) of the problems in turn."""
@@ -139,6 +140,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
                 )
 
     @with_callbacks
+    @plain_torch()
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Solve one inverse problem a row, all together.
 
@@ -214,6 +216,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         loss = self._solve_new(X)[1]
         return float(-loss.mean()) if np.isfinite(loss).all() else -np.inf
 
+    @plain_torch()
     def _solve_new(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return solutions and losses of further problems."""
         check_is_fitted(self)
@@ -240,7 +243,8 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         return 0.01
 
     def _problem_set(self, X: NDArray[np.float64]) -> ProblemSet:
-        return ProblemSet(self.problem_, torch.tensor(np.ascontiguousarray(X)).to(self.device_))
+        rows = torch.tensor(np.ascontiguousarray(X), dtype=torch.float64, device=self.device_)
+        return ProblemSet(self.problem_, rows)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__().copy()

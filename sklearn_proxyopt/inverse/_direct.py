@@ -146,8 +146,8 @@ class DirectInverse(BaseInverse):
             result = problems.descend(
                 flat, tell, max_iterations=self.keep_best_after, **self._tolerances()
             )
-            flat = torch.as_tensor(result.x).to(flat)
-            values = torch.as_tensor(result.fun).to(flat)
+            flat = torch.as_tensor(result.x, device="cpu").to(flat)
+            values = torch.as_tensor(result.fun, device="cpu").to(flat)
         values = torch.nan_to_num(values.view(n_starts, n_problems), nan=torch.inf)
         best = values.argmin(dim=0)
         each = torch.arange(n_problems, device=flat.device)
@@ -158,7 +158,9 @@ class DirectInverse(BaseInverse):
         start = problems.start[None]
         if not len(self._candidates):
             return start
-        candidates = problems.problem.to_latent(torch.as_tensor(self._candidates).to(start))
+        candidates = problems.problem.to_latent(
+            torch.as_tensor(self._candidates, device="cpu").to(start)
+        )
         n_problems = len(problems.rows)
         if self._screens_one_start():
             candidates = torch.cat([start[:, 0], candidates])

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from sklearn_proxyopt._utils._seeding import torch_generator
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
 from sklearn_proxyopt.inverse._landscape_network import (
@@ -222,6 +223,7 @@ class LandscapeInverse(BaseInverse):
         check_real(self.learning_rate, "learning_rate", minimum=0.0, include_minimum=False)
         check_option(self.dtype, "dtype", ("float32", "float64"))
 
+    @plain_torch()
     def walk(
         self, X: ArrayLike, starts: ArrayLike, input_noise: float | Sequence[float] | None = None
     ) -> NDArray[np.float64]:
@@ -246,8 +248,9 @@ class LandscapeInverse(BaseInverse):
         places = self._places(starts, 3, len(rows)).clamp(-1.0, 1.0)
         noise = np.atleast_1d(self.levels_ if input_noise is None else input_noise)
         ends, _ = walk_down(self.network_, rows, places.cpu().numpy(), list(2.0 * noise))
-        return self.problem_.from_box(torch.as_tensor(ends)).numpy()
+        return self.problem_.from_box(torch.as_tensor(ends, device="cpu")).numpy()
 
+    @plain_torch()
     def landscape(
         self, X: ArrayLike, unknowns: ArrayLike, input_noise: float
     ) -> NDArray[np.float64]:
@@ -277,7 +280,7 @@ class LandscapeInverse(BaseInverse):
     def _rows(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
-        return torch.tensor(np.ascontiguousarray(X)).to(self.device_)
+        return torch.tensor(np.ascontiguousarray(X), dtype=torch.float64, device=self.device_)
 
     def _places(self, unknowns: ArrayLike, n_axes: int, n_problems: int | None = None) -> Tensor:
         """Return unknowns in half-widths of the box, their shape checked."""
@@ -290,7 +293,7 @@ class LandscapeInverse(BaseInverse):
                 f"{name} must have shape ({', '.join(expected)}) with {self.problem_.n_unknowns} "
                 f"unknowns; got {values.shape}."
             )
-        return self.problem_.to_box(torch.as_tensor(values)).to(self.device_)
+        return self.problem_.to_box(torch.as_tensor(values, device="cpu")).to(self.device_)
 
     def _ladder(self) -> tuple[float, ...]:
         """Return the levels that are learned, from smooth to sharp."""
@@ -314,7 +317,7 @@ class LandscapeInverse(BaseInverse):
         self.history_ = train_landscapes(
             network,
             data,
-            torch.as_tensor(ladder).to(problems.rows),
+            torch.as_tensor(ladder, device="cpu").to(problems.rows),
             self.over_prediction_penalty,
             self.n_iterations,
             self.learning_rate,
@@ -395,5 +398,7 @@ class LandscapeInverse(BaseInverse):
         starts = np.tile(starts, (n_problems, 1, 1))
         ends, heights = walk_down(self.network_, problems.rows, starts, list(2.0 * self.levels_))
         lowest = heights[-1].argmin(axis=1)
-        found = torch.as_tensor(ends[-1][np.arange(n_problems), lowest]).to(problems.start)
+        found = torch.as_tensor(ends[-1][np.arange(n_problems), lowest], device="cpu").to(
+            problems.start
+        )
         return problem.to_latent(problem.from_box(found))

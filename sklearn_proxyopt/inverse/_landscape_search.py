@@ -86,7 +86,7 @@ def walk_down(
     points, ends, heights = (starts + 1.0) / 2.0, [], []
     for level in noise:
         stack = _LandscapeStack(network, seen, level)
-        placed = torch.as_tensor(points).to(seen)
+        placed = torch.as_tensor(points, device="cpu").to(seen)
         searches = []
         for own, values in zip(points, stack.values(placed).cpu().numpy(), strict=True):
             search = Search(own, values, None, len(own), _TOLERANCE)

@@ -78,7 +78,7 @@ def draw_landscapes(
     kept = slice(None, n_groups * size)
     rows = synthetic[kept].reshape(n_groups, size, -1)
     drawn = rng.uniform(-1.0, 1.0, (n_groups, n_places, problem.n_unknowns))
-    places = torch.as_tensor(drawn).to(synthetic)
+    places = torch.as_tensor(drawn, device="cpu").to(synthetic)
     losses = torch.stack([_losses(problem, *group) for group in zip(rows, places, strict=True)])
     finite = torch.isfinite(losses)
     if not finite.any():

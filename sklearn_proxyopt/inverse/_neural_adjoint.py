@@ -191,7 +191,7 @@ class NeuralAdjointInverse(BaseInverse):
 
         start = surrogate.to_box(problem.to_unknowns(problems.start))
         result = batched_bfgs(losses, start, tolerance=self.tolerance)
-        found = torch.as_tensor(result.x).to(start)
+        found = torch.as_tensor(result.x, device="cpu").to(start)
         return problem.to_latent(surrogate.from_box(found))
 
 
@@ -215,7 +215,7 @@ class _Surrogate(nn.Module):
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        box = torch.as_tensor(problem.bounds, dtype=observed.dtype)
+        box = torch.as_tensor(problem.bounds, dtype=observed.dtype, device="cpu")
         self.register_buffer("middle", box.mean(dim=1))
         self.register_buffer("half_width", (box[:, 1] - box[:, 0]) / 2)
         self.register_buffer("level", observed.mean())

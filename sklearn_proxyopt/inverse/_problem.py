@@ -202,8 +202,8 @@ class InverseProblem:
             predicted = self.forward(*arguments)
         else:
             arrays = (argument.detach().cpu().numpy() for argument in arguments)
-            predicted = torch.as_tensor(np.asarray(self.forward(*arrays), dtype=np.float64))
-            predicted = predicted.to(unknowns.device)
+            values = np.asarray(self.forward(*arrays), dtype=np.float64)
+            predicted = torch.as_tensor(values, device="cpu").to(unknowns.device)
         if not isinstance(predicted, Tensor):
             raise ValueError(
                 f"forward must return a torch.Tensor; got {type(predicted).__name__}. For a "
@@ -374,7 +374,9 @@ class InverseProblem:
         """
         if self.draw is not None:
             drawn = (np.asarray(part, dtype=np.float64) for part in self.draw(n_pairs, rng))
-            synthetic, unknowns = (torch.as_tensor(part).to(rows.device) for part in drawn)
+            synthetic, unknowns = (
+                torch.as_tensor(part, device="cpu").to(rows.device) for part in drawn
+            )
             expected = ((n_pairs, rows.shape[1]), (n_pairs, self.n_unknowns))
             shapes = (tuple(synthetic.shape), tuple(unknowns.shape))
             if shapes != expected:
@@ -382,9 +384,11 @@ class InverseProblem:
             return synthetic, unknowns
         lower, upper = self.bounds.T
         drawn_unknowns = rng.uniform(lower, upper, (n_pairs, self.n_unknowns))
-        unknowns = torch.as_tensor(drawn_unknowns).to(rows.device)
+        unknowns = torch.as_tensor(drawn_unknowns, device="cpu").to(rows.device)
         _, conditions = self.split(rows)
-        conditions = conditions[torch.as_tensor(rng.integers(len(rows), size=n_pairs))]
+        conditions = conditions[
+            torch.as_tensor(rng.integers(len(rows), size=n_pairs), device="cpu")
+        ]
         with torch.no_grad():
             observed = self.simulate(unknowns, conditions)
         shape = (n_pairs, *self.shape_of_rows(rows.shape[1]))

@@ -133,7 +133,8 @@ class SupervisedInverse(NetworkInverse):
         problem = problems.problem
         n_pairs = len(problems.rows) if self.n_pairs is None else self.n_pairs
         rows, unknowns = problems.draw_pairs(n_pairs, rng)
-        half_width = torch.as_tensor(problem.bounds[:, 1] - problem.bounds[:, 0]).to(rows) / 2
+        width = torch.as_tensor(problem.bounds[:, 1] - problem.bounds[:, 0], device="cpu")
+        half_width = width.to(rows) / 2
         start = problem.start_for(rows)
         usable = torch.isfinite(rows).all(dim=1) & torch.isfinite(unknowns).all(dim=1)
         if not usable.any():

@@ -89,10 +89,7 @@ def batched_bfgs(
     check_real(value_tolerance, "value_tolerance", minimum=0.0)
     if memory is not None:
         check_integer(memory, "memory")
-    if isinstance(x0, torch.Tensor):
-        starts = x0.detach().clone()
-    else:
-        starts = torch.tensor(np.asarray(x0, dtype=np.float64))
+    starts = _starts(x0)
     if starts.ndim != 2 or starts.shape[1] == 0:
         raise ValueError(
             f"x0 must have shape (n_problems, n_variables); got {tuple(starts.shape)}."
@@ -106,13 +103,25 @@ def batched_bfgs(
         from sklearn_proxyopt.optimizers._static_bfgs import StaticBatch
 
         kind = StaticBatch
-    batch = kind(fun, starts, tolerance, value_tolerance, max_iterations, memory, first_step)
-    while batch.is_running:
-        batch.advance()
-        if callback is not None and asks_to_stop(callback, batch.result()):
-            batch.stop(torch.full_like(batch.rows, STOPPED_BY_CALLBACK))
-            break
-    return batch.result()
+    # Gradients are needed whatever the caller has switched on.
+    with torch.inference_mode(False):
+        batch = kind(fun, starts, tolerance, value_tolerance, max_iterations, memory, first_step)
+        while batch.is_running:
+            batch.advance()
+            if callback is not None and asks_to_stop(callback, batch.result()):
+                batch.stop(torch.full_like(batch.rows, STOPPED_BY_CALLBACK))
+                break
+        return batch.result()
+
+
+def _starts(x0: Any) -> Tensor:
+    """Return a copy of the starts, an ordinary tensor also where those of an inference came."""
+    import torch
+
+    with torch.inference_mode(False):
+        if isinstance(x0, torch.Tensor):
+            return x0.clone().detach()
+        return torch.tensor(np.asarray(x0), dtype=torch.float64, device="cpu")
 
 
 def takes_static_moves(fun: BatchedFunction, starts: Tensor, memory: int | None) -> bool:

@@ -151,10 +151,12 @@ class DescentBatch:
         self._searches = searches
         self._first_step = first_step
         self._sizes = [len(search.starts) for search in searches]
-        sizes = torch.tensor(self._sizes)
-        self._which = torch.tensor(which).repeat_interleave(sizes).to(stack.device)
-        tolerances = torch.tensor([search.tolerance for search in searches], dtype=stack.dtype)
-        self._tolerance = tolerances.repeat_interleave(sizes).to(stack.device)
+        sizes = torch.tensor(self._sizes, dtype=torch.long, device="cpu")
+        numbers = torch.tensor(which, dtype=torch.long, device="cpu")
+        self._which = numbers.repeat_interleave(sizes).to(stack.device)
+        tolerances = [search.tolerance for search in searches]
+        each = torch.tensor(tolerances, dtype=stack.dtype, device="cpu")
+        self._tolerance = each.repeat_interleave(sizes).to(stack.device)
         starts = np.vstack([search.starts for search in searches])
         self._x = torch.as_tensor(starts, dtype=stack.dtype, device=stack.device)
         self._f, self._g = stack.at(self._x, self._which)
@@ -187,8 +189,8 @@ class DescentBatch:
             running = own[self._running[own]]
             if not len(search.lows) or not len(running):
                 continue
-            minima = torch.as_tensor(search.minima).to(self._x)
-            lows = torch.as_tensor(search.lows).to(self._f)
+            minima = torch.as_tensor(search.minima, device="cpu").to(self._x)
+            lows = torch.as_tensor(search.lows, device="cpu").to(self._f)
             reach = SAME_MINIMUM * minima.shape[1] ** 0.5
             near = torch.cdist(self._x[running], minima) <= reach
             known = (near & (self._f[running, None] >= lows)).any(dim=1)
@@ -274,8 +276,8 @@ class DescentBatch:
         direction = torch.where(uphill[:, None], -free_gradient, direction)
         self._fresh[rows] |= uphill
         reach = direction.abs().amax(dim=1).clamp_min(torch.finfo(direction.dtype).tiny)
-        limit = torch.where(self._fresh[rows], self._first_step, 1.0)
-        self._direction[rows] = direction * (limit / reach).clamp_max(1.0)[:, None]
+        longest = torch.ones_like(reach).masked_fill_(self._fresh[rows], self._first_step)
+        self._direction[rows] = direction * (longest / reach).clamp_max(1.0)[:, None]
 
     def _has_converged(self, x: Tensor, g: Tensor, tolerance: Tensor) -> Tensor:
         free_gradient = self._torch.where(_held(x, g), 0.0, g)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_proxyopt._utils._threads import one_thread
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 
 if TYPE_CHECKING:
     import torch
@@ -101,6 +102,7 @@ class ModuleFunction(ProxyFunction):
     def __init__(self, module: Any) -> None:
         self._module = module
 
+    @plain_torch()
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return values of shape (n,) of rows (n, n_features)."""
         import torch
@@ -109,6 +111,7 @@ class ModuleFunction(ProxyFunction):
             values: NDArray[np.float64] = self._module(self._rows(X))[:, 0].cpu().double().numpy()
         return values
 
+    @plain_torch()
     def value_and_grad(
         self, X: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -337,8 +337,8 @@ def _descend(
     import torch
 
     stack = stack_of(fun)
-    rows = torch.tensor(starts, dtype=stack.dtype, device=stack.device)
-    with stack.threads():
+    with stack.context():
+        rows = torch.tensor(starts, dtype=stack.dtype, device=stack.device)
         values = stack.values(rows[None])[0].cpu().double().numpy()
         search = Search(starts, values, None, len(starts), tolerance)
         search.starts = starts

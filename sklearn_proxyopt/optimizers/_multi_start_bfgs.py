@@ -128,7 +128,7 @@ class MultiStartBFGS(BaseOptimizer):
         callback: SearchCallback | None,
     ) -> list[OptimizeResult]:
         """Search every function of a stack at once."""
-        with stack.threads():
+        with stack.context():
             return self._descend(stack, x0, rng, callback)
 
     def _descend(

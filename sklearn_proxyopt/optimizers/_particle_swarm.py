@@ -202,7 +202,7 @@ class ParticleSwarm(BaseOptimizer):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> list[OptimizeResult]:
-        with stack.threads():
+        with stack.context():
             return self._fly(stack, x0, rng, callback)
 
     def _fly(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils import _crossovers
 from sklearn_proxyopt._utils._threads import one_thread
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.optimizers._base import UnitCubeFunction
 
 if TYPE_CHECKING:
@@ -48,8 +50,8 @@ class Stack(ABC):
     device: torch.device
     dtype: torch.dtype
 
-    def threads(self) -> AbstractContextManager[None]:
-        """Return a context in which torch uses the threads that a search of them is to run on."""
+    def context(self) -> AbstractContextManager[None]:
+        """Return a context that a search of them is to run in."""
         return nullcontext()
 
     @abstractmethod
@@ -108,6 +110,7 @@ class MemberStack(Stack):
         is searched on a GPU where they are so many that it pays.
     """
 
+    @plain_torch()
     def __init__(
         self, module: Any, bounds: NDArray[np.float64], each: bool, n_rows: int = 0
     ) -> None:
@@ -126,9 +129,11 @@ class MemberStack(Stack):
         width = bounds[:, 1] - bounds[:, 0]
         self._width = torch.as_tensor(width, dtype=self.dtype, device=self.device)
 
-    def threads(self) -> AbstractContextManager[None]:
-        """Return a context with one thread, so that their number changes no bit of a search."""
-        return one_thread()
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Search in none of torch's modes, on one thread, so that their number changes no bit."""
+        with plain_torch(), one_thread():
+            yield
 
     def values(self, u: Tensor) -> Tensor:
         """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""
@@ -196,7 +201,8 @@ class FunctionStack(Stack):
             value, gradient = self._by_method(points)
         else:
             value, gradient = self._by_differences(points)
-        return torch.as_tensor(value)[None], torch.as_tensor(gradient)[None]
+        values, gradients = (torch.as_tensor(one, device="cpu") for one in (value, gradient))
+        return values[None], gradients[None]
 
     def _by_method(self, points: NDArray[np.float64]) -> tuple[Any, Any]:
         self.fun.nfev += len(points)

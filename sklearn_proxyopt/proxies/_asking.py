@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._utils._threads import threads_for
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import check_integer, check_real
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class MomentsMixin:
         module = self._module
         ask: Callable[[Tensor], tuple[Tensor, ...]]
         ask = module.moments if return_std else lambda rows: (module(rows),)
-        with torch.inference_mode(False), torch.no_grad(), threads_for(len(X)):
+        with plain_torch(), torch.no_grad(), threads_for(len(X)):
             answers = [ask(rows) for rows in self._blocks(X)]
         columns = tuple(_numpy(parts) for parts in zip(*answers, strict=True))
         if self._single_output:
@@ -98,7 +99,7 @@ class MomentsMixin:
         X = validate_data(self, X, dtype=np.float64, reset=False)
         module = self.torch_module(n_std=n_std)
         values, gradients = [], []
-        with torch.inference_mode(False), torch.enable_grad(), threads_for(len(X)):
+        with plain_torch(), threads_for(len(X)):
             for block in self._blocks(X):
                 rows = block.requires_grad_()
                 value = module(rows)[:, 0]
@@ -124,13 +125,11 @@ class MomentsMixin:
             method `members` returns (1, n, n_outputs), its method `moments` also standard
             deviations.
         """
-        import torch
-
         check_is_fitted(self)
         check_real(n_std, "n_std")
         if member is not None:
             check_integer(member, "member", minimum=0, maximum=0)
-        with torch.inference_mode(False):
+        with plain_torch():
             module: nn.Module = self._module.lowered(n_std).eval()
         return module
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._threads import threads_for
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.proxies._proxy import ProxyRegressor
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class RefittedProxies:
         own = proxy.kernel_ if isinstance(proxy, ProxyRegressor) else proxy
         targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         self._single_output, self._networks = proxy._single_output, networks
-        with torch.inference_mode(False), torch.no_grad(), threads_for(parts.shape[1]):
+        with plain_torch(), torch.no_grad(), threads_for(parts.shape[1]):
             self._kernel = refitted(own._module, X, targets, parts, seed).eval()
         self._module: Any = self._kernel
         if networks is not None:
@@ -79,7 +80,7 @@ class RefittedProxies:
 
         center = self._module.center
         rows = torch.tensor(np.asarray(X), dtype=center.dtype, device=center.device)
-        with torch.inference_mode(False), torch.no_grad(), threads_for(len(X)):
+        with plain_torch(), torch.no_grad(), threads_for(len(X)):
             blocks = [self._module.members(block) for block in rows.split(_ROWS_PER_BLOCK)]
         values: NDArray[np.float64] = torch.cat(blocks, dim=1).cpu().double().numpy()
         return values[:, :, 0] if self._single_output else values

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import validate_data
 
 from sklearn_proxyopt._utils._threads import threads_for
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_option
 from sklearn_proxyopt.proxies._asking import MomentsMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight
@@ -170,7 +171,7 @@ default="auto"
         limits = self._limits(targets[used])
         prepared = PreparedRows.of(X[used], targets[used], weight[used])
         # Whatever modes the caller has switched on, the tensors made here are ordinary ones.
-        with torch.inference_mode(False), torch.no_grad(), threads_for(len(X)):
+        with plain_torch(), torch.no_grad(), threads_for(len(X)):
             self._learn(prepared, limits, seed)
         return self
 
@@ -238,7 +239,7 @@ default="auto"
 
         names = facts["names"]
         expect(names is None or len(names) == n_features, "a name for each variable")
-        with torch.inference_mode(False), torch.no_grad():
+        with plain_torch(), torch.no_grad():
             module = module_from_file(arrays, facts, n_features)
             self._place(module, resolve_device(self.device, module.stacks[0].weights.dtype))
         self._single_output = bool(facts["single_output"])

@@ -240,7 +240,7 @@ class ProxyNet(NeuralNetRegressor):
             self.notify("on_batch_end", batch=seen, training=training, **step)
         if self._is_followed:
             self.history.record(f"{prefix}_batch_count", n_batches)
-        self._record_losses(prefix, torch.as_tensor(total).cpu() / n_rows)
+        self._record_losses(prefix, torch.as_tensor(total, device="cpu") / n_rows)
 
     def _record_losses(self, prefix: str, losses: Tensor) -> None:
         """Record the mean loss of an epoch, and whether rows held out had no lower one before."""

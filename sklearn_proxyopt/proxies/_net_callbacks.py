@@ -69,7 +69,7 @@ class KeepBestWeights(Callback):
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         """Put the best weights back."""
-        everyone = torch.ones(net.module_.n_members, dtype=torch.bool)
+        everyone = torch.ones(net.module_.n_members, dtype=torch.bool, device="cpu")
         net.module_.copy_members(self._best, everyone)
         del self._best
 

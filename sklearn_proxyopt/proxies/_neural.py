@@ -12,6 +12,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import validate_data
 
 from sklearn_proxyopt._utils._threads import one_thread
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import (
     as_generator,
     check_integer,
@@ -267,6 +268,7 @@ default="auto"
         self.random_state = random_state
 
     @with_callbacks
+    @plain_torch()
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train the proxy.
 

@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._utils._global_random import BorrowedStream
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
         self.net = net
         self.random_state = random_state
 
+    @plain_torch()
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train a clone of the net.
 
@@ -95,6 +97,7 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
             self._is_plain = self._predicts_its_module(X[:2])
         return self
 
+    @plain_torch()
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict values.
 
@@ -119,6 +122,7 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
         return values[:, 0] if self._single_output else values
 
     @available_if(_maps_plainly)
+    @plain_torch()
     def value_and_grad(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Predict values of one target together with their gradients.
 
@@ -138,14 +142,14 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
 
         X = validate_data(self, X, dtype=np.float64, reset=False)
         module: Any = self.torch_module()
-        with torch.enable_grad():
-            like = module.center
-            rows = torch.tensor(X, dtype=like.dtype, device=like.device, requires_grad=True)
-            value = module(rows)[:, 0]
-            (gradient,) = torch.autograd.grad(value.sum(), rows)
+        like = module.center
+        rows = torch.tensor(X, dtype=like.dtype, device=like.device, requires_grad=True)
+        value = module(rows)[:, 0]
+        (gradient,) = torch.autograd.grad(value.sum(), rows)
         return value.detach().cpu().numpy(), gradient.cpu().numpy()
 
     @available_if(_maps_plainly)
+    @plain_torch()
     def torch_module(self) -> nn.Module:
         """Return the net's module, mapping float64 rows to float64 predictions.
 

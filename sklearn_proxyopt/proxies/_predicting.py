@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._utils import _crossovers
 from sklearn_proxyopt._utils._threads import in_parallel
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.proxies._placing import PlacedMixin
 
@@ -67,6 +68,7 @@ class PredictingMixin(PlacedMixin):
         mean = members[0] if len(members) == 1 else members.mean(axis=0)
         return (mean, members.std(axis=0, ddof=1)) if return_std else mean
 
+    @plain_torch()
     def predict_members(self, X: ArrayLike) -> NDArray[np.float64]:
         """Predict values of the function by each member.
 
@@ -94,6 +96,7 @@ class PredictingMixin(PlacedMixin):
         values = torch.cat(blocks, dim=1).numpy().astype(np.float64, copy=False)
         return values[:, :, 0] if self._single_output else values
 
+    @plain_torch()
     def value_and_grad(
         self, X: ArrayLike, *, member: int | None = None, n_std: float = 0.0
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -145,6 +148,7 @@ class PredictingMixin(PlacedMixin):
             torch.cat(gradients).numpy().astype(np.float64, copy=False),
         )
 
+    @plain_torch()
     def torch_module(self, *, member: int | None = None, n_std: float = 0.0) -> ProxyModule:
         """Return the whole proxy as one differentiable torch module.
 
@@ -219,7 +223,7 @@ def _at_blocks(
 
     like = module.center
     # torch takes no rows in reverse order.
-    rows = torch.tensor(np.ascontiguousarray(X), dtype=like.dtype)
+    rows = torch.tensor(np.ascontiguousarray(X), dtype=like.dtype, device="cpu")
     on_cpu = like.device.type == "cpu"
     size = _ROWS_PER_BLOCK if on_cpu else max(_ROWS_ON_GPU // module.n_members, 1)
     blocks = rows.split(size)

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.utils.validation import validate_data
 
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.proxies._asking import MomentsMixin
 from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
@@ -178,13 +179,11 @@ class ProxyRegressor(MomentsMixin, RegressorMixin, BaseEstimator):
         self, network: Any, ratio: NDArray[np.float64], calibration: NDArray[np.float64]
     ) -> None:
         """Put the parts into one module."""
-        import torch
-
         from sklearn_proxyopt.proxies._blend import Blend, BlendModule
 
         self.network_ = network
         blend = Blend(self.network_share_, ratio, calibration)
-        with torch.inference_mode(False):
+        with plain_torch():
             joined = BlendModule(self._module, network.torch_module(), blend)
             self._module = joined.eval().to(self._module.center.device)
 

@@ -64,7 +64,7 @@ class StaticSteps:
         spared = [*rates, *[rates[-1]] * _N_SPARE]
         # The fused Adam of CUDA takes its rate in single precision.
         rate_type = torch.float64 if device.type == "cpu" else torch.float32
-        self._rates = torch.tensor(spared, dtype=rate_type).to(device)
+        self._rates = torch.tensor(spared, dtype=rate_type, device=device)
         self._rate = self._rates[0].clone()
         self._total = torch.zeros(self._n_members, dtype=like.dtype, device=device)
         self._judged = torch.zeros_like(self._total)

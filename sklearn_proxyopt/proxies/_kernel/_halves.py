@@ -246,6 +246,6 @@ def _carried(design: Design, settings: Tensor, target: Target) -> tuple[Design, 
         constant = PolynomialBasis(target.rows.shape[1], 0).to(target.rows.device)
     design = Design(design.covariance, constant, "constant", design.warp)
     # What varies about another mean varies otherwise.
-    known, order = target.observed(constant, design.warp), torch.arange(n_rows)
+    known, order = target.observed(constant, design.warp), torch.arange(n_rows, device="cpu")
     settings = learn_settings(design.covariance, known, order, _SMALLEST_NOISE, settings)
     return design, settings

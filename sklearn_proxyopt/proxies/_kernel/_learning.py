@@ -216,7 +216,9 @@ def _stacked(fits: list[_Fit], target: Target) -> Stack:
     values, spreads = (
         torch.stack(one) for one in zip(*[fit.left_out() for fit in fits], strict=True)
     )
-    n_parameters = torch.tensor([fit.n_parameters for fit in fits], device=values.device)
+    n_parameters = torch.tensor(
+        [fit.n_parameters for fit in fits], dtype=torch.long, device=values.device
+    )
     left_out = LeftOut(values, spreads, target.values, target.weight, n_parameters)
     weights = left_out.weights()
     return _stack(fits, weights, Uncertainty.learned(left_out, weights))

@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.proxies._kernel._covariances import Covariance
 from sklearn_proxyopt.proxies._kernel._inducing import InducedKriging
 from sklearn_proxyopt.proxies._kernel._kriging import Kriging, Observations
@@ -112,7 +113,7 @@ class Process(nn.Module, ABC):
         cross, functions = self._cross(x), self.basis(within)
         if self._factors is None:
             # They are kept, whatever mode the caller has switched on for now.
-            with torch.inference_mode(False), torch.no_grad():
+            with plain_torch(), torch.no_grad():
                 self._factors = self._factorize()
         share = self._unit_variance(cross, functions, *self._factors) + self.settings[-1].exp()
         variance = self.variance * share
