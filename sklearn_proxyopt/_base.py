@@ -50,6 +50,7 @@ from sklearn_proxyopt._utils._types import BoundsLike, Constraint, InputFormat, 
 from sklearn_proxyopt._utils._validation import (
     check_integer,
     check_option,
+    check_verbose,
     unmasked,
 )
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
@@ -522,6 +523,7 @@ class BaseProxyOptimizer(
         check_integer(self.n_constraints, "n_constraints", minimum=0)
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
         check_option(self.input_format, "input_format", ("auto", "array", "named"))
+        check_verbose(self.verbose)
         self._evaluator(None).check_parameters()
         if self.journal is not None:
             Journal(self.journal)

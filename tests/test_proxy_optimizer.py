@@ -959,6 +959,7 @@ def test_a_pool_smaller_than_the_design_is_refused():
         ({"vectorized": "yes"}, "vectorized must be one of True, False"),
         ({"on_error": "ignore"}, "on_error must be one of 'raise', 'drop'"),
         ({"objective": 3.0}, "objective must be callable or None"),
+        ({"verbose": "a"}, "verbose must be an integer of at least 0; got 'a'"),
         ({"random_state": "seed"}, "random_state must be None"),
         ({"proxy": NeuralProxyRegressor(device="gpu")}, "device must be"),
     ],

@@ -17,6 +17,7 @@ __all__ = [
     "check_option",
     "check_real",
     "check_unmasked",
+    "check_verbose",
     "check_width",
     "unmasked",
 ]
@@ -161,6 +162,12 @@ def check_option(value: Any, name: str, options: Iterable[Any]) -> Any:
         listed = ", ".join(repr(choice) for choice in choices)
         raise ValueError(f"{name} must be one of {listed}; got {value!r}.")
     return value
+
+
+def check_verbose(verbose: Any) -> None:
+    """Raise an error unless `verbose` is a whole number, or True or False."""
+    if not isinstance(verbose, bool | np.bool_):
+        check_integer(verbose, "verbose", minimum=0)
 
 
 def check_unmasked(X: Any) -> None:

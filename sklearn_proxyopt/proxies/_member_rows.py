@@ -8,6 +8,8 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
+from sklearn_proxyopt.proxies._shares import batch_sizes
+
 __all__ = ["MemberBatches", "MemberRows"]
 
 # Rows gathered at once for batches.
@@ -107,14 +109,9 @@ class MemberBatches:
             order = self.dataset.shuffled(self.n_members)
         # Rows are gathered for many batches at once, but not for all: they may be millions.
         n_batches = max(_ROWS_GATHERED // (self.batch_size * len(order)), 1)
-        for block in order.split(n_batches * self.batch_size, dim=1):
+        sizes = batch_sizes(len(self.dataset), self.batch_size)
+        parts = [sizes[first : first + n_batches] for first in range(0, len(sizes), n_batches)]
+        for own, block in zip(parts, order.split([sum(own) for own in parts], dim=1), strict=True):
             X, (y, weight) = self.dataset[block]
-            yield from zip(
-                X.split(self.batch_size, dim=-2),
-                zip(
-                    y.split(self.batch_size, dim=-2),
-                    weight.split(self.batch_size, dim=-1),
-                    strict=True,
-                ),
-                strict=True,
-            )
+            targets = zip(y.split(own, dim=-2), weight.split(own, dim=-1), strict=True)
+            yield from zip(X.split(own, dim=-2), targets, strict=True)

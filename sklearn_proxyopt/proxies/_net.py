@@ -25,6 +25,7 @@ from sklearn_proxyopt.proxies._net_callbacks import (
 from sklearn_proxyopt.proxies._net_settings import changes_losses, settings_of
 from sklearn_proxyopt.proxies._network import Ensemble
 from sklearn_proxyopt.proxies._one_by_one import MembersFirst, RowsOneByOne, as_pairs
+from sklearn_proxyopt.proxies._shares import batch_sizes
 from sklearn_proxyopt.proxies._static_steps import StaticSteps
 
 __all__ = [
@@ -201,7 +202,7 @@ class ProxyNet(NeuralNetRegressor):
     def n_steps(self, training: MemberRows, n_epochs: int, batch_size: int) -> int:
         """Return how many batches a training goes through."""
         if self.iterator_train is MemberBatches:
-            return n_epochs * -(-len(training) // batch_size)
+            return n_epochs * len(batch_sizes(len(training), batch_size))
         self.set_params(batch_size=batch_size)
         return n_epochs * len(self.get_iterator(training, training=True))
 

@@ -18,6 +18,7 @@ from sklearn_proxyopt._utils._validation import (
     check_integer,
     check_option,
     check_real,
+    check_verbose,
 )
 from sklearn_proxyopt.proxies._predicting import PredictingMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight, draw_rows, hold_out, plan_steps
@@ -332,7 +333,8 @@ default="auto"
         from sklearn_proxyopt.proxies._recipe import TrainingData
 
         used = weight > 0
-        targets = np.ascontiguousarray(y, dtype=np.float64).reshape(len(X), -1)
+        # A copy, since torch takes no array that must not be written to.
+        targets = np.array(y, dtype=np.float64, order="C").reshape(len(X), -1)
         if not used.all():
             X, targets, weight = X[used], targets[used], weight[used]
         held_out, kept = hold_out(len(X), self.validation_fraction, rng)
@@ -430,6 +432,7 @@ default="auto"
         check_real(self.validation_fraction, "validation_fraction", minimum=0.0, maximum=0.9)
         if self.patience is not None:
             check_integer(self.patience, "patience")
+        check_verbose(self.verbose)
         check_integer(self.n_lbfgs_iterations, "n_lbfgs_iterations", minimum=0)
         noise, penalties = self._dials()
         check_net(self.net)

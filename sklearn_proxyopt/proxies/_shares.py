@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array
 
-__all__ = ["check_sample_weight", "draw_rows", "hold_out", "plan_steps"]
+__all__ = ["batch_sizes", "check_sample_weight", "draw_rows", "hold_out", "plan_steps"]
 
 # With fewer rows none are held out: too few to judge by, and each is needed for training.
 _MIN_ROWS_TO_HOLD_OUT = 50
@@ -51,6 +51,16 @@ def draw_rows(
     if bootstrap:
         return np.sort(rng.choice(kept, size=(n_members, len(kept))), axis=1)
     return kept[None]
+
+
+def batch_sizes(n_rows: int, batch_size: int) -> list[int]:
+    """Cut rows into batches; a last one of a single row is joined to the one before.
+
+    A single row has no spread, without which a batch cannot be normalised.
+    """
+    n_full, n_last = divmod(n_rows, batch_size)
+    sizes = [batch_size] * n_full + [n_last] * bool(n_last)
+    return [*sizes[:-2], batch_size + 1] if n_last == 1 and n_full else sizes
 
 
 def plan_steps(n_rows: int, max_epochs: int | str, batch_size: int | str) -> tuple[int, int]:

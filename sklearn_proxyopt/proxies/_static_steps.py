@@ -12,6 +12,7 @@ from torch.optim.adam import adam
 
 from sklearn_proxyopt._utils._step_graph import StepGraph
 from sklearn_proxyopt.proxies._products import WaveConstants
+from sklearn_proxyopt.proxies._shares import batch_sizes
 
 __all__ = ["StaticSteps"]
 
@@ -58,7 +59,6 @@ class StaticSteps:
         # A recording goes through the step more than once, beyond the end of what there is.
         places = torch.arange(self._n_rows + _N_SPARE * self._batch_size, device=device)
         self._order = training.index.expand(self._n_members, -1)[:, places % self._n_rows]
-        self._places = places[: self._batch_size]
         self._place = places.new_zeros(())
         self._step = places.new_zeros(())
         spared = [*rates, *[rates[-1]] * _N_SPARE]
@@ -70,7 +70,9 @@ class StaticSteps:
         self._judged = torch.zeros_like(self._total)
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate
-        n_last = self._n_rows % self._batch_size
+        *full, n_last = batch_sizes(self._n_rows, self._batch_size)
+        self._n_full = len(full)
+        self._places = places[: max(n_last, self._batch_size)]
         self._table: Any = training
         self._adam: _SlicedAdam | None = None
         if device.type == "cuda":
@@ -80,7 +82,9 @@ class StaticSteps:
                 group.constants = WaveConstants.of(group.mask)
         recorded = partial(StepGraph, device=device, state=self._state, draws=training.generator)
         self._full = recorded(partial(self._train, self._batch_size))
-        self._last = recorded(partial(self._train, n_last)) if n_last else None
+        self._last = self._full
+        if n_last != self._batch_size:
+            self._last = recorded(partial(self._train, n_last))
         self._judge = StepGraph(self._judge_all, device) if len(held_out) else None
 
     @property
@@ -93,10 +97,9 @@ class StaticSteps:
         self._order[:, : self._n_rows] = self._training.shuffled(self._n_members)
         self._place.zero_()
         self._total.zero_()
-        for _ in range(self._n_rows // self._batch_size):
+        for _ in range(self._n_full):
             self._full()
-        if self._last is not None:
-            self._last()
+        self._last()
 
     def judge(self) -> None:
         """Take the losses of the rows held out."""

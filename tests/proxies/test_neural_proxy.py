@@ -16,6 +16,7 @@ from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_proxyopt import NeuralProxyRegressor
 from sklearn_proxyopt.problems import Ackley, Rastrigin, Rosenbrock
+from sklearn_proxyopt.proxies._shares import batch_sizes
 from sklearn_proxyopt.samplers import SobolSampler
 
 quick = partial(NeuralProxyRegressor, max_epochs=30, random_state=0)
@@ -376,6 +377,33 @@ def test_a_grid_search_tunes_the_proxy_in_two_processes_as_in_one():
     np.testing.assert_allclose(first, second, rtol=1e-9)
 
 
+class Normalized(torch.nn.Sequential):
+    def __init__(self, n_features, n_outputs):
+        super().__init__(
+            torch.nn.Linear(n_features, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, n_outputs)
+        )
+
+
+@pytest.mark.parametrize("n_rows", [33, 143, 179, 214])
+def test_batches_can_be_normalized_whatever_the_number_of_rows(n_rows):
+    X = np.random.default_rng(0).random((n_rows, 2))
+    params = {"batch_size": 32, "max_epochs": 2, "random_state": 0}
+    if n_rows > 100:
+        params["batch_size"] = "auto"
+    proxy = NeuralProxyRegressor(module=Normalized, **params).fit(X, X.sum(axis=1))
+    assert np.isfinite(proxy.predict(X)).all()
+
+
+@pytest.mark.parametrize("n_rows", range(1, 40))
+@pytest.mark.parametrize("batch_size", [1, 2, 7])
+def test_batches_hold_all_rows_and_none_but_the_only_one_is_alone(n_rows, batch_size):
+    sizes = batch_sizes(n_rows, batch_size)
+    assert sum(sizes) == n_rows
+    assert max(sizes) <= batch_size + 1
+    assert sizes[:-1] == [batch_size] * (len(sizes) - 1)
+    assert batch_size == 1 or n_rows == 1 or min(sizes) > 1
+
+
 @pytest.mark.parametrize("activation", ["silu", "relu", "tanh", "gelu", "sin"])
 def test_every_activation_trains(activation):
     X, y = wave(300)
@@ -414,6 +442,7 @@ def test_every_schedule_trains(schedule):
         ({"validation_fraction": 1.0}, "validation_fraction must be a finite number"),
         ({"patience": 0}, "patience must be an integer"),
         ({"random_state": -1}, "random_state must be"),
+        ({"verbose": "a"}, "verbose must be an integer of at least 0; got 'a'"),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(params, message):
