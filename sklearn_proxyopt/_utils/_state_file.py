@@ -19,7 +19,15 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-__all__ = ["check_kinds", "part_of", "read_state", "reason_of", "under", "write_state"]
+__all__ = [
+    "check_kinds",
+    "part_of",
+    "read_arrays",
+    "read_state",
+    "reason_of",
+    "under",
+    "write_state",
+]
 
 FORMAT = "sklearn_proxyopt state"
 VERSION = 4
@@ -45,7 +53,7 @@ _TABLES = ("X", "X_failed", "X_pending")
 _NAMES = re.compile(
     r"X|y|X_failed|X_pending|bounds|x|x_proxy|candidates|(result|report|merit|state)\.\w+|"
     r"(proxy|ladder)\.(center|half_width|scale|coefficients|sharp_coefficients|mask|member_rows|"
-    r"network_share|ratio|calibration|(weights|drawn)_\d+|kernel_\w+)"
+    r"network_share|ratio|calibration|(weights|drawn)_\d+|kernel_\w+)|solver_\d+\.\w+"
 )
 _KINDS_OF_NUMBERS = "biuf"
 
@@ -82,41 +90,60 @@ def write_state(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str, A
 
 
 def read_state(path: str | os.PathLike[str]) -> tuple[Arrays, dict[str, Any]]:
-    """Read what `write_state` wrote, or raise an error that says why the file is none of these.
-
-    Reading takes no more memory than the file says that it needs, and that has a limit.
-    """
-    if not isinstance(path, str | os.PathLike):
-        raise ValueError(f"path must be a path; got {path!r}.")
-    if not Path(path).is_file():
-        raise ValueError(f"path must be an existing file; got {path}.")
-    with _undamaged(path), open(path, "rb") as file:
-        _check_directory(file)
-        with zipfile.ZipFile(file) as archive:
-            members = _members(archive)
-            text = _text(archive, members, "facts", MOST_CHARACTERS)
-            facts = json.loads(text)
-    _check_format(path, facts)
-    with _undamaged(path), zipfile.ZipFile(path) as archive:
-        arrays = _declared_arrays(archive, _members(archive), facts, Path(path).stat().st_size)
-        if _text(archive, members, "checksum", 64) != _checksum(text, arrays):
-            raise ValueError("its content does not match its checksum")
+    """Read what an optimizer knows, or raise an error that says why the file does not hold it."""
+    arrays, facts = read_arrays(path, "ProxyOptimizer.save")
     _check_tables(path, arrays, facts)
     _check_facts(path, facts)
     _check_answer(path, arrays, facts)
     return arrays, facts
 
 
+def read_arrays(path: str | os.PathLike[str], writer: str) -> tuple[Arrays, dict[str, Any]]:
+    """Read what `write_state` wrote, or raise an error that says why the file is none of these.
+
+    Reading takes no more memory than the file says that it needs, and that has a limit.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    writer : str
+        The method that writes such files, to be named in errors.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        The arrays, none of which is known to fit another.
+    facts : dict of str to object
+        The facts.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"path must be a path; got {path!r}.")
+    if not Path(path).is_file():
+        raise ValueError(f"path must be an existing file; got {path}.")
+    with _undamaged(path, writer), open(path, "rb") as file:
+        _check_directory(file)
+        with zipfile.ZipFile(file) as archive:
+            members = _members(archive)
+            text = _text(archive, members, "facts", MOST_CHARACTERS)
+            facts = json.loads(text)
+    _check_format(path, facts, writer)
+    with _undamaged(path, writer), zipfile.ZipFile(path) as archive:
+        arrays = _declared_arrays(archive, _members(archive), facts, Path(path).stat().st_size)
+        if _text(archive, members, "checksum", 64) != _checksum(text, arrays):
+            raise ValueError("its content does not match its checksum")
+    return arrays, facts
+
+
 @contextmanager
-def _undamaged(path: str | os.PathLike[str]) -> Iterator[None]:
+def _undamaged(path: str | os.PathLike[str], writer: str) -> Iterator[None]:
     """Let every error of a damaged file be one of one kind, which names it."""
     try:
         yield
     except Exception as error:
         # What a damaged file makes of its readers is beyond counting.
         raise ValueError(
-            f"path must be a file that ProxyOptimizer.save wrote, undamaged; got {path}: "
-            f"{reason_of(error)}"
+            f"path must be a file that {writer} wrote, undamaged; got {path}: {reason_of(error)}"
         ) from error
 
 
@@ -264,10 +291,10 @@ def _declared_arrays(
     return arrays
 
 
-def _check_format(path: str | os.PathLike[str], facts: Any) -> None:
+def _check_format(path: str | os.PathLike[str], facts: Any, writer: str) -> None:
     """Raise an error unless the facts are those of a file of the version that is read."""
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise ValueError(f"path must be a file that ProxyOptimizer.save wrote; got {path}.")
+        raise ValueError(f"path must be a file that {writer} wrote; got {path}.")
     version = facts.get("version")
     if type(version) is not int or version != VERSION:
         by_whom = ""

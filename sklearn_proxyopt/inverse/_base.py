@@ -6,13 +6,14 @@ import copy
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
@@ -21,6 +22,7 @@ from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
+from sklearn_proxyopt.inverse._saving import read_solvers, take_over, write_solvers
 from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import (
     inverse_device,
@@ -166,10 +168,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
             step.call_on_fit_task_begin(estimator=self)
             return step.call_on_fit_task_end(estimator=self)
 
-        problem = straight_line(X.shape[1]) if self.problem is None else self.problem
-        problem.shape_of_rows(X.shape[1])
-        self.problem_ = problem
-        self.device_ = str(inverse_device(self.device, problem.is_static, X.size))
+        self._settle(*X.shape)
         problems = self._problem_set(X)
         rng = as_generator(self.random_state)
         estimates = self._learn(problems, rng, tell)
@@ -215,6 +214,62 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         """
         loss = self._solve_new(X)[1]
         return float(-loss.mean()) if np.isfinite(loss).all() else -np.inf
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted solver into a file that can run no code.
+
+        The file holds plain arrays, and text in JSON: the answers, and all that was learned.
+        Parameters, and with them the problem and the kind of its network, are not in it: they are
+        in the program.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that is there is replaced.
+        """
+        check_is_fitted(self)
+        write_solvers(path, self, [self])
+
+    @plain_torch()
+    def load(self, path: str | PathLike[str]) -> Self:
+        """Become the fitted solver that `save` wrote.
+
+        It answers to the last bit as it did, if its parameters are those of the solver that was
+        saved; its problem and networks are made from them.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        self
+            The fitted solver.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another class or of a format that is not known, or if the
+            parameters do not fit it. The solver stays as it was.
+        """
+        self.check_parameters()
+        loaded = clone(self)
+        read_solvers(path, self, loaded, [loaded])
+        take_over(self, loaded)
+        return self
+
+    def _settle(self, n_problems: int, n_columns: int) -> None:
+        """Settle which problem is solved, and where."""
+        problem = straight_line(n_columns) if self.problem is None else self.problem
+        problem.shape_of_rows(n_columns)
+        self.problem_ = problem
+        n_numbers = n_problems * n_columns
+        self.device_ = str(inverse_device(self.device, problem.is_static, n_numbers))
+
+    def _untrained(self, n_columns: int) -> dict[str, torch.nn.Module]:
+        """Return the networks that a fit trains, as they are before, by their attributes."""
+        return {}
 
     @plain_torch()
     def _solve_new(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

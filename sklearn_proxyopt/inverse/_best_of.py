@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Self
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._direct import DirectInverse
 from sklearn_proxyopt.inverse._reparameterized import ReparameterizedInverse
+from sklearn_proxyopt.inverse._saving import read_solvers, take_over, write_solvers
 
 __all__ = ["BestOfInverse"]
 
@@ -78,19 +81,7 @@ class BestOfInverse(BaseEstimator):
             The solver with its answers in `solutions_`.
         """
         validate_data(self, X, dtype=np.float64)
-        solvers = [DirectInverse(), ReparameterizedInverse()]
-        if self.solvers is not None:
-            solvers = list(self.solvers)
-        if not solvers or not all(isinstance(solver, BaseInverse) for solver in solvers):
-            raise ValueError(
-                f"solvers must be a non-empty sequence of inverse solvers; got {self.solvers!r}."
-            )
-        self.solvers_ = [clone(solver).fit(X) for solver in solvers]
-        losses = np.array([solver.loss_ for solver in self.solvers_])
-        answers = np.array([solver.solutions_ for solver in self.solvers_])
-        self.winners_, self.solutions_, self.loss_ = _best(losses, answers)
-        self.failed_ = ~np.isfinite(self.loss_)
-        self.n_forward_calls_ = sum(solver.n_forward_calls_ for solver in self.solvers_)
+        self._take([clone(solver).fit(X) for solver in self._chosen()])
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -125,6 +116,67 @@ class BestOfInverse(BaseEstimator):
         """
         loss = self._solve_new(X)[2]
         return float(-loss.mean()) if np.isfinite(loss).all() else -np.inf
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted solvers into a file that can run no code.
+
+        The file holds plain arrays, and text in JSON. Parameters are not in it: they are in the
+        program.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file; one that is there is replaced.
+        """
+        check_is_fitted(self)
+        write_solvers(path, self, self.solvers_)
+
+    @plain_torch()
+    def load(self, path: str | PathLike[str]) -> Self:
+        """Become the fitted solver that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        self
+            The fitted solver.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, of another class or of a format that is not known, or if the
+            parameters do not fit it. The solver stays as it was.
+        """
+        loaded = clone(self)
+        solvers = [clone(solver) for solver in self._chosen()]
+        read_solvers(path, self, loaded, solvers)
+        loaded._take(solvers)
+        take_over(self, loaded)
+        return self
+
+    def _chosen(self) -> list[BaseInverse]:
+        """Return the solvers that the parameters name."""
+        solvers = [DirectInverse(), ReparameterizedInverse()]
+        if self.solvers is not None:
+            solvers = list(self.solvers)
+        if not solvers or not all(isinstance(solver, BaseInverse) for solver in solvers):
+            raise ValueError(
+                f"solvers must be a non-empty sequence of inverse solvers; got {self.solvers!r}."
+            )
+        return solvers
+
+    def _take(self, solvers: list[BaseInverse]) -> None:
+        """Keep the best answers of fitted solvers."""
+        self.solvers_ = solvers
+        losses = np.array([solver.loss_ for solver in solvers])
+        answers = np.array([solver.solutions_ for solver in solvers])
+        self.winners_, self.solutions_, self.loss_ = _best(losses, answers)
+        self.failed_ = ~np.isfinite(self.loss_)
+        self.n_forward_calls_ = sum(solver.n_forward_calls_ for solver in solvers)
 
     def _solve_new(
         self, X: ArrayLike

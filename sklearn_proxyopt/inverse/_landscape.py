@@ -350,20 +350,30 @@ class LandscapeInverse(BaseInverse):
     def _build(
         self, problems: ProblemSet, data: Landscapes, rng: np.random.Generator
     ) -> LandscapeNetwork:
-        problem, dtype = problems.problem, resolve_dtype(self.dtype)
-        rows = data.rows.flatten(0, 1)
+        mean_loss = float(data.losses.mean())
+        return self._network(data.rows.flatten(0, 1), mean_loss if mean_loss > 0 else 1.0, rng)
+
+    def _untrained(self, n_columns: int) -> dict[str, torch.nn.Module]:
+        rows = torch.zeros(2, n_columns, dtype=torch.float64, device="cpu")
+        network = self._network(rows, 1.0, np.random.default_rng(0))
+        return {"network_": network.in_double_precision()}
+
+    def _network(
+        self, rows: Tensor, mean_loss: float, rng: np.random.Generator
+    ) -> LandscapeNetwork:
+        """Return an untrained network, scaled to some rows."""
+        problem, dtype = self.problem_, resolve_dtype(self.dtype)
         network = self.network
         if network is None:
             network = DenseNet((256, 256), activation="silu", n_frequencies=0)
         shapes = problem.shape_of_rows(rows.shape[1]), problem.condition_shape
         branch = build_network(network, rows, *shapes, N_PRODUCTS, dtype, rng)
-        mean_loss = float(data.losses.mean())
         return LandscapeNetwork(
             branch,
             problem.n_unknowns,
             tuple(self.hidden_layer_sizes),
             self.n_frequencies,
-            mean_loss if mean_loss > 0 else 1.0,
+            mean_loss,
             self.logarithmic,
             dtype,
             torch_generator(rng),

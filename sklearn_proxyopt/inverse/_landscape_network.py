@@ -65,6 +65,7 @@ class LandscapeNetwork(nn.Module):
 
     frequencies: Tensor
     phases: Tensor
+    mean_loss: Tensor
 
     def __init__(
         self,
@@ -85,7 +86,9 @@ class LandscapeNetwork(nn.Module):
         phases = 2 * torch.pi * torch.rand(n_frequencies, **draws)
         self.register_buffer("frequencies", (length * direction).to(dtype))
         self.register_buffer("phases", phases.to(dtype))
-        self.mean_loss, self.logarithmic = mean_loss, logarithmic
+        self.logarithmic = logarithmic
+        level = torch.tensor(mean_loss, dtype=torch.float64, device="cpu")
+        self.register_buffer("mean_loss", level)
         layers: list[nn.Module] = []
         widths = [n_unknowns + 1 + n_frequencies, *hidden_layer_sizes, N_PRODUCTS]
         for n_in, n_out in pairwise(widths):

@@ -45,6 +45,20 @@ class NetworkInverse(BaseInverse):
             rng,
         )
 
+    def _untrained(self, n_columns: int) -> dict[str, torch.nn.Module]:
+        problem = self.problem_
+        network = build_network(
+            self.network,
+            torch.zeros(2, n_columns, dtype=torch.float64, device="cpu"),
+            problem.shape_of_rows(n_columns),
+            problem.condition_shape,
+            problem.n_unknowns,
+            resolve_dtype(self.dtype),
+            np.random.default_rng(0),
+        )
+        network.stream = None
+        return {"network_": network}
+
     def _estimate(self, problems: ProblemSet) -> Tensor:
         """Return what the trained network says, as a shift of the best guess."""
         with torch.no_grad():

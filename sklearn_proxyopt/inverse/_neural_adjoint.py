@@ -178,6 +178,17 @@ class NeuralAdjointInverse(BaseInverse):
         self.history_, self.n_iter_ = np.array(history), len(history)
         return self._estimate(problems)
 
+    def _untrained(self, n_columns: int) -> dict[str, nn.Module]:
+        rows = torch.zeros(2, n_columns, dtype=torch.float64, device="cpu")
+        surrogate = _Surrogate(
+            self.problem_,
+            *self.problem_.split(rows),
+            self.hidden_layer_sizes,
+            resolve_dtype(self.dtype),
+            torch_generator(np.random.default_rng(0)),
+        )
+        return {"surrogate_": surrogate.in_double_precision().requires_grad_(False)}
+
     def _estimate(self, problems: ProblemSet) -> Tensor:
         """Return the minimum, for each problem, of the surrogate's loss and the boundary loss."""
         problem, surrogate = problems.problem, self.surrogate_

@@ -13,6 +13,7 @@ from sklearn_proxyopt._utils._threads import threads_for
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_option
 from sklearn_proxyopt.proxies._asking import MomentsMixin
+from sklearn_proxyopt.proxies._savable import SavableMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _SMALLEST_NOISE = {"float64": 1e-10, "float32": 1e-5}
 _SOFT_SHARE = 1e-3
 
 
-class KernelProxyRegressor(MomentsMixin, RegressorMixin, BaseEstimator):
+class KernelProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
     """Gaussian processes that stand in for an expensive function.
 
     The proxy is a weighted sum of a few Gaussian processes, each with a lengthscale for every
@@ -119,6 +120,8 @@ default="auto"
     >>> gradient.round(2)
     array([[1.]])
     """
+
+    _kind = "kernel"
 
     def __init__(
         self,

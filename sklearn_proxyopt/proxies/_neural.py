@@ -21,6 +21,7 @@ from sklearn_proxyopt._utils._validation import (
     check_verbose,
 )
 from sklearn_proxyopt.proxies._predicting import PredictingMixin
+from sklearn_proxyopt.proxies._savable import SavableMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight, draw_rows, hold_out, plan_steps
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ __all__ = ["NeuralProxyRegressor"]
 SCHEDULES = ("one-cycle", "cosine", "constant")
 
 
-class NeuralProxyRegressor(PredictingMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator):
+class NeuralProxyRegressor(
+    SavableMixin, PredictingMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator
+):
     """A neural network that stands in for an expensive function.
 
     The proxy is the sum of a trend, fitted in closed form, and a network trained by skorch on
@@ -209,6 +212,7 @@ default="auto"
     (1, 1)
     """
 
+    _kind = "neural"
     history_: list[dict[str, Any]]
 
     def __init__(
@@ -574,6 +578,24 @@ default="auto"
         )
         private = ("_center", "_half_width", "_recipe", "_trend", "_single_output")
         return {name: vars(self)[name] for name in names + private if name in vars(self)}
+
+    @property
+    def _can_be_stored(self) -> bool:
+        stored: bool = self.net_.module_.is_stacked
+        return stored
+
+    def _to_file(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        from sklearn_proxyopt.proxies._stored import take_apart
+
+        return take_apart(self)
+
+    def _from_file(
+        self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any], n_features: int
+    ) -> Self:
+        from sklearn_proxyopt.proxies._stored import put_together
+
+        put_together(self, arrays, facts, n_features)
+        return self
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

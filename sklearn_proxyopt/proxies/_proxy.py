@@ -14,12 +14,13 @@ from sklearn_proxyopt._utils._validation import as_generator, check_integer, che
 from sklearn_proxyopt.proxies._asking import MomentsMixin
 from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
 from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor
+from sklearn_proxyopt.proxies._savable import SavableMixin, taken_apart
 from sklearn_proxyopt.proxies._shares import check_sample_weight
 
 __all__ = ["ProxyRegressor"]
 
 
-class ProxyRegressor(MomentsMixin, RegressorMixin, BaseEstimator):
+class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
     """Stands in for an expensive function, by Gaussian processes, a network or both.
 
     Of few rows, Gaussian processes learn most: with fewer than `min_network_rows` the proxy is a
@@ -86,6 +87,8 @@ class ProxyRegressor(MomentsMixin, RegressorMixin, BaseEstimator):
     >>> proxy.network_share_
     array([0.])
     """
+
+    _kind = "proxy"
 
     def __init__(
         self,
@@ -186,6 +189,48 @@ class ProxyRegressor(MomentsMixin, RegressorMixin, BaseEstimator):
         with plain_torch():
             joined = BlendModule(self._module, network.torch_module(), blend)
             self._module = joined.eval().to(self._module.center.device)
+
+    def _to_file(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        arrays, own = taken_apart(self.kernel_)
+        names = getattr(self, "feature_names_in_", None)
+        facts: dict[str, Any] = {
+            "kernel": own,
+            "names": None if names is None else [str(name) for name in names],
+        }
+        arrays["network_share"] = self.network_share_
+        if self.network_ is not None:
+            of_network, facts["network"] = self.network_._to_file()
+            blend = self._module.blend
+            arrays |= of_network | {"ratio": blend.ratio, "calibration": blend.calibration}
+        return arrays, facts
+
+    def _from_file(
+        self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any], n_features: int
+    ) -> Self:
+        from sklearn_proxyopt.proxies._reading import expect, expect_array
+
+        kernel, network = self._parts([0, 0])
+        kernel._from_file(arrays, facts["kernel"], n_features)
+        n_outputs = kernel.n_outputs_
+        expect_array(arrays, "network_share", (n_outputs,), np.float64)
+        self._take(kernel, arrays["network_share"])
+        names = facts["names"]
+        if names is not None:
+            expect(len(names) == n_features, "a name for each variable")
+            self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
+        expect(self.network_share_.any() == ("network" in facts), "a network where one counts")
+        if "network" in facts:
+            network._from_file(arrays, facts["network"], n_features)
+            expect(network.n_outputs_ == n_outputs, f"a network of {n_outputs} outputs")
+            for name in ("ratio", "calibration"):
+                expect_array(arrays, name, (n_outputs,), np.float64)
+            self._join(network, arrays["ratio"], arrays["calibration"])
+        return self
+
+    @property
+    def _can_be_stored(self) -> bool:
+        stored: bool = self.network_ is None or getattr(self.network_, "_can_be_stored", False)
+        return stored
 
     def _parts(self, seeds: list[int]) -> tuple[Any, Any]:
         """Return the parts, not fitted, seeded where they have no seed of their own."""

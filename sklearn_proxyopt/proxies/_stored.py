@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from itertools import chain
 from math import prod
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor
 from sklearn_proxyopt.proxies._reading import (
     count,
     count_functions,
@@ -25,17 +24,12 @@ if TYPE_CHECKING:
     from sklearn_proxyopt.proxies._network import DenseNetworks, Ensemble
     from sklearn_proxyopt.proxies._trend import Trend
 
-__all__ = ["can_be_stored", "put_together", "take_apart"]
+__all__ = ["put_together", "take_apart"]
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def can_be_stored(proxy: Any) -> TypeGuard[NeuralProxyRegressor]:
-    """Return whether arrays and facts say all of a fitted proxy: not with a module of the user."""
-    return isinstance(proxy, NeuralProxyRegressor) and proxy.net_.module_.is_stacked
-
-
-def take_apart(proxy: NeuralProxyRegressor) -> tuple[Arrays, dict[str, Any]]:
+def take_apart(proxy: Any) -> tuple[Arrays, dict[str, Any]]:
     """Return the arrays of a fitted proxy, and the facts that JSON can hold."""
     recipe, groups = proxy._recipe, list(proxy.net_.module_.groups)
     arrays: Arrays = {
@@ -70,9 +64,7 @@ def take_apart(proxy: NeuralProxyRegressor) -> tuple[Arrays, dict[str, Any]]:
     return arrays, facts
 
 
-def put_together(
-    proxy: NeuralProxyRegressor, arrays: Arrays, facts: dict[str, Any], n_features: int
-) -> NeuralProxyRegressor:
+def put_together(proxy: Any, arrays: Arrays, facts: dict[str, Any], n_features: int) -> Any:
     """Make a proxy the one that was taken apart, whatever its own parameters are.
 
     Parameters

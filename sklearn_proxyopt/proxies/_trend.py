@@ -88,8 +88,8 @@ class PolynomialBasis(nn.Module):
             legendre.append(((2 * k + 1) * x * legendre[k] - k * legendre[k - 1]) / (k + 1))
         table = torch.cat([torch.ones_like(x[:, :1]), *legendre[1 : self.degree + 1]], dim=1)
         product = table[:, self.columns[:, 0]]
-        for factor in self.columns.T[1:]:
-            product = product * table[:, factor]
+        for place in range(1, self.columns.shape[1]):
+            product = product * table[:, self.columns[:, place]]
         return product
 
     def smoothed(self, coefficients: Tensor, noise: float) -> Tensor:
