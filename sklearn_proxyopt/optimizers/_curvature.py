@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["DenseCurvature", "LimitedCurvature"]
+__all__ = ["DenseCurvature", "LimitedCurvature", "ScaledCurvature"]
 
 
 class DenseCurvature:
@@ -55,6 +55,45 @@ class DenseCurvature:
         cross = step[:, :, None] * bent[:, None, :]
         outer = step[:, :, None] * step[:, None, :]
         return inverse - rho * (cross + cross.transpose(1, 2)) + (rho**2 * curvature + rho) * outer
+
+
+class ScaledCurvature(DenseCurvature):
+    """An approximate inverse Hessian that takes its size from the first step it learns.
+
+    Parameters
+    ----------
+    like : Tensor of shape (n, n_variables)
+        Gives sizes, type and device.
+    """
+
+    def __init__(self, like: Tensor) -> None:
+        super().__init__(like)
+        self._identity = torch.eye(like.shape[1], dtype=like.dtype, device=like.device)
+        self._is_fresh = torch.ones(len(like), dtype=torch.bool, device=like.device)
+
+    def forget(self, rows: Tensor) -> None:
+        """Start some problems anew."""
+        self.inverse_hessian[rows] = self._identity
+        self._is_fresh[rows] = True
+
+    def times(self, rows: Tensor, gradient: Tensor) -> Tensor:
+        """Return the products of the inverse Hessians with the gradients of some problems."""
+        return torch.bmm(self.inverse_hessian[rows], gradient[:, :, None])[:, :, 0]
+
+    def learn(self, rows: Tensor, step: Tensor, change: Tensor) -> None:
+        """Update by steps and changes of the gradient (Nocedal and Wright 2006, eq. 6.17, 6.20)."""
+        product = (step * change).sum(dim=1)
+        size = product / change.square().sum(dim=1).clamp_min(torch.finfo(step.dtype).tiny)
+        start = torch.where(
+            self._is_fresh[rows, None, None],
+            size[:, None, None] * self._identity,
+            self.inverse_hessian[rows],
+        )
+        rho = 1.0 / product
+        left = self._identity - rho[:, None, None] * step[:, :, None] * change[:, None, :]
+        outer = rho[:, None, None] * step[:, :, None] * step[:, None, :]
+        self.inverse_hessian[rows] = left @ start @ left.transpose(1, 2) + outer
+        self._is_fresh[rows] = False
 
 
 class LimitedCurvature:

@@ -15,6 +15,8 @@ from sklearn_proxyopt.optimizers._stacked import Stack
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from sklearn_proxyopt.optimizers._curvature import LimitedCurvature, ScaledCurvature
+
 __all__ = ["DescentBatch", "Search"]
 
 # Armijo's constant, the limits of the factor by which a step that does not satisfy it is cut, and
@@ -30,6 +32,8 @@ _MAX_CANDIDATES = 10
 # So many rounds in a row without a gain end a search; fewer, where no bred start ever gained.
 _MAX_FRUITLESS_ROUNDS = 4
 _MAX_ROUNDS_IN_VAIN = 2
+# A matrix holds the curvature in up to so many variables, beyond them so many steps do.
+_MOST_DENSE, _MEMORY = 100, 20
 # Descents that are not halved further.
 _MIN_DESCENTS = 16
 
@@ -146,6 +150,8 @@ class DescentBatch:
     ) -> None:
         import torch
 
+        from sklearn_proxyopt.optimizers._curvature import LimitedCurvature, ScaledCurvature
+
         self._torch = torch
         self._stack = stack
         self._searches = searches
@@ -161,8 +167,11 @@ class DescentBatch:
         self._x = torch.as_tensor(starts, dtype=stack.dtype, device=stack.device)
         self._f, self._g = stack.at(self._x, self._which)
         n_starts, n_features = starts.shape
-        self._identity = torch.eye(n_features, dtype=stack.dtype, device=stack.device)
-        self._inverse_hessian = self._identity.repeat(n_starts, 1, 1)
+        self._curvature: ScaledCurvature | LimitedCurvature = (
+            ScaledCurvature(self._x)
+            if n_features <= _MOST_DENSE
+            else LimitedCurvature(self._x, _MEMORY)
+        )
         self._fresh = torch.ones(n_starts, dtype=torch.bool, device=stack.device)
         converged = self._has_converged(self._x, self._g, self._tolerance)
         self._running = torch.isfinite(self._f) & ~converged
@@ -242,7 +251,7 @@ class DescentBatch:
         exhausted = failed & self._fresh[rows]
         self._length[rows] = torch.where(failed, 1.0, length)
         self._fresh[rows] = torch.where(accepted, False, self._fresh[rows] | failed)
-        self._inverse_hessian[rows[failed]] = self._identity
+        self._curvature.forget(rows[failed])
 
         still = (trial - x).abs().amax(dim=1) < torch.finfo(x.dtype).eps
         still |= f - f_new <= _SMALLEST_GAIN * self._tolerance[rows]
@@ -256,13 +265,12 @@ class DescentBatch:
         """Take the steps that were accepted and learn the curvature from them."""
         done = rows[accepted]
         trial, f_new, g_new = trial[accepted], f_new[accepted], g_new[accepted]
-        self._inverse_hessian[done] = _bfgs_update(
-            self._inverse_hessian[done],
-            trial - self._x[done],
-            g_new - self._g[done],
-            self._fresh[done],
-            self._identity,
-        )
+        step, change = trial - self._x[done], g_new - self._g[done]
+        product, norms = (step * change).sum(dim=1), step.norm(dim=1) * change.norm(dim=1)
+        # Elsewhere the curvature is of no use.
+        curved = product > 1e-10 * norms
+        self._curvature.forget(done[curved & self._fresh[done]])
+        self._curvature.learn(done[curved], step[curved], change[curved])
         self._x[done], self._f[done], self._g[done] = trial, f_new, g_new
 
     def _aim(self, rows: Tensor) -> None:
@@ -270,7 +278,7 @@ class DescentBatch:
         torch = self._torch
         free = ~_held(self._x[rows], self._g[rows])
         free_gradient = torch.where(free, self._g[rows], 0.0)
-        direction = -torch.bmm(self._inverse_hessian[rows], free_gradient[:, :, None])[:, :, 0]
+        direction = -self._curvature.times(rows, free_gradient)
         direction = torch.where(free, direction, 0.0)
         uphill = (direction * free_gradient).sum(dim=1) >= 0
         direction = torch.where(uphill[:, None], -free_gradient, direction)
@@ -287,28 +295,3 @@ class DescentBatch:
 def _held(x: Tensor, g: Tensor) -> Tensor:
     """Tell which variables lie on a side of the cube with their descent pointing outside."""
     return ((x <= 0.0) & (g > 0.0)) | ((x >= 1.0) & (g < 0.0))
-
-
-def _bfgs_update(
-    inverse_hessian: Tensor, step: Tensor, change: Tensor, fresh: Tensor, identity: Tensor
-) -> Tensor:
-    """Update each inverse Hessian (Nocedal and Wright 2006, equations 6.17 and 6.20).
-
-    Where step and change have no positive product the curvature is of no use and the matrix stays
-    as it is.
-    """
-    import torch
-
-    product = (step * change).sum(dim=1)
-    norms = step.norm(dim=1) * change.norm(dim=1)
-    curved = product > 1e-10 * norms
-    safe = torch.where(curved, product, 1.0)
-    size = safe / change.square().sum(dim=1).clamp_min(torch.finfo(step.dtype).tiny)
-    start = torch.where(
-        (fresh & curved)[:, None, None], size[:, None, None] * identity, inverse_hessian
-    )
-    rho = 1.0 / safe
-    left = identity - rho[:, None, None] * step[:, :, None] * change[:, None, :]
-    outer = rho[:, None, None] * step[:, :, None] * step[:, None, :]
-    updated = left @ start @ left.transpose(1, 2) + outer
-    return torch.where(curved[:, None, None], updated, start)

@@ -380,3 +380,21 @@ def test_a_swarm_writes_no_file_and_leaves_the_log_handlers_alone(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "still here" in done.stdout
+
+
+def test_hundreds_of_variables_descend_without_a_matrix_for_each_start():
+    n = 300
+    scales = np.geomspace(1.0, 100.0, n)
+
+    class Valley:
+        def __call__(self, X):
+            return (scales * (X - 0.4) ** 2).sum(axis=1) + np.cos(X.sum(axis=1) / 20.0)
+
+        def value_and_grad(self, X):
+            slopes = 2.0 * scales * (X - 0.4)
+            return self(X), slopes - np.sin(X.sum(axis=1) / 20.0)[:, None] / 20.0
+
+    search = MultiStartBFGS(n_starts=64, n_rounds=1, n_candidates=256, random_state=0)
+    result = search.minimize(Valley(), np.array([[0.0, 1.0]] * n))
+    slope = Valley().value_and_grad(result.x[None])[1]
+    assert np.abs(slope).max() < 1e-4
