@@ -741,7 +741,7 @@ def test_results_as_they_are_typed_answer_the_points_asked_for(tmp_path):
     points = opt.X_pending_
     typed = asked.assign(
         temperature=asked["temperature"].round(1),
-        stirrer=asked["stirrer"] + 12,
+        stirrer=asked["stirrer"] + 12.5,
         angle=asked["angle"] + 360.0,
     )
     opt.tell(typed[:4], effort(points[:4]))

@@ -162,7 +162,8 @@ class Kinds:
                 n_labels = len(one.labels)
                 codes = f"codes from 0 to {n_labels - 1} of the labels of"
                 owed.append((codes, ~np.isin(column, np.arange(n_labels))))
-            if one.is_whole:
+            # A reading between steps counts as the nearest of them.
+            if one.is_whole and one.step == 1:
                 owed.append(("whole numbers in", np.rint(column) != column))
             if one.log:
                 owed.append(("values above 0 in the log-scaled", column <= 0.0))

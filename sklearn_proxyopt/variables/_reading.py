@@ -77,12 +77,13 @@ def _domain_of(item: Any, label: str) -> Domain:
             f"bounds must be a pair of numbers for {label}, a list of labels, one of the kinds in "
             f"sklearn_proxyopt.variables, or a single value; got {item!r}."
         )
-    if not values or not all(map(_is_number, values)):
+    if not any(_is_number(value) or value is None for value in values):
         return _labels(values, label)
-    if len(values) != 2:
+    if len(values) != 2 or not all(map(_is_number, values)):
         raise ValueError(
-            f"bounds must be a pair (low, high) for {label}; got {list(values)!r}. Numbers to "
-            "choose from are Categorical([...]), or Ordinal([...]) if their order matters."
+            f"bounds must be a pair of numbers (low, high) for {label}; got {list(values)!r}. "
+            "Numbers to choose from are Categorical([...]), or Ordinal([...]) if their order "
+            "matters."
         )
     try:
         return Real(float(values[0]), float(values[1]))

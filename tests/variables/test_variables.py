@@ -513,8 +513,10 @@ def test_a_kind_that_cannot_be_is_named(make, message):
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({"a": [1, 2, 3]}, r"pair \(low, high\) for 'a'.*Categorical\(.*Ordinal\("),
-        ([(0, 1), [1, 2, 3]], r"pair \(low, high\) for variable 1.*Categorical\(.*Ordinal\("),
+        ({"a": [1, 2, 3]}, r"pair of numbers .* for 'a'; got .*Categorical\(.*Ordinal\("),
+        ([(0, 1), [1, 2, 3]], r"pair of numbers .* for variable 1; .*Categorical\(.*Ordinal\("),
+        ({"a": (0, None)}, r"pair of numbers \(low, high\) for 'a'; got \[0, None\]"),
+        ([(0, 1), (0, "THF")], r"pair of numbers \(low, high\) for variable 1; got \[0, 'THF'\]"),
         ({"a": (0, 1), "b": (2, 1)}, r"bounds must hold a box; for 'b', high of a Real must not"),
         ({"a": ["x", ["y"]]}, "bounds must hold a pair or labels; for 'a', labels of a"),
         ({"a": None}, "bounds must be a pair of numbers for 'a', a list of labels"),
