@@ -344,7 +344,7 @@ class BaseProxyOptimizer(
         check_is_fitted(self, "proxy_")
         options = routed_to_proxy(self, "predict", predict_params)
         state: LearnedState = self._learned
-        rows = read_rows(self, X, self._spec, state.variables.kinds)
+        rows = read_rows(self, X, state.variables.kinds)
         return state.predict(rows, **options)
 
     def get_metadata_routing(self) -> MetadataRouter:

@@ -66,12 +66,12 @@ def test_past_runs_with_a_text_column_lead_to_the_best_settings_and_the_next_fou
     optimizer = ProxyOptimizer(proxy="gp", random_state=0)
     optimizer.fit(runs.drop(columns="waste"), runs["waste"])
     best = optimizer.x_named_
-    following = optimizer.variables_.to_frame(optimizer.ask(4))
+    following = optimizer.ask(4)
 
     assert best["solvent"] == "MeCN"
     assert best["hours"] == 3
     assert best["temperature"] == pytest.approx(80.0, abs=2.0)
-    assert following.columns.tolist() == [*NUMBERS, "solvent"]
+    assert following.columns.tolist() == [*NUMBERS, "solvent", "predicted", "reason"]
     assert following["solvent"].isin(SOLVENTS).all()
 
 

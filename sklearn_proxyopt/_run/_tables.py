@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -64,10 +65,13 @@ def read_samples(
     return Axes(kinds).settings(X), y
 
 
-def read_rows(optimizer: Any, X: Any, spec: SpaceSpec, fitted: Kinds) -> NDArray[np.float64]:
+def read_rows(optimizer: Any, X: Any, fitted: Kinds) -> NDArray[np.float64]:
     """Return rows of the variables that a proxy has learned as numbers."""
-    learned = replace(spec, stated=fitted)
-    rows: NDArray[np.float64] = _read(optimizer, (X,), learned, spec.stated_names, False, {})
+    # Plain rows go by the names that bounds gave; of names that a table gave, scikit-learn warns.
+    are_stated = isinstance(optimizer.bounds, Mapping) or optimizer._kinds_seen is None
+    names = fitted.names if are_stated else None
+    learned = SpaceSpec.with_kinds(optimizer, fitted)
+    rows: NDArray[np.float64] = _read(optimizer, (X,), learned, names, False, {})
     fitted.check_rows(rows)
     return rows
 
