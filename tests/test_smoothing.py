@@ -101,6 +101,7 @@ def test_the_same_seed_gives_the_same_answer(fitted):
         ({"smoothing": -0.1}, "smoothing must be"),
         ({"smoothing": ()}, "smoothing must be None"),
         ({"smoothing": 0.1, "proxy": LinearRegression()}, "smoothing must be None with a Linear"),
+        ({"smoothing": 0.1, "proxy": "gp"}, "smoothing must be None with a KernelProxyRegressor"),
     ],
     ids=repr,
 )
