@@ -1,7 +1,9 @@
 """Results hang on the seed alone, and leave nothing of the process moved."""
 
+import multiprocessing
+import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 
@@ -13,6 +15,7 @@ from sklearn.model_selection import cross_validate
 from work import ROWS, WORK, bowl, generators, with_dropout, work
 
 from sklearn_proxyopt import NeuralProxyRegressor
+from sklearn_proxyopt._utils._global_random import BorrowedStream
 
 every_work = pytest.mark.parametrize("name", WORK)
 N_THREADS = 4
@@ -61,6 +64,62 @@ def test_cross_validation_in_threads_is_that_in_a_row(params):
     with parallel_config(backend="threading"):
         threaded = cross_validate(proxy, ROWS, bowl(ROWS), cv=4, n_jobs=2)["test_score"]
     np.testing.assert_array_equal(threaded, serial)
+
+
+def by_dask(names):
+    """Do pieces of work in four threads of one worker of dask."""
+    distributed = pytest.importorskip("distributed")
+    settings = {"n_workers": 1, "threads_per_worker": N_THREADS, "dashboard_address": None}
+    with (
+        distributed.LocalCluster(processes=False, **settings) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        return client.gather([client.submit(work, name, pure=False) for name in names])
+
+
+def by_processes(method):
+    def do(names):
+        with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+            return list(pool.map(work, names))
+
+    return do
+
+
+PLACES = {"dask": by_dask, "fork": by_processes("fork"), "spawn": by_processes("spawn")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+def test_what_is_done_elsewhere_is_the_same(place):
+    if place == "fork" and not hasattr(os, "fork"):
+        pytest.skip("needs a system that forks")
+    names = ["proxy", "module with dropout", "supervised", "genetic"]
+    before = generators(), torch.get_num_threads()
+    for name, found in zip(names, PLACES[place](names), strict=True):
+        np.testing.assert_array_equal(found, expected(name))
+    # dask itself draws from Python's.
+    assert (generators()[1:], torch.get_num_threads()) == (before[0][1:], before[1])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
+def test_a_process_that_is_forked_while_a_generator_is_lent_finds_its_own():
+    before = generators()
+    stream = BorrowedStream(np.random.default_rng(0), torch.device("cpu"))
+    is_lent, is_over = threading.Event(), threading.Event()
+
+    def borrow():
+        with stream.borrowed():
+            torch.rand(1)
+            is_lent.set()
+            is_over.wait(0.2)
+
+    thread = threading.Thread(target=borrow)
+    thread.start()
+    is_lent.wait(60)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
+        # Python seeds its own anew in every forked process.
+        assert pool.submit(generators).result()[1:] == before[1:]
+    thread.join()
 
 
 @contextmanager
