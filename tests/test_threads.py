@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from sklearn_proxyopt._utils._threads import in_parallel, one_thread, threads_for
+from sklearn_proxyopt._utils._threads import all_threads, in_parallel, one_thread, threads_for
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +68,9 @@ def test_threads_that_compute_at_once_leave_the_number_of_each_as_it_was():
 
     def second():
         first_is_in.wait(60)
-        with threads_for(100_000):
-            found.append(torch.get_num_threads())
+        for block in (threads_for(100_000), all_threads()):
+            with block:
+                found.append(torch.get_num_threads())
         with one_thread():
             second_is_in.set()
             first_is_out.wait(60)
@@ -77,7 +78,7 @@ def test_threads_that_compute_at_once_leave_the_number_of_each_as_it_was():
 
     run_at_once(first, second)
     run_at_once(lambda: found.append(torch.get_num_threads()))
-    assert found == [2, 2, 2]
+    assert found == [2, 2, 2, 2]
 
 
 def test_a_forked_process_knows_how_many_threads_it_has():

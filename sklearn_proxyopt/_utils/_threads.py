@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["in_parallel", "one_thread", "threads_for"]
+__all__ = ["all_threads", "in_parallel", "one_thread", "threads_for"]
 
 # From this many rows on, torch shares a batch among its threads. Below, more threads gain little,
 # and cost dearly where the cores have other work: each step waits for the slowest.
@@ -82,6 +82,13 @@ def threads_for(n_rows: int) -> Iterator[None]:
     Larger ones run on all threads, and their last digits depend on how many those are.
     """
     with _torch_threads(_available() if n_rows >= _ROWS_FOR_ALL_THREADS else 1):
+        yield
+
+
+@contextmanager
+def all_threads() -> Iterator[None]:
+    """Run the block on as many torch threads as there are, whatever other threads do meanwhile."""
+    with _torch_threads(_available()):
         yield
 
 

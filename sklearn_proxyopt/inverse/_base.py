@@ -18,6 +18,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from sklearn_proxyopt._utils._threads import all_threads
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning
@@ -143,6 +144,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
 
     @with_callbacks
     @plain_torch()
+    @all_threads()
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Solve one inverse problem a row, all together.
 
@@ -272,6 +274,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         return {}
 
     @plain_torch()
+    @all_threads()
     def _solve_new(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return solutions and losses of further problems."""
         check_is_fitted(self)

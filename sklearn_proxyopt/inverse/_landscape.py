@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from sklearn_proxyopt._utils._seeding import torch_generator
+from sklearn_proxyopt._utils._threads import all_threads
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
@@ -224,6 +225,7 @@ class LandscapeInverse(BaseInverse):
         check_option(self.dtype, "dtype", ("float32", "float64"))
 
     @plain_torch()
+    @all_threads()
     def walk(
         self, X: ArrayLike, starts: ArrayLike, input_noise: float | Sequence[float] | None = None
     ) -> NDArray[np.float64]:
@@ -251,6 +253,7 @@ class LandscapeInverse(BaseInverse):
         return self.problem_.from_box(torch.as_tensor(ends, device="cpu")).numpy()
 
     @plain_torch()
+    @all_threads()
     def landscape(
         self, X: ArrayLike, unknowns: ArrayLike, input_noise: float
     ) -> NDArray[np.float64]:
