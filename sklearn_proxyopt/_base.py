@@ -443,7 +443,7 @@ class BaseProxyOptimizer(
         The file holds plain arrays, and text in JSON: rows, values, failures, pending points and
         the box. A `ProxyOptimizer` adds its answer, with the numbers and texts of `result_`, and a
         proxy of `sklearn_proxyopt.proxies` with all that it needs to predict. Other proxies,
-        networks of a module of your own, and proxies of whole numbers, categories, log scales or
+        networks of a module of your own, and proxies of other variables than plain numbers or with
         known constraints are learned again by `load`. Parameters are not in the file: they are in
         the program.
 

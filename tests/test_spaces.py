@@ -273,7 +273,7 @@ def test_bounds_that_do_not_fit_the_columns_of_a_frame_are_named():
 def test_rows_between_whole_numbers_are_refused():
     X, y = rows_of_plant()
     X[3, 1] = 2.5
-    with pytest.raises(ValueError, match=r"X must hold whole numbers in 'stages'; got 2\.5"):
+    with pytest.raises(ValueError, match=r"X must hold integers in 'stages'; got 2\.5"):
         quick(sampler=None).fit(X, y)
 
 
@@ -488,8 +488,8 @@ def test_save_and_load_go_on_with_the_same_answer(tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"stages": (1, 8)}, "'stages' is a whole number there, got continuous"),
-        ({"stages": Integer(1, 8, step=7)}, "got a whole number in steps of 7"),
+        ({"stages": (1, 8)}, "'stages' is an integer there, got continuous"),
+        ({"stages": Integer(1, 8, step=7)}, "got an integer in steps of 7"),
         ({"fluid": ["a", "b", "c"]}, "'fluid' is a category of .*R32.* there"),
         ({"fluid": Ordinal(FLUIDS)}, "'fluid' is a category of .*, got ordered"),
         ({"pressure": Periodic(0, 10)}, "'pressure' is continuous there, got periodic"),
@@ -534,7 +534,7 @@ def test_a_run_goes_on_from_its_journal(tmp_path):
 @pytest.mark.parametrize(
     ("bounds", "message"),
     [
-        ({**BOUNDS, "stages": (1, 8)}, "'stages' is a whole number in .*, got continuous"),
+        ({**BOUNDS, "stages": (1, 8)}, "'stages' is an integer in .*, got continuous"),
         ({**BOUNDS, "fluid": ["a", "b", "c"]}, "'fluid' is a category of .*R32"),
         ({**BOUNDS, "fluid": Ordinal(FLUIDS)}, "'fluid' is a category of .*, got ordered"),
         (dict(zip("abcd", BOUNDS.values(), strict=True)), "variable 0 is 'pressure'"),
@@ -556,7 +556,7 @@ def test_a_journal_of_continuous_variables_is_not_one_of_whole_numbers(tmp_path)
         return np.square(X).sum(axis=1)
 
     ProxyOptimizer(**params).minimize(bowl, [(0, 9)] * 2)
-    with pytest.raises(JournalError, match=r"variable 0 is continuous in .*, got a whole"):
+    with pytest.raises(JournalError, match=r"variable 0 is continuous in .*, got an integer"):
         ProxyOptimizer(**params).minimize(bowl, [Integer(0, 9)] * 2)
 
 

@@ -169,7 +169,7 @@ def test_results_are_told_by_name_from_the_first_on(to_frame):
 def test_a_number_between_integers_told_later_is_named():
     runs = runs_of_a_laboratory(20)
     optimizer = quick().tell(runs, waste(runs))
-    with pytest.raises(ValueError, match=r"X must hold whole numbers in 'hours'; got 2\.5"):
+    with pytest.raises(ValueError, match=r"X must hold integers in 'hours'; got 2\.5"):
         optimizer.tell(runs[:1].assign(hours=2.5), [1.0])
 
 

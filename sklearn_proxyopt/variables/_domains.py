@@ -131,7 +131,7 @@ class Real(Domain):
 
 @dataclass(frozen=True)
 class Integer(Domain):
-    """A whole number between two bounds, which belong to it.
+    """An integer between two bounds, which belong to it.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class Integer(Domain):
         _check_ends(self)
         _check_log(self)
         if not (float(self.low).is_integer() and float(self.high).is_integer()):
-            raise ValueError(f"low and high of an Integer must be whole numbers; got {self!r}.")
+            raise ValueError(f"low and high of an Integer must be integers; got {self!r}.")
         check_integer(self.step, "step")
 
 

@@ -22,6 +22,7 @@ __all__ = ["Kinds", "kind_of", "kinds_of_facts"]
 
 # Labels that JSON gives back as they were.
 _PLAIN = (str, bool, int, float, type(None))
+_FOR_FRACTIONS = " A pair (low, high) in bounds is a number that may have a fraction."
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,14 @@ class Kinds:
                 owed.append((codes, ~np.isin(column, np.arange(n_labels))))
             # A reading between steps counts as the nearest of them.
             if one.is_whole and one.step == 1:
-                owed.append(("whole numbers in", np.rint(column) != column))
+                owed.append(("integers in", np.rint(column) != column))
             if one.log:
                 owed.append(("values above 0 in the log-scaled", column <= 0.0))
             for what, bad in owed:
                 if bad.any():
+                    remedy = _FOR_FRACTIONS if what == "integers in" else ""
                     raise ValueError(
-                        f"X must hold {what} {self.label(place)}; got {column[bad][0]}."
+                        f"X must hold {what} {self.label(place)}; got {column[bad][0]}.{remedy}"
                     )
 
 
@@ -181,7 +183,7 @@ def kind_of(facts: dict[str, Any], place: int) -> str:
         labels = [str(label) for label in labels]
         is_ordered = place in facts.get("ordered", ())
         return f"ordered, {labels}" if is_ordered else f"a category of {labels}"
-    kind = "a whole number" if place in facts["whole"] else "continuous"
+    kind = "an integer" if place in facts["whole"] else "continuous"
     period = facts.get("periodic", {}).get(str(place))
     kind = kind if period is None else f"periodic from {period[0]:g} to {period[1]:g}"
     step = facts.get("steps", {}).get(str(place))

@@ -19,9 +19,8 @@ class NamedFunction:
     Parameters
     ----------
     function : callable
-        Takes a DataFrame with the names of the variables, whole numbers as integers and categories
-        as their labels, and returns a value a row; or, unless `vectorized`, takes one row as a dict
-        and returns a number.
+        Takes a DataFrame with the names of the variables, with integers and labels, and returns a
+        value a row; or, unless `vectorized`, takes one row as a dict and returns a number.
     variables : Variables
         Knows the names and labels.
     vectorized : bool, default=True

@@ -432,7 +432,7 @@ def test_a_function_of_a_frame_gets_labels():
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ([3.0, 2.5, 0.0, 1.0], "X must hold whole numbers in 'stages'; got 2.5"),
+        ([3.0, 2.5, 0.0, 1.0], "X must hold integers in 'stages'; got 2.5"),
         ([3.0, 2.0, 3.0, 1.0], "X must hold codes from 0 to 2 of the labels of 'fluid'; got 3.0"),
         ([3.0, 2.0, 0.0, 0.0], "X must hold values above 0 in the log-scaled 'flow'; got 0.0"),
     ],
@@ -495,7 +495,7 @@ def test_what_is_wrong_is_named(changes, message):
         (lambda: Real(1, 2, log="yes"), "log must be one of True, False"),
         (lambda: Real(0, 1, step=0), "step must be a finite number in"),
         (lambda: Real(0, 1, decimals=-1), "decimals must be an integer from 0 to 15"),
-        (lambda: Integer(0.5, 3), "low and high of an Integer must be whole numbers"),
+        (lambda: Integer(0.5, 3), "low and high of an Integer must be integers"),
         (lambda: Integer(0, 9, step=0.5), "step must be an integer"),
         (lambda: Integer(0, 9, log=True), "low must lie above 0 with log=True"),
         (lambda: Categorical("R32"), "labels of a Categorical must be a list of different labels"),
