@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -43,7 +44,7 @@ from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._run._tables import read_rows, read_samples, with_notes
-from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._dataset import Dataset, succeeded
 from sklearn_proxyopt._utils._feasibility import feasible_values
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
 from sklearn_proxyopt._utils._types import BoundsLike, Constraint, InputFormat, RandomStateLike
@@ -54,6 +55,7 @@ from sklearn_proxyopt._utils._validation import (
     unmasked,
 )
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
+from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 from sklearn_proxyopt.optimizers import BaseOptimizer
 from sklearn_proxyopt.samplers import BaseSampler
 from sklearn_proxyopt.variables import Variables
@@ -256,7 +258,8 @@ class BaseProxyOptimizer(
         X : array-like of shape (n_samples, n_features)
             Rows that were already evaluated; of a category the code, or the label in a DataFrame.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their values; objectives, and constraints after them, if there are any.
+            Their values; objectives, and constraints after them, if there are any. Unless
+            `on_error` is "raise", NaN or infinity tells that the experiment failed.
         **fit_params : dict
             Metadata for the proxy's `fit`, as `sample_weight`. A sampler that picks rows picks
             their metadata too; where the objective is evaluated there can be none. It holds for
@@ -281,10 +284,11 @@ class BaseProxyOptimizer(
             )
         warn_of_rows_outside(X, self.bounds, space)
         warn_of_fitted(self.proxy)
-        data = Dataset.of(X, self._goal_of().turned(y))
         if self._evaluates_in_fit:
-            self._fit_on_objective(data.first(0, 0), space)
+            self._fit_on_objective(Dataset.empty(X.shape[1], self._n_outputs), space)
             return self
+        data = self._given(X, self._goal_of().turned(y))
+        fit_params = metadata_of_rows(fit_params, len(X), np.flatnonzero(succeeded(y)))
         self._begin_anew(keeps_box=False, goal=self._goal_of())
         run = Run(self, space, draw_seeds(self), Progress(self, self._n_phases), self._goal_of())
         if self.sampler is not None:
@@ -651,11 +655,16 @@ class BaseProxyOptimizer(
         reset: bool = True,
         n_least: int = 1,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return rows and their values, or say what is wrong with them."""
+        """Return rows and their values, NaN for a failure, or say what is wrong with them."""
+        outputs, failed = unmasked(y), None
+        if self.on_error != "raise":
+            outputs = np.array(outputs, dtype=np.float64)
+            failed = ~succeeded(outputs)
+            outputs[failed] = 0.0
         X, y = read_samples(
             self,
             X,
-            unmasked(y),
+            outputs,
             SpaceSpec.of(self, bounds) if reset else self._spec,
             reset=reset,
             y_numeric=True,
@@ -670,7 +679,25 @@ class BaseProxyOptimizer(
                 f"y must have shape (n_samples, {self._n_outputs}), a column for each output; got "
                 f"shape {values.shape}."
             )
+        if failed is not None:
+            values[failed] = np.nan
         return X, values
+
+    def _given(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> Dataset:
+        """Return rows that were paid for as samples, those of them that failed apart."""
+        data = Dataset.of_results(X, y)
+        n_failed = len(data.X_failed)
+        if len(data) < 2:
+            raise ValueError(
+                f"y must have a finite value for at least two rows; got {len(data)} of {len(X)}."
+            )
+        if n_failed:
+            warnings.warn(
+                f"{n_failed} of {len(X)} rows given have failed and are left out.",
+                FailedEvaluationWarning,
+                stacklevel=5,
+            )
+        return data
 
     def _samples_given(
         self, X: ArrayLike | None, y: ArrayLike | None, bounds: Any
@@ -680,7 +707,8 @@ class BaseProxyOptimizer(
             raise ValueError("X and y must be given together; got only one of them.")
         if X is not None and y is not None:
             X, y = self._validate_samples(X, y, bounds=bounds, n_least=2)
-            return Dataset.of(X, y), SpaceSpec.of(self, bounds).variables(X)
+            data = self._given(X, y)
+            return data, SpaceSpec.of(self, bounds).variables(X)
         if bounds is None:
             raise ValueError("bounds must be given where no rows X tell the box; got None.")
         self._kinds_seen = None

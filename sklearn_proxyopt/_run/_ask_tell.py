@@ -16,7 +16,7 @@ from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState
 from sklearn_proxyopt._run._tables import without_notes
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
-from sklearn_proxyopt._utils._validation import check_width, unmasked
+from sklearn_proxyopt._utils._validation import check_width
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables import Variables
@@ -97,7 +97,7 @@ class AskTell:
         box = optimizer.bounds if bounds is None else bounds
         if is_first and box is not None and not is_frame(X):
             check_width(box, check_array(X, dtype=np.float64).shape[1])
-        X, y = self._validated(X, y, reset=is_first)
+        X, y = optimizer._validate_samples(X, y, bounds=optimizer.bounds, reset=is_first)
         kinds = optimizer._spec.kinds(X.shape[1])
         self._check_together(X, y, kinds)
         with writing_journal(optimizer, self._box(), kinds, _PATIENCE) as writer:
@@ -169,20 +169,6 @@ class AskTell:
             sampler = design_sampler(optimizer, draw_seeds(optimizer)["sampler"])
             pending = optimizer._pending = PendingPoints(sampler, n_features)
         return pending
-
-    def _validated(
-        self, X: ArrayLike, y: ArrayLike, reset: bool
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return rows and values, in which NaN stands for a failure."""
-        optimizer, values = self._optimizer, unmasked(y)
-        if optimizer.on_error != "raise":
-            values = np.array(values, dtype=np.float64)
-            failed = ~succeeded(values)
-            values[failed] = 0.0
-        X, values = optimizer._validate_samples(X, values, bounds=optimizer.bounds, reset=reset)
-        if optimizer.on_error != "raise":
-            values[failed] = np.nan
-        return X, values
 
     def _check_together(self, X: NDArray[np.float64], y: NDArray[np.float64], kinds: Kinds) -> None:
         """Raise an error where samples cannot be learned together with those known."""

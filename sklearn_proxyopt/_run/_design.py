@@ -9,16 +9,19 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
 from sklearn_proxyopt._strategies import Batches, Routine, Strategy
-from sklearn_proxyopt._utils._dataset import Dataset, succeeded
+from sklearn_proxyopt._utils._dataset import Dataset, is_among
 from sklearn_proxyopt._utils._distances import farthest_places
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["InitialDesign", "MinimaAndDesign"]
 
+# What a proxy can learn from.
+_N_LEAST = 2
+
 
 class InitialDesign(Routine):
-    """Evaluate a design, of which at least two rows must succeed.
+    """Evaluate a design, and more of it until two rows have succeeded.
 
     Parameters
     ----------
@@ -26,6 +29,8 @@ class InitialDesign(Routine):
         The design, seeded.
     space : Variables
         The variables.
+    goes_on : bool, default=False
+        Whether there is more than the design. If not, two rows of it must succeed.
 
     Attributes
     ----------
@@ -33,18 +38,30 @@ class InitialDesign(Routine):
         The design.
     """
 
-    def __init__(self, sampler: Any, space: Variables) -> None:
+    def __init__(self, sampler: Any, space: Variables, goes_on: bool = False) -> None:
         super().__init__()
-        self.rows = Design(sampler, space).sample()
+        self._design, self._goes_on = Design(sampler, space), goes_on
+        self.rows = self._design.sample()
 
     def _run(self) -> Batches:
-        values = yield self.rows
-        n_good = int(succeeded(values).sum())
-        if n_good < 2:
-            raise ValueError(
-                f"objective must succeed on at least two rows of the design; got {n_good} of "
-                f"{len(self.rows)}."
-            )
+        yield self.rows
+        n_asked = len(self.rows)
+        while len(self.known) < _N_LEAST:
+            more = self._more() if self._goes_on else self.rows[:0]
+            if not len(more):
+                raise ValueError(
+                    f"objective must succeed on at least two rows of the design; got "
+                    f"{len(self.known)} of {n_asked}."
+                )
+            yield more
+            n_asked += len(more)
+
+    def _more(self) -> NDArray[np.float64]:
+        """Return further rows of the design, as many as it has; none where there are no more."""
+        if not self._design.grow():
+            return self.rows[:0]
+        rows = self._design.sample()
+        return rows[~is_among(rows, self.known.evaluated)][: len(self.rows)]
 
 
 class MinimaAndDesign(Strategy):

@@ -47,8 +47,9 @@ class Oracle:
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
         # The keys of the rows that succeeded, and of those that failed.
-        self._good, self._bad = set(row_keys(data.X)), set[bytes]()
-        for x, value in zip(data.X, self._turned(data.y), strict=True):
+        self._good, self._bad = set(row_keys(data.X)), set(row_keys(data.X_failed))
+        X, y = data.results()
+        for x, value in zip(X, self._turned(y), strict=True):
             evaluator.record.add(x, float(value) if value.ndim == 0 else value.copy())
 
     def check_given(self) -> None:

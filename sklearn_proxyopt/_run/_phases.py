@@ -91,8 +91,10 @@ def drive(run: PaidRun, phase: Phase) -> None:
 
 def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
     """Return the evaluation of an initial design, if the budget pays for more than that."""
-    design = InitialDesign(sampler, run.space)
-    rows, stopping = design.rows, run.oracle.stopping
+    stopping = run.oracle.stopping
+    goes_on = stopping.budget is not None and run.optimizer.on_error != "raise"
+    design = InitialDesign(sampler, run.space, goes_on)
+    rows = design.rows
     n_new = int(run.oracle.are_new(rows).sum())
     if n_new >= stopping.n_left:
         raise ValueError(
@@ -100,7 +102,7 @@ def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
             f"got {stopping.budget}."
         )
     text = f"Evaluating a design of {len(rows)} rows."
-    return Phase("design", text, design, len(rows))
+    return Phase("design", text, design, None if goes_on else len(rows))
 
 
 class SearchPlan:

@@ -40,6 +40,12 @@ class Dataset:
         return cls(X, y, X[:0])
 
     @classmethod
+    def of_results(cls, X: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
+        """Return samples with their values, of which NaN tells that one failed."""
+        is_good = succeeded(y)
+        return cls(X[is_good], y[is_good], X[~is_good])
+
+    @classmethod
     def empty(cls, n_features: int, n_outputs: int | None = None) -> Self:
         """Return no samples, of a function that returns a number or an array of `n_outputs`."""
         y = np.empty(0 if n_outputs is None else (0, n_outputs))
