@@ -25,7 +25,8 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
 
     Of few rows, Gaussian processes learn most: with fewer than `min_network_rows` the proxy is a
     `KernelProxyRegressor`. With more, a network is trained beside them on nine tenths of the rows,
-    and each counts as its errors at the last tenth say. The processes then learn from all rows.
+    and each counts as its errors at the last tenth say. The processes then learn from all rows,
+    unless these are more than they can meet one by one (`max_exact_rows` of the kernel proxy).
 
     Parameters
     ----------
@@ -138,9 +139,11 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         kernel, network = self._parts(seeds)
         blend, share = None, np.zeros(1 if y.ndim == 1 else y.shape[1])
         if len(X) >= self.min_network_rows:
-            blend = self._weigh(network, X, y, weight, rng, seeds)
+            blend = self._weigh((kernel, network), X, y, weight, rng)
             share = blend.share
-        self._take(kernel.fit(X, y, sample_weight=weight), share)
+        if blend is None or len(X) <= kernel.max_exact_rows:
+            kernel.fit(X, y, sample_weight=weight)
+        self._take(kernel, share)
         if blend is not None and share.any():
             self._join(network, blend.ratio, blend.calibration)
         return self
@@ -155,21 +158,20 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
 
     def _weigh(
         self,
-        network: Any,
+        parts: tuple[Any, Any],
         X: NDArray[np.float64],
         y: NDArray[Any],
         weight: NDArray[np.float64],
         rng: np.random.Generator,
-        seeds: list[int],
     ) -> Any:
-        """Train the network on part of the rows, and compare it on the rest with the processes."""
+        """Train the network and the processes on part of the rows, and compare them on the rest."""
         from sklearn_proxyopt.proxies._blend import Blend
 
         order = rng.permutation(len(X))
         n_held_out = max(round(self.validation_fraction * len(X)), 1)
         held_out, kept = order[:n_held_out], np.sort(order[n_held_out:])
-        kernel = self._parts(seeds)[0]
-        for part in (kernel, network):
+        kernel, network = parts
+        for part in parts:
             part.fit(X[kept], y[kept], sample_weight=weight[kept])
         mean, deviation = kernel.predict(X[held_out], return_std=True)
         predictions = [mean, deviation, network.predict(X[held_out]), y[held_out]]

@@ -48,6 +48,25 @@ def test_of_few_rows_it_is_a_kernel_proxy():
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize(("max_exact_rows", "n_learned"), [(100, [90, 100]), (60, [90])])
+def test_processes_learn_again_from_all_rows_that_they_can_meet(
+    monkeypatch, max_exact_rows, n_learned
+):
+    learned, fit = [], KernelProxyRegressor.fit
+
+    def spy(self, X, y, **options):
+        learned.append(len(X))
+        return fit(self, X, y, **options)
+
+    monkeypatch.setattr(KernelProxyRegressor, "fit", spy)
+    kernel = KernelProxyRegressor(max_exact_rows=max_exact_rows, n_inducing=40)
+    proxy = ProxyRegressor(min_network_rows=50, kernel=kernel, network=small_network())
+    X, y = wave(100)
+    proxy.set_params(random_state=0).fit(X, y)
+    assert learned == n_learned
+    assert proxy.score(X, y) > 0.99
+
+
 def test_a_network_that_is_no_good_counts_for_nothing():
     X, y = wave()
     proxy = ProxyRegressor(min_network_rows=50, network=small_network(trend="constant"))
