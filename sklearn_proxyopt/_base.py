@@ -394,7 +394,54 @@ class BaseProxyOptimizer(
         predicted = state.predict(points) if isinstance(state, LearnedState) else None
         return with_notes(space, points, predicted, reasons)
 
-    def tell(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def withdraw(self, X: ArrayLike) -> Self:
+        """Take back points that were asked for and will not be told.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_points, n_features)
+            The points, as `ask` handed them out or as they came back.
+
+        Returns
+        -------
+        self
+            The optimizer, of which `X_pending_` has these points no longer. They may be asked for
+            again.
+
+        Raises
+        ------
+        ValueError
+            If one of them is not pending.
+        """
+        self.check_parameters()
+        self.X_pending_ = AskTell(self).withdraw(X)
+        return self
+
+    def forget(self, X: ArrayLike) -> Self:
+        """Take back rows that were told by mistake, and learn from the others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The settings, all of whose results go. A journal keeps them, and notes that they hold no
+            longer.
+
+        Returns
+        -------
+        self
+            The optimizer, fitted on the rows that are left if these are at least two.
+
+        Raises
+        ------
+        ValueError
+            If one of them was not told.
+        """
+        self.check_parameters()
+        data = AskTell(self).forget(X)
+        self._know(data, data.X[:0])
+        return self
+
+    def tell(self, X: ArrayLike, y: ArrayLike, *, replace: bool = False) -> Self:
         """Add evaluated rows, learn anew and find the proxy's minimum or front again.
 
         Where it raises, the optimizer stays as it was, and the same rows can be told again. A row
@@ -408,6 +455,9 @@ class BaseProxyOptimizer(
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
             failed: it is kept in `X_failed_` until a value is told, and not asked for again.
+        replace : bool, default=False
+            Whether what was told of the same settings before holds no longer, as where a value is
+            corrected.
 
         Returns
         -------
@@ -421,24 +471,33 @@ class BaseProxyOptimizer(
             known constraints.
         """
         self.check_parameters()
-        X, y = AskTell(self).record(X, y)
-        self._take_in(X, self._goal.turned(y))
+        check_option(replace, "replace", (True, False))
+        if replace:
+            data, X, y = AskTell(self).correct(X, y)
+            self._know(data.told(X, self._goal.turned(y)), X)
+        else:
+            X, y = AskTell(self).record(X, y)
+            self._take_in(X, self._goal.turned(y))
         return self
 
-    @with_callbacks
     def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Learn from results to be minimised, and those known; if that raises, nothing changes."""
+        known = self._known.data
+        self._know((Dataset.of(X[:0], y[:0]) if known is None else known).told(X, y), X)
+
+    @with_callbacks
+    def _know(self, data: Dataset, answered: NDArray[np.float64]) -> None:
+        """Learn from samples, which answer some pending points; if that raises, nothing changes."""
         state = self._known
-        data = (Dataset.of(X[:0], y[:0]) if state.data is None else state.data).told(X, y)
         space = AskTell(self).space_told(data.X) if len(data) >= 2 else None
         if space is None or not space.is_feasible(data.X).any():
-            self._publish(replace(state, data=data))
+            self._publish(state.unlearned(data))
         else:
             run = Run(self, space, draw_seeds(self), Progress(self, 2), state.goal)
             self._publish(self._learn(run, data))
             run.progress.end(f"Learned {len(data)} rows.")
         if self._pending is not None:
-            self._pending.answer(X, AskTell(self).space_known())
+            self._pending.answer(answered, AskTell(self).space_known())
             self.X_pending_ = self._pending.points
 
     def save(self, path: str | PathLike[str]) -> None:

@@ -14,7 +14,7 @@ from sklearn_proxyopt._run._phases import design_sampler
 from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState
-from sklearn_proxyopt._run._tables import without_notes
+from sklearn_proxyopt._run._tables import read_rows, without_notes
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
 from sklearn_proxyopt._utils._validation import check_width
 from sklearn_proxyopt.evaluation import Journal
@@ -87,6 +87,72 @@ class AskTell:
                 writer.set_pending_points(pending.points)
         optimizer.X_pending_ = pending.points
         return space, points, strategy.reasons
+
+    def withdraw(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return the pending points without some, also in the journal."""
+        optimizer = self._optimizer
+        self.recall()
+        space = self.space_known()
+        rows, pending = read_rows(optimizer, X, space.kinds), self.pending_points(space.n_features)
+        self._check_known(space, rows, pending.points, "points that were asked for and not told")
+        pending.answer(rows, space)
+        with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
+            if writer is not None:
+                others = writer.pending_points()
+                writer.set_pending_points(others[~space.are_known(others, rows)])
+        return pending.points
+
+    def forget(self, X: ArrayLike) -> Dataset:
+        """Return the samples without those of some settings, also in the journal."""
+        self.recall()
+        data = self._state.data
+        if data is None:
+            raise ValueError("forget must come after rows were told; got none.")
+        space = self.space_known()
+        rows = read_rows(self._optimizer, X, space.kinds)
+        self._check_known(space, rows, data.evaluated, "rows that were told")
+        is_out = space.are_known(data.evaluated, rows)
+        self._amend(space, data.evaluated[is_out])
+        return data.without(is_out)
+
+    def correct(
+        self, X: ArrayLike, y: ArrayLike
+    ) -> tuple[Dataset, NDArray[np.float64], NDArray[np.float64]]:
+        """Return the samples without those of some settings, and the results that replace them."""
+        optimizer = self._optimizer
+        self.recall()
+        data = self._state.data
+        if data is None:
+            X, y = self.record(X, y)
+            return Dataset.of(X[:0], y[:0]), X, y
+        X = without_notes(X, optimizer._spec.names_known)
+        X, y = optimizer._validate_samples(X, y, bounds=optimizer.bounds, reset=False)
+        space = self.space_known()
+        is_out = space.are_known(data.evaluated, X)
+        self._amend(space, data.evaluated[is_out & ~is_among(data.evaluated, X)])
+        with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
+            if writer is not None:
+                is_there = writer.amend(X, y)
+                writer.tell(X[~is_there], y[~is_there])
+                others = writer.pending_points()
+                writer.set_pending_points(others[~space.are_known(others, X)])
+        return data.without(is_out), X, y
+
+    def _amend(self, space: Variables, rows: NDArray[np.float64]) -> None:
+        """Let rows hold no longer in the journal."""
+        with writing_journal(self._optimizer, self._box(), space.kinds, _PATIENCE) as writer:
+            if writer is not None and len(rows):
+                writer.amend(rows)
+
+    def _check_known(
+        self, space: Variables, X: NDArray[np.float64], known: NDArray[np.float64], what: str
+    ) -> None:
+        is_other = ~space.are_known(X, known)
+        if is_other.any():
+            raise ValueError(
+                f"X must hold {what}; got {int(is_other.sum())} of {len(X)} others, such as "
+                f"{X[is_other][0].tolist()}."
+            )
 
     def record(self, X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Check results and write them into the journal; NaN stands for a failure."""

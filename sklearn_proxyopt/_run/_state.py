@@ -68,6 +68,16 @@ class FittedState:
     goal: Goal = field(default=MINIMUM, metadata=_INNER)
     n_evaluations: int = 0
 
+    def unlearned(self, data: Dataset) -> FittedState:
+        """Return what is known of samples from which nothing is learned, in the same box."""
+        return FittedState(
+            data=data,
+            bounds=self.bounds,
+            variables=self.variables,
+            keeps_box=self.keeps_box,
+            goal=self.goal,
+        )
+
     def published(self) -> dict[str, Any]:
         """Return the attributes that the state gives an optimizer."""
         public = {

@@ -67,6 +67,11 @@ class Dataset:
         """Return the first of those that have a value, and of those that failed."""
         return type(self)(self.X[:n_samples], self.y[:n_samples], self.X_failed[:n_failed])
 
+    def without(self, is_out: NDArray[np.bool_]) -> Self:
+        """Return the samples but some, told by a flag for each in the order of `evaluated`."""
+        good, failed = ~is_out[: len(self)], ~is_out[len(self) :]
+        return type(self)(self.X[good], self.y[good], self.X_failed[failed])
+
     def results(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return all samples and their values, NaN for those that failed."""
         missing = np.full((len(self.X_failed), *self.y.shape[1:]), np.nan)

@@ -187,6 +187,41 @@ class JournalWriter:
             for i in np.flatnonzero(is_new)
         )
 
+    def amend(
+        self, X: NDArray[np.float64], y: NDArray[np.float64] | None = None
+    ) -> NDArray[np.bool_]:
+        """Write that the entries of some rows hold no longer; nothing that stands is deleted.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            The rows.
+        y : ndarray of shape (n,) or (n, n_outputs), default=None
+            The values that hold in their place, NaN for a failure; None for no values.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            Which rows had entries.
+        """
+        entries: dict[bytes, list[Entry]] = {}
+        for entry in standing(self._known().entries):
+            if entry.status in ("done", "failed"):
+                key = row_keys(np.array([entry.x], dtype=np.float64))[0]
+                entries.setdefault(key, []).append(entry)
+        amendments: list[tuple[Any, ...]] = []
+        keys = row_keys(X)
+        for i, key in enumerate(keys):
+            for place, entry in enumerate(entries.pop(key, [])):
+                value, status = None, "forgotten"
+                if y is not None and place == 0:
+                    is_good = bool(np.isfinite(y[i]).all())
+                    value, status = (y[i], "done") if is_good else (None, "failed")
+                amendments.append((None, X[i], value, status, None, None, entry.id))
+        known = {row_keys(row[1][None])[0] for row in amendments}
+        self._append(amendments)
+        return np.array([key in known for key in keys], dtype=bool)
+
     def pending_points(self) -> NDArray[np.float64]:
         """Return the points handed out and not told, of shape (n_pending, n_features)."""
         return self._known().pending_points
@@ -260,7 +295,7 @@ class JournalWriter:
         ended, new = _now(), Counter[bytes]()
         n_rows, previous = self._head
         entries: list[Entry] = []
-        for n_round, x, value, status, error, duration in rows:
+        for n_round, x, value, status, error, duration, *amended in rows:
             key = row_keys(x[None])[0]
             entry = Entry(
                 self._last + len(entries) + 1,
@@ -272,11 +307,13 @@ class JournalWriter:
                 error,
                 None if duration is None else float(duration),
                 ended,
-                *(None, None, None),
+                None,
+                amended[0] if amended else None,
+                None,
                 previous,
                 "",
             ).signed(self._journal)
-            new[key] += status in ("done", "failed")
+            new[key] += status in ("done", "failed") and not amended
             previous = entry.digest
             entries.append(entry)
         if not entries:
