@@ -264,6 +264,7 @@ def step_row(
     """Time the training step of stacked networks: two layers of 128, 128 features, 10 inputs."""
     from sklearn_proxyopt.proxies._building import Builder
     from sklearn_proxyopt.proxies._device import matrix_precision, resolve_dtype
+    from sklearn_proxyopt.proxies._draws import Draws
     from sklearn_proxyopt.proxies._net import RateSchedule, build_net
     from sklearn_proxyopt.proxies._recipe import Features
     from sklearn_proxyopt.proxies._static_steps import StaticSteps
@@ -272,12 +273,12 @@ def step_row(
     rows, targets = torch.rand(2 * batch, 10).double(), torch.randn(2 * batch, 1).double()
     index = torch.arange(2 * batch)[None]
     data = TrainingData(rows, targets, torch.ones(2 * batch).double(), index, index[0, :0])
-    builder = Builder(
-        (128, 128), "silu", 128, True, None, 1, batch, 5e-3, own, torch.device(device)
-    )
+    place = torch.device(device)
+    draws = Draws.of(0, place)
+    builder = Builder((128, 128), "silu", 128, True, None, 1, batch, 5e-3, own, place, draws)
     ensemble = builder.ensemble(data, Features("random", 4.0), n_members)
     net = build_net(ensemble, own, device).initialize()
-    training, held_out = member_rows(data, targets[None], own, device)
+    training, held_out = member_rows(data, targets[None], own, device, draws.steps)
     rates_of_steps = RateSchedule("constant", 10).rates(1e-3)
     with matrix_precision(dtype):
         steps = StaticSteps(net, training, held_out, batch, rates_of_steps)
