@@ -191,13 +191,17 @@ class BaseProxyOptimizer(
         scipy.optimize.OptimizeResult
             What `minimize` returns.
         """
-        limits = {
-            "budget": budget,
-            "target": target,
-            "max_seconds": max_seconds,
-            "patience": patience,
-        }
-        return self._optimize("maximize", fun, bounds, X, y, limits)
+        return self._optimize(
+            "maximize",
+            fun,
+            bounds,
+            X,
+            y,
+            budget=budget,
+            target=target,
+            max_seconds=max_seconds,
+            patience=patience,
+        )
 
     @with_callbacks
     def _optimize(
@@ -207,7 +211,7 @@ class BaseProxyOptimizer(
         bounds: BoundsLike | None,
         X: ArrayLike | None,
         y: ArrayLike | None,
-        limits: dict[str, Any],
+        **limits: Any,
     ) -> OptimizeResult:
         """Find the best points of a function, for `minimize` or `maximize`."""
         self.check_parameters()

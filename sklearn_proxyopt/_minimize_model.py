@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
-from sklearn_proxyopt._proxy_search._turned import TurnedProxy
+from sklearn_proxyopt._proxy_search._turned import turned_proxy
 from sklearn_proxyopt._run._learning import in_users_sign
 from sklearn_proxyopt._run._short_names import OptimizerName, check_short_name, resolved
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
@@ -155,7 +155,7 @@ class _ModelFunction(ProxyFunction):
         self._call = RegressorFunction(model).predict
         if variables.is_continuous_box:
             # Its own gradient, or its torch module.
-            self._searched = RegressorFunction(model if goal.is_plain else TurnedProxy(model, goal))
+            self._searched = RegressorFunction(turned_proxy(model, goal))
             self.has_gradient = self._searched.has_gradient
             self.has_module = self._searched.has_module
 

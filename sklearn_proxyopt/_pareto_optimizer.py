@@ -274,13 +274,17 @@ class ParetoOptimizer(BaseProxyOptimizer):
             If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
             `y_`.
         """
-        limits = {
-            "budget": budget,
-            "target": target,
-            "max_seconds": max_seconds,
-            "patience": patience,
-        }
-        return self._optimize("minimize", fun, bounds, X, y, limits)
+        return self._optimize(
+            "minimize",
+            fun,
+            bounds,
+            X,
+            y,
+            budget=budget,
+            target=target,
+            max_seconds=max_seconds,
+            patience=patience,
+        )
 
     def _criteria(self, goal: Goal, **limits: Any) -> FrontCriteria:
         check_that_outputs_are_borne(self.proxy, self._n_outputs)

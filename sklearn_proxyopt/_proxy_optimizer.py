@@ -336,13 +336,17 @@ class ProxyOptimizer(BaseProxyOptimizer):
             If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
             `y_`.
         """
-        limits = {
-            "budget": budget,
-            "target": target,
-            "max_seconds": max_seconds,
-            "patience": patience,
-        }
-        return self._optimize("minimize", fun, bounds, X, y, limits)
+        return self._optimize(
+            "minimize",
+            fun,
+            bounds,
+            X,
+            y,
+            budget=budget,
+            target=target,
+            max_seconds=max_seconds,
+            patience=patience,
+        )
 
     def _criteria(self, goal: Goal, **limits: Any) -> StoppingCriteria:
         return StoppingCriteria(**limits, goal=goal)

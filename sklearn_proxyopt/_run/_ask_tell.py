@@ -14,10 +14,11 @@ from sklearn_proxyopt._run._phases import design_sampler
 from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState
-from sklearn_proxyopt._run._tables import read_rows, without_notes
+from sklearn_proxyopt._run._tables import read_rows
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
 from sklearn_proxyopt._utils._validation import check_width
 from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._frames import is_frame
@@ -98,8 +99,7 @@ class AskTell:
         pending.answer(rows, space)
         with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
             if writer is not None:
-                others = writer.pending_points()
-                writer.set_pending_points(others[~space.are_known(others, rows)])
+                _close(writer, space, rows)
         return pending.points
 
     def forget(self, X: ArrayLike) -> Dataset:
@@ -112,7 +112,9 @@ class AskTell:
         rows = read_rows(self._optimizer, X, space.kinds)
         self._check_known(space, rows, data.evaluated, "rows that were told")
         is_out = space.are_known(data.evaluated, rows)
-        self._amend(space, data.evaluated[is_out])
+        with writing_journal(self._optimizer, self._box(), space.kinds, _PATIENCE) as writer:
+            if writer is not None:
+                writer.amend(data.evaluated[is_out])
         return data.without(is_out)
 
     def correct(
@@ -125,24 +127,16 @@ class AskTell:
         if data is None:
             X, y = self.record(X, y)
             return Dataset.of(X[:0], y[:0]), X, y
-        X = without_notes(X, optimizer._spec.names_known)
         X, y = optimizer._validate_samples(X, y, bounds=optimizer.bounds, reset=False)
         space = self.space_known()
         is_out = space.are_known(data.evaluated, X)
-        self._amend(space, data.evaluated[is_out & ~is_among(data.evaluated, X)])
         with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
             if writer is not None:
+                writer.amend(data.evaluated[is_out & ~is_among(data.evaluated, X)])
                 is_there = writer.amend(X, y)
                 writer.tell(X[~is_there], y[~is_there])
-                others = writer.pending_points()
-                writer.set_pending_points(others[~space.are_known(others, X)])
+                _close(writer, space, X)
         return data.without(is_out), X, y
-
-    def _amend(self, space: Variables, rows: NDArray[np.float64]) -> None:
-        """Let rows hold no longer in the journal."""
-        with writing_journal(self._optimizer, self._box(), space.kinds, _PATIENCE) as writer:
-            if writer is not None and len(rows):
-                writer.amend(rows)
 
     def _check_known(
         self, space: Variables, X: NDArray[np.float64], known: NDArray[np.float64], what: str
@@ -158,7 +152,6 @@ class AskTell:
         """Check results and write them into the journal; NaN stands for a failure."""
         optimizer = self._optimizer
         self.recall()
-        X = without_notes(X, optimizer._spec.names_known)
         bounds, is_first = self._state.bounds, self._state.data is None
         box = optimizer.bounds if bounds is None else bounds
         if is_first and box is not None and not is_frame(X):
@@ -170,9 +163,7 @@ class AskTell:
             if writer is not None:
                 writer.tell(X, y)
                 if bounds is not None:
-                    pending = writer.pending_points()
-                    is_open = ~self.space_known().are_known(pending, X)
-                    writer.set_pending_points(pending[is_open])
+                    _close(writer, self.space_known(), X)
         return X, y
 
     def recall(self) -> None:
@@ -302,3 +293,9 @@ class AskTell:
         if optimizer.bounds is None and state.bounds is not None:
             X = np.vstack([X, state.bounds.T])
         return optimizer._spec.variables(X)
+
+
+def _close(writer: JournalWriter, space: Variables, X: NDArray[np.float64]) -> None:
+    """Take rows off the pending points of a journal."""
+    pending = writer.pending_points()
+    writer.set_pending_points(pending[~space.are_known(pending, X)])

@@ -23,7 +23,7 @@ from sklearn_proxyopt.variables._frames import (
 )
 from sklearn_proxyopt.variables._kinds import Kinds
 
-__all__ = ["read_rows", "read_samples", "with_notes", "without_notes"]
+__all__ = ["read_rows", "read_samples", "with_notes"]
 
 # Columns beside the variables in the tables that `ask` hands out.
 _PREDICTED, _REASON = "predicted", "reason"
@@ -87,7 +87,7 @@ def _read(
     """Return rows, with values or without; plain rows get names where bounds give any."""
     X, *targets = given
     check_unmasked(X)
-    X = without_notes(X, spec.names_known)
+    X = _without_notes(X, spec.names_known)
     checks = {"dtype": np.float64, **checks}
     if is_frame(X):
         rows = _read_frame(optimizer, X, spec, reset)
@@ -178,9 +178,9 @@ def with_notes(
     return frame
 
 
-def without_notes(X: Any, names: tuple[str, ...] | None) -> Any:
+def _without_notes(X: Any, names: tuple[str, ...] | None) -> Any:
     """Return a table without the columns that `with_notes` adds to variables of these names."""
-    if names is None or not is_frame(X) or not hasattr(X, "__getitem__"):
+    if names is None or not is_frame(X):
         return X
     columns = names_of_frame(X) or ()
     if len(columns) <= len(names) or columns[: len(names)] != names:

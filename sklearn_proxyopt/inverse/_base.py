@@ -18,12 +18,13 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from sklearn_proxyopt._utils._fitted import take_over
 from sklearn_proxyopt._utils._threads import all_threads
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
-from sklearn_proxyopt.inverse._saving import read_solvers, take_over, write_solvers
+from sklearn_proxyopt.inverse._saving import read_solvers, write_solvers
 from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import (
     inverse_device,

@@ -11,11 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sklearn_proxyopt._utils._fitted import take_over
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._direct import DirectInverse
 from sklearn_proxyopt.inverse._reparameterized import ReparameterizedInverse
-from sklearn_proxyopt.inverse._saving import read_solvers, take_over, write_solvers
+from sklearn_proxyopt.inverse._saving import read_solvers, write_solvers
 
 __all__ = ["BestOfInverse"]
 

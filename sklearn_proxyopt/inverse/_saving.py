@@ -19,7 +19,7 @@ from sklearn_proxyopt._utils._state_file import (
     write_state,
 )
 
-__all__ = ["read_solvers", "take_over", "write_solvers"]
+__all__ = ["read_solvers", "write_solvers"]
 
 Arrays = dict[str, NDArray[Any]]
 Facts = dict[str, Any]
@@ -73,15 +73,6 @@ def read_solvers(
             f"path must be a file that fits the parameters of the solver; got {path}: "
             f"{reason_of(error)}"
         ) from error
-
-
-def take_over(solver: Any, loaded: Any) -> None:
-    """Give a solver what a fitted one has beside its parameters."""
-    params = loaded.get_params(deep=False)
-    fitted = {name: value for name, value in vars(loaded).items() if name not in params}
-    for name in [name for name in vars(solver) if name.endswith("_") and name not in fitted]:
-        delattr(solver, name)
-    vars(solver).update(fitted)
 
 
 def take_apart(solver: Any) -> tuple[Arrays, Facts]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from os import PathLike
 from typing import Any, ClassVar, Self
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_proxyopt._utils._fitted import take_over
 from sklearn_proxyopt._utils._state_file import (
     part_of,
     read_arrays,
@@ -30,12 +32,10 @@ def taken_apart(proxy: Any) -> tuple[Arrays, Facts]:
     return arrays, {"kind": proxy._kind, **facts}
 
 
-class SavableMixin:
+class SavableMixin(ABC):
     """A proxy that a file of plain arrays can hold.
 
-    The class owes the name of its kind, `_to_file`, which returns the arrays of a fitted proxy and
-    the facts that JSON can hold, and `_from_file`, which makes a proxy the one that these tell of,
-    or raises an error that says why they do not fit together.
+    The class owes the name of its kind, `_to_file` and `_from_file`.
     """
 
     _kind: ClassVar[str]
@@ -45,11 +45,13 @@ class SavableMixin:
         """Whether arrays and facts say all of the proxy: not with a module of the user."""
         return True
 
+    @abstractmethod
     def _to_file(self) -> tuple[Arrays, Facts]:
-        raise NotImplementedError
+        """Return the arrays of the fitted proxy, and the facts that JSON can hold."""
 
+    @abstractmethod
     def _from_file(self, arrays: Arrays, facts: Facts, n_features: int) -> Self:
-        raise NotImplementedError
+        """Become the proxy that these tell of, or raise an error that says why they do not fit."""
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted proxy into a file that can run no code.
@@ -113,17 +115,5 @@ class SavableMixin:
             raise ValueError(
                 f"path must be a file whose arrays fit together; got {path}: {reason_of(error)}"
             ) from error
-        _take_over(self, loaded)
+        take_over(self, loaded)
         return self
-
-
-def _take_over(proxy: Any, loaded: Any) -> None:
-    """Give a proxy what a fitted one has beside its parameters."""
-    fitted = {
-        name: value
-        for name, value in vars(loaded).items()
-        if name not in loaded.get_params(deep=False)
-    }
-    for name in [name for name in vars(proxy) if name.endswith("_") and name not in fitted]:
-        delattr(proxy, name)
-    vars(proxy).update(fitted)
