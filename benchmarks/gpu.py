@@ -262,8 +262,9 @@ def step_row(
     n_members: int, batch: int, dtype: str, device: str, rates: dict[str, float], n_steps: int = 50
 ) -> dict[str, Any]:
     """Time the training step of stacked networks: two layers of 128, 128 features, 10 inputs."""
+    from sklearn_proxyopt._utils._torch_modes import matrix_precision
     from sklearn_proxyopt.proxies._building import Builder
-    from sklearn_proxyopt.proxies._device import matrix_precision, resolve_dtype
+    from sklearn_proxyopt.proxies._device import resolve_dtype
     from sklearn_proxyopt.proxies._draws import Draws
     from sklearn_proxyopt.proxies._net import RateSchedule, build_net
     from sklearn_proxyopt.proxies._recipe import Features

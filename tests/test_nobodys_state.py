@@ -16,6 +16,7 @@ from work import ROWS, WORK, bowl, generators, with_dropout, work
 
 from sklearn_proxyopt import NeuralProxyRegressor
 from sklearn_proxyopt._utils._global_random import BorrowedStream
+from sklearn_proxyopt._utils._torch_modes import matrix_precision, plain_torch
 
 every_work = pytest.mark.parametrize("name", WORK)
 N_THREADS = 4
@@ -141,6 +142,17 @@ def deterministic():
         torch.use_deterministic_algorithms(False)
 
 
+@contextmanager
+def rounded_products():
+    torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+        # The switch is the user's, as it was found.
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 SWITCHES = {
     "no_grad": torch.no_grad,
     "inference_mode": torch.inference_mode,
@@ -149,6 +161,7 @@ SWITCHES = {
     "meta": lambda: torch.device("meta"),
     "autocast": lambda: torch.autocast("cpu"),
     "deterministic": deterministic,
+    "rounded products": rounded_products,
 }
 # A module of the user is made in the type that is the user's default.
 IS_OWN = [name for name in WORK if "dropout" in name or "skorch" in name]
@@ -165,3 +178,38 @@ def test_no_switch_of_torch_changes_a_bit(name, switch):
     with SWITCHES[switch]():
         found = work(name)
     np.testing.assert_array_equal(found, expected(name))
+
+
+def test_a_precision_waits_for_those_who_compute_with_another():
+    seen, has_begun, may_end = [], threading.Event(), threading.Event()
+
+    def compute(dtype):
+        with plain_torch(), matrix_precision(dtype):
+            seen.append(torch.get_float32_matmul_precision())
+            has_begun.set()
+            may_end.wait(60)
+
+    threads = [threading.Thread(target=compute, args=(one,)) for one in ("float64", "tf32")]
+    with rounded_products():
+        threads[0].start()
+        has_begun.wait(60)
+        threads[1].start()
+        threads[1].join(0.1)
+        assert seen == ["highest"]
+        may_end.set()
+        for thread in threads:
+            thread.join(60)
+    assert seen == ["highest", "high"]
+
+
+def own_precision():
+    with plain_torch(), matrix_precision("tf32"):
+        inside = torch.get_float32_matmul_precision()
+    return inside, torch.get_float32_matmul_precision()
+
+
+def test_a_process_forked_amid_a_precision_has_one_of_its_own():
+    fork = multiprocessing.get_context("fork")
+    with rounded_products(), plain_torch(), ProcessPoolExecutor(1, fork) as pool:
+        # The forked thread is within the block, and stays there.
+        assert pool.submit(own_precision).result(60) == ("high", "highest")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,7 +13,6 @@ from sklearn_proxyopt._utils._validation import check_option
 __all__ = [
     "inverse_device",
     "is_there",
-    "matrix_precision",
     "resolve_device",
     "resolve_dtype",
     "training_device",
@@ -27,20 +24,6 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64, "tf32": torch.flo
 def resolve_dtype(dtype: Any) -> torch.dtype:
     """Return the torch type named by `dtype`."""
     return _DTYPES[check_option(dtype, "dtype", _DTYPES)]
-
-
-@contextmanager
-def matrix_precision(dtype: str) -> Iterator[None]:
-    """Let a GPU round the factors of matrix products to ten bits in the block, for "tf32"."""
-    if dtype != "tf32":
-        yield
-        return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def training_device(device: Any, dtype: torch.dtype, n_products: float, n_steps: int) -> Any:

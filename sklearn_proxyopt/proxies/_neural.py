@@ -12,7 +12,7 @@ from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils.validation import validate_data
 
 from sklearn_proxyopt._utils._threads import one_thread
-from sklearn_proxyopt._utils._torch_modes import plain_torch
+from sklearn_proxyopt._utils._torch_modes import matrix_precision, plain_torch
 from sklearn_proxyopt._utils._validation import (
     as_generator,
     check_integer,
@@ -293,7 +293,7 @@ default="auto"
         """
         import torch
 
-        from sklearn_proxyopt.proxies._device import matrix_precision, resolve_dtype
+        from sklearn_proxyopt.proxies._device import resolve_dtype
         from sklearn_proxyopt.proxies._draws import Draws
         from sklearn_proxyopt.proxies._smoothing import Smoothing
 

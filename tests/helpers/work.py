@@ -97,6 +97,9 @@ WORK = {
     "adjoint": lambda: inverse(NeuralAdjointInverse, hidden_layer_sizes=(8,)),
     "landscape": lambda: inverse(LandscapeInverse, n_pairs=32, input_noise=0.1, n_starts=2),
     "run": minimize,
+    "run in single precision": lambda: minimize(
+        proxy=NeuralProxyRegressor((8,), n_members=2, max_epochs=8, dtype="float32")
+    ),
     "swarm": lambda: on_a_proxy(ParticleSwarm(8, 5, random_state=0)),
     "swarms": lambda: on_a_proxy(ParticleSwarm(8, 5, n_restarts=2, random_state=0)),
     "genetic": lambda: on_a_proxy(GeneticAlgorithm(8, 5, random_state=0)),
