@@ -1,15 +1,18 @@
 """Kill a run at random moments, start it again, and see whether anything was lost or paid twice.
 
-Each attempt is a process of its own that uses a journal, and is killed by SIGKILL after a random
-time. After each kill the one file of the journal is copied by itself: the copy must have every row
-that a run was told is on disk. When an attempt gets to its end, its answer is compared with that of
-a run nobody killed, and a new journal is begun, until all kills are spent, of each kind of run in
-turn. Needs a system that forks.
+Each attempt is a process of its own that uses a journal, and is killed by SIGKILL: every other one
+after a random time, the others while a random evaluation runs or is written down. After each kill
+the one file of the journal is copied by itself: the copy must have every row that a run was told is
+on disk. When an attempt gets to its end, its answer is compared with that of a run nobody killed,
+and a new journal is begun, until all kills are spent, of each kind of run in turn and as many of
+each. A table keeps what was found of each kind; kinds that are in it are left out, so that the
+benchmark itself can be killed and started again. Needs a system that forks.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import random
@@ -21,8 +24,9 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import LinearConstraint
@@ -172,8 +176,27 @@ def note_what_is_on_disk(path: Path) -> None:
     JournalWriter._append = noted  # type: ignore[method-assign]
 
 
-def attempt(folder: Path, kind: str, seconds: float, n_samples: int, limit: float | None) -> bool:
-    """Run in a process of its own, killed at the limit; tell whether it came to its end."""
+class Moment(NamedTuple):
+    """When a process is killed: so many seconds after it has begun so many evaluations."""
+
+    n_calls: int
+    seconds: float
+
+    def wait(self, calls: Path, process: int) -> None:
+        """Wait for the moment, or for the end of the process."""
+        while len(lines(calls)) < self.n_calls and not has_ended(process):
+            time.sleep(0.001)
+        time.sleep(self.seconds)
+
+
+def has_ended(process: int) -> bool:
+    """Tell whether a child has come to its end, which is left to be asked for."""
+    ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    return ended is not None
+
+
+def attempt(folder: Path, kind: str, seconds: float, n_samples: int, kill: Moment | None) -> bool:
+    """Run in a process of its own, killed at a moment; tell whether it came to its end."""
     (folder / "calls.txt").write_text("")
     process = os.fork()
     if not process:
@@ -188,8 +211,8 @@ def attempt(folder: Path, kind: str, seconds: float, n_samples: int, limit: floa
             traceback.print_exc()
         finally:
             os._exit(status)
-    if limit is not None:
-        time.sleep(limit)
+    if kill is not None:
+        kill.wait(folder / "calls.txt", process)
         os.kill(process, signal.SIGKILL)
     status = os.waitpid(process, 0)[1]
     if status not in (0, signal.SIGKILL):
@@ -226,22 +249,59 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def kill_and_look(folder: Path, kind: str, options: Any, limit: float, counts: Counter) -> bool:
+def kill_and_look(folder: Path, kind: str, options: Any, moment: Moment, counts: Counter) -> bool:
     """Make an attempt, count what it has lost or done twice, and tell whether it ended."""
     known = rows_in(folder / "runs.sqlite")
-    has_ended = attempt(folder, kind, options.seconds, options.samples, limit)
+    is_done = attempt(folder, kind, options.seconds, options.samples, moment)
     calls, reported = lines(folder / "calls.txt"), set(lines(folder / "reported.txt"))
     alone = rows_in_copy(folder, counts)
     found = rows_in(folder / "runs.sqlite")
-    counts["kills"] += not has_ended
+    counts["kills"] += not is_done
     counts["rows paid twice"] += len(set(calls) & set(known)) + len(found) - len(set(found))
     counts["rows lost"] += len((set(known) | reported) - set(found))
     counts["rows that a copy of the one file lacks"] += len(reported - set(alone))
     counts["in flight when killed, and so begun again"] += len(set(calls) - set(found))
-    return has_ended
+    return is_done
 
 
 FAULTS = ("rows paid twice", "rows lost", "rows that a copy of the one file lacks", "other answers")
+# What the table shows, under the names of the counts.
+HEADERS = {
+    "kills": "kills",
+    "runs brought to their end": "runs compared",
+    "rows lost": "rows lost",
+    "rows paid twice": "rows evaluated twice",
+    "rows that a copy of the one file lacks": "rows missing in a copy of the one file",
+    "copies that needed a repair": "copies that needed a repair",
+    "other answers": "other answers",
+}
+
+
+def shares(n_kills: int, n_kinds: int) -> list[int]:
+    """Return how many kills each kind gets, as evenly as whole numbers go."""
+    ends = [index * n_kills // n_kinds for index in range(n_kinds + 1)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def read_table(path: Path | None) -> dict[str, Counter]:
+    """Return what a table has of each kind."""
+    if path is None or not path.exists():
+        return {}
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        row["kind of run"]: Counter({name: int(row[head]) for name, head in HEADERS.items()})
+        for row in rows
+    }
+
+
+def write_table(found: dict[str, Counter], path: Path) -> None:
+    """Write what was found of each kind, and in all."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["kind of run", *HEADERS.values()])
+        for kind, counts in found.items():
+            writer.writerow([kind, *(counts[name] for name in HEADERS)])
 
 
 def main() -> None:
@@ -252,20 +312,25 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.005, help="time of one evaluation")
     parser.add_argument("--kinds", nargs="*", default=list(RUNS), choices=list(RUNS))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, help="a table of what was found")
     options = parser.parse_args()
     warnings.simplefilter("ignore", FailedEvaluationWarning)
     warnings.simplefilter("ignore", FalseOptimumWarning)
-    draw = random.Random(options.seed).uniform
-    total: Counter = Counter()
-    for index, kind in enumerate(options.kinds):
+    found = read_table(options.output)
+    for kind, n_kills in zip(options.kinds, shares(options.kills, len(options.kinds)), strict=True):
+        if kind in found:
+            continue
         counts: Counter = Counter({fault: 0 for fault in FAULTS})
+        draw = random.Random(f"{options.seed} {kind}")
         start = time.perf_counter()
-        n_kills = (index + 1) * options.kills // len(options.kinds) - total["kills"]
         with tempfile.TemporaryDirectory() as top:
             kill(Path(top), kind, n_kills, options, draw, counts)
         listed = ", ".join(f"{what} {count}" for what, count in counts.items())
         print(f"{kind}: {listed} ({time.perf_counter() - start:.0f} s)", flush=True)
-        total += Counter(counts)
+        found[kind] = counts
+        if options.output is not None:
+            write_table(found, options.output)
+    total = sum(found.values(), Counter())
     listed = ", ".join(
         f"{what} {total[what]}" for what in dict.fromkeys(("kills", *FAULTS, *total))
     )
@@ -274,7 +339,9 @@ def main() -> None:
         raise SystemExit(1)
 
 
-def kill(top: Path, kind: str, n_kills: int, options: Any, draw: Callable, counts: Counter) -> None:
+def kill(
+    top: Path, kind: str, n_kills: int, options: Any, draw: random.Random, counts: Counter
+) -> None:
     """Spend the kills of one kind of run."""
     if not n_kills:
         return
@@ -283,12 +350,16 @@ def kill(top: Path, kind: str, n_kills: int, options: Any, draw: Callable, count
     start = time.perf_counter()
     attempt(clean, kind, options.seconds, options.samples, None)
     duration = time.perf_counter() - start
+    n_calls = len(lines(clean / "calls.txt"))
     while counts["kills"] < n_kills:
         folder = top / f"run{counts['runs brought to their end']}"
         folder.mkdir(exist_ok=True)
-        has_ended = kill_and_look(folder, kind, options, draw(0.0, duration), counts)
-        if has_ended or counts["kills"] == n_kills:
-            if not has_ended:
+        n_left = max(n_calls - len(rows_in(folder / "runs.sqlite")), 1)
+        in_evaluation = Moment(draw.randint(1, n_left), draw.uniform(0.0, 3.0 * options.seconds))
+        moment = in_evaluation if counts["kills"] % 2 else Moment(0, draw.uniform(0.0, duration))
+        is_done = kill_and_look(folder, kind, options, moment, counts)
+        if is_done or counts["kills"] == n_kills:
+            if not is_done:
                 attempt(folder, kind, options.seconds, options.samples, None)
             counts["runs brought to their end"] += 1
             wanted, answer = (path / "answer.json" for path in (clean, folder))
