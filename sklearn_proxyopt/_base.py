@@ -119,6 +119,8 @@ class BaseProxyOptimizer(
     _pending: PendingPoints | None = None
     # What the columns of a table, a file or a journal have told of the variables.
     _kinds_seen: Kinds | None = None
+    # The journal as it was read before.
+    _journal: Journal | None = None
 
     @abstractmethod
     def _learn(self, run: Run, data: Dataset, **fit_params: Any) -> LearnedState:
@@ -794,6 +796,13 @@ class BaseProxyOptimizer(
             n_outputs=self._n_outputs,
         )
 
+    def _journal_at(self, path: str | PathLike[str]) -> Journal:
+        """Return the journal of a path, which reads what is new if the path was read before."""
+        journal = Journal(path)
+        if self._journal is None or self._journal.path != journal.path:
+            self._journal = journal
+        return self._journal
+
     @property
     def _records(self) -> RecordBook:
         """The records of what was evaluated, which clones share."""
@@ -804,6 +813,7 @@ class BaseProxyOptimizer(
     def __getstate__(self) -> dict[str, Any]:
         # The record of a function that is no parameter would drag that function along.
         state: dict[str, Any] = dict(BaseEstimator.__getstate__(self))
+        state.pop("_journal", None)
         state.pop("_record_book", None)
         if self.objective is not None and "_record_book" in vars(self):
             state["_record_book"] = self._record_book.only(self.objective, self._n_outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,7 +18,7 @@ from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState
 from sklearn_proxyopt._run._tables import read_rows
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
 from sklearn_proxyopt._utils._validation import check_width
-from sklearn_proxyopt.evaluation import Journal
+from sklearn_proxyopt.evaluation._journal_problem import kinds_known
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.exceptions import JournalError
 from sklearn_proxyopt.variables import Variables
@@ -75,7 +76,8 @@ class AskTell:
         else:
             optimizer._publish(replace(state, bounds=space.bounds, variables=space))
         with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
-            pending, known = self.pending_points(space.n_features), self._evaluated(space)
+            pending = self.pending_points(space.n_features)
+            known = self._evaluated(space, writer)
             if writer is not None:
                 others = writer.pending_points()
                 own = pending.points[~is_among(pending.points, others)]
@@ -177,30 +179,34 @@ class AskTell:
             )
         if optimizer.journal is None or self._state.data is not None:
             return
-        journal = Journal(optimizer.journal)
+        journal = optimizer._journal_at(optimizer.journal)
         if not journal.path.exists():
             return
-        optimizer._settle_outputs(journal.n_outputs())
+        contents = journal.memory.contents()
+        optimizer._settle_outputs(contents.n_outputs)
         none = Dataset.empty(0, optimizer._n_outputs)
         n_outputs = int(np.prod(none.y.shape[1:]))
-        if journal.n_outputs() != n_outputs:
+        if contents.n_outputs != n_outputs:
             raise JournalError(
                 f"journal must be of the same problem; the number of outputs is "
-                f"{journal.n_outputs()} in {journal.path}, got {n_outputs}. Another problem needs "
+                f"{contents.n_outputs} in {journal.path}, got {n_outputs}. Another problem needs "
                 "a journal of its own."
             )
-        X, y = journal.rows()
+        X, y = journal.memory.rows("done")
         y = optimizer._goal.turned(y.reshape(len(y), *none.y.shape[1:]))
-        data = Dataset(X, y, journal.failed_rows())
+        data = Dataset(X, y, journal.memory.rows("failed")[0])
         if len(data.evaluated):
             optimizer.n_features_in_ = X.shape[1]
-            self._recall_kinds(journal, data.evaluated)
+            facts = kinds_known(contents, journal.path)
+            self._recall_kinds(contents.names, facts, data.evaluated)
             optimizer._take_in(*data.results())
-        self._recall_pending(journal.pending_points(), data)
+        self._recall_pending(contents.pending_points, data)
 
-    def _recall_kinds(self, journal: Journal, rows: NDArray[np.float64]) -> None:
+    def _recall_kinds(
+        self, names: list[str] | None, facts: dict[str, Any] | None, rows: NDArray[np.float64]
+    ) -> None:
         """Take names and kinds of the variables for seen that the journal knows of."""
-        optimizer, names, facts = self._optimizer, journal.names(), journal.kinds()
+        optimizer = self._optimizer
         known = None if names is None else tuple(names)
         if known is not None:
             optimizer._keep_names(known)
@@ -238,19 +244,17 @@ class AskTell:
                 )
         known = X[:0] if state.data is None else state.data.X
         rows = np.vstack([known, X[succeeded(y)]])
-        rows = rows[~is_among(rows, rows[:0])]
-        if len(rows) >= 2:
+        if (rows != rows[:1]).any():
             # Before they are written down: rows of which none can be the answer are a mistake.
             self.space_told(rows).rows_that_count(rows, rows)
 
-    def _evaluated(self, space: Variables) -> Dataset:
+    def _evaluated(self, space: Variables, writer: JournalWriter | None) -> Dataset:
         """Return the samples known here, and those that others have told the journal."""
-        optimizer, data = self._optimizer, self._state.data
-        known = [np.empty((0, space.n_features))] if data is None else [data.X, data.X_failed]
-        if optimizer.journal is not None:
-            journal = Journal(optimizer.journal)
-            known += [journal.rows()[0], journal.failed_rows()]
-        X = np.vstack(known)
+        data = self._state.data
+        X = np.empty((0, space.n_features)) if data is None else data.evaluated
+        if writer is not None:
+            others = writer.evaluated()
+            X = X if np.array_equal(X, others) else np.vstack([X, others])
         return Dataset.of(X, np.full(len(X), np.nan))
 
     def _box(self) -> NDArray[np.float64] | None:

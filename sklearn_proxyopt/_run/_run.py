@@ -18,7 +18,6 @@ from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt._utils._validation import as_generator
-from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._kinds import Kinds
@@ -168,7 +167,7 @@ def writing_journal(
     if optimizer.journal is None:
         return nullcontext()
     n_outputs = optimizer._n_outputs
-    return Journal(optimizer.journal).writing(
+    return optimizer._journal_at(optimizer.journal).writing(
         len(kinds),
         box,
         kinds.names,

@@ -15,7 +15,7 @@ from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._types import BoundsLike, InputFormat, RandomStateLike
-from sklearn_proxyopt.evaluation import Evaluator, RecordBook
+from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.infill import BaseInfill
 from sklearn_proxyopt.optimizers import BaseOptimizer
 from sklearn_proxyopt.refine import BaseRefiner
@@ -74,6 +74,9 @@ class Settings(Protocol):
     @property
     def _names_seen(self) -> NDArray[np.object_] | None:
         """The names of the variables, as the rows had them."""
+
+    def _journal_at(self, path: str | PathLike[str]) -> Journal:
+        """Return the journal of a path, the same object as long as the path is the same."""
 
     def _evaluator(self, objective: Any) -> Evaluator:
         """Return what calls the objective."""

@@ -12,6 +12,8 @@ from sklearn_proxyopt._utils._feasibility import best_first
 
 __all__ = ["Dataset", "are_seen", "best_rows", "is_among", "row_keys", "succeeded"]
 
+# The bits of numbers are mixed by the golden ratio; the low ones of round numbers are all zero.
+_ODD, _HALF, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(32), np.uint64(1)
 # Best rows handed to a search as starting points.
 _N_STARTING_ROWS = 10
 
@@ -101,12 +103,20 @@ def row_keys(X: NDArray[np.float64]) -> list[bytes]:
 
 def is_among(X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which rows are among the others, or stand earlier in `X` itself."""
-    return are_seen(X, set(row_keys(others)))
+    may_be = np.isin(_fingerprints(others), _fingerprints(X))
+    return are_seen(X, set(row_keys(others[may_be])))
 
 
 def are_seen(X: NDArray[np.float64], seen: set[bytes]) -> NDArray[np.bool_]:
     """Tell which rows have their keys in a set, and add those of the others to it."""
     return np.array([_seen_before(key, seen) for key in row_keys(X)], dtype=bool)
+
+
+def _fingerprints(X: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Return a number for each row, the same for rows of the same key, and rarely for others."""
+    bits = (np.ascontiguousarray(X, dtype=np.float64) + 0.0).view(np.uint64)
+    factors = np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * _ODD
+    return np.asarray(((bits ^ (bits >> _HALF)) * (factors | _ONE)).sum(axis=1, dtype=np.uint64))
 
 
 def succeeded(values: NDArray[np.float64]) -> NDArray[np.bool_]:

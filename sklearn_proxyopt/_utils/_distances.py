@@ -46,15 +46,30 @@ def are_new(units: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArray[n
     """Tell which points of the unit cube are not taken."""
     if not len(taken) or not len(units):
         return np.ones(len(units), dtype=bool)
-    distance = cKDTree(taken).query(units)[0]
+    near = taken[_may_be_near(taken, units)]
+    if not len(near):
+        return np.ones(len(units), dtype=bool)
+    distance = cKDTree(near).query(units)[0]
     return np.asarray(distance >= SAME_SAMPLE)
+
+
+def _may_be_near(taken: NDArray[np.float64], units: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which points may be the same sample as one of some others, by one direction of space."""
+    # No whole numbers of steps along the axes add up to nothing along it.
+    direction = np.sqrt(np.arange(2.0, 2.0 + units.shape[1]))
+    direction /= np.linalg.norm(direction)
+    ahead, others = taken @ direction, np.sort(units @ direction)
+    first = np.searchsorted(others, ahead - 2.0 * SAME_SAMPLE)
+    return np.asarray(first < np.searchsorted(others, ahead + 2.0 * SAME_SAMPLE))
 
 
 def farthest_places(
     units: NDArray[np.float64], taken: NDArray[np.float64], n_points: int
 ) -> NDArray[np.intp]:
     """Pick, one after another, the place of the point farthest from all that are taken."""
-    distance = cKDTree(taken).query(units)[0]
+    # Many are taken and few ask: a tree that is quickly made.
+    tree = cKDTree(taken, balanced_tree=False, compact_nodes=False)
+    distance = tree.query(units)[0]
     chosen = np.empty(n_points, dtype=np.intp)
     for i in range(n_points):
         chosen[i] = np.argmax(distance)

@@ -16,6 +16,7 @@ from sklearn_proxyopt._utils._validation import check_bounds, check_integer
 from sklearn_proxyopt.evaluation._journal_contents import Contents, inspect, read
 from sklearn_proxyopt.evaluation._journal_file import reading
 from sklearn_proxyopt.evaluation._journal_format import MOST_COLUMNS, as_text, columns_of
+from sklearn_proxyopt.evaluation._journal_memory import JournalMemory
 from sklearn_proxyopt.evaluation._journal_problem import kinds_known
 from sklearn_proxyopt.evaluation._journal_rescue import back_up, repair
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
@@ -75,6 +76,8 @@ class Journal:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = _as_path(path, "journal", "a path or None")
+        # What was read to write; the methods that read begin anew, and verify everything.
+        self.memory = JournalMemory(self.path)
 
     def __len__(self) -> int:
         return len(self._contents().entries)
@@ -263,7 +266,9 @@ class Journal:
             raise ValueError(f"patience must be a number of seconds from 0 on; got {patience!r}.")
         box = None if bounds is None else check_bounds(bounds, n_features, allow_equal=True)
         known = None if names is None else _as_names(names, n_features)
-        writer = JournalWriter(self.path, n_features, box, known, float(patience), n_outputs, kinds)
+        writer = JournalWriter(
+            self.memory, n_features, box, known, float(patience), n_outputs, kinds
+        )
         try:
             yield writer
             writer.finish()

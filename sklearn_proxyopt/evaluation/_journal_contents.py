@@ -19,12 +19,13 @@ from sklearn_proxyopt.evaluation._journal_format import (
     STATES,
     VERSION,
     Entry,
+    Head,
     columns_of,
     layout_of,
-    schema,
     seal,
     standing,
 )
+from sklearn_proxyopt.evaluation._journal_schema import schema_differences
 from sklearn_proxyopt.exceptions import JournalError
 
 __all__ = ["Contents", "inspect", "is_whole", "read"]
@@ -46,8 +47,10 @@ class Contents:
     ----------
     n_features, n_outputs : int
         Numbers of inputs and outputs.
+    start : Head or None
+        The entry after which was read; None for all.
     entries : list of Entry
-        The rows of `evaluations`.
+        The rows of `evaluations` after it.
     variables : list of tuple
         Position, name, lower and upper bound of each input.
     facts : dict of str to str
@@ -64,6 +67,7 @@ class Contents:
 
     n_features: int
     n_outputs: int
+    start: Head | None = None
     entries: list[Entry] = field(default_factory=list)
     variables: list[Row] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
@@ -78,9 +82,17 @@ class Contents:
         return str(self.facts.get("journal"))
 
     @property
-    def head(self) -> tuple[int, str]:
-        """The number of entries and the checksum of the last."""
-        return len(self.entries), self.entries[-1].digest if self.entries else self.journal
+    def before(self) -> Head:
+        """The entry that the entries follow."""
+        return self.start or Head(0, self.journal, 0)
+
+    @property
+    def head(self) -> Head:
+        """The last entry."""
+        if not self.entries:
+            return self.before
+        last = self.entries[-1]
+        return Head(self.before.n_rows + len(self.entries), last.digest, last.id)
 
     @property
     def n_written(self) -> int:
@@ -90,7 +102,7 @@ class Contents:
 
     def expected_seal(self, table: str) -> tuple[int, str]:
         """Return the number of rows and the checksum of a table as it is."""
-        heads = {"journal": (0, self.journal), "evaluations": self.head}
+        heads = {"journal": (0, self.journal), "evaluations": self.head[:2]}
         if table in heads:
             return heads[table]
         rows = self.rows_of(table)
@@ -172,17 +184,21 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> tuple[int, int]
             f"which {age} sklearn_proxyopt wrote. Give the run a new journal; sqlite3 reads this "
             "one."
         )
-    if tables != schema(*layout):
+    differences = list(schema_differences(connection, tables, layout))
+    if differences:
         raise JournalError(
-            f"journal must have the tables of a journal and nothing else; got {path} with "
-            f"{', '.join(sorted(map(str, tables)))}, not all of them as they were made."
+            f"journal must have the tables of a journal and nothing else; got {path}: "
+            f"{', '.join(differences[:_MOST_SHOWN])}."
         )
     return layout
 
 
-def read(connection: sqlite3.Connection, path: Path) -> Contents:
-    """Return what is in a journal, or raise an error that names the first row that is not right."""
-    contents = inspect(connection, path)
+def read(connection: sqlite3.Connection, path: Path, start: Head | None = None) -> Contents:
+    """Return what is in a journal, or raise an error that names the first row that is not right.
+
+    With `start` the entries after that one, which is there.
+    """
+    contents = inspect(connection, path, start)
     if contents.findings:
         n_others = len(contents.findings) - 1
         others = f" (and {n_others} more)" if n_others else ""
@@ -193,9 +209,9 @@ def read(connection: sqlite3.Connection, path: Path) -> Contents:
     return contents
 
 
-def inspect(connection: sqlite3.Connection, path: Path) -> Contents:
+def inspect(connection: sqlite3.Connection, path: Path, start: Head | None = None) -> Contents:
     """Return what is in a journal, with all that is wrong in its `findings`."""
-    contents = Contents(*_check_format(connection, path))
+    contents = Contents(*_check_format(connection, path), start)
     seals = _few(connection, "SELECT name, n_rows, digest FROM seals", contents)
     contents.seals = {name: (n_rows, digest) for name, n_rows, digest in seals}
     contents.facts = dict(_few(connection, "SELECT name, value FROM facts", contents))
@@ -203,17 +219,18 @@ def inspect(connection: sqlite3.Connection, path: Path) -> Contents:
         rows = _in_order(connection, f"SELECT {SEALED[table]} FROM {table} ORDER BY 1", contents)
         setattr(contents, table, rows)
     names = ", ".join(columns_of(contents.n_features, contents.n_outputs))
-    rows = _in_order(connection, f"SELECT {names} FROM evaluations ORDER BY id", contents)
+    after = "" if start is None else f"WHERE id > {start.last}"
+    rows = _in_order(connection, f"SELECT {names} FROM evaluations {after} ORDER BY id", contents)
     contents.entries = [Entry.of(row, contents.n_features) for row in rows]
     contents.findings.extend(_broken(contents))
-    if not contents.findings:
+    if not contents.findings and start is None:
         contents.findings.extend(_pages(connection))
     return contents
 
 
 def _broken(contents: Contents) -> Iterator[str]:
     """Say where entries and tables differ from their checksums."""
-    last, previous = 0, contents.journal
+    _, previous, last = contents.before
     for entry in contents.entries:
         if not is_whole(entry, contents.journal):
             yield f"row {entry.id} of evaluations does not match its checksum"
@@ -225,9 +242,10 @@ def _broken(contents: Contents) -> Iterator[str]:
         if not contents.is_sealed(table):
             written = contents.seals.get(table, ("no",))[0]
             there = contents.expected_seal(table)[0]
+            is_cut = table == "evaluations" and isinstance(written, int) and written > there
             yield (
                 f"the table {table} does not match its checksum: {written} rows were written, "
-                f"{there} are there"
+                f"{there} are there{f', those after row {last} are missing' if is_cut else ''}"
             )
     bounds = [(lower, upper) for *_, lower, upper in contents.variables]
     if len(bounds) != contents.n_features or not all(map(_is_box, bounds)):

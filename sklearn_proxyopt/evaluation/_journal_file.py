@@ -125,7 +125,21 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def unreadable(path: Path, error: Exception) -> JournalError:
     """Return the error of a file that SQLite cannot read as a database."""
-    return JournalError(f"journal must be a journal of evaluations; got {path}: {error}.")
+    cut = _bytes_cut(path)
+    why = f"; the file was cut, its last {cut} bytes are missing" if cut else ""
+    return JournalError(f"journal must be a journal of evaluations; got {path}: {error}{why}.")
+
+
+def _bytes_cut(path: Path) -> int:
+    """Return how many bytes are missing of those that the head of a database declares."""
+    with path.open("rb") as file:
+        head = file.read(100)
+    if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
+        return 0
+    # A page size of 1 stands for 65,536.
+    size = int.from_bytes(head[16:18], "big")
+    declared = (2**16 if size == 1 else size) * int.from_bytes(head[28:32], "big")
+    return max(declared - path.stat().st_size, 0)
 
 
 @contextmanager

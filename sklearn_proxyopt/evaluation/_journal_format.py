@@ -17,8 +17,10 @@ __all__ = [
     "STATES",
     "VERSION",
     "Entry",
+    "Head",
     "as_text",
     "checksum",
+    "columns_in",
     "columns_of",
     "layout_of",
     "schema",
@@ -85,6 +87,14 @@ class Entry(NamedTuple):
         return checksum(journal, *self.cells[:-1])
 
 
+class Head(NamedTuple):
+    """The last entry of a journal; without entries the id of the journal stands for it."""
+
+    n_rows: int
+    digest: str
+    last: int
+
+
 def checksum(*values: Any) -> str:
     """Return the checksum of numbers and texts: BLAKE2b of 8 bytes of their JSON."""
     return hashlib.blake2b(_encode(values).encode(), digest_size=8).hexdigest()
@@ -148,12 +158,18 @@ def schema(n_features: int, n_outputs: int) -> dict[str, str]:
     }
 
 
+def columns_in(connection: sqlite3.Connection, table: str) -> dict[str, str]:
+    """Return the type of each column that a table has, none where there is no such table."""
+    query = "SELECT name, type FROM pragma_table_info(?)"
+    return dict(connection.execute(query, (table,)).fetchall())
+
+
 def layout_of(connection: sqlite3.Connection) -> tuple[int, int]:
-    """Return the numbers of inputs and outputs in the table `evaluations`."""
-    columns = connection.execute("SELECT name FROM pragma_table_info('evaluations')").fetchall()
-    names = [name for (name,) in columns]
-    n_features, n_outputs = (
-        sum(re.fullmatch(pattern, name) is not None for name in names)
-        for pattern in (r"x\d+", r"value\d*")
-    )
-    return n_features, n_outputs
+    """Return the numbers of inputs and outputs, as the tables have columns for them."""
+
+    def n_columns(table: str, pattern: str) -> int:
+        names = columns_in(connection, table)
+        return sum(re.fullmatch(pattern, name) is not None for name in names)
+
+    n_features = max(n_columns(table, r"x\d+") for table in ("evaluations", "pending"))
+    return n_features, n_columns("evaluations", r"value\d*")

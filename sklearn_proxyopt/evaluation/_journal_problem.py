@@ -79,7 +79,7 @@ def check_kinds(
     for i in range(contents.n_features):
         one, got = kind_of(known, i), kind_of(kinds, i)
         if one != got:
-            if not contents.entries and not contents.pending:
+            if not contents.head.n_rows and not contents.pending:
                 return True
             label = repr(names[i]) if names else f"variable {i}"
             raise JournalError(

@@ -11,16 +11,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._dataset import is_among, row_keys, succeeded
 from sklearn_proxyopt.evaluation._call import Outcome
-from sklearn_proxyopt.evaluation._journal_contents import Contents, read
+from sklearn_proxyopt.evaluation._journal_contents import Contents
 from sklearn_proxyopt.evaluation._journal_file import DAMAGE, connect, is_new, open_to_write, real
-from sklearn_proxyopt.evaluation._journal_format import NO_KINDS, Entry, as_text, standing
+from sklearn_proxyopt.evaluation._journal_format import NO_KINDS, Entry, Head, as_text
+from sklearn_proxyopt.evaluation._journal_memory import JournalMemory
 from sklearn_proxyopt.evaluation._journal_problem import check_kinds, check_problem
 from sklearn_proxyopt.evaluation._journal_tables import create, insert, reseal
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
@@ -35,8 +36,8 @@ class JournalWriter:
 
     Parameters
     ----------
-    path : Path
-        The file.
+    memory : JournalMemory
+        What was read of the journal before; it knows the file.
     n_features : int
         Number of inputs of the function.
     bounds : ndarray of shape (n_features, 2) or None
@@ -53,7 +54,7 @@ class JournalWriter:
 
     def __init__(
         self,
-        path: Path,
+        memory: JournalMemory,
         n_features: int,
         bounds: NDArray[np.float64] | None,
         names: list[str] | None,
@@ -61,7 +62,8 @@ class JournalWriter:
         n_outputs: int = 1,
         kinds: dict[str, Any] | None = None,
     ) -> None:
-        self.path = path
+        self.path = path = memory.path
+        self._memory = memory
         self._n_features, self._n_outputs = n_features, n_outputs
         self._problem = (n_features, bounds, names, 0.0, n_outputs, kinds)
         if not path.parent.is_dir():
@@ -85,55 +87,46 @@ class JournalWriter:
             with self._named_errors():
                 self._connection = open_to_write(self._file)
         with self._named_errors():
-            contents = read(self._connection, self.path)
+            contents = self._memory.look(self._connection)
         check_problem(contents, self.path, self._n_features, bounds, names, self._n_outputs)
         facts = {"writer": as_text(f"process {os.getpid()} on {platform.node()}")}
         if check_kinds(contents, self.path, kinds, names):
             facts["kinds"] = json.dumps(kinds)
-        self._take(contents)
+        self._journal = contents.journal
         self._note_file()
-        self._set_facts(facts)
-
-    def _take(self, contents: Contents) -> None:
-        """Remember of what is in the file what later entries go on from."""
-        self._contents: Contents | None = contents
-        self._journal, self._head = contents.journal, contents.head
-        self._last = contents.entries[-1].id if contents.entries else 0
-        evaluated = [
-            entry
-            for entry in contents.entries
-            if entry.amends is None and entry.status in ("done", "failed")
-        ]
-        X = np.array([entry.x for entry in evaluated]).reshape(-1, self._n_features)
-        self._n_repeats = Counter(row_keys(X))
+        if not facts.items() <= contents.facts.items():
+            self._set_facts(facts)
 
     def _known(self) -> Contents:
-        """Return what is in the journal now."""
-        if self._contents is None:
-            with self._named_errors():
-                return read(self._connection, self.path)
-        return self._contents
+        """Return what is in the other tables of the journal now; the memory has the entries."""
+        head = self._head
+        with self._named_errors():
+            contents = self._memory.look(self._connection)
+        if self._head != head:
+            self._refuse_other_rows()
+        return contents
+
+    @property
+    def _head(self) -> Head:
+        assert self._memory.head is not None
+        return self._memory.head
+
+    def evaluated(self) -> NDArray[np.float64]:
+        """Return the rows that succeeded and those that failed, of shape (n, n_features)."""
+        return np.vstack([self._memory.rows(status)[0] for status in ("done", "failed")])
 
     def read_into(self, record: EvaluationRecord) -> None:
         """Write what the journal knows into a record, and the other way round.
 
         A failure that ended a run is left out: the next run tries again.
         """
-        known = set()
-        for entry in standing(self._known().entries):
-            if entry.status not in ("done", "failed"):
-                continue
-            row = np.array(entry.x, dtype=np.float64)
-            known.add(row_keys(row[None])[0])
-            value = np.array(entry.value, dtype=np.float64)
-            if entry.status != "done":
-                value[:] = np.nan
+        X, values = self._memory.rows("done", "failed")
+        for row, value in zip(X, values, strict=True):
             record.add(row, float(value[0]) if record.n_outputs is None else value)
+        known = set(row_keys(X))
         X, y = record.rows(self._n_features)
         missing = [i for i, key in enumerate(row_keys(X)) if key not in known]
         self._append((None, X[i], y[i], "done", None, None) for i in missing)
-        # From here on nothing but new entries is of interest.
-        self._contents = None
 
     def write(
         self, n_round: int, X: NDArray[np.float64], outcomes: list[Outcome], is_final: bool
@@ -179,7 +172,7 @@ class JournalWriter:
         y : ndarray of shape (n,) or (n, n_outputs)
             Their values, NaN throughout for one that failed.
         """
-        known = np.column_stack(self._known().rows("done", "failed"))
+        known = np.column_stack(self._memory.rows_at(set(row_keys(X))))
         is_new = ~is_among(np.column_stack([X, y]), known)
         good = succeeded(y)
         self._append(
@@ -204,20 +197,18 @@ class JournalWriter:
         ndarray of bool of shape (n,)
             Which rows had entries.
         """
-        entries: dict[bytes, list[Entry]] = {}
-        for entry in standing(self._known().entries):
-            if entry.status in ("done", "failed"):
-                key = row_keys(np.array([entry.x], dtype=np.float64))[0]
-                entries.setdefault(key, []).append(entry)
         amendments: list[tuple[Any, ...]] = []
         keys = row_keys(X)
+        first_of: dict[bytes, int] = {}
         for i, key in enumerate(keys):
-            for place, entry in enumerate(entries.pop(key, [])):
+            first_of.setdefault(key, i)
+        for key, i in first_of.items():
+            for place, entry in enumerate(self._memory.entries_at(key)):
                 value, status = None, "forgotten"
                 if y is not None and place == 0:
                     is_good = bool(np.isfinite(y[i]).all())
                     value, status = (y[i], "done") if is_good else (None, "failed")
-                amendments.append((None, X[i], value, status, None, None, entry.id))
+                amendments.append((None, X[i], value, status, None, None, entry))
         known = {row_keys(row[1][None])[0] for row in amendments}
         self._append(amendments)
         return np.array([key in known for key in keys], dtype=bool)
@@ -262,7 +253,7 @@ class JournalWriter:
         try:
             with closing(connect(target, "rwc")) as copy:
                 self._connection.backup(copy)
-            with closing(JournalWriter(target, *self._problem)) as writer:
+            with closing(JournalWriter(JournalMemory(target), *self._problem)) as writer:
                 for arguments in lost:
                     writer.write(*arguments)
         except (JournalError, sqlite3.Error, OSError):
@@ -293,14 +284,14 @@ class JournalWriter:
     def _append(self, rows: Iterable[tuple[Any, ...]]) -> None:
         """Write entries, all of them or none."""
         ended, new = _now(), Counter[bytes]()
-        n_rows, previous = self._head
+        n_rows, previous, last = self._head
         entries: list[Entry] = []
         for n_round, x, value, status, error, duration, *amended in rows:
             key = row_keys(x[None])[0]
             entry = Entry(
-                self._last + len(entries) + 1,
+                last + len(entries) + 1,
                 n_round,
-                self._n_repeats[key] + new[key],
+                self._memory.n_repeats(key) + new[key],
                 tuple((x + 0.0).tolist()),
                 self._cells(value),
                 status,
@@ -318,12 +309,11 @@ class JournalWriter:
             entries.append(entry)
         if not entries:
             return
-        head = n_rows + len(entries), previous
+        head = Head(n_rows + len(entries), previous, entries[-1].id)
         with self._transaction() as connection:
             insert(connection, "evaluations", [entry.cells for entry in entries])
-            reseal(connection, "evaluations", self._journal, head)
-        self._head, self._last = head, entries[-1].id
-        self._n_repeats.update(new)
+            reseal(connection, "evaluations", self._journal, head[:2])
+        self._memory.take(entries, head)
 
     def _cells(self, value: Any) -> tuple[float | None, ...]:
         """Return a value as it stands in the columns of the outputs."""
@@ -352,16 +342,18 @@ class JournalWriter:
                     with suppress(sqlite3.Error):
                         connection.execute("ROLLBACK")
                 raise
-        self._contents = None
         self._note_file()
 
     def _check_head(self) -> None:
         query = "SELECT n_rows, digest FROM seals WHERE name = 'evaluations'"
-        if self._connection.execute(query).fetchone() != self._head:
-            raise JournalError(
-                f"journal must not be changed by another program while a run writes it; got "
-                f"{self.path} with other rows than this run has written."
-            )
+        if self._connection.execute(query).fetchone() != self._head[:2]:
+            self._refuse_other_rows()
+
+    def _refuse_other_rows(self) -> NoReturn:
+        raise JournalError(
+            f"journal must not be changed by another program while a run writes it; got "
+            f"{self.path} with other rows than this run has written."
+        )
 
     def _check_file(self) -> None:
         """Raise an error unless the file of this name is still the one that was opened."""

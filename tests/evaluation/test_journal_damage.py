@@ -41,7 +41,10 @@ def test_a_changed_row_is_named(path):
             "DELETE FROM evaluations WHERE id = 3",
             "row 4 of evaluations does not follow row 2: rows",
         ),
-        ("DELETE FROM evaluations WHERE id = 6", "table evaluations .* 6 rows were written, 5 are"),
+        (
+            "DELETE FROM evaluations WHERE id = 6",
+            "table evaluations .* 6 rows were written, 5 are there, those after row 5 are missing",
+        ),
         (
             "UPDATE evaluations SET id = 9 WHERE id = 2",
             "row 3 .* does not follow row 1: rows after",
@@ -68,18 +71,51 @@ def test_what_another_tool_has_changed_is_found(path, statement, finding):
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("statement", "difference"),
     [
-        "CREATE TRIGGER t AFTER INSERT ON evaluations BEGIN DELETE FROM evaluations; END",
-        "CREATE VIEW v AS SELECT * FROM evaluations",
-        "DROP TABLE pending",
-        "ALTER TABLE evaluations RENAME COLUMN x0 TO x7",
+        (
+            "CREATE TRIGGER t AFTER INSERT ON evaluations BEGIN DELETE FROM evaluations; END",
+            "t is none of its tables",
+        ),
+        ("CREATE VIEW v AS SELECT * FROM evaluations", "v is none of its tables"),
+        ("CREATE TABLE notes (text TEXT)", "notes is none of its tables"),
+        ("DROP TABLE pending", "the table pending is missing"),
+        ("DROP TABLE evaluations", "the table evaluations is missing"),
+        (
+            "ALTER TABLE evaluations RENAME COLUMN x0 TO x7",
+            "the table evaluations lacks the column x0 and has the foreign column x7",
+        ),
+        ("ALTER TABLE evaluations DROP COLUMN x1", "the table evaluations lacks the column x1"),
+        ("ALTER TABLE facts ADD COLUMN note", "the table facts has the foreign column note"),
+        (
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'lower REAL',"
+            " 'lower TEXT'); PRAGMA writable_schema = RESET",
+            "the table variables has another type in the column lower",
+        ),
+        (
+            "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, "
+            "'asked TEXT NOT NULL', 'asked TEXT'); PRAGMA writable_schema = RESET",
+            "the table pending was made by another statement",
+        ),
     ],
 )
-def test_a_journal_with_other_tables_is_refused(path, statement):
+def test_a_journal_with_other_tables_is_refused_by_what_is_wrong_with_them(
+    path, statement, difference
+):
     write(path)
-    edit(path, statement)
-    with pytest.raises(JournalError, match="must have the tables of a journal and nothing else"):
+    edit(path, *statement.split("; ") if "writable" in statement else [statement])
+    with pytest.raises(
+        JournalError, match="must have the tables of a journal and nothing else"
+    ) as raised:
+        len(Journal(path))
+    assert str(raised.value).endswith(f"{path}: {difference}.")
+
+
+def test_a_file_that_was_cut_is_refused_by_what_is_missing(path):
+    write(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:-5000])
+    with pytest.raises(JournalError, match="the file was cut, its last 5000 bytes are missing"):
         len(Journal(path))
 
 
@@ -190,7 +226,7 @@ def test_evaluations_of_the_same_inputs_are_numbered(path):
 def amend(path, amended, status, value):
     """Append an amendment as a later version of the package would."""
     with Journal(path).writing(2) as writer:
-        n_rows, previous = writer._head
+        n_rows, previous, _ = writer._head
         entry = Entry(
             n_rows + 1, None, 0, (0.0, 1.0), (value,), status, None, None, "2030", None, amended,
             '{"by": "hand"}', previous, "",
