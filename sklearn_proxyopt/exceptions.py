@@ -13,6 +13,7 @@ __all__ = [
     "JournalError",
     "RefittedProxyWarning",
     "RowsOutsideWarning",
+    "StartReturnedWarning",
 ]
 
 
@@ -77,3 +78,7 @@ class RefittedProxyWarning(UserWarning):
 
 class RowsOutsideWarning(UserWarning):
     """Most of the rows lie outside the bounds, which may be in other units."""
+
+
+class StartReturnedWarning(UserWarning):
+    """Inverse problems end at the best guess: no search found a lower loss."""

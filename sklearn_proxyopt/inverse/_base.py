@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from os import PathLike
 from typing import Any, Self
 
@@ -22,78 +21,20 @@ from sklearn_proxyopt._utils._fitted import take_over
 from sklearn_proxyopt._utils._threads import all_threads
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
-from sklearn_proxyopt.exceptions import DeviceNotFoundWarning
+from sklearn_proxyopt.exceptions import DeviceNotFoundWarning, StartReturnedWarning
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
 from sklearn_proxyopt.inverse._saving import read_solvers, write_solvers
-from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import (
     inverse_device,
     is_there,
     resolve_device,
 )
 
-__all__ = ["BaseInverse", "ProblemSet"]
+__all__ = ["BaseInverse"]
 
-Tell = Callable[[], bool]
-
-
-class ProblemSet:
-    """The problems of one call, and the count of what their solution costs.
-
-    Parameters
-    ----------
-    problem : InverseProblem
-        What they have in common.
-    rows : Tensor of shape (n_problems, n_columns)
-        Rows of X.
-
-    Attributes
-    ----------
-    n_forward_calls : int
-        Simulations so far, of one problem each; one with its gradient counts once.
-    """
-
-    def __init__(self, problem: InverseProblem, rows: Tensor) -> None:
-        self.problem = problem
-        self.rows = rows
-        self.start = problem.start_for(rows)
-        self.n_forward_calls = 0
-
-    def losses(self, latent: Tensor, index: Tensor | None = None) -> Tensor:
-        """Return the losses at unbounded variables, of all problems or of those of an index."""
-        self.n_forward_calls += len(latent)
-        rows = self.rows if index is None else self.rows[index]
-        return self.problem.losses(self.problem.to_unknowns(latent), rows)
-
-    def draw_pairs(self, n_pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Draw synthetic problems and their solutions, which costs a simulation each."""
-        self.n_forward_calls += n_pairs
-        return self.problem.draw_pairs(n_pairs, self.rows, rng)
-
-    def refine(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> Tensor:
-        """Descend from estimates by BFGS on the simulator, each problem by itself."""
-        return torch.as_tensor(self.descend(latent, tell, **options).x, device="cpu").to(latent)
-
-    def descend(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> OptimizeResult:
-        """Minimise the losses by BFGS from starts (n, n_unknowns) of the problems in turn."""
-        callback = None if tell is None else lambda state: tell()
-        n_before = self.n_forward_calls
-        result = batched_bfgs(_Losses(self), latent, callback=callback, **options)
-        # What a GPU has recorded is not counted by the calls from here.
-        self.n_forward_calls = n_before + int(result.nfev.sum())
-        return result
-
-
-class _Losses:
-    """The losses of problems in turn, as a function that says whether it may be recorded."""
-
-    def __init__(self, problems: ProblemSet) -> None:
-        self.is_static = problems.problem.is_static
-        self._problems = problems
-
-    def __call__(self, latent: Tensor, number: Tensor) -> Tensor:
-        """Return the losses of the problems of some numbers."""
-        return self._problems.losses(latent, number % len(self._problems.rows))
+# A loss below this share of what it spreads over the box is that of a solution.
+_SOLVED = 1e-9
 
 
 class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
@@ -175,9 +116,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         problems = self._problem_set(X)
         rng = as_generator(self.random_state)
         estimates = self._learn(problems, rng, tell)
-        answers = estimates
-        if self.refine is not None:
-            answers = self._refine(problems, estimates, tell)
+        answers, self.converged_ = self._refined(problems, estimates, tell)
         self.n_forward_calls_ = problems.n_forward_calls
         self.estimates_, self.estimate_loss_ = self._judge(problems, estimates)
         self.solutions_, self.loss_ = self._judge(problems, answers)
@@ -281,14 +220,19 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         problems = self._problem_set(X)
-        answers = self._estimate(problems)
-        if self.refine is not None:
-            answers = self._refine(problems, answers)
+        answers, _ = self._refined(problems, self._estimate(problems))
         return self._judge(problems, answers)
 
-    def _refine(self, problems: ProblemSet, latent: Tensor, tell: Tell | None = None) -> Tensor:
-        """Descend from estimates on the simulator."""
-        return problems.refine(latent, tell, first_step=self._first_step(), **self._tolerances())
+    def _refined(
+        self, problems: ProblemSet, latent: Tensor, tell: Tell | None = None
+    ) -> tuple[Tensor, NDArray[np.bool_]]:
+        """Return answers in unbounded variables, and whether their search converged."""
+        if self.refine is None:
+            return latent, np.zeros(len(latent), dtype=bool)
+        result = problems.descend(latent, tell, first_step=self._first_step(), **self._tolerances())
+        answers = torch.as_tensor(result.x, device="cpu").to(latent)
+        _warn_of_starts(problems, answers, result)
+        return answers, result.success
 
     def _tolerances(self) -> dict[str, Any]:
         """Return when a descent of `batched_bfgs` on the simulator ends."""
@@ -341,3 +285,17 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
             unknowns = torch.where(finite[:, None], unknowns, torch.nan)
             loss = torch.where(finite, loss, torch.nan)
         return unknowns.cpu().double().numpy(), loss.cpu().double().numpy()
+
+
+def _warn_of_starts(problems: ProblemSet, answers: Tensor, result: OptimizeResult) -> None:
+    """Warn of problems that end at their best guess, though it does not solve them."""
+    is_start = (answers == problems.start).all(dim=1).cpu().numpy()
+    n_stuck = int((is_start & (np.abs(result.fun) > _SOLVED)).sum())
+    if n_stuck:
+        warnings.warn(
+            f"{n_stuck} of {len(answers)} problems end at the best guess, where they began: their "
+            "loss has no slope there. Take several starts, as DirectInverse(n_starts=5, "
+            "n_candidates=50) does, or another solver.",
+            StartReturnedWarning,
+            stacklevel=4,
+        )

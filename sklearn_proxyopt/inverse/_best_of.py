@@ -44,6 +44,8 @@ class BestOfInverse(BaseEstimator):
         Their losses.
     failed_ : ndarray of shape (n_problems,)
         True for a problem without a finite loss, whose solution is NaN.
+    converged_ : ndarray of shape (n_problems,)
+        True where the search of the winner ended by its tolerances.
     n_forward_calls_ : int
         Simulations of one problem that all solvers together have used.
     n_features_in_ : int
@@ -177,6 +179,8 @@ class BestOfInverse(BaseEstimator):
         answers = np.array([solver.solutions_ for solver in solvers])
         self.winners_, self.solutions_, self.loss_ = _best(losses, answers)
         self.failed_ = ~np.isfinite(self.loss_)
+        converged = np.array([solver.converged_ for solver in solvers])
+        self.converged_ = converged[self.winners_, np.arange(len(self.winners_))]
         self.n_forward_calls_ = sum(solver.n_forward_calls_ for solver in solvers)
 
     def _solve_new(

@@ -10,8 +10,9 @@ from scipy.stats import qmc
 from torch import Tensor
 
 from sklearn_proxyopt._utils._validation import check_integer
-from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
+from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._problem import InverseProblem
+from sklearn_proxyopt.inverse._problem_set import N_PRIOR, ProblemSet, Tell, spread_of
 
 __all__ = ["DirectInverse"]
 
@@ -37,8 +38,9 @@ class DirectInverse(BaseInverse):
         lets the descents from all starts end. Of no effect with one start or without refinement.
     refine : {"bfgs", None}, default="bfgs"
         Whether to descend from the starts; None returns the best of starts and candidates.
-    tolerance : float, default=1e-5
-        A problem has converged when no component of its gradient exceeds this.
+    tolerance : float, default=1e-8
+        A problem has converged when no component of its gradient exceeds this, in units of what
+        its loss spreads over the box.
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
@@ -55,6 +57,8 @@ class DirectInverse(BaseInverse):
         Their losses.
     failed_ : ndarray of shape (n_problems,)
         True for a problem without a finite loss, whose solution is NaN.
+    converged_ : ndarray of shape (n_problems,)
+        True where the refinement ended by its tolerances; False for all without one.
     estimates_, estimate_loss_ : ndarray
         Starts, the best of each problem, and their losses; with several starts and refinement, the
         lowest points of their descents.
@@ -96,7 +100,7 @@ class DirectInverse(BaseInverse):
         n_candidates: int | None = None,
         keep_best_after: int | None = None,
         refine: str | None = "bfgs",
-        tolerance: float = 1e-5,
+        tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
         device: Any = "auto",
         random_state: Any = None,
@@ -161,15 +165,12 @@ class DirectInverse(BaseInverse):
         candidates = problems.problem.to_latent(
             torch.as_tensor(self._candidates, device="cpu").to(start)
         )
-        n_problems = len(problems.rows)
         if self._screens_one_start():
             candidates = torch.cat([start[:, 0], candidates])
-        values = []
-        with torch.no_grad():
-            for candidate in candidates:
-                loss = problems.losses(candidate.expand(n_problems, -1))
-                values.append(torch.nan_to_num(loss, nan=torch.inf))
-        order = torch.stack(values).argsort(dim=0, stable=True)
+        values = problems.losses_at(candidates)
+        if len(values) >= N_PRIOR:
+            problems.spread = spread_of(values)
+        order = torch.nan_to_num(values, nan=torch.inf).argsort(dim=0, stable=True)
         if self._screens_one_start():
             return candidates[order[:1]]
         n_further = max(self.n_starts - 1, 1 if self.refine is None else 0)

@@ -16,7 +16,7 @@ from sklearn_proxyopt._utils._seeding import torch_generator
 from sklearn_proxyopt._utils._threads import all_threads
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
-from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
+from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._landscape_network import (
     N_PRODUCTS,
     LandscapeNetwork,
@@ -26,6 +26,7 @@ from sklearn_proxyopt.inverse._landscape_search import survey, walk_down
 from sklearn_proxyopt.inverse._landscapes import Landscapes, draw_landscapes
 from sklearn_proxyopt.inverse._networks import DenseNet, build_network
 from sklearn_proxyopt.inverse._problem import InverseProblem
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
 from sklearn_proxyopt.proxies._device import resolve_dtype
 
 __all__ = ["LandscapeInverse"]
@@ -84,8 +85,9 @@ class LandscapeInverse(BaseInverse):
         Highest step size of Adam.
     refine : {"bfgs", None}, default="bfgs"
         Whether each answer is then improved by BFGS on the simulator.
-    tolerance : float, default=1e-5
-        A refinement has converged when no component of its gradient exceeds this.
+    tolerance : float, default=1e-8
+        A refinement has converged when no component of its gradient exceeds this, in units of what
+        its loss spreads over the box.
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
@@ -104,6 +106,8 @@ class LandscapeInverse(BaseInverse):
         Their losses.
     failed_ : ndarray of shape (n_problems,)
         True for a problem without a finite loss, whose solution is NaN.
+    converged_ : ndarray of shape (n_problems,)
+        True where the refinement ended by its tolerances; False for all without one.
     estimates_, estimate_loss_ : ndarray
         Unknowns and losses before the refinement.
     levels_ : ndarray of shape (n_levels,)
@@ -179,7 +183,7 @@ class LandscapeInverse(BaseInverse):
         n_iterations: int = 2000,
         learning_rate: float = 3e-3,
         refine: str | None = "bfgs",
-        tolerance: float = 1e-5,
+        tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
         device: Any = "auto",
         dtype: str = "float32",

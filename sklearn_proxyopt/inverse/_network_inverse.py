@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
-from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet
+from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._networks import RowNetwork, build_network
+from sklearn_proxyopt.inverse._problem_set import ProblemSet
 from sklearn_proxyopt.proxies._device import resolve_dtype
 
 __all__ = ["NetworkInverse"]

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from sklearn_proxyopt._utils._seeding import torch_generator
 from sklearn_proxyopt._utils._validation import check_integer, check_real
-from sklearn_proxyopt.inverse._base import BaseInverse, ProblemSet, Tell
+from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._networks import drawn_layer
 from sklearn_proxyopt.inverse._problem import InverseProblem
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
 from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import resolve_dtype
 
@@ -40,12 +41,13 @@ class NeuralAdjointInverse(BaseInverse):
     learning_rate : float, default=0.001
         Step size of Adam.
     boundary_weight : float, default=0.1
-        Boundary loss for each half-width of the box beyond a side, over the number of values
-        observed on a problem.
+        Boundary loss for each half-width of the box beyond a side, in units of what the loss of
+        the problem spreads over the box.
     refine : {"bfgs", None}, default="bfgs"
         Whether each answer is then improved by BFGS on the simulator.
-    tolerance : float, default=1e-5
-        A search has converged when no component of its gradient exceeds this.
+    tolerance : float, default=1e-8
+        A search has converged when no component of its gradient exceeds this, in units of what
+        its loss spreads over the box.
     loss_tolerance : float, default=1e-9
         Or a refinement, when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
@@ -65,6 +67,8 @@ class NeuralAdjointInverse(BaseInverse):
         Their losses.
     failed_ : ndarray of shape (n_problems,)
         True for a problem without a finite loss, whose solution is NaN.
+    converged_ : ndarray of shape (n_problems,)
+        True where the refinement ended by its tolerances; False for all without one.
     estimates_, estimate_loss_ : ndarray
         Unknowns and losses before the refinement.
     history_ : ndarray of shape (n_iter_,)
@@ -116,7 +120,7 @@ class NeuralAdjointInverse(BaseInverse):
         learning_rate: float = 1e-3,
         boundary_weight: float = 0.1,
         refine: str | None = "bfgs",
-        tolerance: float = 1e-5,
+        tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
         device: Any = "auto",
         dtype: str = "float64",
@@ -193,12 +197,13 @@ class NeuralAdjointInverse(BaseInverse):
         """Return the minimum, for each problem, of the surrogate's loss and the boundary loss."""
         problem, surrogate = problems.problem, self.surrogate_
         observed, conditions = problem.split(problems.rows)
-        weight = self.boundary_weight * observed[0].numel()
+        spread = problems.spread
 
         def losses(scaled: Tensor, index: Tensor) -> Tensor:
             predicted = surrogate(scaled, conditions[index])
             outside = (scaled.abs() - 1.0).clamp_min(0.0).sum(dim=1)
-            return problem.compare(predicted, observed[index]) + weight * outside
+            loss = problem.compare(predicted, observed[index]) / spread[index]
+            return loss + self.boundary_weight * outside
 
         start = surrogate.to_box(problem.to_unknowns(problems.start))
         result = batched_bfgs(losses, start, tolerance=self.tolerance)

@@ -232,13 +232,37 @@ class InverseProblem:
             If the simulator or the loss returns another shape than it must.
         """
         observed, conditions = self.split(rows)
-        predicted = self.simulate(unknowns, conditions)
-        if predicted.shape != observed.shape:
+        return self.compare(self.predict(unknowns, conditions, observed.shape[1:]), observed)
+
+    def predict(self, unknowns: Tensor, conditions: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Run the simulator, whose predictions must have a given shape.
+
+        Parameters
+        ----------
+        unknowns : torch.Tensor of shape (n, n_unknowns)
+            Parameters.
+        conditions : torch.Tensor of shape (n, n_conditions)
+            What is known.
+        shape : tuple of int
+            Shape of one observation.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, *shape)
+            Predictions.
+
+        Raises
+        ------
+        ValueError
+            If the simulator returns another shape.
+        """
+        predicted, expected = self.simulate(unknowns, conditions), (len(unknowns), *shape)
+        if predicted.shape != expected:
             raise ValueError(
-                f"forward must return predictions of shape {tuple(observed.shape)} for "
-                f"{len(rows)} problems; got {tuple(predicted.shape)}."
+                f"forward must return predictions of shape {expected} for {len(unknowns)} "
+                f"problems; got {tuple(predicted.shape)}."
             )
-        return self.compare(predicted, observed)
+        return predicted
 
     def compare(self, predicted: Tensor, observed: Tensor) -> Tensor:
         """Return the loss of each prediction.
@@ -390,13 +414,7 @@ class InverseProblem:
             torch.as_tensor(rng.integers(len(rows), size=n_pairs), device="cpu")
         ]
         with torch.no_grad():
-            observed = self.simulate(unknowns, conditions)
-        shape = (n_pairs, *self.shape_of_rows(rows.shape[1]))
-        if observed.shape != shape:
-            raise ValueError(
-                f"forward must return predictions of shape {shape} for {n_pairs} problems; "
-                f"got {tuple(observed.shape)}."
-            )
+            observed = self.predict(unknowns, conditions, self.shape_of_rows(rows.shape[1]))
         return torch.cat([observed.flatten(1), conditions], dim=1), unknowns
 
     def _box(self, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ from torch import Tensor
 
 from sklearn_proxyopt._utils._step_graph import StepGraph
 from sklearn_proxyopt._utils._validation import check_integer, check_option
-from sklearn_proxyopt.inverse._base import ProblemSet, Tell
 from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
 from sklearn_proxyopt.inverse._networks import ConvNet, DenseNet, RowNetwork
 from sklearn_proxyopt.inverse._problem import InverseProblem
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
 
 __all__ = ["ReparameterizedInverse"]
 
@@ -47,8 +48,9 @@ class ReparameterizedInverse(NetworkInverse):
         of the last step, as in the paper.
     refine : {"bfgs", None}, default="bfgs"
         Whether each estimate is then improved by BFGS on the simulator.
-    tolerance : float, default=1e-5
-        A refinement has converged when no component of its gradient exceeds this.
+    tolerance : float, default=1e-8
+        A refinement has converged when no component of its gradient exceeds this, in units of what
+        its loss spreads over the box.
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
@@ -67,6 +69,8 @@ class ReparameterizedInverse(NetworkInverse):
         Their losses.
     failed_ : ndarray of shape (n_problems,)
         True for a problem without a finite loss, whose solution is NaN.
+    converged_ : ndarray of shape (n_problems,)
+        True where the refinement ended by its tolerances; False for all without one.
     estimates_, estimate_loss_ : ndarray
         Unknowns and losses before the refinement.
     history_ : ndarray of shape (n_iter_,)
@@ -119,7 +123,7 @@ class ReparameterizedInverse(NetworkInverse):
         learning_rate: float = 3e-3,
         keep: str = "best",
         refine: str | None = "bfgs",
-        tolerance: float = 1e-5,
+        tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
         device: Any = "auto",
         dtype: str = "float64",
@@ -204,6 +208,8 @@ class _Training:
         self.history: list[float] = []
         self._problems = problems
         self._is_static = is_static
+        # Adam adds a constant to what it divides by. A power of two rounds nothing.
+        self._unit = 2.0 ** round(math.log2(float(problems.spread.median())))
         self._optimizer = torch.optim.Adam(
             network.parameters(), lr=learning_rate, capturable=is_static
         )
@@ -238,7 +244,7 @@ class _Training:
         # A problem without a finite loss must not reach the weights that all share.
         finite = torch.isfinite(loss) & torch.isfinite(gradient).all(dim=1)
         self._optimizer.zero_grad(set_to_none=True)
-        shift.backward(torch.where(finite[:, None], gradient, 0.0))
+        shift.backward(torch.where(finite[:, None], gradient, 0.0) / self._unit)
         self._optimizer.step()
         loss = loss.detach()
         lower = finite & (loss < self.lowest)

@@ -26,8 +26,8 @@ Facts = dict[str, Any]
 
 # What a fit may leave, by its kind.
 _ARRAYS = (
-    *("solutions_", "loss_", "failed_", "estimates_", "estimate_loss_", "history_", "levels_"),
-    *("_candidates", "_starts"),
+    *("solutions_", "loss_", "failed_", "converged_", "estimates_", "estimate_loss_"),
+    *("history_", "levels_", "_candidates", "_starts"),
 )
 _COUNTS = ("n_iter_", "n_forward_calls_")
 _NETWORKS = ("network_", "surrogate_")

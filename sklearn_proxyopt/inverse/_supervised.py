@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from sklearn_proxyopt._utils._validation import check_integer
-from sklearn_proxyopt.inverse._base import ProblemSet, Tell
 from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
 from sklearn_proxyopt.inverse._problem import InverseProblem
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
 
 __all__ = ["SupervisedInverse"]
 
@@ -38,8 +38,9 @@ class SupervisedInverse(NetworkInverse):
         Step size of Adam.
     refine : {"bfgs", None}, default="bfgs"
         Whether each answer is then improved by BFGS on the simulator.
-    tolerance : float, default=1e-5
-        A refinement has converged when no component of its gradient exceeds this.
+    tolerance : float, default=1e-8
+        A refinement has converged when no component of its gradient exceeds this, in units of what
+        its loss spreads over the box.
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
     device : str or torch.device, default="auto"
@@ -58,6 +59,8 @@ class SupervisedInverse(NetworkInverse):
         Their losses.
     failed_ : ndarray of shape (n_problems,)
         True for a problem without a finite loss, whose solution is NaN.
+    converged_ : ndarray of shape (n_problems,)
+        True where the refinement ended by its tolerances; False for all without one.
     estimates_, estimate_loss_ : ndarray
         Unknowns and losses before the refinement.
     history_ : ndarray of shape (n_iter_,)
@@ -105,7 +108,7 @@ class SupervisedInverse(NetworkInverse):
         n_iterations: int = 1000,
         learning_rate: float = 3e-3,
         refine: str | None = "bfgs",
-        tolerance: float = 1e-5,
+        tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
         device: Any = "auto",
         dtype: str = "float64",

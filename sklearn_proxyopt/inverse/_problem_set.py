@@ -1,0 +1,136 @@
+"""The problems of one call: their losses, what these spread, and descents on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.optimize import OptimizeResult
+from torch import Tensor
+
+from sklearn_proxyopt.inverse._problem import InverseProblem
+from sklearn_proxyopt.optimizers import batched_bfgs
+
+__all__ = ["N_PRIOR", "ProblemSet", "Tell", "spread_of"]
+
+Tell = Callable[[], bool]
+
+# Points of the box, the same for all problems, from which the spread of a loss is taken.
+N_PRIOR = 4
+# A loss that differs by less than this share of its size counts as the same everywhere.
+_FLAT = 1e-12
+
+
+class ProblemSet:
+    """The problems of one call, and the count of what their solution costs.
+
+    Parameters
+    ----------
+    problem : InverseProblem
+        What they have in common.
+    rows : Tensor of shape (n_problems, n_columns)
+        Rows of X.
+
+    Attributes
+    ----------
+    n_forward_calls : int
+        Simulations so far, of one problem each; one with its gradient counts once.
+    spread : Tensor of shape (n_problems,)
+        How much the loss of each problem differs over the box, in its own units. Losses are
+        compared with tolerances in units of it.
+    """
+
+    def __init__(self, problem: InverseProblem, rows: Tensor) -> None:
+        self.problem = problem
+        self.rows = rows
+        self.start = problem.start_for(rows)
+        self.n_forward_calls = 0
+
+    def losses(self, latent: Tensor, index: Tensor | None = None) -> Tensor:
+        """Return the losses at unbounded variables, of all problems or of those of an index."""
+        self.n_forward_calls += len(latent)
+        rows = self.rows if index is None else self.rows[index]
+        return self.problem.losses(self.problem.to_unknowns(latent), rows)
+
+    def losses_at(self, points: Tensor) -> Tensor:
+        """Return the losses (n_points, n_problems) at unbounded variables that all share."""
+        n_problems = len(self.rows)
+        with torch.no_grad():
+            if not self.problem.n_conditions:
+                return self._losses_of_one_pool(points)
+            return torch.stack([self.losses(point.expand(n_problems, -1)) for point in points])
+
+    def _losses_of_one_pool(self, points: Tensor) -> Tensor:
+        """Return the same where one simulation serves all problems."""
+        self.n_forward_calls += len(points)
+        observed, conditions = self.problem.split(self.rows)
+        known = conditions[:1].expand(len(points), -1)
+        unknowns = self.problem.to_unknowns(points)
+        predicted = self.problem.predict(unknowns, known, observed.shape[1:])
+        return torch.stack(
+            [self.problem.compare(one.expand_as(observed), observed) for one in predicted]
+        )
+
+    @cached_property
+    def spread(self) -> Tensor:
+        """How much the loss of each problem differs over the box."""
+        places = np.random.default_rng(0).uniform(-1.0, 1.0, (N_PRIOR, self.problem.n_unknowns))
+        points = self.problem.from_box(torch.as_tensor(places, device="cpu").to(self.rows))
+        return spread_of(self.losses_at(self.problem.to_latent(points)))
+
+    def draw_pairs(self, n_pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Draw synthetic problems and their solutions, which costs a simulation each."""
+        self.n_forward_calls += n_pairs
+        return self.problem.draw_pairs(n_pairs, self.rows, rng)
+
+    def descend(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> OptimizeResult:
+        """Minimise the losses by BFGS from starts (n, n_unknowns) of the problems in turn.
+
+        Tolerances are in units of the spread of the losses, and so are the values of the result.
+        """
+        callback = None if tell is None else lambda state: tell()
+        losses = _Losses(self)
+        n_before = self.n_forward_calls
+        result = batched_bfgs(losses, latent, callback=callback, **options)
+        # What a GPU has recorded is not counted by the calls from here.
+        self.n_forward_calls = n_before + int(result.nfev.sum())
+        return result
+
+
+class _Losses:
+    """The losses of problems in turn, as a function that says whether it may be recorded."""
+
+    def __init__(self, problems: ProblemSet) -> None:
+        self.is_static = problems.problem.is_static
+        self._problems, self._spread = problems, problems.spread
+
+    def __call__(self, latent: Tensor, number: Tensor) -> Tensor:
+        """Return the losses of the problems of some numbers, in units of their spread."""
+        index = number % len(self._spread)
+        return self._problems.losses(latent, index) / self._spread[index]
+
+
+def spread_of(losses: Tensor) -> Tensor:
+    """Return how much losses differ from point to point.
+
+    Parameters
+    ----------
+    losses : Tensor of shape (n_points, n_problems)
+        The losses of each problem at some points; those that are not finite say nothing.
+
+    Returns
+    -------
+    Tensor of shape (n_problems,)
+        Standard deviations; the mean size of a loss that is the same everywhere, and 1 for one
+        that is zero everywhere or nowhere finite.
+    """
+    known = torch.isfinite(losses)
+    n_known = known.sum(dim=0).clamp_min(1)
+    mean = torch.where(known, losses, 0.0).sum(dim=0) / n_known
+    deviation = torch.where(known, losses - mean, 0.0)
+    spread = (deviation.square().sum(dim=0) / n_known).sqrt()
+    spread = torch.where(spread > _FLAT * mean.abs(), spread, mean.abs())
+    return torch.where(torch.isfinite(spread) & (spread > 0), spread, 1.0)
