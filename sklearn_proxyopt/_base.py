@@ -288,7 +288,7 @@ class BaseProxyOptimizer(
                 "objective must be None, or sampler and budget None, together with metadata of the "
                 f"rows given; got {', '.join(fit_params)}."
             )
-        warn_of_rows_outside(X, self.bounds, space)
+        warn_of_rows_outside(X, space)
         warn_of_fitted(self.proxy)
         if self._evaluates_in_fit:
             self._fit_on_objective(Dataset.empty(X.shape[1], self._n_outputs), space)
@@ -496,7 +496,7 @@ class BaseProxyOptimizer(
         """Learn from samples, which answer some pending points; if that raises, nothing changes."""
         state = self._known
         space = AskTell(self).space_told(data.X) if len(data) >= 2 else None
-        if space is None or not space.is_feasible(data.X).any():
+        if space is None or not space.counts(data.X).any():
             self._publish(state.unlearned(data))
         else:
             run = Run(self, space, draw_seeds(self), Progress(self, 2), state.goal)
@@ -772,8 +772,9 @@ class BaseProxyOptimizer(
             raise ValueError("X and y must be given together; got only one of them.")
         if X is not None and y is not None:
             X, y = self._validate_samples(X, y, bounds=bounds, n_least=2)
-            data = self._given(X, y)
-            return data, SpaceSpec.of(self, bounds).variables(X)
+            data, space = self._given(X, y), SpaceSpec.of(self, bounds).variables(X)
+            warn_of_rows_outside(X, space, stacklevel=5)
+            return data, space
         if bounds is None:
             raise ValueError("bounds must be given where no rows X tell the box; got None.")
         self._kinds_seen = None

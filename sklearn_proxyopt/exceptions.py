@@ -77,7 +77,7 @@ class RefittedProxyWarning(UserWarning):
 
 
 class RowsOutsideWarning(UserWarning):
-    """Most of the rows lie outside the bounds, which may be in other units."""
+    """Rows that were done lie outside the bounds or miss constraints: none is the answer."""
 
 
 class StartReturnedWarning(UserWarning):

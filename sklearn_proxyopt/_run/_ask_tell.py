@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array
 
+from sklearn_proxyopt._run._components import warn_of_rows_outside
 from sklearn_proxyopt._run._design import MinimaAndDesign
 from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._phases import design_sampler
@@ -17,6 +18,7 @@ from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState
 from sklearn_proxyopt._run._tables import read_rows
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
+from sklearn_proxyopt._utils._distances import READING
 from sklearn_proxyopt._utils._validation import check_width
 from sklearn_proxyopt.evaluation._journal_problem import kinds_known
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
@@ -97,7 +99,9 @@ class AskTell:
         self.recall()
         space = self.space_known()
         rows, pending = read_rows(optimizer, X, space.kinds), self.pending_points(space.n_features)
-        self._check_known(space, rows, pending.points, "points that were asked for and not told")
+        answers = space.answered(pending.points, rows)
+        what = "points that were asked for and not told"
+        self._check_known(space, rows, pending.points, answers, what)
         pending.answer(rows, space)
         with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
             if writer is not None:
@@ -112,8 +116,9 @@ class AskTell:
             raise ValueError("forget must come after rows were told; got none.")
         space = self.space_known()
         rows = read_rows(self._optimizer, X, space.kinds)
-        self._check_known(space, rows, data.evaluated, "rows that were told")
-        is_out = space.are_known(data.evaluated, rows)
+        answers = space.answered(data.evaluated, rows, READING)
+        self._check_known(space, rows, data.evaluated, answers, "rows that were told")
+        is_out = space.are_known(data.evaluated, data.evaluated[answers >= 0])
         with writing_journal(self._optimizer, self._box(), space.kinds, _PATIENCE) as writer:
             if writer is not None:
                 writer.amend(data.evaluated[is_out])
@@ -131,7 +136,8 @@ class AskTell:
             return Dataset.of(X[:0], y[:0]), X, y
         X, y = optimizer._validate_samples(X, y, bounds=optimizer.bounds, reset=False)
         space = self.space_known()
-        is_out = space.are_known(data.evaluated, X)
+        answers = space.answered(data.evaluated, X, READING)
+        is_out = space.are_known(data.evaluated, data.evaluated[answers >= 0])
         with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
             if writer is not None:
                 writer.amend(data.evaluated[is_out & ~is_among(data.evaluated, X)])
@@ -141,9 +147,14 @@ class AskTell:
         return data.without(is_out), X, y
 
     def _check_known(
-        self, space: Variables, X: NDArray[np.float64], known: NDArray[np.float64], what: str
+        self,
+        space: Variables,
+        X: NDArray[np.float64],
+        known: NDArray[np.float64],
+        answers: NDArray[np.intp],
+        what: str,
     ) -> None:
-        is_other = ~space.are_known(X, known)
+        is_other = ~(space.are_known(X, known) | np.isin(np.arange(len(X)), answers))
         if is_other.any():
             raise ValueError(
                 f"X must hold {what}; got {int(is_other.sum())} of {len(X)} others, such as "
@@ -246,7 +257,9 @@ class AskTell:
         rows = np.vstack([known, X[succeeded(y)]])
         if (rows != rows[:1]).any():
             # Before they are written down: rows of which none can be the answer are a mistake.
-            self.space_told(rows).rows_that_count(rows, rows)
+            space = self.space_told(rows)
+            space.rows_that_count(rows, rows)
+            warn_of_rows_outside(X[succeeded(y)], space, stacklevel=5)
 
     def _evaluated(self, space: Variables, writer: JournalWriter | None) -> Dataset:
         """Return the samples known here, and those that others have told the journal."""
@@ -302,4 +315,4 @@ class AskTell:
 def _close(writer: JournalWriter, space: Variables, X: NDArray[np.float64]) -> None:
     """Take rows off the pending points of a journal."""
     pending = writer.pending_points()
-    writer.set_pending_points(pending[~space.are_known(pending, X)])
+    writer.set_pending_points(pending[space.answered(pending, X) < 0])

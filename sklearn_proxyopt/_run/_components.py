@@ -42,8 +42,6 @@ _METHODS = {
 _PARTS = (*_METHODS, "infill")
 # Rows and variables of the table on which a proxy is tried that does not say what it bears.
 _N_TRIED = (20, 3)
-# Where fewer of the rows than this lie inside the bounds, one of the two may be in other units.
-_SHARE_INSIDE = 0.5
 
 
 def check_components(estimator: Any) -> None:
@@ -183,17 +181,16 @@ def warn_of_fitted(proxy: Any) -> None:
     )
 
 
-def warn_of_rows_outside(X: NDArray[np.float64], bounds: Any, space: Variables) -> None:
-    """Warn if most rows lie outside the bounds that were given."""
-    if bounds is None:
+def warn_of_rows_outside(X: NDArray[np.float64], space: Variables, stacklevel: int = 4) -> None:
+    """Warn of rows that were done and lie outside the bounds or miss the constraints."""
+    counts = space.counts(X)
+    if counts.all():
         return
-    low, high = space.bounds.T
-    n_inside = int(((low <= X) & (high >= X)).all(axis=1).sum())
-    if 0 < n_inside < _SHARE_INSIDE * len(X):
-        warnings.warn(
-            f"bounds hold {n_inside} of {len(X)} rows; the others are learned from, and cannot be "
-            "the answer. Behind transformers of a Pipeline, bounds are in the units of the "
-            "transformed rows.",
-            RowsOutsideWarning,
-            stacklevel=4,
-        )
+    where = "bounds" if space.constraints is None else "bounds and constraints"
+    warnings.warn(
+        f"{where} hold {int(counts.sum())} of {len(X)} rows; the others are learned from, and "
+        f"cannot be the answer. {space.nearest_miss(X[~counts])} Behind transformers of a "
+        "Pipeline, bounds are in the units of the transformed rows.",
+        RowsOutsideWarning,
+        stacklevel=stacklevel,
+    )

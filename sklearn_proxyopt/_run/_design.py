@@ -31,6 +31,8 @@ class InitialDesign(Routine):
         The variables.
     goes_on : bool, default=False
         Whether there is more than the design. If not, two rows of it must succeed.
+    done : ndarray of shape (n_done, n_features), default=None
+        Rows that were evaluated before, which may be points of the design with fewer digits.
 
     Attributes
     ----------
@@ -38,10 +40,18 @@ class InitialDesign(Routine):
         The design.
     """
 
-    def __init__(self, sampler: Any, space: Variables, goes_on: bool = False) -> None:
+    def __init__(
+        self,
+        sampler: Any,
+        space: Variables,
+        goes_on: bool = False,
+        done: NDArray[np.float64] | None = None,
+    ) -> None:
         super().__init__()
         self._design, self._goes_on = Design(sampler, space), goes_on
         self.rows = self._design.sample()
+        if done is not None:
+            self.rows = space.as_done(self.rows, done)
 
     def _run(self) -> Batches:
         yield self.rows
@@ -155,5 +165,5 @@ class MinimaAndDesign(Strategy):
 def new_rows(
     points: NDArray[np.float64], taken: NDArray[np.float64], space: Variables
 ) -> NDArray[np.float64]:
-    """Return the rows that are not among those taken."""
-    return points[~space.are_known(points, taken)]
+    """Return the points that no row taken is, or stands for."""
+    return points[space.answered(points, taken) < 0]

@@ -58,7 +58,7 @@ class InfillState:
         self._model, self._data, self._names = model, data, names
         self._risk = risk
         self._X, self._y = space.rows_that_count(data.X, data.y)
-        self._starts, _ = space.best_rows(self._X, self._y)
+        self._starts = space.snap(space.best_rows(self._X, self._y)[0])
         self._space = space.opened_at(self._starts[0])
         self._values = merit_of_rows(self._y, model.merit)
         self._spread = float(np.median(self._values) - self._values.min())
@@ -101,7 +101,7 @@ class InfillState:
         local = _learned_anew(self._model, X, y, self._names)
         if space.is_continuous_box:
             return local.proxy, self._minima_of(local, region, best_rows(X, y, region)[0])
-        starts, _ = space.best_rows(X, y)
+        starts = space.snap(space.best_rows(X, y)[0])
         found = space.encode(self._minima_of(local, space.bounds, starts))
         return local.proxy, np.clip(found, *region.T)
 

@@ -84,7 +84,7 @@ def learn_model(
         model.fit(data.X, data.y, run.names, **fit_params)
     with progress.phase("search", f"Searching the proxy by {type(model.optimizer).__name__}."):
         risk = learn_risk(optimizer, data, space, run.seeds)
-        search = _search(model, space, data, starts, risk)
+        search = _search(model, space, data, space.snap(starts), risk)
     smoothed = model.smoothed
     state = ModelState(
         data=data,

@@ -41,7 +41,7 @@ class Oracle:
         self, evaluator: Evaluator, data: Dataset, space: Variables, stopping: StoppingCriteria
     ) -> None:
         self.evaluator, self.space, self.stopping = evaluator, space, stopping
-        stopping.begin(data.y[space.is_feasible(data.X)])
+        stopping.begin(data.y[space.counts(data.X)])
         self.data = data
         self._turned = stopping.goal.turned
         if evaluator.journal is not None:

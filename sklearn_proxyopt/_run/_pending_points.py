@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._run._design import new_rows
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["PendingPoints"]
@@ -41,9 +40,8 @@ class PendingPoints:
         self, points: NDArray[np.float64], known: NDArray[np.float64], space: Variables
     ) -> None:
         """Take points that were handed out earlier as pending, except those that are known."""
-        self.points = points
-        self.answer(known, space)
+        self.points = points[~space.are_known(points, known)]
 
     def answer(self, X: NDArray[np.float64], space: Variables) -> None:
-        """Take the rows of `X` off the pending points."""
-        self.points = new_rows(self.points, X, space)
+        """Take the points that the rows of `X` were done for off the pending ones."""
+        self.points = self.points[space.answered(self.points, X) < 0]

@@ -93,7 +93,7 @@ def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
     """Return the evaluation of an initial design, if the budget pays for more than that."""
     stopping = run.oracle.stopping
     goes_on = stopping.budget is not None and run.optimizer.on_error != "raise"
-    design = InitialDesign(sampler, run.space, goes_on)
+    design = InitialDesign(sampler, run.space, goes_on, run.oracle.data.evaluated)
     rows = design.rows
     n_new = int(run.oracle.are_new(rows).sum())
     if n_new >= stopping.n_left:
@@ -245,7 +245,7 @@ def _rows_of(points: NDArray[np.float64], space: Variables) -> NDArray[np.float6
 
 def _opened_at_best(space: Variables, data: Dataset) -> Variables:
     """Return the variables so that a search of the best sample may pass the end of a period."""
-    if not (space.kinds.is_periodic.any() and space.is_feasible(data.X).any()):
+    if not (space.kinds.is_periodic.any() and space.counts(data.X).any()):
         return space
     return space.opened_at(space.best_rows(data.X, data.y)[0][0])
 
@@ -259,8 +259,8 @@ def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch,
     # Where not every point of the box is a row, the search works on the axes.
     rows_of = None if space.is_continuous_box else partial(nearest_to_axes, space)
     search = refiner.begin(space.axes, rows_of, space.is_category_axis)
-    inside = space.is_feasible(data.X)
-    search.note(space.encode(data.X[inside]), data.y[inside])
+    counts = space.counts(data.X)
+    search.note(space.encode(space.snap(data.X[counts])), data.y[counts])
     failed = space.encode(data.X_failed)
     search.note(failed, np.full((len(failed), *data.y.shape[1:]), np.nan))
     n_allowed = int(run.oracle.stopping.n_left)

@@ -88,8 +88,9 @@ def _search_by(
     refiner: Any, space: Variables, state: ModelState, evaluate: Function
 ) -> OptimizeResult:
     """Let a refiner search a function from the proxy's minima, which sees feasible rows only."""
-    candidates, incumbent = state.candidates, (state.x_best_row, state.best_outputs)
-    space = space.opened_at(candidates[0])
+    # A row that was done may lie outside by its rounding.
+    candidates, best_row = state.candidates, space.snap(state.x_best_row[None])[0]
+    incumbent, space = (best_row, state.best_outputs), space.opened_at(candidates[0])
     if space.is_continuous_box:
         return refiner.refine(evaluate, candidates, space.bounds, incumbent=incumbent)
     if getattr(refiner, "handles_variables", False):

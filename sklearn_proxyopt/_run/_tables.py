@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 
 from sklearn_proxyopt._proxy_search._functions import with_names
 from sklearn_proxyopt._run._space_spec import SpaceSpec
+from sklearn_proxyopt._utils._distances import MEASURED
 from sklearn_proxyopt._utils._validation import check_unmasked
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._axes import Axes
@@ -133,14 +134,15 @@ def _check_columns(X: Any, names: tuple[str, ...]) -> None:
 
 
 def _check_fixed(X: NDArray[np.float64], kinds: Kinds) -> None:
-    """Raise an error unless rows have the values of what is fixed."""
+    """Give rows what is fixed to the last digit, or raise an error if they have other values."""
     for place in np.flatnonzero(kinds.is_fixed).tolist():
-        other = X[:, place] != kinds.box[place, 0]
+        other = ~np.isclose(X[:, place], kinds.box[place, 0], rtol=MEASURED, atol=0.0)
         if other.any():
             raise ValueError(
                 f"X must hold {kinds.box[place, 0]:g} in {kinds.label(place)}, which bounds fix; "
                 f"got {X[other, place][0]}."
             )
+        X[:, place] = kinds.box[place, 0]
 
 
 def with_notes(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._feasibility import best_first
 
-__all__ = ["Dataset", "are_seen", "best_rows", "is_among", "row_keys", "succeeded"]
+__all__ = ["Dataset", "are_seen", "best_rows", "is_among", "lowest_rows", "row_keys", "succeeded"]
 
 # The bits of numbers are mixed by the golden ratio; the low ones of round numbers are all zero.
 _ODD, _HALF, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(32), np.uint64(1)
@@ -143,5 +143,10 @@ def best_rows(
         raise ValueError(
             "bounds must hold at least one of the rows, in the same units; got none inside."
         )
-    order = inside[best_first(y[inside])][:_N_STARTING_ROWS]
+    return lowest_rows(X[inside], y[inside])
+
+
+def lowest_rows(X: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:
+    """Return the rows with the lowest values, the best first, and its value."""
+    order = best_first(y)[:_N_STARTING_ROWS]
     return X[order], y[order[0]]

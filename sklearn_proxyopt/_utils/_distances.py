@@ -10,6 +10,8 @@ from sklearn_proxyopt._utils._box import to_unit_cube
 
 __all__ = [
     "APART",
+    "MEASURED",
+    "READING",
     "ROUNDING",
     "SAME_BASIN",
     "SAME_MINIMUM",
@@ -30,15 +32,20 @@ ROUNDING = 1e-12
 SAME_POINT = 1e-10
 # They are the same sample, and not evaluated twice.
 SAME_SAMPLE = 1e-9
+# A row that was done and the setting that was meant, whatever digits it was written with.
+MEASURED = 1e-6
 # Descents from them are the same descent.
 SAME_START = 1e-3
 # They are the same optimum (root mean square over the variables).
 SAME_OPTIMUM = 0.005
+# The same two where few digits were written: half of the last one, but no more than this.
+READING = 0.005
 # They are the same minimum of a proxy (root mean square over the variables).
 SAME_MINIMUM = 0.01
 # Evaluations of one round lie at least so far apart (root mean square over the variables).
 APART = 0.01
-# They lie in the same basin (root mean square over the variables).
+# They lie in the same basin (root mean square over the variables). So far a point that was asked
+# for and the row that is told in its place may lie apart, if few digits were written.
 SAME_BASIN = 0.05
 
 

@@ -262,7 +262,7 @@ class EvidenceCollector:
         self.minima = variables.to_unit_cube(minima)
         self.opinions = HalfSampleEnsemble(proxy, variables.features(X), y, seed, merit)
         lowest_rows, _ = variables.best_rows(X, self._y)
-        points = np.vstack([minima, lowest_rows, _elsewhere(variables, seed)])
+        points = np.vstack([minima, variables.snap(lowest_rows), _elsewhere(variables, seed)])
         self._low_places, self._lows = self.opinions.minima(variables, points, seed)
         self._unseen = self.opinions.predict_unseen(variables.features(X))
         self._pool = np.vstack([self._low_places, self._search_again(minima, seed), points])

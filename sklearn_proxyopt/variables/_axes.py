@@ -7,10 +7,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
-from sklearn_proxyopt._utils._distances import SAME_SAMPLE, are_new
 from sklearn_proxyopt.variables._grid import Grid
 from sklearn_proxyopt.variables._kinds import Kinds
 
@@ -197,37 +195,6 @@ class Axes:
             return U
         turns = 2.0 * np.pi * U[:, is_circle]
         return np.hstack([U[:, ~is_circle], np.sin(turns) / 2 / np.pi, np.cos(turns) / 2 / np.pi])
-
-    def are_known(self, X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which rows are among others, up to the decimals to which each variable is known.
-
-        Parameters
-        ----------
-        X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
-        others : ndarray of shape (n_others, n_features)
-            Rows, in the user's units.
-
-        Returns
-        -------
-        ndarray of bool of shape (n,)
-            Whether each is one of the others.
-        """
-        known = ~are_new(self.places(X), self.places(others))
-        tolerances = self.kinds.tolerances
-        if not tolerances.any() or not len(X) or not len(others):
-            return known
-        # One is the farthest that a number may be off.
-        width = np.ptp(self.bounds, axis=1)
-        reach = np.where(tolerances > 0.0, tolerances, SAME_SAMPLE * width)[self._searched]
-        circles = np.where(self.kinds.is_periodic, width, 0.0)[self._searched]
-
-        def scaled(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-            return (self.wrapped(rows) - self.bounds[:, 0])[:, self._searched] / reach
-
-        tree = cKDTree(scaled(others), boxsize=circles / reach)
-        # Half of a decimal has no exact floating-point number.
-        return np.asarray(known | (tree.query(scaled(X), p=np.inf)[0] <= 1.0 + 1e-9))
 
     def cube_slopes(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return how much each searched variable of a row changes for its change in the unit cube.

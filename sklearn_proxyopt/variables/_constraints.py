@@ -103,6 +103,24 @@ class Constraints:
         """Tell which rows meet all constraints."""
         return (self.violations(X) == 0.0).all(axis=1)
 
+    def misses(
+        self,
+        X: NDArray[np.float64],
+        reach: NDArray[np.float64],
+        bounds: NDArray[np.float64],
+        is_free: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Return by how much each value misses its limits, in its spans, for rows that were done.
+
+        It is 0 where numbers within reach of those of a row, a reach for each, may meet it.
+        """
+        missed = self.violations(X)
+        for i in np.flatnonzero(missed.any(axis=1)):
+            slopes = np.abs(np.nan_to_num(self.jacobian(X[i], bounds, is_free)))
+            within = slopes @ reach[i] / self.scale * (1.0 + 1e-9)
+            missed[i] = np.where(missed[i] <= within, 0.0, missed[i])
+        return missed
+
     def penalty_and_grad(
         self, X: NDArray[np.float64], bounds: NDArray[np.float64], is_free: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

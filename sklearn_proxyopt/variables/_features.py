@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.variables._axes import Axes
+from sklearn_proxyopt.variables._experiments import Experiments
 
 __all__ = ["Features"]
 
 
-class Features(Axes):
+class Features(Experiments):
     """Variables as a proxy learns them: numbers on their axes, circles as waves, labels as flags.
 
     They stand in this order: the axes of the variables that lie on no circle and are no categories;

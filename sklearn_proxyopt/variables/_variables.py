@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import qmc
 
-from sklearn_proxyopt._utils._dataset import best_rows
+from sklearn_proxyopt._utils._dataset import lowest_rows
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.variables._constraints import Constraints
 from sklearn_proxyopt.variables._features import Features
@@ -108,6 +108,70 @@ class Variables(Features):
             feasible[feasible] = self.constraints.are_met(X[feasible])
         return feasible
 
+    def counts(self, X: ArrayLike) -> NDArray[np.bool_]:
+        """Tell which rows that were done count as valid and feasible.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Rows that were evaluated, in the user's units.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            Whether each is feasible, or may be the rounded form of a row that is: each number may
+            be off by half of the last digit it was written with, at least by 1e-6 of the width of
+            its bounds and at most by 0.5 %.
+        """
+        X = np.asarray(X, dtype=np.float64)
+        counts = self.is_feasible(X)
+        counts[~counts] = (self.misses(X[~counts]) == 0.0).all(axis=1)
+        return counts
+
+    def misses(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return by how much rows that were done miss each bound and each constraint.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows, in the user's units.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features + n_constraints)
+            In widths of the bounds, and in what the values of each constraint span in the box; 0
+            where a row meets it up to the digits that it was written with.
+        """
+        X, reach = self.wrapped(X), self.reach(X)
+        off = np.abs(self.valid(X) - X)
+        missed = np.where(off <= reach, 0.0, off / self._widths)
+        if self.constraints is None:
+            return missed
+        is_free = ~self.is_discrete
+        return np.hstack([missed, self.constraints.misses(X, reach, self.bounds, is_free)])
+
+    def nearest_miss(self, X: NDArray[np.float64]) -> str:
+        """Say what the row misses that misses least.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            Rows that do not count, in the user's units.
+
+        Returns
+        -------
+        str
+            A sentence.
+        """
+        misses = self.misses(X)
+        nearest = misses[misses.max(axis=1).argmin()]
+        place = int(nearest.argmax())
+        if place < self.n_features:
+            what = f"the bounds of {self.kinds.label(place)} by {nearest[place]:.2g} of their width"
+        else:
+            what = f"a constraint by {nearest[place]:.2g} of what its values span"
+        return f"The nearest that is left out misses {what}."
+
     def snap(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the nearest valid rows that meet the constraints.
 
@@ -128,7 +192,7 @@ class Variables(Features):
     def best_rows(
         self, X: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], Any]:
-        """Return the feasible rows that have the lowest values, and the lowest value.
+        """Return the rows that count and have the lowest values, and the lowest value.
 
         Where values come with constraints, rows that keep those come first.
 
@@ -146,12 +210,12 @@ class Variables(Features):
         value : float or ndarray of shape (1 + n_constraints,)
             The value of the best.
         """
-        return best_rows(*self.rows_that_count(X, y), self.bounds)
+        return lowest_rows(*self.rows_that_count(X, y))
 
     def rows_that_count(
         self, X: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the rows inside the box that are valid and feasible, and their values.
+        """Return the rows that count as valid and feasible, and their values.
 
         Parameters
         ----------
@@ -172,14 +236,17 @@ class Variables(Features):
         ValueError
             If there is none.
         """
-        counts = self.is_feasible(X)
+        counts = self.counts(X)
         if not counts.any():
-            if not ((self.bounds[:, 0] <= X) & (self.bounds[:, 1] >= X)).all(axis=1).any():
+            n_features = self.n_features
+            if not (self.misses(X)[:, :n_features] == 0.0).all(axis=1).any():
                 raise ValueError(
-                    "bounds must hold at least one of the rows, in the same units; got none inside."
+                    "bounds must hold at least one of the rows, in the same units; got none "
+                    f"inside. {self.nearest_miss(X)}"
                 )
             raise ValueError(
-                "constraints must be met by at least one of the rows; got none that meets them."
+                "constraints must be met by at least one of the rows; got none that meets them. "
+                f"{self.nearest_miss(X)}"
             )
         return X[counts], y[counts]
 
