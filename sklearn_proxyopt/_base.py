@@ -101,6 +101,7 @@ class BaseProxyOptimizer(
     direction: Direction | Sequence[Direction] | None
     n_constraints: int
     budget: int | None
+    n_repeats: int
     vectorized: bool
     on_error: str
     n_jobs: int | None
@@ -586,6 +587,7 @@ class BaseProxyOptimizer(
         self._check_direction()
         if self.budget is not None:
             check_integer(self.budget, "budget", minimum=4)
+        check_integer(self.n_repeats, "n_repeats")
         check_short_names(self)
         check_components(self)
         check_optimizer(self.optimizer, finds_front=issubclass(self._state_class, FrontState))

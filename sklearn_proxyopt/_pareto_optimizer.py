@@ -60,6 +60,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
         each of them is at most 0.
     budget : int, default=None
         As of `ProxyOptimizer`; None verifies up to 200 points beside the sampler's design.
+    n_repeats : int, default=1
+        As of `ProxyOptimizer`. Points of a front are those of the mean values.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Decides which rows the proxy learns from first: those of its design, bought from the
         objective, or, in `fit` without one, picked among the rows given. None takes every row
@@ -173,6 +175,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         constraints: Constraint | Sequence[Constraint] = (),
         n_constraints: int = 0,
         budget: int | None = None,
+        n_repeats: int = 1,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
         optimizer: NSGA2 | None = None,
@@ -195,6 +198,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         self.constraints = constraints
         self.n_constraints = n_constraints
         self.budget = budget
+        self.n_repeats = n_repeats
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer

@@ -74,6 +74,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
         do not count, those that an earlier run paid for do. None leaves it to the sampler, the
         infill and the refiner.
+    n_repeats : int, default=1
+        How often each setting is evaluated. Its value is the mean, for the search and as the
+        answer; each repeat counts in a budget, and is a row of `X_` and `y_`. Rows given several
+        times are repeats too.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Decides which rows the proxy learns from: those of its design, bought from the objective
         or, without one, picked among the rows given. None takes every row given; `minimize`
@@ -197,13 +201,14 @@ class ProxyOptimizer(BaseProxyOptimizer):
 
     Notes
     -----
-    The parameters come in four groups: the problem, up to `budget`; the method, from `sampler` to
-    `infill`; the evaluation of the objective, from `vectorized` to `journal`; and the rest.
+    The parameters come in four groups: the problem, up to `n_repeats`; the method, from `sampler`
+    to `infill`; the evaluation of the objective, from `vectorized` to `journal`; and the rest.
 
-    An evaluation is paid for once. The record of what was evaluated belongs to the objective and
-    is shared by an estimator and its clones, so that folds and refits that ask for the same point
-    are answered from it. A worker process has a record of its own, unless there is a journal,
-    which they all share.
+    An evaluation is paid for once; a repeat is an evaluation of its own. The record of what was
+    evaluated, by setting and number of its repeat, belongs to the objective and is shared by an
+    estimator and its clones, so that folds and refits that ask for the same point are answered
+    from it. A worker process has a record of its own, unless there is a journal, which they all
+    share.
 
     Examples
     --------
@@ -232,6 +237,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         constraints: Constraint | Sequence[Constraint] = (),
         n_constraints: int = 0,
         budget: int | None = None,
+        n_repeats: int = 1,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
         optimizer: BaseOptimizer | OptimizerName | None = None,
@@ -255,6 +261,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.constraints = constraints
         self.n_constraints = n_constraints
         self.budget = budget
+        self.n_repeats = n_repeats
         self.sampler = sampler
         self.proxy = proxy
         self.optimizer = optimizer

@@ -12,7 +12,7 @@ from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRi
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction, with_names
 from sklearn_proxyopt._proxy_search._penalty import margin_of
 from sklearn_proxyopt._proxy_search._turned import turned_proxy
-from sklearn_proxyopt._utils._dataset import is_among
+from sklearn_proxyopt._utils._dataset import is_among, means_of_repeats
 from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import nondominated
@@ -167,7 +167,7 @@ def front_of_rows(
 
     If no row keeps the constraints among its outputs, that is the one which violates them least.
     """
-    X, y = variables.rows_that_count(X, y)
+    X, y = means_of_repeats(*variables.rows_that_count(X, y))
     n = y.shape[1] - n_constraints
     violation = np.maximum(y[:, n:], 0.0).sum(axis=1)
     front = np.flatnonzero(nondominated(y[:, :n], violation))

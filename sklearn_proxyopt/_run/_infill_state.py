@@ -57,7 +57,8 @@ class InfillState:
     ) -> None:
         self._model, self._data, self._names = model, data, names
         self._risk = risk
-        self._X, self._y = space.rows_that_count(data.X, data.y)
+        settings = data.by_setting
+        self._X, self._y = space.rows_that_count(settings.X, settings.y)
         self._starts = space.snap(space.best_rows(self._X, self._y)[0])
         self._space = space.opened_at(self._starts[0])
         self._values = merit_of_rows(self._y, model.merit)

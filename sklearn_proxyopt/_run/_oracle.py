@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._run._stopping import StoppingCriteria
-from sklearn_proxyopt._utils._dataset import Dataset, are_seen, is_among, row_keys, succeeded
+from sklearn_proxyopt._utils._dataset import Dataset, occurrences, row_keys, succeeded
 from sklearn_proxyopt._utils._distances import ROUNDING
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import Evaluator
@@ -30,27 +30,39 @@ class Oracle:
         The variables; rows outside of their box, or that miss their constraints, are no answer.
     stopping : StoppingCriteria
         What ends the run, and what is sought.
+    n_repeats : int, default=1
+        How often each setting is evaluated; its value is the mean.
 
     Attributes
     ----------
     data : Dataset
-        The samples given, as they were given, and those evaluated.
+        The samples given, as they were given, and those evaluated, each repeat a sample.
     """
 
     def __init__(
-        self, evaluator: Evaluator, data: Dataset, space: Variables, stopping: StoppingCriteria
+        self,
+        evaluator: Evaluator,
+        data: Dataset,
+        space: Variables,
+        stopping: StoppingCriteria,
+        n_repeats: int = 1,
     ) -> None:
         self.evaluator, self.space, self.stopping = evaluator, space, stopping
+        self.n_repeats = n_repeats
         stopping.begin(data.y[space.counts(data.X)])
         self.data = data
         self._turned = stopping.goal.turned
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
-        # The keys of the rows that succeeded, and of those that failed.
-        self._good, self._bad = set(row_keys(data.X)), set(row_keys(data.X_failed))
         X, y = data.results()
-        for x, value in zip(X, self._turned(y), strict=True):
-            evaluator.record.add(x, float(value) if value.ndim == 0 else value.copy())
+        repeats = occurrences(X)
+        # The keys of the evaluations that are known, and the values of each setting.
+        self._known = set(_keys(X, repeats))
+        self._values: dict[bytes, list[NDArray[np.float64]]] = {}
+        self._note(data.X, data.y)
+        for x, value, repeat in zip(X, self._turned(y), repeats, strict=True):
+            plain = float(value) if value.ndim == 0 else value.copy()
+            evaluator.record.add(x, plain, int(repeat))
 
     def check_given(self) -> None:
         """End the run at once if the samples given have reached a limit."""
@@ -60,27 +72,62 @@ class Oracle:
     def evaluate(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Evaluate rows and keep them; return the value of each, NaN where it failed.
 
+        Of a setting that was evaluated several times the value is the mean.
+
         Raises
         ------
         StopRun
             If the run has reached one of its limits; what was evaluated until then is kept.
         """
-        is_new = self.are_new(rows)
-        affordable = rows[np.cumsum(is_new) <= self.stopping.n_left]
-        none = self.data.y[:0]
-        values = none
+        is_new = self._are_new(rows)
+        affordable = rows[np.cumsum(is_new.sum(axis=1)) <= self.stopping.n_left]
+        values, n_new = self.data.y[:0], 0
         if len(affordable):
-            values = self._turned(self.evaluator(affordable, self._goes_on))
-        begun = np.array([self.evaluator.record.get(x) is not None for x in affordable], bool)
-        self._keep(affordable[begun], values[begun])
-        n_new = int(is_new[: len(affordable)][begun].sum())
+            asked, repeats = self._asked(affordable)
+            found = self._turned(self.evaluator(asked, self._goes_on, repeats))
+            pairs = zip(asked, repeats, strict=True)
+            begun = np.array([self.evaluator.record.get(x, n) is not None for x, n in pairs], bool)
+            self._keep(asked[begun], found[begun], repeats[begun])
+            n_new = int(is_new[: len(affordable)].ravel()[begun].sum())
+            values = self._means(affordable)
         self.stopping.count(n_new, values, was_cut=len(affordable) < len(rows))
         return values
 
-    def are_new(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which rows are neither known nor stand earlier among these."""
-        known = [key in self._good or key in self._bad for key in row_keys(rows)]
-        return ~(np.array(known, dtype=bool) | is_among(rows, rows[:0]))
+    @property
+    def n_left(self) -> float:
+        """Settings that may still be evaluated."""
+        n_left = self.stopping.n_left
+        return n_left if np.isinf(n_left) else n_left // self.n_repeats
+
+    @property
+    def budget(self) -> int | None:
+        """Settings that the budget pays for; None if there is no budget."""
+        budget = self.stopping.budget
+        return None if budget is None else budget // self.n_repeats
+
+    def n_new(self, rows: NDArray[np.float64]) -> int:
+        """Return how many evaluations rows take that are not known."""
+        return int(self._are_new(rows).sum())
+
+    def _asked(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Return every repeat of some rows, and its number."""
+        return np.repeat(rows, self.n_repeats, axis=0), np.tile(range(self.n_repeats), len(rows))
+
+    def _are_new(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which repeats are neither known nor of an earlier row, (n_rows, n_repeats)."""
+        seen: set[tuple[bytes, int]] = set()
+        keys = _keys(*self._asked(rows))
+        is_new = [key not in self._known and not _seen_before(key, seen) for key in keys]
+        return np.array(is_new, dtype=bool).reshape(len(rows), self.n_repeats)
+
+    def _means(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the mean of what is known of each row, NaN where nothing is."""
+        means = np.full((len(rows), *self.data.y.shape[1:]), np.nan)
+        for place, key in enumerate(row_keys(rows)):
+            values = self._values.get(key)
+            if values:
+                means[place] = values[0] if len(values) == 1 else np.mean(values, axis=0)
+        return means
 
     def check_enough(self, end: StopRun) -> None:
         """Raise an error unless a run that has ended knows two samples to learn from."""
@@ -96,7 +143,7 @@ class Oracle:
         distances = np.abs(space.places(data.X) - space.places(x[None])).max(axis=1)
         nearest = int(np.argmin(distances))
         known = distances[nearest] < ROUNDING
-        return np.asarray(data.y[nearest] if known else data.y[nearest] * np.nan)
+        return self._means(data.X[[nearest]])[0] if known else np.asarray(data.y[nearest] * np.nan)
 
     def generator(self) -> np.random.Generator:
         """Return fresh randomness, the same in every run that goes on from one journal."""
@@ -108,7 +155,7 @@ class Oracle:
     def keep_all_on_record(self) -> None:
         """Keep also what was evaluated within a batch that failed, or by an earlier run."""
         X, y = self.evaluator.record.rows(self.data.X.shape[1])
-        self._keep(X, self._turned(y))
+        self._keep(X, self._turned(y), occurrences(X))
 
     def _goes_on(self, values: list[Any]) -> bool:
         """Tell whether another row of a batch is to begin, of which these values are known."""
@@ -116,13 +163,34 @@ class Oracle:
         if len(self.data) + succeeded(known).sum() < 2:
             # Nothing can be learned from less.
             return True
+        # A single repeat reaches no target.
+        known = known if self.n_repeats == 1 else known[:0]
         return self.stopping.lets_begin(self._turned(known))
 
-    def _keep(self, rows: NDArray[np.float64], values: NDArray[np.float64]) -> None:
-        is_good = succeeded(values)
-        failed = rows[~is_good]
-        failed = np.vstack([self.data.X_failed, failed[~are_seen(failed, self._bad)]])
-        rows, values = rows[is_good], values[is_good]
-        new = ~are_seen(rows, self._good)
-        X = np.vstack([self.data.X, rows[new]])
-        self.data = Dataset(X, np.concatenate([self.data.y, values[new]]), failed)
+    def _keep(
+        self, rows: NDArray[np.float64], values: NDArray[np.float64], repeats: NDArray[np.intp]
+    ) -> None:
+        keys = _keys(rows, repeats)
+        new = np.array([not _seen_before(key, self._known) for key in keys], dtype=bool)
+        found = Dataset.of_results(rows[new], values[new])
+        self._note(found.X, found.y)
+        data = self.data
+        y, failed = np.concatenate([data.y, found.y]), np.vstack([data.X_failed, found.X_failed])
+        self.data = Dataset(np.vstack([data.X, found.X]), y, failed)
+
+    def _note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Take values into account, each beside others of its setting."""
+        for key, value in zip(row_keys(X), y, strict=True):
+            self._values.setdefault(key, []).append(value)
+
+
+def _keys(X: NDArray[np.float64], repeats: NDArray[np.intp]) -> list[tuple[bytes, int]]:
+    return list(zip(row_keys(X), repeats.tolist(), strict=True))
+
+
+def _seen_before(key: tuple[bytes, int], seen: set[tuple[bytes, int]]) -> bool:
+    """Tell whether a key is in a set, and add it."""
+    if key in seen:
+        return True
+    seen.add(key)
+    return False

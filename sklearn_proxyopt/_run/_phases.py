@@ -61,7 +61,7 @@ class Phase:
     strategy : Strategy
         Proposes the points.
     n_rows : int or None
-        Most evaluations, None where that is not known.
+        Most settings that are evaluated, None where that is not known.
     """
 
     name: str
@@ -79,7 +79,8 @@ def drive(run: PaidRun, phase: Phase) -> None:
         If the run has ended.
     """
     oracle, strategy = run.oracle, phase.strategy
-    telling = run.progress.evaluations(phase.name, phase.text, oracle.evaluator, phase.n_rows)
+    n_rows = None if phase.n_rows is None else phase.n_rows * oracle.n_repeats
+    telling = run.progress.evaluations(phase.name, phase.text, oracle.evaluator, n_rows)
     with telling, closing(strategy):
         while True:
             data = oracle.data
@@ -95,7 +96,7 @@ def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
     goes_on = stopping.budget is not None and run.optimizer.on_error != "raise"
     design = InitialDesign(sampler, run.space, goes_on, run.oracle.data.evaluated)
     rows = design.rows
-    n_new = int(run.oracle.are_new(rows).sum())
+    n_new = run.oracle.n_new(rows)
     if n_new >= stopping.n_left:
         raise ValueError(
             f"budget must exceed the {n_new} new rows of the sampler's design; "
@@ -147,7 +148,7 @@ class SearchPlan:
         run.n_initial = len(run.oracle.data)
         if optimizer.infill is not None:
             yield _infill_phase(run, optimizer, optimizer.infill)
-        budget = run.oracle.stopping.budget
+        budget = run.oracle.budget
         if budget is not None and begins_before_proxy(optimizer.refiner):
             self.early_search, n_rows = _begin_search(run, optimizer)
             if optimizer.infill is None:
@@ -179,7 +180,7 @@ def seeded_sampler(
 
 def _sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
     """Return the sampler of the initial design, a small one where a budget has to pay for it."""
-    budget, seed = run.oracle.stopping.budget, run.seeds["sampler"]
+    budget, seed = run.oracle.budget, run.seeds["sampler"]
     if budget is None or not isinstance(optimizer.sampler, str | None):
         return design_sampler(optimizer, seed)
     n_samples = max(_DESIGN_PER_VARIABLE * run.space.n_axes, _SMALLEST_DESIGN)
@@ -191,7 +192,7 @@ def _sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
 
 
 def _infill_phase(run: PaidRun, optimizer: SearchSettings, infill: BaseInfill) -> Phase:
-    n_left = run.oracle.stopping.n_left
+    n_left = run.oracle.n_left
     n_rounds = _DEFAULT_N_ROUNDS if infill.n_rounds is None else infill.n_rounds
     if np.isfinite(n_left):
         n_affordable = max(int(_SHARE_BEFORE_PROXY * n_left) // infill.n_points, 1)
@@ -252,7 +253,7 @@ def _opened_at_best(space: Variables, data: Dataset) -> Variables:
 
 def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch, int]:
     """Begin the search of the objective; return it and how many evaluations it has."""
-    data = run.oracle.data
+    data = run.oracle.data.by_setting
     space = run.space = _opened_at_best(run.space, data)
     is_default = optimizer.refiner == "auto"
     refiner = seeded(SurrogateCMAES() if is_default else optimizer.refiner, run.seeds["refiner"])
@@ -263,7 +264,7 @@ def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch,
     search.note(space.encode(space.snap(data.X[counts])), data.y[counts])
     failed = space.encode(data.X_failed)
     search.note(failed, np.full((len(failed), *data.y.shape[1:]), np.nan))
-    n_allowed = int(run.oracle.stopping.n_left)
+    n_allowed = int(run.oracle.n_left)
     if refiner.max_evaluations is not None:
         n_allowed = min(n_allowed, refiner.max_evaluations)
     search.allow(n_allowed)

@@ -49,7 +49,7 @@ def refine(
     else:
         assert isinstance(phase.strategy, Routine)
         refined = phase.strategy.result
-        if run.oracle.stopping.n_left <= 0:
+        if run.oracle.n_left <= 0:
             refined.message = run.oracle.stopping.budget_is_spent
         if not run.space.is_continuous_box:
             # What was evaluated may be another row than the point that a refiner asked for.
@@ -61,10 +61,10 @@ def _refinement_phase(
     run: PaidRun, optimizer: SearchSettings, plan: SearchPlan, state: ModelState
 ) -> Phase:
     strategy: Routine
-    stopping, candidates = run.oracle.stopping, state.candidates
+    candidates = state.candidates
     if plan.early_search is not None:
         search = plan.early_search
-        n_rows: int | None = int(min(stopping.n_left, search.n_left))
+        n_rows: int | None = int(min(run.oracle.n_left, search.n_left))
         strategy = Routine(search.refine_from(run.space.encode(candidates)))
     else:
         refiner = _refiner_of(run, optimizer)
@@ -74,14 +74,14 @@ def _refinement_phase(
 
 
 def _refiner_of(run: PaidRun, optimizer: SearchSettings) -> Any:
-    stopping = run.oracle.stopping
+    oracle = run.oracle
     if optimizer.refiner is None:
         return LocalRefinement(max_evaluations=1, n_candidates=1)
     if optimizer.refiner != "auto":
         return seeded(optimizer.refiner, run.seeds["refiner"])
-    if stopping.budget is None or stopping.n_left < 1:
+    if oracle.budget is None or oracle.n_left < 1:
         return LocalRefinement()
-    return LocalRefinement(max_evaluations=int(stopping.n_left))
+    return LocalRefinement(max_evaluations=int(oracle.n_left))
 
 
 def _search_by(

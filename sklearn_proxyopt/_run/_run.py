@@ -150,7 +150,7 @@ def open_oracle(
     evaluator.record = record.of_meaning(meaning)
     box = space.bounds if box_is_given else None
     with writing_journal(optimizer, box, space.kinds, patience) as evaluator.journal:
-        oracle = Oracle(evaluator, data, space, stopping)
+        oracle = Oracle(evaluator, data, space, stopping, optimizer.n_repeats)
         try:
             yield oracle
         except BaseException:

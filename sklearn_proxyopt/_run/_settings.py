@@ -44,6 +44,7 @@ class Settings(Protocol):
     optimizer: BaseOptimizer | OptimizerName | None
     n_constraints: int
     budget: int | None
+    n_repeats: int
     vectorized: bool
     input_format: InputFormat
     on_error: str

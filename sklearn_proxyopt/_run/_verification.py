@@ -153,7 +153,7 @@ class FrontPlan:
 
     def _sampler(self) -> BaseSampler:
         """Return the sampler of the design; half of a budget where it is no instance."""
-        budget, seed = self._run.oracle.stopping.budget, self._run.seeds["sampler"]
+        budget, seed = self._run.oracle.budget, self._run.seeds["sampler"]
         if budget is None:
             return design_sampler(self._optimizer, seed)
         return seeded_sampler(self._optimizer, "sobol", max(budget // 2, 2), seed)
@@ -174,7 +174,7 @@ class FrontPlan:
 
     @property
     def _n_left(self) -> int:
-        n_left = self._run.oracle.stopping.n_left
+        n_left = self._run.oracle.n_left
         if np.isfinite(n_left):
             return int(n_left)
         return _N_VERIFIED - sum(len(one.points) for one in self.rounds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,7 +11,18 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._feasibility import best_first
 
-__all__ = ["Dataset", "are_seen", "best_rows", "is_among", "lowest_rows", "row_keys", "succeeded"]
+__all__ = [
+    "Dataset",
+    "are_seen",
+    "best_rows",
+    "is_among",
+    "lowest_rows",
+    "means_of_repeats",
+    "numbered",
+    "occurrences",
+    "row_keys",
+    "succeeded",
+]
 
 # The bits of numbers are mixed by the golden ratio; the low ones of round numbers are all zero.
 _ODD, _HALF, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(32), np.uint64(1)
@@ -74,6 +86,13 @@ class Dataset:
         good, failed = ~is_out[: len(self)], ~is_out[len(self) :]
         return type(self)(self.X[good], self.y[good], self.X_failed[failed])
 
+    @property
+    def by_setting(self) -> Self:
+        """The samples with those of the same setting as one: its mean value, or its failure."""
+        X, y = means_of_repeats(self.X, self.y)
+        failed = self.X_failed[~is_among(self.X_failed, X)]
+        return type(self)(X, y, failed)
+
     def results(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return all samples and their values, NaN for those that failed."""
         missing = np.full((len(self.X_failed), *self.y.shape[1:]), np.nan)
@@ -82,14 +101,15 @@ class Dataset:
     def told(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
         """Return the samples with further results, of which NaN tells that one failed.
 
-        The same sample with the same value is one result, and a value is a newer word than a
-        failure.
+        The same sample with the same value told again is the same result, told twice at once it is
+        a repeat; and a value is a newer word than a failure.
         """
         fails = ~succeeded(y)
         failed = np.vstack([self.X_failed, X[fails][~is_among(X[fails], self.X_failed)]])
         failed = failed[~is_among(failed, X[~fails])]
         pairs = np.column_stack([X, y])[~fails]
-        new = pairs[~is_among(pairs, np.column_stack([self.X, self.y]))]
+        known = np.column_stack([self.X, self.y])
+        new = pairs[~is_among(numbered(pairs), numbered(known))]
         values = new[:, X.shape[1] :].reshape(len(new), *y.shape[1:])
         samples = np.vstack([self.X, new[:, : X.shape[1]]])
         return type(self)(samples, np.concatenate([self.y, values]), failed)
@@ -99,6 +119,39 @@ def row_keys(X: NDArray[np.float64]) -> list[bytes]:
     """Return a key for each row, the same for the same experiment."""
     # Adding zero turns -0.0 into 0.0.
     return [row.tobytes() for row in np.ascontiguousarray(X, dtype=np.float64) + 0.0]
+
+
+def occurrences(X: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return how many rows before each are the same."""
+    counts: Counter[bytes] = Counter()
+    numbers = np.zeros(len(X), dtype=np.intp)
+    for place, key in enumerate(row_keys(X)):
+        numbers[place] = counts[key]
+        counts[key] += 1
+    return numbers
+
+
+def numbered(X: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rows with a column that tells repeats of the same row apart."""
+    return np.column_stack([X, occurrences(X)])
+
+
+def means_of_repeats(
+    X: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each setting once, in the order in which they came, and the mean of its values."""
+    places: dict[bytes, list[int]] = {}
+    for place, key in enumerate(row_keys(X)):
+        places.setdefault(key, []).append(place)
+    if len(places) == len(X):
+        return X, y
+    means = np.array([_mean(y[rows]) for rows in places.values()])
+    return X[[rows[0] for rows in places.values()]], means
+
+
+def _mean(values: NDArray[np.float64]) -> Any:
+    """Return the mean of values, to the last bit what they are if they are equal."""
+    return values[0] if (values == values[0]).all() else values.mean(axis=0)
 
 
 def is_among(X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -147,6 +200,7 @@ def best_rows(
 
 
 def lowest_rows(X: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:
-    """Return the rows with the lowest values, the best first, and its value."""
+    """Return the settings with the lowest mean values, the best first, and its value."""
+    X, y = means_of_repeats(X, y)
     order = best_first(y)[:_N_STARTING_ROWS]
     return X[order], y[order[0]]

@@ -137,6 +137,7 @@ class Evaluator:
         self,
         X: NDArray[np.float64],
         goes_on: Callable[[list[float | NDArray[np.float64]]], bool] | None = None,
+        repeats: NDArray[np.intp] | None = None,
     ) -> NDArray[np.float64]:
         """Return the values of rows.
 
@@ -147,6 +148,9 @@ class Evaluator:
         goes_on : callable, default=None
             Told the values known so far, says whether further rows are to be begun; those begun
             are waited for. None begins all.
+        repeats : ndarray of shape (n,), default=None
+            Which evaluation of each row is meant, 0, 1, ...: so many have their own values. None
+            means the first of all.
 
         Returns
         -------
@@ -159,32 +163,39 @@ class Evaluator:
         EvaluationError
             If the function raises, or returns what is no finite value for each row.
         """
+        repeats = np.zeros(len(X), dtype=np.intp) if repeats is None else repeats
         with self.record.lock:
-            is_known = self._are_on_record(X)
-            values = list(self.record.values(X[is_known]))
+            is_known = self._are_on_record(X, repeats)
+            values = list(self.record.values(X[is_known], repeats[is_known]))
             if self.on_row is not None:
                 for value in values:
                     self.on_row(value)
             new = np.flatnonzero(~is_known)
             if len(new):
                 told = (lambda: True) if goes_on is None else (lambda: goes_on(values))
-                self._evaluate(X, new[_first_of_each(X[new])].tolist(), values, told)
+                numbered = np.column_stack([X, repeats])
+                new = new[_first_of_each(numbered[new])]
+                self._evaluate(X, repeats, new.tolist(), values, told)
             self.n_rounds += 1
-            is_known = self._are_on_record(X)
+            is_known = self._are_on_record(X, repeats)
             results = np.full((len(X), *self.record.values(X[:0]).shape[1:]), np.nan)
-            results[is_known] = self.record.values(X[is_known])
+            results[is_known] = self.record.values(X[is_known], repeats[is_known])
             failed = np.flatnonzero(~succeeded(results) & is_known)
             if self.on_error == "raise" and len(failed):
                 self._fail(X, int(failed[0]), "has failed before", None)
-            self._count_failures(X[failed], len(X))
+            self._count_failures(np.column_stack([X, repeats])[failed], len(X))
             return results
 
-    def _are_on_record(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-        return np.array([self.record.get(x) is not None for x in X], dtype=bool)
+    def _are_on_record(
+        self, X: NDArray[np.float64], repeats: NDArray[np.intp]
+    ) -> NDArray[np.bool_]:
+        pairs = zip(X, repeats, strict=True)
+        return np.array([self.record.get(x, n) is not None for x, n in pairs], dtype=bool)
 
     def _evaluate(
         self,
         X: NDArray[np.float64],
+        repeats: NDArray[np.intp],
         new: list[int],
         values: list[Any],
         goes_on: Callable[[], bool],
@@ -206,7 +217,7 @@ class Evaluator:
                     raising[index] = outcome
                 else:
                     # Before the journal, so that what it cannot write is not lost.
-                    self.record.add(X[index], outcome.value)
+                    self.record.add(X[index], outcome.value, int(repeats[index]))
                 values.append(outcome.value)
             if results[0].refusal is None:
                 backlog.write(X[indices], results)

@@ -16,7 +16,13 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._utils._dataset import is_among, row_keys, succeeded
+from sklearn_proxyopt._utils._dataset import (
+    is_among,
+    numbered,
+    occurrences,
+    row_keys,
+    succeeded,
+)
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_contents import Contents
 from sklearn_proxyopt.evaluation._journal_file import DAMAGE, connect, is_new, open_to_write, real
@@ -120,12 +126,17 @@ class JournalWriter:
 
         A failure that ended a run is left out: the next run tries again.
         """
-        X, values = self._memory.rows("done", "failed")
-        for row, value in zip(X, values, strict=True):
-            record.add(row, float(value[0]) if record.n_outputs is None else value)
-        known = set(row_keys(X))
+        is_plain = record.n_outputs is None
+        X, y = self._memory.rows("done")
+        X_failed, nothing = self._memory.rows("failed")
+        # A value is a newer word than a failure: failures are repeats after those with a value.
+        rows, values = np.vstack([X, X_failed]), np.concatenate([y, nothing])
+        for row, value, repeat in zip(rows, values, occurrences(rows), strict=True):
+            record.add(row, float(value[0]) if is_plain else value, int(repeat))
+        known = Counter(row_keys(rows))
         X, y = record.rows(self._n_features)
-        missing = [i for i, key in enumerate(row_keys(X)) if key not in known]
+        numbers = zip(row_keys(X), occurrences(X), strict=True)
+        missing = [i for i, (key, number) in enumerate(numbers) if number >= known[key]]
         self._append((None, X[i], y[i], "done", None, None) for i in missing)
 
     def write(
@@ -165,6 +176,8 @@ class JournalWriter:
     def tell(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Write experiments that were run elsewhere, those that are not there yet.
 
+        The same row and value told again is no new one; told twice at once they are repeats.
+
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
@@ -173,7 +186,7 @@ class JournalWriter:
             Their values, NaN throughout for one that failed.
         """
         known = np.column_stack(self._memory.rows_at(set(row_keys(X))))
-        is_new = ~is_among(np.column_stack([X, y]), known)
+        is_new = ~is_among(numbered(np.column_stack([X, y])), numbered(known))
         good = succeeded(y)
         self._append(
             (None, X[i], y[i] if good[i] else None, "done" if good[i] else "failed", None, None)

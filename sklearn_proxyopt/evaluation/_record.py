@@ -16,6 +16,8 @@ from sklearn_proxyopt._utils._dataset import row_keys
 __all__ = ["EvaluationRecord"]
 
 Value = float | NDArray[np.float64]
+# The numbers of a setting, and the number of its repeat.
+Key = tuple[bytes, int]
 
 # A worker process sees a record anew with every task; it keeps the latest ones alive so that
 # later tasks find what earlier ones paid for.
@@ -27,8 +29,9 @@ _registry_lock = threading.Lock()
 class EvaluationRecord:
     """Rows of one function and their values, in the order in which they were paid for.
 
-    A row is found again if all of its numbers are the same to the last bit. A value of NaN stands
-    for an evaluation that failed.
+    What is looked up is a setting and the number of its repeat, 0, 1, ...: one value for each
+    evaluation of the setting. A setting is found again if all of its numbers are the same to the
+    last bit. A value of NaN stands for an evaluation that failed.
 
     Parameters
     ----------
@@ -51,7 +54,7 @@ class EvaluationRecord:
         self.n_outputs = n_outputs
         self.key = uuid4().hex
         self.lock = threading.RLock()
-        self._values: dict[bytes, Value] = {}
+        self._values: dict[Key, Value] = {}
         self._others: dict[str, EvaluationRecord] = {}
         with _registry_lock:
             _live_records[self.key] = self
@@ -78,7 +81,7 @@ class EvaluationRecord:
         with self.lock:
             return self._others.setdefault(meaning, EvaluationRecord(self.n_outputs))
 
-    def add(self, x: NDArray[np.float64], value: Value) -> None:
+    def add(self, x: NDArray[np.float64], value: Value, repeat: int = 0) -> None:
         """Write down the value of a row.
 
         Parameters
@@ -87,45 +90,54 @@ class EvaluationRecord:
             The row.
         value : float or ndarray of shape (n_outputs,)
             Its value, NaN throughout for an evaluation that failed.
+        repeat : int, default=0
+            How often the setting had been evaluated before.
         """
-        self._values[row_keys(x[None])[0]] = value
+        self._values[row_keys(x[None])[0], repeat] = value
 
-    def get(self, x: NDArray[np.float64]) -> Value | None:
+    def get(self, x: NDArray[np.float64], repeat: int = 0) -> Value | None:
         """Look a row up.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
             The row.
+        repeat : int, default=0
+            Which of its evaluations.
 
         Returns
         -------
         float, ndarray of shape (n_outputs,) or None
             Its value, None if it was never paid for.
         """
-        return self._values.get(row_keys(x[None])[0])
+        return self._values.get((row_keys(x[None])[0], int(repeat)))
 
-    def values(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def values(
+        self, X: NDArray[np.float64], repeats: NDArray[np.intp] | None = None
+    ) -> NDArray[np.float64]:
         """Look up rows that were all paid for.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
             The rows.
+        repeats : ndarray of shape (n,), default=None
+            Which evaluation of each; None for the first of all.
 
         Returns
         -------
         ndarray of shape (n,) or (n, n_outputs)
             Their values.
         """
-        return self._as_array([self._values[key] for key in row_keys(X)])
+        numbers = [0] * len(X) if repeats is None else repeats.tolist()
+        return self._as_array([self._values[key] for key in zip(row_keys(X), numbers, strict=True)])
 
     def _as_array(self, values: list[Value]) -> NDArray[np.float64]:
         shape = (len(values),) if self.n_outputs is None else (len(values), self.n_outputs)
         return np.array(values, dtype=np.float64).reshape(shape)
 
     def rows(self, n_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return every row and value of the evaluations that succeeded.
+        """Return every row and value of the evaluations that succeeded, the repeats in order.
 
         Parameters
         ----------
@@ -140,13 +152,14 @@ class EvaluationRecord:
             Their values.
         """
         width = n_features * np.dtype(np.float64).itemsize
-        kept = {
-            key: value
-            for key, value in dict(self._values).items()
+        kept = [
+            (key, value)
+            for (key, _), value in dict(self._values).items()
             if len(key) == width and np.isfinite(value).all()
-        }
-        X = np.frombuffer(b"".join(kept), dtype=np.float64).reshape(-1, n_features).copy()
-        return X, self._as_array(list(kept.values()))
+        ]
+        joined = b"".join(key for key, _ in kept)
+        X = np.frombuffer(joined, dtype=np.float64).reshape(-1, n_features).copy()
+        return X, self._as_array([value for _, value in kept])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (self.key, self.n_outputs, dict(self._values), dict(self._others))
@@ -155,7 +168,7 @@ class EvaluationRecord:
 def _restore(
     key: str,
     n_outputs: int | None,
-    values: dict[bytes, Value],
+    values: dict[Key, Value],
     others: dict[str, EvaluationRecord],
 ) -> EvaluationRecord:
     """Return the record of this process with that key, joined with the values that arrived."""
