@@ -48,7 +48,7 @@ class MomentsMixin:
         mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Predictions in the units of `y`.
         std : ndarray of the same shape
-            Standard deviations of new values about them, with `return_std`.
+            Standard deviations of the function about them, with `return_std`.
         """
         import torch
 

@@ -46,6 +46,7 @@ class Blend:
         weight: NDArray[np.float64],
         kernel: tuple[NDArray[np.float64], NDArray[np.float64]],
         network: NDArray[np.float64],
+        noise: NDArray[np.float64] | float = 0.0,
     ) -> Self:
         """Learn it from rows that neither has seen.
 
@@ -59,6 +60,8 @@ class Blend:
             Predictions and standard deviations of the kernel proxy.
         network : ndarray of shape (n, n_outputs)
             Predictions of the network.
+        noise : ndarray of shape (n, n_outputs) or float, default=0.0
+            Variance of the noise of the values, which is no error of a prediction.
 
         Returns
         -------
@@ -68,12 +71,14 @@ class Blend:
         weight = weight / weight.mean()
         errors = np.stack([kernel[0] - y, network - y], axis=2)
         share = np.array([stack_weights(pair, weight)[1] for pair in errors.swapaxes(0, 1)])
-        squares = np.stack([errors[:, :, 1] ** 2, kernel[1] ** 2])
-        sizes = np.sqrt(np.mean(weight[:, None] * squares, axis=1)) + np.finfo(np.float64).tiny
+        squares = np.stack([errors[:, :, 1] ** 2 - noise, kernel[1] ** 2])
+        means = np.mean(weight[:, None] * squares, axis=1)
+        sizes = np.sqrt(np.maximum(means, 0.0)) + np.finfo(np.float64).tiny
         plain = cls(share, sizes[0] / sizes[1], np.ones_like(share))
         values = (torch.from_numpy(one) for one in (*kernel, network, np.ones_like(y)))
         mean, deviation = (one.numpy() for one in plain.moments(*values))
-        ratios = np.quantile(np.abs(mean - y) / deviation, _SHARE, axis=0)
+        beside = np.sqrt(deviation**2 + noise) if np.any(noise) else deviation
+        ratios = np.quantile(np.abs(mean - y) / beside, _SHARE, axis=0)
         return cls(share, plain.ratio, np.maximum(ratios / _DEVIATIONS, 1.0))
 
     def moments(

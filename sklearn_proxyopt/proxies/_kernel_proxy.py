@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,10 +14,12 @@ from sklearn_proxyopt._utils._threads import threads_for
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_option
 from sklearn_proxyopt.proxies._asking import MomentsMixin
+from sklearn_proxyopt.proxies._noise_std import GivenNoise, check_noise_std, check_row_noise
 from sklearn_proxyopt.proxies._savable import SavableMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight
 
 if TYPE_CHECKING:
+    from sklearn_proxyopt.proxies._kernel._learning import Target
     from sklearn_proxyopt.proxies._kernel._preparing import PreparedRows
     from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
 
@@ -54,6 +57,10 @@ default="auto"
         Lower and upper bound of the values, such as ``(0, 1)`` for a share or ``(0, None)`` for a
         count. Predictions stay within; they approach a bound softly over a thousandth of the
         range of the rows, so that a row on it is missed by less than that. None for no bounds.
+    noise_std : "auto", None, float or array-like of shape (n_outputs,), default="auto"
+        Standard deviation of the noise of a value, in units of `y`. "auto" learns it: from rows
+        that repeat each other, and from what smooth functions leave of the others. None says that
+        values are exact. A row of a larger weight than the average has less noise.
     device : str or torch.device, default="auto"
         Where the processes are learned and searched: "cpu", "cuda", "cuda:1", "mps". "auto" takes
         CUDA where there is one, else the CPU (or "mps" for float32, with the learning on the CPU).
@@ -69,6 +76,9 @@ default="auto"
     processes_ : list of dict
         For each target, the processes by name with their weights. A process of weight zero takes
         part in standard deviations alone.
+    noise_std_ : float or ndarray of shape (n_outputs,)
+        Standard deviation of the noise of a value of average weight, that of each target where
+        `y` has several: what was found, or what was given. 0 for exact values.
     device_ : str
         Where the proxy lies.
     n_outputs_ : int
@@ -85,18 +95,30 @@ default="auto"
 
     Notes
     -----
-    Rows that repeat each other are one row with the mean of their values. A weight divides the
-    noise of a row, so that it says the same as as many repetitions. Far outside the box of the
-    rows predictions go back to the mean of the values, and everywhere they stay within two ranges
-    of the rows beyond the lowest and highest.
+    Rows that repeat each other are one row with the mean of their values, whose noise is as much
+    less as there are repeats, and errors at rows left out leave out all repeats of a row. A weight
+    divides the variance of the noise of a row, so that it says the same as as many repetitions; a
+    standard deviation for each row, as of `fit`, says the same as the weight
+    ``1 / noise_std**2``, and with it how large the noise is. What both say is multiplied.
+
+    "auto" takes the noise of the highest likelihood, in which repeats count by how they scatter
+    about their means. Repeats that all agree tell that there is no noise. What they tell is
+    believed where the likelihood of the means is against it: the rest is then ripples of the
+    function. Without repeats noise and ripples finer than the rows cannot be told apart;
+    `noise_std_` is then above 0 only where no noise would be far less likely, and standard
+    deviations count it with the function. A few repeats, a number, or None say which it is.
+
+    Far outside the box of the rows predictions go back to the mean of the values, and everywhere
+    they stay within two ranges of the rows beyond the lowest and highest.
 
     Several targets are learned one after another, each with processes of its own.
 
-    A standard deviation is that of a new value, noise included. It counts how far the processes
-    disagree, allows for the parameters that were fitted, and is widened, never narrowed, until
-    nine of ten rows left out lie within the 90 % interval. Where an optimizer goes, among the
-    lowest and the highest values, it is widened further, by the largest errors of rows left out
-    there: what is chosen for its prediction is likely to be mispredicted.
+    A standard deviation is that of the function, without the noise that was given or that repeats
+    have told; a new value has both. It counts how far the processes disagree, allows for the
+    parameters that were fitted, and is widened, never narrowed, until nine of ten rows left out lie
+    within the 90 % interval. Where an optimizer goes, among the lowest and the highest values, it
+    is widened further, by the largest errors of rows left out there: what is chosen for its
+    prediction is likely to be mispredicted.
 
     References
     ----------
@@ -106,6 +128,8 @@ default="auto"
     .. [4] Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High
        Dimensions", 2024. The prior of the lengthscales.
     .. [5] Titsias, "Variational Learning of Inducing Variables in Sparse Gaussian Processes", 2009.
+    .. [6] Binois, Gramacy and Ludkovski, "Practical Heteroscedastic Gaussian Process Modeling for
+       Large Simulation Experiments", 2018. Repeated rows by their means.
 
     Examples
     --------
@@ -130,6 +154,7 @@ default="auto"
         max_exact_rows: int = 2000,
         n_inducing: int = 1000,
         y_bounds: Any = None,
+        noise_std: Any = "auto",
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -138,11 +163,18 @@ default="auto"
         self.max_exact_rows = max_exact_rows
         self.n_inducing = n_inducing
         self.y_bounds = y_bounds
+        self.noise_std = noise_std
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> Self:
         """Learn the processes.
 
         Parameters
@@ -152,7 +184,11 @@ default="auto"
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, by which the noise of a row is divided; None weighs all alike.
+            Non-negative weights, by which the variance of the noise of a row is divided; None
+            weighs all alike.
+        noise_std : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Known standard deviation of the noise of each value, in units of `y`, in place of the
+            parameter `noise_std`. None leaves that to the parameter.
 
         Returns
         -------
@@ -172,18 +208,23 @@ default="auto"
         self.n_outputs_ = targets.shape[1]
         used = weight > 0
         limits = self._limits(targets[used])
-        prepared = PreparedRows.of(X[used], targets[used], weight[used])
+        if noise_std is not None:
+            noise_std = check_row_noise(noise_std, np.asarray(y))
+        noise = GivenNoise.of(self.noise_std, noise_std, weight, self.n_outputs_)
+        prepared = PreparedRows.of(X[used], targets[used], noise.weight)
         # Whatever modes the caller has switched on, the tensors made here are ordinary ones.
         with plain_torch(), torch.no_grad(), threads_for(len(X)):
-            self._learn(prepared, limits, seed)
+            self._learn(prepared, noise, limits, seed)
         return self
 
-    def _learn(self, prepared: PreparedRows, limits: list[SoftLimits], seed: int) -> None:
+    def _learn(
+        self, prepared: PreparedRows, noise: GivenNoise, limits: list[SoftLimits], seed: int
+    ) -> None:
         """Learn a stack for each target and put all into one module."""
         import torch
 
         from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
-        from sklearn_proxyopt.proxies._kernel._learning import Plan, Target, learn_stack
+        from sklearn_proxyopt.proxies._kernel._learning import Plan, learn_stack
         from sklearn_proxyopt.proxies._kernel._module import KernelModule
 
         dtype = resolve_dtype(self.dtype)
@@ -192,14 +233,10 @@ default="auto"
         plan = Plan(self.trend, self.max_exact_rows, self.n_inducing, smallest_noise)
         # Learning takes float64, which not every device has.
         learns_on = device if device.type == "cuda" else torch.device("cpu")
-        rows, values, weight = (
-            torch.from_numpy(one).to(learns_on)
-            for one in (prepared.rows, prepared.values, prepared.weight)
-        )
         stacks = []
-        for target in values:
+        for target in _targets(prepared, noise, learns_on):
             generator = torch.Generator(device="cpu").manual_seed(seed)
-            stacks.append(learn_stack(Target(rows, target, weight), plan, generator))
+            stacks.append(learn_stack(target, plan, generator))
         module = KernelModule(
             torch.from_numpy(prepared.center),
             torch.from_numpy(prepared.half_width),
@@ -208,8 +245,14 @@ default="auto"
             [stack.to(dtype) for stack in stacks],
             limits,
         )
+        units = prepared.spread * np.sqrt(prepared.one / noise.average)
+        found = units * np.sqrt([stack.noise for stack in stacks])
+        self._set_noise(found if noise.std is None else noise.std)
         self.processes_ = module.weights_by_name()
         self._place(module, device)
+
+    def _set_noise(self, stds: NDArray[np.float64]) -> None:
+        self.noise_std_ = float(stds[0]) if self._single_output else np.array(stds)
 
     def _place(self, module: Any, device: Any) -> None:
         """Put a module where the proxy lies."""
@@ -227,6 +270,7 @@ default="auto"
         arrays, facts = module_to_file(self._module)
         names = getattr(self, "feature_names_in_", None)
         facts["single_output"] = bool(self._single_output)
+        facts["noise_std"] = np.atleast_1d(self.noise_std_).tolist()
         facts["names"] = None if names is None else [str(name) for name in names]
         return arrays, facts
 
@@ -247,6 +291,11 @@ default="auto"
             self._place(module, resolve_device(self.device, module.stacks[0].weights.dtype))
         self._single_output = bool(facts["single_output"])
         self.n_outputs_, self.n_features_in_ = len(module.stacks), n_features
+        # Files of before noise was told apart have none.
+        stds = np.array([float(std) for std in facts.get("noise_std", [0.0] * self.n_outputs_)])
+        expect(len(stds) == self.n_outputs_, "a noise for each target")
+        expect(bool((np.isfinite(stds) & (stds >= 0)).all()), "noise that is no less than none")
+        self._set_noise(stds)
         self.processes_ = module.weights_by_name()
         if names is not None:
             self.feature_names_in_ = np.array([str(name) for name in names], dtype=object)
@@ -275,4 +324,23 @@ default="auto"
         check_option(self.trend, "trend", ("auto", *TREND_NAMES))
         check_integer(self.max_exact_rows, "max_exact_rows")
         check_integer(self.n_inducing, "n_inducing")
+        check_noise_std(self.noise_std)
         resolve_device(self.device, resolve_dtype(self.dtype))
+
+
+def _targets(prepared: PreparedRows, noise: GivenNoise, device: Any) -> Iterator[Target]:
+    """Yield what processes learn, on a device."""
+    import torch
+
+    from sklearn_proxyopt.proxies._kernel._learning import Target
+    from sklearn_proxyopt.proxies._kernel._noise import Repeats
+
+    of_targets = (prepared.values, prepared.weight, prepared.squares)
+    rows, degrees = (torch.from_numpy(one).to(device) for one in (prepared.rows, prepared.degrees))
+    for place, arrays in enumerate(zip(*of_targets, strict=True)):
+        values, weight, squares = (torch.from_numpy(one).to(device) for one in arrays)
+        variance = None
+        if noise.std is not None:
+            share = noise.std[place] / prepared.spread[place]
+            variance = float(share**2 * noise.average / prepared.one[place])
+        yield Target(rows, values, weight, Repeats(squares, degrees), variance)

@@ -13,7 +13,9 @@ from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.proxies._asking import MomentsMixin
 from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
+from sklearn_proxyopt.proxies._known_rows import KnownRows
 from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor
+from sklearn_proxyopt.proxies._noise_std import check_row_noise
 from sklearn_proxyopt.proxies._savable import SavableMixin, taken_apart
 from sklearn_proxyopt.proxies._shares import check_sample_weight
 
@@ -40,6 +42,8 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         The network, without members. None takes one with the parameters below.
     y_bounds : array-like of shape (2,) or (n_outputs, 2), default=None
         Lower and upper bound of the values, as of `KernelProxyRegressor`.
+    noise_std : "auto", None, float or array-like of shape (n_outputs,), default="auto"
+        Standard deviation of the noise of a value, as of `KernelProxyRegressor`.
     device : str or torch.device, default="auto"
         Where the proxy is learned and searched: "cpu", "cuda", "cuda:1", "mps".
     dtype : {"float64", "float32"}, default="float64"
@@ -56,6 +60,8 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         The fitted network; None where none was tried or where it counts for no target.
     network_share_ : ndarray of shape (n_outputs,)
         How much the network counts for each target; the processes count for the rest.
+    noise_std_ : float or ndarray of shape (n_outputs,)
+        Standard deviation of the noise of a value, as the processes know it.
     device_ : str
         Where the proxy lies.
     n_outputs_ : int
@@ -73,7 +79,9 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
     Notes
     -----
     Where the network counts, the standard deviation of the processes is scaled by the errors of the
-    network at the rows held out, and widened by how far the two are apart.
+    network at the rows held out, and widened by how far the two are apart. It is that of the
+    function, without noise that was given or that repeats have told. Rows that repeat each other
+    are held out together, and the network learns their mean.
 
     Examples
     --------
@@ -99,6 +107,7 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         kernel: Any = None,
         network: Any = None,
         y_bounds: Any = None,
+        noise_std: Any = "auto",
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -108,11 +117,18 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         self.kernel = kernel
         self.network = network
         self.y_bounds = y_bounds
+        self.noise_std = noise_std
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        noise_std: ArrayLike | None = None,
+    ) -> Self:
         """Learn the processes, and a network where there are rows enough.
 
         Parameters
@@ -123,6 +139,9 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
             Their values.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights of the rows; None weighs all alike.
+        noise_std : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Known standard deviation of the noise of each value, in units of `y`, in place of the
+            parameter `noise_std`. None leaves that to the parameter.
 
         Returns
         -------
@@ -133,16 +152,18 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         self.check_parameters()
         weight = check_sample_weight(sample_weight, len(X))
         used = weight > 0
-        X, y, weight = X[used], np.asarray(y)[used], weight[used]
+        if noise_std is not None:
+            noise_std = check_row_noise(noise_std, y)[used]
+        rows = KnownRows(X[used], np.asarray(y)[used], weight[used], noise_std)
         rng = as_generator(self.random_state)
         seeds = [int(seed) for seed in rng.integers(2**31, size=2)]
         kernel, network = self._parts(seeds)
         blend, share = None, np.zeros(1 if y.ndim == 1 else y.shape[1])
-        if len(X) >= self.min_network_rows:
-            blend = self._weigh((kernel, network), X, y, weight, rng)
+        if rows.n_distinct >= self.min_network_rows:
+            blend = self._weigh((kernel, network), rows, rng)
             share = blend.share
-        if blend is None or len(X) <= kernel.max_exact_rows:
-            kernel.fit(X, y, sample_weight=weight)
+        if blend is None or rows.n_distinct <= kernel.max_exact_rows:
+            rows.teach_kernel(kernel)
         self._take(kernel, share)
         if blend is not None and share.any():
             self._join(network, blend.ratio, blend.calibration)
@@ -153,32 +174,24 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         self.kernel_, self.network_share_ = kernel, network_share
         self.network_: Any = None
         self.n_outputs_, self._single_output = kernel.n_outputs_, kernel._single_output
-        self.n_features_in_ = kernel.n_features_in_
+        self.n_features_in_, self.noise_std_ = kernel.n_features_in_, kernel.noise_std_
         self._module, self.device_ = kernel.torch_module(), kernel.device_
 
-    def _weigh(
-        self,
-        parts: tuple[Any, Any],
-        X: NDArray[np.float64],
-        y: NDArray[Any],
-        weight: NDArray[np.float64],
-        rng: np.random.Generator,
-    ) -> Any:
+    def _weigh(self, parts: tuple[Any, Any], rows: KnownRows, rng: np.random.Generator) -> Any:
         """Train the network and the processes on part of the rows, and compare them on the rest."""
         from sklearn_proxyopt.proxies._blend import Blend
 
-        order = rng.permutation(len(X))
-        n_held_out = max(round(self.validation_fraction * len(X)), 1)
-        held_out, kept = order[:n_held_out], np.sort(order[n_held_out:])
+        kept, held_out = rows.split(self.validation_fraction, rng)
         kernel, network = parts
-        for part in parts:
-            part.fit(X[kept], y[kept], sample_weight=weight[kept])
-        mean, deviation = kernel.predict(X[held_out], return_std=True)
-        predictions = [mean, deviation, network.predict(X[held_out]), y[held_out]]
+        kept.teach_kernel(kernel)
+        kept.teach_network(network)
+        mean, deviation = kernel.predict(held_out.X, return_std=True)
+        predictions = [mean, deviation, network.predict(held_out.X), held_out.y]
         mean, deviation, other, truth = (
-            np.asarray(one, dtype=np.float64).reshape(n_held_out, -1) for one in predictions
+            np.asarray(one, dtype=np.float64).reshape(len(held_out.X), -1) for one in predictions
         )
-        return Blend.learned(truth, weight[held_out], (mean, deviation), other)
+        noise = held_out.noise_variance(kernel, kept.are_repeated)
+        return Blend.learned(truth, held_out.weight, (mean, deviation), other, noise)
 
     def _join(
         self, network: Any, ratio: NDArray[np.float64], calibration: NDArray[np.float64]
@@ -239,7 +252,9 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         common = {"device": self.device, "dtype": self.dtype}
         kernel, network = self.kernel, self.network
         if kernel is None:
-            kernel = KernelProxyRegressor(y_bounds=self.y_bounds, **common)
+            kernel = KernelProxyRegressor(
+                y_bounds=self.y_bounds, noise_std=self.noise_std, **common
+            )
         if network is None:
             network = NeuralProxyRegressor(**common)
         parts = clone(kernel), clone(network)

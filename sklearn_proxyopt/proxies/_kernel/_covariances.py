@@ -62,12 +62,14 @@ class Covariance(ABC):
     ----------
     n_features : int
         Number of variables.
+    shortest : float, default=0.02
+        Lower limit of lengthscales.
     """
 
     name: str
 
-    def __init__(self, n_features: int) -> None:
-        self.n_features = n_features
+    def __init__(self, n_features: int, shortest: float = _SHORTEST) -> None:
+        self.n_features, self.shortest = n_features, shortest
         # How many matrices of the rows have to be held for one setting.
         self.n_matrices = 1
 
@@ -114,7 +116,7 @@ class _Radial(Covariance):
         return _vector([mean] * self.n_features), _vector([_SPREAD] * self.n_features)
 
     def limits(self) -> tuple[Tensor, Tensor]:
-        lower, upper = log(_SHORTEST), log(_LONGEST)
+        lower, upper = log(self.shortest), log(_LONGEST)
         return _vector([lower] * self.n_features), _vector([upper] * self.n_features)
 
     def matrix(self, parameters: Tensor, pairs: Pairs) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -173,9 +175,9 @@ class AdditiveSquaredExponential(Covariance):
 
     name = "additive"
 
-    def __init__(self, n_features: int) -> None:
-        super().__init__(n_features)
-        self._whole = SquaredExponential(n_features)
+    def __init__(self, n_features: int, shortest: float = _SHORTEST) -> None:
+        super().__init__(n_features, shortest)
+        self._whole = SquaredExponential(n_features, shortest)
         self.n_matrices = n_features
 
     def starts(self) -> Tensor:

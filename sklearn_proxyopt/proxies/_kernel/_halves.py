@@ -196,12 +196,12 @@ def _targets(
     device: torch.device,
 ) -> list[Target]:
     """Return rows as each target of a module knows them."""
-    X, values, weight = merged(X, y, np.ones(len(X)))
+    X, values, weight, _ = merged(X, y, np.ones_like(y))
     scales = [getattr(module, name).cpu().double().numpy() for name in _SCALES]
     center, half_width, level, spread = scales
     rows = torch.from_numpy((X - center) / half_width).to(device)
     columns = torch.from_numpy((values - level[:, None]) / spread[:, None]).to(device)
-    weights = torch.from_numpy(weight / weight.mean()).to(device)
+    weights = torch.from_numpy(weight[0] / weight[0].mean()).to(device)
     generator = torch.Generator(device="cpu").manual_seed(seed)
     return [Target(rows, one, weights).sample(MAX_ROWS, generator) for one in columns]
 

@@ -91,6 +91,11 @@ class InducedKriging:
     root: Tensor
     posterior_root: Tensor
 
+    @property
+    def noise_variance(self) -> float:
+        """Variance of the noise of weight one, and of what inducing points leave."""
+        return self.variance * float(self.settings[-1].exp())
+
     @classmethod
     def fitted(
         cls,

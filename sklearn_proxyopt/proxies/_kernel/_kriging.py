@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import log
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sklearn_proxyopt.proxies._kernel._covariances import Covariance, Pairs
+from sklearn_proxyopt.proxies._kernel._noise import NOTHING_KNOWN, NoiseFacts
 from sklearn_proxyopt.proxies._lbfgs import minimize_each
 
 __all__ = [
@@ -52,12 +53,15 @@ class Observations:
         Weights with mean one; the noise of a row is divided by its weight.
     functions : Tensor of shape (n, n_functions)
         The functions of the mean at the rows.
+    noise : NoiseFacts, optional
+        What is known of the noise of weight one.
     """
 
     rows: Tensor
     values: Tensor
     weight: Tensor
     functions: Tensor
+    noise: NoiseFacts = NOTHING_KNOWN
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -87,9 +91,28 @@ class Observations:
 
     def subset(self, which: Tensor) -> Observations:
         """Return some of the rows."""
-        return Observations(
-            self.rows[which], self.values[which], self.weight[which], self.functions[which]
+        return replace(
+            self,
+            rows=self.rows[which],
+            values=self.values[which],
+            weight=self.weight[which],
+            functions=self.functions[which],
         )
+
+    def variance(self, residual: Tensor, noise: Tensor) -> Tensor:
+        """Return the likeliest variances (n_settings,) of the process.
+
+        Parameters
+        ----------
+        residual : Tensor of shape (n_settings, n)
+            Values less their mean, in units in which their covariance is one.
+        noise : Tensor of shape (n_settings,)
+            Noise ratios.
+        """
+        if self.noise.is_on_floor:
+            return self.noise.floor / noise
+        squares = residual.square().sum(dim=1) + self.noise.squares / noise
+        return (squares / (self.n_degrees + self.noise.degrees)).clamp_min(_SMALLEST_VARIANCE)
 
 
 @dataclass(frozen=True)
@@ -144,7 +167,9 @@ def likelihood(
     """Return the negative logarithm of the restricted likelihood times the prior.
 
     The variance of the process and the weights of the mean are integrated or profiled out
-    (Harville 1977), so that only the shape of the covariance is left.
+    (Harville 1977), so that only the shape of the covariance is left. Rows that were repeated
+    enter by their means and by how they scatter about these, which tells the same as all of them
+    (Binois, Gramacy and Ludkovski 2018).
 
     Parameters
     ----------
@@ -167,21 +192,34 @@ def likelihood(
     parameters, noise = settings[:, :-1], settings[:, -1].exp()
     matrix, parts = covariance.matrix(parameters, rows.pairs)
     solved = _solve(_with_noise(matrix.clone(), noise, rows), rows)
-    variance = solved.residual.square().sum(dim=1) / rows.n_degrees
-    variance = variance.clamp_min(_SMALLEST_VARIANCE)
+    variance = rows.variance(solved.residual, noise)
     roots = (solved.root, solved.mean_root)
     log_determinants = sum(2.0 * root.diagonal(dim1=1, dim2=2).log().sum(dim=1) for root in roots)
     away = (settings - prior[0]) / prior[1]
-    values = 0.5 * (rows.n_degrees * variance.log() + log_determinants + away.square().sum(dim=1))
+    n_degrees = rows.n_degrees + rows.noise.degrees
+    values = 0.5 * (n_degrees * variance.log() + log_determinants + away.square().sum(dim=1))
     weights = solved.weights / variance.sqrt()[:, None]
     slopes = torch.cholesky_inverse(solved.root)
     slopes.baddbmm_(solved.across.mT, solved.across, alpha=-1.0)
     slopes.baddbmm_(weights[:, :, None], weights[:, None, :], alpha=-1.0).mul_(0.5)
     of_noise = noise * (slopes.diagonal(dim1=1, dim2=2) / rows.weight).sum(dim=1)
+    scatter, of_scatter = _of_scatter(rows, settings[:, -1], variance, solved.residual)
+    values, of_noise = values + scatter, of_noise + of_scatter
     of_covariance = covariance.slopes(parameters, rows.pairs, slopes, parts)
     gradients = torch.cat([of_covariance, of_noise[:, None]], dim=1) + away / prior[1]
     values = torch.where(solved.failed, torch.inf, values).nan_to_num(nan=torch.inf)
     return values, gradients.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _of_scatter(
+    rows: Observations, log_noise: Tensor, variance: Tensor, residual: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what repeats and a known noise add to the likelihood, and its derivative."""
+    if rows.noise.is_on_floor:
+        squares = residual.square().sum(dim=1) / variance
+        return 0.5 * squares, 0.5 * (squares - rows.n_degrees)
+    squares = rows.noise.squares / (variance * log_noise.exp())
+    return 0.5 * rows.noise.degrees * log_noise, 0.5 * (rows.noise.degrees - squares)
 
 
 def factorized(matrix: Tensor, jitter: float) -> Tensor:
@@ -321,8 +359,7 @@ class Kriging:
         """
         settings, solved = _solved_with_settings(covariance, settings, rows)
         diagonal = _inverse_diagonal(solved)
-        variance = float(solved.residual.square().sum() / rows.n_degrees)
-        variance = max(variance, _SMALLEST_VARIANCE)
+        variance = float(rows.variance(solved.residual, settings[-1:].exp())[0])
         return cls(
             covariance,
             settings,
@@ -332,6 +369,11 @@ class Kriging:
             solved.weights[0] / diagonal,
             (variance / diagonal).sqrt(),
         )
+
+    @property
+    def noise_variance(self) -> float:
+        """Variance of the noise of weight one."""
+        return self.variance * float(self.settings[-1].exp())
 
 
 def _solved_with_settings(

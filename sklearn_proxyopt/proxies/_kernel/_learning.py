@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from sklearn_proxyopt.proxies._kernel._covariances import COVARIANCES, Covariance
 from sklearn_proxyopt.proxies._kernel._inducing import InducedKriging, choose_inducing
-from sklearn_proxyopt.proxies._kernel._kriging import Kriging, Observations, learn_settings
+from sklearn_proxyopt.proxies._kernel._kriging import (
+    Kriging,
+    Observations,
+    learn_settings,
+    likelihood,
+    settings_prior,
+)
+from sklearn_proxyopt.proxies._kernel._noise import NOTHING_KNOWN, NoiseFacts, Repeats
 from sklearn_proxyopt.proxies._kernel._process import (
     Design,
     ExactProcess,
@@ -27,6 +34,10 @@ __all__ = ["MAX_ROWS", "Plan", "Target", "learn_stack"]
 _MAX_ROWS_TO_CHOOSE, _N_KEPT = 500, 3
 # Inducing points are fitted to so many rows at most.
 MAX_ROWS = 50_000
+# What rows leave is taken for noise if it has at least so large a share of the variance of values,
+# and if the logarithm of the likelihood is so much lower with this share of it. A function may
+# then vary over this share of the distance between neighbours, and no faster.
+_LEAST_NOISE, _LITTLE_NOISE, _EVIDENCE, _SHORTEST = 1e-4, 1e-2, 3.0, 0.5
 _FEW_ROWS = 3
 _LOG_NOISE_OF_FEW = -12.0
 
@@ -64,12 +75,18 @@ class Target:
     values : Tensor of shape (n,)
         Values with zero mean and unit spread.
     weight : Tensor of shape (n,)
-        Weights with mean one.
+        Weights with mean one; the variance of the noise is divided by them.
+    repeats : Repeats, default=None
+        How repeated rows scatter; None where that does not count.
+    noise : float, default=0.0
+        Variance of the noise of weight one. None lets it be learned; 0 says that values are exact.
     """
 
     rows: Tensor
     values: Tensor
     weight: Tensor
+    repeats: Repeats | None = None
+    noise: float | None = 0.0
 
     def sample(self, n_rows: int, generator: torch.Generator) -> Target:
         """Return so many rows in random order, with weights of mean one."""
@@ -77,7 +94,19 @@ class Target:
             return self
         which = self.order(generator)[:n_rows]
         weight = self.weight[which]
-        return Target(self.rows[which], self.values[which], weight / weight.mean())
+        one = float(weight.mean())
+        return Target(
+            self.rows[which],
+            self.values[which],
+            weight / one,
+            None if self.repeats is None else self.repeats.subset(which, one),
+            None if self.noise is None else self.noise / one,
+        )
+
+    @property
+    def learns_noise(self) -> bool:
+        """Whether only the likelihood tells of the noise."""
+        return self.noise is None and (self.repeats is None or not self.repeats.are_there)
 
     def order(self, generator: torch.Generator) -> Tensor:
         """Return the places of the rows in random order."""
@@ -90,7 +119,19 @@ class Target:
 
     def observed(self, basis: nn.Module, warp: Warp) -> Observations:
         """Return what a process of warped values about a mean of such functions learns from."""
-        return Observations(self.rows, warp(self.values), self.weight, basis(self.rows))
+        warped = warp(self.values)
+        weight, noise = self.told(warp, warped)
+        return Observations(self.rows, warped, weight, basis(self.rows), noise)
+
+    def told(self, warp: Warp, warped: Tensor) -> tuple[Tensor, NoiseFacts]:
+        """Return weights of warped values, and what is known of their noise."""
+        if self.noise:
+            weight = self.weight * warp.slope_back(warped).square()
+            one = float(weight.mean())
+            return weight / one, NoiseFacts(floor=self.noise / one)
+        if self.noise is None and self.repeats is not None:
+            return self.weight, self.repeats.facts(warp.slope_back(warped))
+        return self.weight, NOTHING_KNOWN
 
 
 @dataclass(frozen=True)
@@ -105,6 +146,18 @@ class _Fit:
     @property
     def n_parameters(self) -> int:
         return len(self.kriging.settings)
+
+    def noise_variance(self, is_noise: bool) -> float:
+        """Return the variance of the noise of weight one, in the units of the target.
+
+        Parameters
+        ----------
+        is_noise : bool
+            Whether all that rows leave is taken for noise.
+        """
+        share = 1.0 if is_noise else 1.0 - self.process.ripples
+        slopes = self.design.warp.slope_back(self.warped)
+        return share * self.kriging.noise_variance * float(slopes.square().log().mean().exp())
 
     def left_out(self) -> tuple[Tensor, Tensor]:
         """Return predictions and standard deviations (n,), in the units of the target."""
@@ -137,18 +190,18 @@ def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack
 
     def learned(design: Design, near: Tensor | None = None) -> _Fit:
         rows = sample.observed(design.basis, design.warp)
-        settings = learn_settings(design.covariance, rows, order, plan.smallest_noise, near)
-        return _exact(design, settings, rows)
+        return _learned(design, rows, order, plan.smallest_noise, near)
 
     fits = [learned(design) for design in _designs(target, sample, plan.trend, generator)]
     best = min(fits, key=lambda fit: _error(fit, sample))
+    is_noisy = target.learns_noise and _is_noisy(best, sample, order, plan.smallest_noise)
     for warp in warps_for(sample.values):
         fits.append(learned(replace(best.design, warp=warp), best.kriging.settings))
     if sample is not target:
         fits = sorted(fits, key=lambda fit: _error(fit, sample))[:_N_KEPT]
         target = target.sample(max(MAX_ROWS, plan.max_exact_rows), generator)
         fits = _with_all_rows(fits, target, plan, generator)
-    return _stacked(fits, target)
+    return _stacked(fits, target, is_noisy)
 
 
 def _designs(
@@ -177,9 +230,55 @@ def _trend_of(target: Target, trend: str, generator: torch.Generator) -> Trend:
         return candidate_trends(trend, rows, values[:, None], weight[None], generator)[-1]
 
 
+def _learned(
+    design: Design,
+    rows: Observations,
+    order: Tensor,
+    smallest_noise: float,
+    near: Tensor | None = None,
+) -> _Fit:
+    """Learn the settings of a design, anew where what rows leave is against what is known."""
+    fit = _exact(design, learn_settings(design.covariance, rows, order, smallest_noise, near), rows)
+    corrected = rows.noise.corrected(fit.kriging.noise_variance)
+    if corrected is None:
+        return fit
+    known, near = replace(rows, noise=corrected), fit.kriging.settings
+    return _learned(design, known, order, smallest_noise, near)
+
+
 def _exact(design: Design, settings: Tensor, rows: Observations) -> _Fit:
     kriging = Kriging.fitted(design.covariance, settings, rows)
-    return _Fit(design, kriging, rows.values, ExactProcess.of(design, kriging, rows))
+    process = ExactProcess.of(design, kriging, rows)
+    process.ripples = 1.0 - rows.noise.share_of(kriging.noise_variance)
+    return _Fit(design, kriging, rows.values, process)
+
+
+def _is_noisy(fit: _Fit, target: Target, order: Tensor, smallest_noise: float) -> bool:
+    """Return whether rows are explained far better by noise than by what varies between them."""
+    noise, settings = fit.kriging.noise_variance, fit.kriging.settings
+    if noise < _LEAST_NOISE:
+        return False
+    rows = target.observed(fit.design.basis, fit.design.warp)
+    shortest = _SHORTEST * float(_nearest(rows.rows).median())
+    covariance = type(fit.design.covariance)(rows.rows.shape[1], shortest)
+    noisy, calm = (
+        replace(rows, noise=NoiseFacts(floor=floor, is_on_floor=True))
+        for floor in (noise, _LITTLE_NOISE * noise)
+    )
+    without = learn_settings(covariance, calm, order, smallest_noise, settings)
+    prior = settings_prior(covariance)
+    first, second = (
+        likelihood(covariance, one[None], known, (prior[0].to(one), prior[1].to(one)))[0]
+        for one, known in ((settings, noisy), (without, calm))
+    )
+    return bool(second - first > _EVIDENCE)
+
+
+def _nearest(rows: Tensor) -> Tensor:
+    """Return the distance of each row to the nearest other."""
+    distances = torch.cdist(rows, rows)
+    distances.fill_diagonal_(torch.inf)
+    return distances.min(dim=1).values
 
 
 def _error(fit: _Fit, target: Target) -> float:
@@ -205,14 +304,17 @@ def _with_all_rows(
 
 def _induced(fit: _Fit, inducing: Tensor, target: Target) -> _Fit:
     design, warped = fit.design, fit.design.warp(target.values)
-    known = (target.rows, warped, target.weight)
+    weight, noise = target.told(design.warp, warped)
+    known = (target.rows, warped, weight)
     kriging = InducedKriging.fitted(
         design.covariance, fit.kriging.settings, inducing, known, design.basis
     )
-    return _Fit(design, kriging, warped, InducedProcess.of(design, kriging, target.values))
+    process = InducedProcess.of(design, kriging, target.values)
+    process.ripples = 1.0 - noise.share_of(kriging.noise_variance)
+    return _Fit(design, kriging, warped, process)
 
 
-def _stacked(fits: list[_Fit], target: Target) -> Stack:
+def _stacked(fits: list[_Fit], target: Target, is_noisy: bool) -> Stack:
     values, spreads = (
         torch.stack(one) for one in zip(*[fit.left_out() for fit in fits], strict=True)
     )
@@ -221,7 +323,18 @@ def _stacked(fits: list[_Fit], target: Target) -> Stack:
     )
     left_out = LeftOut(values, spreads, target.values, target.weight, n_parameters)
     weights = left_out.weights()
-    return _stack(fits, weights, Uncertainty.learned(left_out, weights))
+    stack = _stack(fits, weights, Uncertainty.learned(left_out, weights))
+    stack.noise = _noise_of(fits, weights, is_noisy) if target.noise is None else target.noise
+    return stack
+
+
+def _noise_of(fits: list[_Fit], weights: Tensor, is_noisy: bool) -> float:
+    """Return what processes say of the noise of weight one, those of unwarped values if any."""
+    noises = weights.new_tensor([fit.noise_variance(is_noisy) for fit in fits])
+    is_plain = [isinstance(fit.design.warp, IdentityWarp) for fit in fits]
+    plain = weights * weights.new_tensor(is_plain)
+    used = plain if bool(plain.any()) else weights
+    return float(used @ noises / used.sum())
 
 
 def _stack(fits: list[_Fit], weights: Tensor, uncertainty: Uncertainty) -> Stack:

@@ -21,8 +21,15 @@ class PreparedRows:
         Scaled rows.
     values : ndarray of shape (n_outputs, n)
         Scaled values of each target.
-    weight : ndarray of shape (n,)
-        Weights with mean one.
+    weight : ndarray of shape (n_outputs, n)
+        Weights with mean one; the variance of the noise is divided by them.
+    squares : ndarray of shape (n_outputs, n)
+        Weighted sums of squares of repeated rows about their mean, in units of the noise of
+        weight one.
+    degrees : ndarray of shape (n,)
+        How often each row was repeated beyond the first.
+    one : ndarray of shape (n_outputs,)
+        The weight, as it was given, that is weight one.
     center, half_width : ndarray of shape (n_features,)
         The box of the rows.
     level, spread : ndarray of shape (n_outputs,)
@@ -32,6 +39,9 @@ class PreparedRows:
     rows: NDArray[np.float64]
     values: NDArray[np.float64]
     weight: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    degrees: NDArray[np.float64]
+    one: NDArray[np.float64]
     center: NDArray[np.float64]
     half_width: NDArray[np.float64]
     level: NDArray[np.float64]
@@ -41,20 +51,26 @@ class PreparedRows:
     def of(
         cls, X: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
     ) -> Self:
-        """Prepare rows (n, n_features), values (n, n_outputs) and positive weights (n,).
+        """Prepare rows (n, n_features) with values and positive weights, both (n, n_outputs).
 
         Rows that repeat each other become one with the mean of their values and the sum of their
         weights, so that a weight says the same as as many repetitions.
         """
-        X, y, weight = merged(X, y, weight)
+        distinct, means, total, group = merged(X, y, weight)
         lower, upper = X.min(axis=0), X.max(axis=0)
         center = lower / 2 + upper / 2
         half_width = np.where(upper > lower, upper / 2 - lower / 2, 1.0)
-        level, spread = _level_and_spread(y)
+        level, spread = _level_and_spread(means)
+        one = total.mean(axis=1)
+        off = (y.T - means[:, group]) / spread[:, None]
+        squares = [np.bincount(group, own) for own in weight.T / one[:, None] * off**2]
         return cls(
-            (X - center) / half_width,
-            (y - level[:, None]) / spread[:, None],
-            weight / weight.mean(),
+            (distinct - center) / half_width,
+            (means - level[:, None]) / spread[:, None],
+            total / one[:, None],
+            np.array(squares),
+            np.bincount(group).astype(np.float64) - 1.0,
+            one,
             center,
             half_width,
             level,
@@ -77,16 +93,37 @@ def _level_and_spread(
 
 def merged(
     X: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the distinct rows in a fixed order, their values (n_outputs, n), and their weights."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+    """Return the distinct rows, and what all rows say of each.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_features)
+        Rows.
+    y, weight : ndarray of shape (n, n_outputs)
+        Values, and positive weights.
+
+    Returns
+    -------
+    distinct : ndarray of shape (n_distinct, n_features)
+        The distinct rows in a fixed order.
+    means, total : ndarray of shape (n_outputs, n_distinct)
+        Weighted means of their values, and the sums of their weights.
+    group : ndarray of shape (n,)
+        Which of the distinct rows each row is.
+    """
     distinct, group = np.unique(X, axis=0, return_inverse=True)
     group = group.reshape(-1)
-    total = np.bincount(group, weight).astype(np.float64, copy=False)
-    means = np.array([np.bincount(group, weight * column) for column in y.T]) / total
-    # One row alone keeps its value to the last bit.
-    alone = np.bincount(group)[group] == 1
-    means[:, group[alone]] = y[alone].T
-    return distinct, means, total
+    columns = zip(y.T, weight.T, strict=True)
+    sums = [(np.bincount(group, w), np.bincount(group, w * column)) for column, w in columns]
+    total = np.array([own for own, _ in sums])
+    means = np.array([of_values for _, of_values in sums]) / total
+    # Repeats that agree, and a row alone, keep their value to the last bit.
+    lowest, highest = np.full_like(means, np.inf), np.full_like(means, -np.inf)
+    for place, column in enumerate(y.T):
+        np.minimum.at(lowest[place], group, column)
+        np.maximum.at(highest[place], group, column)
+    return distinct, np.where(lowest == highest, lowest, means), total, group
 
 
 def check_y_bounds(y_bounds: ArrayLike | None, y: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -92,6 +92,8 @@ class Process(nn.Module, ABC):
         self.register_buffer("weights", fit.weights.contiguous())
         self.register_buffer("mean_weights", fit.mean_weights.contiguous())
         self.limits = limits
+        # The share of the noise that is none, but what the function does between the rows.
+        self.ripples = 1.0
         self._factors: Factors | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -108,14 +110,18 @@ class Process(nn.Module, ABC):
         return self._value(fading, self._cross(x), self.basis(within))
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return predictions (n,) and the variances of new values, noise included."""
+        """Return predictions (n,) and the variances of the function about them.
+
+        What rows leave open counts as the function's, unless it is known for noise.
+        """
         within, fading = faded(x)
         cross, functions = self._cross(x), self.basis(within)
         if self._factors is None:
             # They are kept, whatever mode the caller has switched on for now.
             with plain_torch(), torch.no_grad():
                 self._factors = self._factorize()
-        share = self._unit_variance(cross, functions, *self._factors) + self.settings[-1].exp()
+        share = self._unit_variance(cross, functions, *self._factors)
+        share = share + self.ripples * self.settings[-1].exp()
         variance = self.variance * share
         # Warped values have unit spread, which is all that is known far away.
         variance = torch.lerp(torch.ones_like(variance), variance, fading.square())

@@ -137,6 +137,8 @@ class Stack(nn.Module):
         # Most points are only asked for their value, which takes fewer processes.
         self.counting = tuple(weights.nonzero()[:, 0].tolist())
         self.calibration = uncertainty.calibration
+        # Variance of the noise of weight one.
+        self.noise = 0.0
         self.register_buffer("weights", weights)
         self.register_buffer("shares", uncertainty.shares)
         self.register_buffer("factors", uncertainty.factors)

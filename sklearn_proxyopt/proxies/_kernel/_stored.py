@@ -78,6 +78,7 @@ def _process_to_file(process: Process, name: str) -> tuple[Arrays, Facts]:
         "warp": process.warp.name,
         "warp_numbers": [*process.warp.own, *process.warp.frame],
         "variance": process.variance,
+        "ripples": process.ripples,
         "limits": _numbers_of(process.limits),
         **facts_of_basis(process.trend, process.basis),
     }
@@ -139,7 +140,11 @@ def _process(arrays: Arrays, name: str, first: str, facts: Facts, n_features: in
     n_functions = count_functions(facts, n_features)
     learned = (settings, weights, _read(arrays, f"{name}_mean_weights", (n_functions,)))
     design = _design(covariance, facts, n_features, rows)
-    return _of_kind(arrays, name, facts, design, learned, rows)
+    process = _of_kind(arrays, name, facts, design, learned, rows)
+    # Files of before noise was told apart have none.
+    process.ripples = float(facts.get("ripples", 1.0))
+    expect(0.0 <= process.ripples <= 1.0, "ripples as a share of the noise")
+    return process
 
 
 def _of_kind(
