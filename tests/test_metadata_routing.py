@@ -299,7 +299,20 @@ def test_weights_change_what_a_proxy_by_name_learns(routing):
 @pytest.mark.parametrize("proxy", [NeuralProxyRegressor, KernelProxyRegressor, ProxyRegressor])
 def test_our_proxies_can_request_weights(routing, proxy):
     request = proxy().set_fit_request(sample_weight=True).get_metadata_routing()
-    assert request.fit.requests == {"sample_weight": True}
+    assert request.fit.requests["sample_weight"] is True
+
+
+@pytest.mark.parametrize("proxy", [KernelProxyRegressor, ProxyRegressor])
+def test_noise_of_rows_reaches_a_proxy_that_requests_it(routing, proxy):
+    # Rows that are known to tell next to nothing change what is learned of the others.
+    stds = np.where(np.arange(len(X)) % 2, 1e-3, 1e3)
+    scores = [
+        cross_validate(
+            proxy(random_state=0).set_fit_request(noise_std=True), X, ONE, cv=3, params=metadata
+        )["test_score"]
+        for metadata in ({}, {"noise_std": stds})
+    ]
+    assert (scores[0] != scores[1]).all()
 
 
 def test_our_scorers_take_part_where_weights_are_routed(routing, registry):
