@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
@@ -87,22 +88,26 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     @with_callbacks
     @plain_torch()
     @all_threads()
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None, *, noise_std: ArrayLike | None = None) -> Self:
         """Solve one inverse problem a row, all together.
 
         Parameters
         ----------
         X : array-like of shape (n_problems, n_columns)
-            Observations, flattened, followed by the conditions.
+            Observations, flattened, NaN where nothing was measured, followed by the conditions.
         y : None
             Ignored; here by convention.
+        noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
+            Standard deviations of the errors of each problem, or of each of its points. None takes
+            those of the problem. With scikit-learn's metadata routing enabled, request it by
+            `set_fit_request`.
 
         Returns
         -------
         self
             The solver with its answers in `solutions_`.
         """
-        X = validate_data(self, X, dtype=np.float64)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
         self.check_parameters()
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(estimator=self)
@@ -113,7 +118,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
             return step.call_on_fit_task_end(estimator=self)
 
         self._settle(*X.shape)
-        problems = self._problem_set(X)
+        problems = self._problem_set(X, noise_std)
         rng = as_generator(self.random_state)
         estimates = self._learn(problems, rng, tell)
         answers, self.converged_ = self._refined(problems, estimates, tell)
@@ -121,25 +126,30 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         self.estimates_, self.estimate_loss_ = self._judge(problems, estimates)
         self.solutions_, self.loss_ = self._judge(problems, answers)
         self.failed_ = ~np.isfinite(self.loss_)
+        reduced_chi2 = problems.reduced_chi2(self.loss_)
+        if reduced_chi2 is not None:
+            self.reduced_chi2_ = reduced_chi2
         context.call_on_fit_task_end(estimator=self)
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> NDArray[np.float64]:
         """Solve further problems with what was learned in `fit`.
 
         Parameters
         ----------
         X : array-like of shape (n_problems, n_columns)
             Observations and conditions, as in `fit`.
+        noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
+            Standard deviations of the errors, as in `fit`.
 
         Returns
         -------
         ndarray of shape (n_problems, n_unknowns)
             Solutions, refined if `refine` says so; NaN for a problem without a finite loss.
         """
-        return self._solve_new(X)[0]
+        return self._solve_new(X, noise_std)[0]
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: ArrayLike, y: Any = None, *, noise_std: ArrayLike | None = None) -> float:
         """Return how well the solutions of further problems reproduce their observations.
 
         Parameters
@@ -148,13 +158,15 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
             Observations and conditions, as in `fit`.
         y : None
             Ignored; here by convention.
+        noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
+            Standard deviations of the errors, as in `fit`.
 
         Returns
         -------
         float
             Minus the mean loss; minus infinity where a problem has no finite loss.
         """
-        loss = self._solve_new(X)[1]
+        loss = self._solve_new(X, noise_std)[1]
         return float(-loss.mean()) if np.isfinite(loss).all() else -np.inf
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -215,11 +227,13 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
 
     @plain_torch()
     @all_threads()
-    def _solve_new(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _solve_new(
+        self, X: ArrayLike, noise_std: ArrayLike | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return solutions and losses of further problems."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        problems = self._problem_set(X)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        problems = self._problem_set(X, noise_std)
         answers, _ = self._refined(problems, self._estimate(problems))
         return self._judge(problems, answers)
 
@@ -245,9 +259,16 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         """
         return 0.01
 
-    def _problem_set(self, X: NDArray[np.float64]) -> ProblemSet:
+    def _problem_set(
+        self, X: NDArray[np.float64], noise_std: ArrayLike | None = None
+    ) -> ProblemSet:
         rows = torch.tensor(np.ascontiguousarray(X), dtype=torch.float64, device=self.device_)
-        return ProblemSet(self.problem_, rows)
+        return ProblemSet(self.problem_, rows, noise_std)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__().copy()

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._utils._fitted import take_over
@@ -46,6 +47,9 @@ class BestOfInverse(BaseEstimator):
         True for a problem without a finite loss, whose solution is NaN.
     converged_ : ndarray of shape (n_problems,)
         True where the search of the winner ended by its tolerances.
+    reduced_chi2_ : ndarray of shape (n_problems,)
+        Squared misfits in units of the noise over degrees of freedom, about 1 for a good fit; only
+        where the noise is known and no `loss` is given.
     n_forward_calls_ : int
         Simulations of one problem that all solvers together have used.
     n_features_in_ : int
@@ -68,41 +72,46 @@ class BestOfInverse(BaseEstimator):
     def __init__(self, solvers: Sequence[BaseInverse] | None = None) -> None:
         self.solvers = solvers
 
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+    def fit(self, X: ArrayLike, y: Any = None, *, noise_std: ArrayLike | None = None) -> Self:
         """Solve one inverse problem a row by each solver.
 
         Parameters
         ----------
         X : array-like of shape (n_problems, n_columns)
-            Observations, flattened, followed by the conditions.
+            Observations, flattened, NaN where nothing was measured, followed by the conditions.
         y : None
             Ignored; here by convention.
+        noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
+            Standard deviations of the errors of each problem, or of each of its points. None takes
+            those of the problem.
 
         Returns
         -------
         self
             The solver with its answers in `solutions_`.
         """
-        validate_data(self, X, dtype=np.float64)
-        self._take([clone(solver).fit(X) for solver in self._chosen()])
+        validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        self._take([clone(solver).fit(X, noise_std=noise_std) for solver in self._chosen()])
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.float64]:
+    def predict(self, X: ArrayLike, *, noise_std: ArrayLike | None = None) -> NDArray[np.float64]:
         """Solve further problems by each solver and keep the best answers.
 
         Parameters
         ----------
         X : array-like of shape (n_problems, n_columns)
             Observations and conditions, as in `fit`.
+        noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
+            Standard deviations of the errors, as in `fit`.
 
         Returns
         -------
         ndarray of shape (n_problems, n_unknowns)
             Solutions; NaN for a problem that no solver has a finite loss for.
         """
-        return self._solve_new(X)[1]
+        return self._solve_new(X, noise_std)[1]
 
-    def score(self, X: ArrayLike, y: Any = None) -> float:
+    def score(self, X: ArrayLike, y: Any = None, *, noise_std: ArrayLike | None = None) -> float:
         """Return how well the solutions of further problems reproduce their observations.
 
         Parameters
@@ -111,13 +120,15 @@ class BestOfInverse(BaseEstimator):
             Observations and conditions, as in `fit`.
         y : None
             Ignored; here by convention.
+        noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
+            Standard deviations of the errors, as in `fit`.
 
         Returns
         -------
         float
             Minus the mean loss; minus infinity where a problem has no finite loss.
         """
-        loss = self._solve_new(X)[2]
+        loss = self._solve_new(X, noise_std)[2]
         return float(-loss.mean()) if np.isfinite(loss).all() else -np.inf
 
     def save(self, path: str | PathLike[str]) -> None:
@@ -161,6 +172,11 @@ class BestOfInverse(BaseEstimator):
         take_over(self, loaded)
         return self
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
     def _chosen(self) -> list[BaseInverse]:
         """Return the solvers that the parameters name."""
         solvers = [DirectInverse(), ReparameterizedInverse()]
@@ -180,15 +196,19 @@ class BestOfInverse(BaseEstimator):
         self.winners_, self.solutions_, self.loss_ = _best(losses, answers)
         self.failed_ = ~np.isfinite(self.loss_)
         converged = np.array([solver.converged_ for solver in solvers])
-        self.converged_ = converged[self.winners_, np.arange(len(self.winners_))]
+        each = np.arange(len(self.winners_))
+        self.converged_ = converged[self.winners_, each]
+        if all(hasattr(solver, "reduced_chi2_") for solver in solvers):
+            reduced_chi2 = np.array([solver.reduced_chi2_ for solver in solvers])
+            self.reduced_chi2_ = reduced_chi2[self.winners_, each]
         self.n_forward_calls_ = sum(solver.n_forward_calls_ for solver in solvers)
 
     def _solve_new(
-        self, X: ArrayLike
+        self, X: ArrayLike, noise_std: ArrayLike | None = None
     ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        found = [solver._solve_new(X) for solver in self.solvers_]
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        found = [solver._solve_new(X, noise_std) for solver in self.solvers_]
         return _best(
             np.array([loss for _, loss in found]), np.array([answer for answer, _ in found])
         )

@@ -59,6 +59,9 @@ class DirectInverse(BaseInverse):
         True for a problem without a finite loss, whose solution is NaN.
     converged_ : ndarray of shape (n_problems,)
         True where the refinement ended by its tolerances; False for all without one.
+    reduced_chi2_ : ndarray of shape (n_problems,)
+        Squared misfits in units of the noise over degrees of freedom, about 1 for a good fit; only
+        where the noise is known and no `loss` is given.
     estimates_, estimate_loss_ : ndarray
         Starts, the best of each problem, and their losses; with several starts and refinement, the
         lowest points of their descents.

@@ -108,6 +108,9 @@ class LandscapeInverse(BaseInverse):
         True for a problem without a finite loss, whose solution is NaN.
     converged_ : ndarray of shape (n_problems,)
         True where the refinement ended by its tolerances; False for all without one.
+    reduced_chi2_ : ndarray of shape (n_problems,)
+        Squared misfits in units of the noise over degrees of freedom, about 1 for a good fit; only
+        where the noise is known and no `loss` is given.
     estimates_, estimate_loss_ : ndarray
         Unknowns and losses before the refinement.
     levels_ : ndarray of shape (n_levels,)
@@ -286,7 +289,7 @@ class LandscapeInverse(BaseInverse):
 
     def _rows(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
         return torch.tensor(np.ascontiguousarray(X), dtype=torch.float64, device=self.device_)
 
     def _places(self, unknowns: ArrayLike, n_axes: int, n_problems: int | None = None) -> Tensor:
@@ -347,10 +350,12 @@ class LandscapeInverse(BaseInverse):
         usable = torch.isfinite(rows).all(dim=1) & torch.isfinite(unknowns).all(dim=1)
         if not usable.any():
             raise ValueError("problem must have finite synthetic observations; got none.")
+        measured, noise = problems.as_measured(rows[usable], rng)
+        self._has_gaps = problems.has_gaps
         n_places = self.n_places
         if n_places is None:
             n_places = 32 if problem.n_conditions else n_pairs
-        data = draw_landscapes(problem, rows[usable], n_places, rng)
+        data = draw_landscapes(problem, measured, n_places, rng, noise)
         problems.n_forward_calls += data.n_simulations
         return data
 
@@ -374,7 +379,8 @@ class LandscapeInverse(BaseInverse):
         if network is None:
             network = DenseNet((256, 256), activation="silu", n_frequencies=0)
         shapes = problem.shape_of_rows(rows.shape[1]), problem.condition_shape
-        branch = build_network(network, rows, *shapes, N_PRODUCTS, dtype, rng)
+        has_gaps = bool(getattr(self, "_has_gaps", False))
+        branch = build_network(network, rows, *shapes, N_PRODUCTS, dtype, rng, has_gaps)
         return LandscapeNetwork(
             branch,
             problem.n_unknowns,
@@ -393,7 +399,8 @@ class LandscapeInverse(BaseInverse):
         rows, unknowns = problems.draw_pairs(_N_JUDGED, rng)
         truth = problems.problem.to_box(unknowns).cpu().numpy()
         usable = torch.isfinite(rows).all(dim=1)
-        rows, truth = rows[usable], truth[usable.cpu().numpy()]
+        rows, _ = problems.as_measured(rows[usable], rng)
+        truth = truth[usable.cpu().numpy()]
         starts = rng.uniform(-1.0, 1.0, (len(rows), _N_JUDGED_STARTS, truth.shape[1]))
         is_auto = isinstance(self.input_noise, str)
         found = survey(self.network_, rows, truth, starts, list(ladder), with_walks=is_auto)

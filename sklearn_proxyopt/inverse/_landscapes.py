@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sklearn_proxyopt.inverse._noise import Noise
 from sklearn_proxyopt.inverse._problem import InverseProblem
 
 __all__ = ["Landscapes", "draw_landscapes"]
@@ -45,6 +46,7 @@ def draw_landscapes(
     synthetic: Tensor,
     n_places: int,
     rng: np.random.Generator,
+    noise: Noise | None = None,
 ) -> Landscapes:
     """Simulate synthetic problems at parameters drawn uniformly from the box.
 
@@ -62,6 +64,8 @@ def draw_landscapes(
         Number of simulations: of the pool, or of each problem.
     rng : numpy.random.Generator
         Draws the parameters.
+    noise : Noise, default=None
+        The errors of the problems.
 
     Returns
     -------
@@ -79,7 +83,14 @@ def draw_landscapes(
     rows = synthetic[kept].reshape(n_groups, size, -1)
     drawn = rng.uniform(-1.0, 1.0, (n_groups, n_places, problem.n_unknowns))
     places = torch.as_tensor(drawn, device="cpu").to(synthetic)
-    losses = torch.stack([_losses(problem, *group) for group in zip(rows, places, strict=True)])
+    index = torch.arange(n_groups * size, device=rows.device).view(n_groups, size)
+    groups = zip(rows, places, index, strict=True)
+    losses = torch.stack(
+        [
+            _losses(problem, own, at, None if noise is None else noise.of(number))
+            for own, at, number in groups
+        ]
+    )
     finite = torch.isfinite(losses)
     if not finite.any():
         raise ValueError("problem must have finite losses somewhere in the box; got none.")
@@ -89,15 +100,16 @@ def draw_landscapes(
     return Landscapes(rows, places, losses, n_simulations)
 
 
-def _losses(problem: InverseProblem, rows: Tensor, places: Tensor) -> Tensor:
+def _losses(problem: InverseProblem, rows: Tensor, places: Tensor, noise: Noise | None) -> Tensor:
     """Return the losses of each row at each place, (n_rows, n_places)."""
     observed, conditions = problem.split(rows)
     parameters = problem.from_box(places)
     n_rows, n_places = len(rows), len(places)
+    is_plain = problem.loss is None and noise is None and not observed.isnan().any()
     with torch.no_grad():
         if not problem.n_conditions:
             predicted = problem.simulate(parameters, parameters[:, :0])
-            if problem.loss is None:
+            if is_plain:
                 return 0.5 * torch.cdist(observed.flatten(1), predicted.flatten(1)).square()
             predicted = predicted.expand(n_rows, *predicted.shape)
         else:
@@ -105,10 +117,11 @@ def _losses(problem: InverseProblem, rows: Tensor, places: Tensor) -> Tensor:
                 parameters.repeat(n_rows, 1), conditions.repeat_interleave(n_places, dim=0)
             ).unflatten(0, (n_rows, n_places))
         n_at_once = max(_VALUES_AT_ONCE // predicted[0].numel(), 1)
-        blocks = [
-            problem.compare(some.flatten(0, 1), own.repeat_interleave(n_places, dim=0)).unflatten(
-                0, (len(own), n_places)
-            )
-            for some, own in zip(predicted.split(n_at_once), observed.split(n_at_once), strict=True)
-        ]
+        numbers = torch.arange(n_rows, device=rows.device).split(n_at_once)
+        blocks = []
+        for own in numbers:
+            repeated = own.repeat_interleave(n_places)
+            errors = None if noise is None else noise.of(repeated)
+            losses = problem.compare(predicted[own].flatten(0, 1), observed[repeated], errors)
+            blocks.append(losses.unflatten(0, (len(own), n_places)))
     return torch.cat(blocks)

@@ -35,7 +35,7 @@ class NetworkInverse(BaseInverse):
 
     def _build(self, problems: ProblemSet, rows: Tensor, rng: np.random.Generator) -> RowNetwork:
         """Return an untrained network, scaled to some rows."""
-        problem = problems.problem
+        problem, self._has_gaps = problems.problem, problems.has_gaps
         return build_network(
             self.network,
             rows,
@@ -44,6 +44,7 @@ class NetworkInverse(BaseInverse):
             problem.n_unknowns,
             resolve_dtype(self.dtype),
             rng,
+            self._has_gaps,
         )
 
     def _untrained(self, n_columns: int) -> dict[str, torch.nn.Module]:
@@ -56,6 +57,7 @@ class NetworkInverse(BaseInverse):
             problem.n_unknowns,
             resolve_dtype(self.dtype),
             np.random.default_rng(0),
+            bool(getattr(self, "_has_gaps", False)),
         )
         network.stream = None
         return {"network_": network}

@@ -181,6 +181,16 @@ def _size(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape)) if shape else 0
 
 
+def _grid_of(observation_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the grid of an observation; the first of three axes holds channels."""
+    return observation_shape[1:] if len(observation_shape) == 3 else observation_shape
+
+
+def _lies_on(condition_shape: tuple[int, ...], grid: tuple[int, ...]) -> bool:
+    """Return whether conditions lie on a grid, in one channel or more."""
+    return condition_shape[-len(grid) :] == grid and len(condition_shape) <= len(grid) + 1
+
+
 class _Dense(nn.Module):
     def __init__(
         self,
@@ -214,11 +224,10 @@ class _Convolutional(nn.Module):
         generator: torch.Generator | None,
     ) -> None:
         super().__init__()
-        has_channels = len(observation_shape) == 3
-        grid = observation_shape[1:] if has_channels else observation_shape
-        self.observed_shape = observation_shape if has_channels else (1, *observation_shape)
+        grid = _grid_of(observation_shape)
+        self.observed_shape = (_size(observation_shape) // _size(grid), *grid)
         self.joined_shape: tuple[int, ...] | None = None
-        if condition_shape[-len(grid) :] == grid and len(condition_shape) <= len(grid) + 1:
+        if _lies_on(condition_shape, grid):
             self.joined_shape = (_size(condition_shape) // _size(grid), *grid)
         n_channels = self.observed_shape[0] + (self.joined_shape[0] if self.joined_shape else 0)
         conv, norm, pool = _LAYERS[len(grid)]
@@ -300,6 +309,8 @@ class RowNetwork(nn.Module):
         known one each.
     dtype : torch.dtype
         Type that the network computes in.
+    has_gaps : bool
+        Whether the network is told, as further conditions, what was measured (1) and what not (0).
 
     Attributes
     ----------
@@ -319,17 +330,24 @@ class RowNetwork(nn.Module):
         condition_shape: tuple[int, ...],
         scales_columns: bool,
         dtype: torch.dtype,
+        has_gaps: bool,
     ) -> None:
         super().__init__()
         self.observation_shape, self.condition_shape = observation_shape, condition_shape
+        self.has_gaps = has_gaps
         n_observed = int(np.prod(observation_shape))
         if scales_columns:
-            center = (rows.amax(dim=0) + rows.amin(dim=0)) / 2
-            scale = (rows.amax(dim=0) - rows.amin(dim=0)) / 2
+            gaps = rows.isnan()
+            high = torch.where(gaps, -torch.inf, rows).amax(dim=0)
+            low = torch.where(gaps, torch.inf, rows).amin(dim=0)
+            # A column that was never measured is left as it is.
+            center = torch.where(gaps.all(dim=0), 0.0, (high + low) / 2)
+            scale = torch.where(gaps.all(dim=0), 1.0, (high - low) / 2)
         else:
             parts = [part for part in (rows[:, :n_observed], rows[:, n_observed:]) if part.numel()]
-            center = torch.cat([part.mean().expand(part.shape[1]) for part in parts])
-            scale = torch.cat([part.std(correction=0).expand(part.shape[1]) for part in parts])
+            known = [(part[~part.isnan()], part.shape[1]) for part in parts]
+            center = torch.cat([part.mean().expand(width) for part, width in known])
+            scale = torch.cat([part.std(correction=0).expand(width) for part, width in known])
         self.register_buffer("center", center)
         self.register_buffer("scale", torch.where(scale > 0, scale, 1.0))
         self.network = network.to(rows.device, dtype)
@@ -339,13 +357,30 @@ class RowNetwork(nn.Module):
         """Return outputs of shape (n, n_outputs), in the type of the rows."""
         scaled = ((rows - self.center) / self.scale).to(self.dtype)
         n_observed = int(np.prod(self.observation_shape))
-        observed = scaled[:, :n_observed].reshape(len(rows), *self.observation_shape)
+        gaps = scaled[:, :n_observed].isnan()
+        observed = torch.where(gaps, 0.0, scaled[:, :n_observed])
+        observed = observed.reshape(len(rows), *self.observation_shape)
         conditions = scaled[:, n_observed:]
+        if self.has_gaps:
+            conditions = torch.cat([conditions, 1.0 - gaps.to(self.dtype)], dim=1)
         if self.condition_shape:
             conditions = conditions.reshape(len(rows), *self.condition_shape)
         with nullcontext() if self.stream is None else self.stream.borrowed():
             outputs: Tensor = self.network(observed, conditions)
         return outputs.to(rows.dtype)
+
+
+def _with_mask(
+    observation_shape: tuple[int, ...], condition_shape: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Return the shape of conditions that are followed by what was measured and what not."""
+    if not condition_shape:
+        return observation_shape
+    grid = _grid_of(observation_shape)
+    if not _lies_on(condition_shape, grid):
+        return (_size(condition_shape) + _size(observation_shape),)
+    n_channels = (_size(condition_shape) + _size(observation_shape)) // _size(grid)
+    return (n_channels, *grid)
 
 
 def build_network(
@@ -356,8 +391,11 @@ def build_network(
     n_outputs: int,
     dtype: torch.dtype,
     rng: np.random.Generator,
+    has_gaps: bool = False,
 ) -> RowNetwork:
     """Return the network of a recipe, None for the dense one, or of a user's callable."""
+    if has_gaps:
+        condition_shape = _with_mask(observation_shape, condition_shape)
     recipe = DenseNet() if recipe is None else recipe
     make = getattr(recipe, "build", recipe)
     if not callable(make):
@@ -376,7 +414,9 @@ def build_network(
     if not isinstance(network, nn.Module):
         raise ValueError(f"network must return a torch.nn.Module; got {type(network).__name__}.")
     scales_columns = getattr(recipe, "scales_columns", False)
-    module = RowNetwork(network, rows, observation_shape, condition_shape, scales_columns, dtype)
+    module = RowNetwork(
+        network, rows, observation_shape, condition_shape, scales_columns, dtype, has_gaps
+    )
     module.stream = stream
     with torch.no_grad():
         shape = tuple(module.eval()(rows[:2]).shape)

@@ -69,6 +69,9 @@ class NeuralAdjointInverse(BaseInverse):
         True for a problem without a finite loss, whose solution is NaN.
     converged_ : ndarray of shape (n_problems,)
         True where the refinement ended by its tolerances; False for all without one.
+    reduced_chi2_ : ndarray of shape (n_problems,)
+        Squared misfits in units of the noise over degrees of freedom, about 1 for a good fit; only
+        where the noise is known and no `loss` is given.
     estimates_, estimate_loss_ : ndarray
         Unknowns and losses before the refinement.
     history_ : ndarray of shape (n_iter_,)
@@ -197,12 +200,13 @@ class NeuralAdjointInverse(BaseInverse):
         """Return the minimum, for each problem, of the surrogate's loss and the boundary loss."""
         problem, surrogate = problems.problem, self.surrogate_
         observed, conditions = problem.split(problems.rows)
-        spread = problems.spread
+        spread, noise = problems.spread, problems.noise
 
         def losses(scaled: Tensor, index: Tensor) -> Tensor:
             predicted = surrogate(scaled, conditions[index])
             outside = (scaled.abs() - 1.0).clamp_min(0.0).sum(dim=1)
-            loss = problem.compare(predicted, observed[index]) / spread[index]
+            own = None if noise is None else noise.of(index)
+            loss = problem.compare(predicted, observed[index], own) / spread[index]
             return loss + self.boundary_weight * outside
 
         start = surrogate.to_box(problem.to_unknowns(problems.start))

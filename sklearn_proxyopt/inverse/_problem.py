@@ -12,20 +12,27 @@ from torch import Tensor
 
 from sklearn_proxyopt._utils._constants import Constants
 from sklearn_proxyopt._utils._validation import check_bounds
+from sklearn_proxyopt.inverse._noise import (
+    Noise,
+    check_covariance,
+    check_deviations,
+    whitening,
+)
 
 __all__ = ["InverseProblem", "straight_line"]
 
 # Starts and estimates on a side of the box are moved inside by this share of its half-width:
 # on the side itself the scaled tanh has no slope.
 _MARGIN = 1e-3
+_OWNER = "an observation"
 
 
 class InverseProblem:
     """A simulator whose parameters are to be found from many measurements.
 
-    One row of X is one problem: the flattened observation, then what is known beforehand about it,
-    the conditions. A solution is the row of unknowns for which the simulator, under the conditions,
-    comes closest to the observation.
+    One row of X is one problem: the flattened observation, NaN where nothing was measured, then
+    what is known beforehand about it, the conditions. A solution is the row of unknowns for which
+    the simulator, under the conditions, comes closest to the observation.
 
     Parameters
     ----------
@@ -50,7 +57,15 @@ class InverseProblem:
         Shape of the conditions of one problem. None stands for none.
     loss : callable, default=None
         Maps predictions and observations, tensors of one shape, to the losses (n,). None takes
-        half the sum of squared differences.
+        half the sum of squared differences over the points measured. A loss of your own sees NaN
+        where nothing was measured.
+    noise_std : float or array-like of the shape of an observation, default=None
+        Standard deviation of the error of a measurement, or of each point, in units of the
+        observations. The loss sees predictions and observations divided by it, so that half a
+        unit of loss for each point is a good fit. Where problems differ, pass `noise_std` to
+        `fit` instead.
+    noise_covariance : array-like of shape (n_observed, n_observed), default=None
+        Covariance of the errors where they are correlated; in place of `noise_std` and `loss`.
     draw : callable, default=None
         Called as ``draw(n, rng)``; returns n rows of X and their true unknowns, to train on. None
         draws unknowns uniformly from the box, takes conditions from the rows to be solved, and
@@ -81,6 +96,8 @@ class InverseProblem:
         observation_shape: tuple[int, ...] | None = None,
         condition_shape: tuple[int, ...] | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+        noise_std: ArrayLike | None = None,
+        noise_covariance: ArrayLike | None = None,
         draw: Callable[[int, np.random.Generator], tuple[Any, Any]] | None = None,
         differentiable: bool = True,
     ) -> None:
@@ -109,6 +126,15 @@ class InverseProblem:
         self.observation_shape = given(observation_shape, "observation_shape", None)
         self.condition_shape = tuple(given(condition_shape, "condition_shape", ()))
         self.loss = loss
+        if noise_covariance is not None and (noise_std is not None or loss is not None):
+            raise ValueError(
+                "noise_std and loss must be None where noise_covariance is given; got both."
+            )
+        self.noise_std, self.noise_covariance = noise_std, noise_covariance
+        if noise_std is not None:
+            check_deviations(noise_std, self.observation_shape or np.shape(noise_std), _OWNER)
+        if noise_covariance is not None:
+            self.noise_covariance = check_covariance(noise_covariance)
         self.draw = given(draw, "draw_pairs", None)
         self.differentiable = differentiable
 
@@ -211,7 +237,58 @@ class InverseProblem:
             )
         return predicted
 
-    def losses(self, unknowns: Tensor, rows: Tensor) -> Tensor:
+    def noise_of(self, rows: Tensor, noise_std: Any = None) -> Noise | None:
+        """Return the errors of the measurements in rows of X.
+
+        Parameters
+        ----------
+        rows : torch.Tensor of shape (n, n_columns)
+            The problems.
+        noise_std : array-like of shape (n,) or (n, n_observed), default=None
+            Standard deviations of each problem; None takes those of all problems.
+
+        Returns
+        -------
+        Noise or None
+            None where nothing is known of them.
+
+        Raises
+        ------
+        ValueError
+            If they do not fit the rows.
+        """
+        observed, _ = self.split(rows)
+        shape = tuple(observed.shape)
+        if noise_std is not None:
+            if self.noise_covariance is not None:
+                raise ValueError(
+                    "noise_std must be None for a problem with noise_covariance; got both."
+                )
+            given = np.asarray(noise_std, dtype=np.float64)
+            given = given[:, None] if given.ndim == 1 else given
+            if given.shape == (shape[0], int(np.prod(shape[1:]))):
+                # Nobody knows the error of what was not measured.
+                given = np.where(observed.flatten(1).isnan().cpu().numpy(), 1.0, given)
+            flat = (shape[0], int(np.prod(shape[1:])))
+            deviations = check_deviations(given, flat, "the observations in X")
+        elif self.noise_std is not None:
+            deviations = check_deviations(self.noise_std, shape[1:], _OWNER)
+            deviations = np.broadcast_to(deviations, shape)
+        elif self.noise_covariance is not None:
+            covariance = torch.as_tensor(self.noise_covariance, device="cpu").to(rows)
+            measured = ~observed.flatten(1).isnan()
+            if len(covariance) != measured.shape[1]:
+                raise ValueError(
+                    f"noise_covariance must have a row for each of the {measured.shape[1]} values "
+                    f"observed; got {len(covariance)}."
+                )
+            return whitening(covariance, measured)
+        else:
+            return None
+        copied = torch.as_tensor(np.array(deviations).reshape(shape), device="cpu")
+        return Noise(deviations=copied.to(rows))
+
+    def losses(self, unknowns: Tensor, rows: Tensor, noise: Noise | None = None) -> Tensor:
         """Return the loss of each problem at some unknowns.
 
         Parameters
@@ -220,6 +297,8 @@ class InverseProblem:
             One row a problem.
         rows : torch.Tensor of shape (n, n_columns)
             The problems, rows of X.
+        noise : Noise, default=None
+            The errors of their measurements; None takes what the problem says of them.
 
         Returns
         -------
@@ -232,7 +311,8 @@ class InverseProblem:
             If the simulator or the loss returns another shape than it must.
         """
         observed, conditions = self.split(rows)
-        return self.compare(self.predict(unknowns, conditions, observed.shape[1:]), observed)
+        predicted = self.predict(unknowns, conditions, observed.shape[1:])
+        return self.compare(predicted, observed, self.noise_of(rows) if noise is None else noise)
 
     def predict(self, unknowns: Tensor, conditions: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Run the simulator, whose predictions must have a given shape.
@@ -264,13 +344,15 @@ class InverseProblem:
             )
         return predicted
 
-    def compare(self, predicted: Tensor, observed: Tensor) -> Tensor:
+    def compare(self, predicted: Tensor, observed: Tensor, noise: Noise | None = None) -> Tensor:
         """Return the loss of each prediction.
 
         Parameters
         ----------
         predicted, observed : torch.Tensor of shape (n, ...)
-            What the simulator gives and what was measured.
+            What the simulator gives and what was measured, NaN for nothing.
+        noise : Noise, default=None
+            The errors of the measurements; None takes all for one unit.
 
         Returns
         -------
@@ -278,7 +360,12 @@ class InverseProblem:
             The losses.
         """
         if self.loss is None:
-            return 0.5 * (predicted - observed).flatten(1).square().sum(dim=1)
+            difference = torch.where(observed.isnan(), 0.0, predicted - observed)
+            if noise is not None:
+                difference = noise.in_units(difference)
+            return 0.5 * difference.flatten(1).square().sum(dim=1)
+        if noise is not None:
+            predicted, observed = noise.in_units(predicted), noise.in_units(observed)
         values = self.loss(predicted, observed)
         if not isinstance(values, Tensor) or values.shape != (len(observed),):
             raise ValueError(

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 from torch import Tensor
 
+from sklearn_proxyopt.inverse._noise import Noise
 from sklearn_proxyopt.inverse._problem import InverseProblem
 from sklearn_proxyopt.optimizers import batched_bfgs
 
@@ -32,28 +34,51 @@ class ProblemSet:
     problem : InverseProblem
         What they have in common.
     rows : Tensor of shape (n_problems, n_columns)
-        Rows of X.
+        Rows of X, NaN where nothing was measured.
+    noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
+        Standard deviations of the measurements; None takes those of the problem.
 
     Attributes
     ----------
+    noise : Noise or None
+        The errors of the measurements, as far as they are known.
     n_forward_calls : int
         Simulations so far, of one problem each; one with its gradient counts once.
+    has_gaps : bool
+        Whether any point of a problem was not measured.
     spread : Tensor of shape (n_problems,)
         How much the loss of each problem differs over the box, in its own units. Losses are
         compared with tolerances in units of it.
     """
 
-    def __init__(self, problem: InverseProblem, rows: Tensor) -> None:
+    def __init__(self, problem: InverseProblem, rows: Tensor, noise_std: Any = None) -> None:
         self.problem = problem
         self.rows = rows
+        observed, conditions = problem.split(rows)
+        if conditions.isnan().any():
+            raise ValueError(
+                f"X must hold a number for every condition, in its last {problem.n_conditions} "
+                "columns; got NaN."
+            )
+        self._gaps = observed.flatten(1).isnan()
+        empty = self._gaps.all(dim=1).nonzero()[:, 0].tolist()
+        if empty:
+            raise ValueError(f"X must hold a measured value in each row; row {empty[0]} has none.")
+        self.has_gaps = bool(self._gaps.any())
+        self.noise = problem.noise_of(rows, noise_std)
         self.start = problem.start_for(rows)
         self.n_forward_calls = 0
 
     def losses(self, latent: Tensor, index: Tensor | None = None) -> Tensor:
         """Return the losses at unbounded variables, of all problems or of those of an index."""
         self.n_forward_calls += len(latent)
-        rows = self.rows if index is None else self.rows[index]
-        return self.problem.losses(self.problem.to_unknowns(latent), rows)
+        rows, noise = self.rows, self.noise
+        if index is not None:
+            rows, noise = rows[index], None if noise is None else noise.of(index)
+        observed, conditions = self.problem.split(rows)
+        unknowns = self.problem.to_unknowns(latent)
+        predicted = self.problem.predict(unknowns, conditions, observed.shape[1:])
+        return self.problem.compare(predicted, observed, noise)
 
     def losses_at(self, points: Tensor) -> Tensor:
         """Return the losses (n_points, n_problems) at unbounded variables that all share."""
@@ -71,7 +96,10 @@ class ProblemSet:
         unknowns = self.problem.to_unknowns(points)
         predicted = self.problem.predict(unknowns, known, observed.shape[1:])
         return torch.stack(
-            [self.problem.compare(one.expand_as(observed), observed) for one in predicted]
+            [
+                self.problem.compare(one.expand_as(observed), observed, self.noise)
+                for one in predicted
+            ]
         )
 
     @cached_property
@@ -85,6 +113,43 @@ class ProblemSet:
         """Draw synthetic problems and their solutions, which costs a simulation each."""
         self.n_forward_calls += n_pairs
         return self.problem.draw_pairs(n_pairs, self.rows, rng)
+
+    def as_measured(self, rows: Tensor, rng: np.random.Generator) -> tuple[Tensor, Noise | None]:
+        """Return synthetic rows with the gaps and errors of the problems, each those of one.
+
+        Errors are added where the package simulates; a `draw` of the user does it by itself. The
+        errors of each row are returned too.
+        """
+        if self.noise is None and not self.has_gaps:
+            return rows, None
+        index = torch.as_tensor(rng.integers(len(self.rows), size=len(rows)), device="cpu")
+        index = index.to(rows.device)
+        noise = None if self.noise is None else self.noise.of(index)
+        observed, conditions = self.problem.split(rows)
+        flat = observed.flatten(1)
+        if noise is not None and self.problem.draw is None:
+            flat = flat + self._errors(noise, flat, rng)
+        flat = torch.where(self._gaps[index], torch.nan, flat)
+        return torch.cat([flat, conditions], dim=1), noise
+
+    def _errors(self, noise: Noise, like: Tensor, rng: np.random.Generator) -> Tensor:
+        """Draw errors of measurements."""
+        white = torch.as_tensor(rng.standard_normal(like.shape), device="cpu").to(like)
+        if noise.deviations is not None:
+            return white * noise.deviations.flatten(1)
+        covariance = torch.as_tensor(self.problem.noise_covariance, device="cpu").to(like)
+        return white @ torch.linalg.cholesky(covariance).T
+
+    def reduced_chi2(self, losses: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return squared misfits over degrees of freedom, or None if the errors are not known.
+
+        About 1 for a good fit; NaN for a problem with no more points than unknowns.
+        """
+        if self.noise is None or self.problem.loss is not None:
+            return None
+        n_measured = (~self._gaps).sum(dim=1).cpu().numpy()
+        freedom = (n_measured - self.problem.n_unknowns).astype(float)
+        return 2.0 * losses / np.where(freedom > 0, freedom, np.nan)
 
     def descend(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> OptimizeResult:
         """Minimise the losses by BFGS from starts (n, n_unknowns) of the problems in turn.

@@ -27,9 +27,9 @@ Facts = dict[str, Any]
 # What a fit may leave, by its kind.
 _ARRAYS = (
     *("solutions_", "loss_", "failed_", "converged_", "estimates_", "estimate_loss_"),
-    *("history_", "levels_", "_candidates", "_starts"),
+    *("reduced_chi2_", "history_", "levels_", "_candidates", "_starts"),
 )
-_COUNTS = ("n_iter_", "n_forward_calls_")
+_COUNTS = ("n_iter_", "n_forward_calls_", "_has_gaps")
 _NETWORKS = ("network_", "surrogate_")
 _REPORT = "smoothing_report_"
 

@@ -20,9 +20,10 @@ class SupervisedInverse(NetworkInverse):
     """Learn from synthetic problems to read unknowns off an observation.
 
     Unknowns are drawn, simulated, and a network is trained to find them again; then it answers the
-    problems at hand [1]_. The simulator needs no gradient. As the network never sees the loss, its
-    answers are near rather than exact, and refinement gains much. Where several unknowns explain an
-    observation alike, it answers with something between them.
+    problems at hand [1]_. Where these have gaps or known errors, so have the simulated ones. The
+    simulator needs no gradient. As the network never sees the loss, its answers are near rather
+    than exact, and refinement gains much. Where several unknowns explain an observation alike, it
+    answers with something between them.
 
     Parameters
     ----------
@@ -61,6 +62,9 @@ class SupervisedInverse(NetworkInverse):
         True for a problem without a finite loss, whose solution is NaN.
     converged_ : ndarray of shape (n_problems,)
         True where the refinement ended by its tolerances; False for all without one.
+    reduced_chi2_ : ndarray of shape (n_problems,)
+        Squared misfits in units of the noise over degrees of freedom, about 1 for a good fit; only
+        where the noise is known and no `loss` is given.
     estimates_, estimate_loss_ : ndarray
         Unknowns and losses before the refinement.
     history_ : ndarray of shape (n_iter_,)
@@ -142,7 +146,8 @@ class SupervisedInverse(NetworkInverse):
         usable = torch.isfinite(rows).all(dim=1) & torch.isfinite(unknowns).all(dim=1)
         if not usable.any():
             raise ValueError("problem must have finite synthetic observations; got none.")
-        rows, unknowns, start = rows[usable], unknowns[usable], start[usable]
+        unknowns, start = unknowns[usable], start[usable]
+        rows, _ = problems.as_measured(rows[usable], rng)
         network = self._build(problems, rows, rng)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         history = []
