@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult
-from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._proxy_search._functions import RegressorFunction
-from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
-from sklearn_proxyopt._proxy_search._turned import turned_proxy
+from sklearn_proxyopt._proxy_search._model_function import ModelFunction, checked_model
+from sklearn_proxyopt._proxy_search._model_search import search_model
 from sklearn_proxyopt._run._learning import in_users_sign
 from sklearn_proxyopt._run._short_names import OptimizerName, check_short_name, resolved
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
-from sklearn_proxyopt._utils._seeding import seed_argument, seeded
+from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt._utils._types import BoundsLike, Constraint, RandomStateLike
 from sklearn_proxyopt._utils._validation import as_generator
 from sklearn_proxyopt.optimizers import BaseOptimizer
-from sklearn_proxyopt.optimizers._functions import ProxyFunction
-from sklearn_proxyopt.samplers import SobolSampler
-from sklearn_proxyopt.variables import NamedFunction, Variables
-from sklearn_proxyopt.variables._design import Design
+from sklearn_proxyopt.variables import Variables
 
 __all__ = ["minimize_model"]
-
-# Rows of the design that a search begins with, and those that it starts from.
-_N_SAMPLED, _N_STARTS = 1024, 10
 
 
 def minimize_model(
@@ -107,17 +97,10 @@ def minimize_model(
     check_direction(direction)
     check_short_name("optimizer", optimizer)
     goal, variables = Goal.of(direction), Variables(bounds, constraints=constraints)
-    function = _ModelFunction(_checked(model), variables, goal)
+    function = ModelFunction(checked_model(model), variables, goal)
     seed = int(as_generator(random_state).integers(2**31 - 1))
     search = seeded(resolved("optimizer", "bfgs" if optimizer is None else optimizer), seed)
-    starts = _starts(function, variables, x0, seed)
-    if variables.is_continuous_box:
-        seeding = seed_argument(search, seed)
-        found = search.minimize(function, variables.bounds, x0=starts, **seeding)
-    else:
-        spread = float(np.ptp(function(starts)))
-        mixed = MixedSearch(function, _as_rows(variables), spread)
-        found = mixed.finish(mixed.run(search, starts, seed), starts)
+    found = search_model(function, variables, search, x0, seed)
     if not np.isfinite(found.fun):
         raise ValueError(
             f"model must predict finite values inside the box; got none from {model!r}."
@@ -127,110 +110,3 @@ def minimize_model(
     if variables.names is not None:
         result.x_named = variables.named(result.x)
     return result
-
-
-class _ModelFunction(ProxyFunction):
-    """A model as the function of rows that is minimised.
-
-    Parameters
-    ----------
-    model : regressor or callable
-        Fitted.
-    variables : Variables
-        Gives names and labels.
-    goal : Goal
-        What is sought.
-    """
-
-    def __init__(self, model: Any, variables: Variables, goal: Goal) -> None:
-        self._goal, self._searched = goal, None
-        names = getattr(model, "feature_names_in_", None)
-        if not hasattr(model, "predict"):
-            is_named = variables.names is not None
-            self._call = NamedFunction(model, variables) if is_named else model
-            return
-        if names is not None and variables.names is not None:
-            self._call = NamedFunction(_with_columns(model, list(names), variables), variables)
-            return
-        self._call = RegressorFunction(model).predict
-        if variables.is_continuous_box:
-            # Its own gradient, or its torch module.
-            self._searched = RegressorFunction(turned_proxy(model, goal))
-            self.has_gradient = self._searched.has_gradient
-            self.has_module = self._searched.has_module
-
-    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values of shape (n,)."""
-        values = np.asarray(self._call(X), dtype=np.float64)
-        if values.size != len(X):
-            raise ValueError(
-                f"model must predict one value a row, of shape ({len(X)},); got shape "
-                f"{values.shape}."
-            )
-        return self._goal.turned(values.reshape(len(X)))
-
-    def value_and_grad(
-        self, X: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return values of shape (n,) and gradients of shape (n, n_features)."""
-        assert self._searched is not None
-        return self._searched.value_and_grad(X)
-
-    def torch_module(self) -> Any:
-        """Return the model as a module."""
-        assert self._searched is not None
-        return self._searched.torch_module()
-
-
-def _checked(model: Any) -> Any:
-    """Return a model that can be asked, or raise an error that says why it cannot."""
-    if isinstance(model, type) or not hasattr(model, "predict"):
-        if not callable(model) or isinstance(model, type):
-            raise ValueError(f"model must be a fitted regressor or a callable; got {model!r}.")
-        return model
-    if hasattr(model, "__sklearn_tags__"):
-        kind = get_tags(model).estimator_type
-        if kind not in (None, "regressor"):
-            raise ValueError(f"model must be a regressor; got {model!r}, a {kind}.")
-        check_is_fitted(model)
-    return model
-
-
-def _with_columns(model: Any, columns: list[str], variables: Variables) -> Callable[[Any], Any]:
-    """Return a model's predictions of tables, in the columns in which it was fitted."""
-    if sorted(columns) != sorted(variables.names or ()):
-        raise ValueError(
-            f"bounds must name the columns that model was fitted on, {columns}; got "
-            f"{list(variables.names or ())}."
-        )
-    return lambda table: model.predict(table[columns])
-
-
-def _as_rows(variables: Variables) -> Variables:
-    """Return variables of which a model is told the rows as they are."""
-
-    class Rows(Variables):
-        def features(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-            return X
-
-    told = copy.copy(variables)
-    told.__class__ = Rows
-    return told
-
-
-def _starts(
-    function: ProxyFunction, variables: Variables, x0: ArrayLike | None, seed: int
-) -> NDArray[np.float64]:
-    """Return the lowest feasible rows of a design and of those given."""
-    rows = Design(SobolSampler(_N_SAMPLED, random_state=seed), variables).sample()
-    if x0 is not None:
-        given = np.atleast_2d(np.asarray(x0, dtype=np.float64))
-        if given.shape[1] != variables.n_features:
-            raise ValueError(
-                f"x0 must have a column for each of the {variables.n_features} variables; got "
-                f"shape {given.shape}."
-            )
-        rows = np.vstack([variables.snap(given), rows])
-    rows = rows[variables.is_feasible(rows)]
-    values = np.where(np.isfinite(found := function(rows)), found, np.inf)
-    return rows[np.argsort(values, kind="stable")[:_N_STARTS]]

@@ -1,0 +1,117 @@
+"""What to expect at settings of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sklearn_proxyopt._utils._goal import Direction
+from sklearn_proxyopt._utils._pandas import pandas_for
+from sklearn_proxyopt._utils._types import BoundsLike
+from sklearn_proxyopt._utils._validation import check_real
+from sklearn_proxyopt.inspection._subject import Subject, subject_of
+from sklearn_proxyopt.variables._frames import is_frame
+
+__all__ = ["what_if"]
+
+
+def what_if(
+    estimator: Any,
+    rows: Any,
+    *,
+    bounds: BoundsLike | None = None,
+    direction: Direction | None = None,
+    output: int = 0,
+    level: float = 0.9,
+) -> Any:
+    """Predict the values of settings, with intervals; what is not set stays at the optimum.
+
+    Parameters
+    ----------
+    estimator : ProxyOptimizer, ParetoOptimizer, regressor or callable
+        A fitted optimizer; or a fitted regressor, or a function of rows, with `bounds`.
+    rows : dict, list of dict, DataFrame or array-like of shape (n_rows, n_features)
+        The settings. A dict or a table may name some of the variables only, each with a value or
+        with a list of values, labels for categories; all others are at the optimum.
+    bounds : array-like of shape (n_features, 2), Bounds, dict or list, default=None
+        The variables of a regressor, as of `ProxyOptimizer`. None for an optimizer.
+    direction : {"minimize", "maximize"}, default=None
+        Which optimum of a regressor is meant; None minimizes. None for an optimizer.
+    output : int, default=0
+        Which output is predicted, of several objectives and constraints.
+    level : float, default=0.9
+        The probability with which the interval holds the value.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The settings; `predicted`, `lower` and `upper` (NaN where the model tells no uncertainty);
+        `difference`, by how much the prediction differs from that at the optimum; and `inside`,
+        whether the settings lie inside the bounds and meet the constraints.
+
+    Raises
+    ------
+    ValueError
+        If a variable, a label or a number of columns does not fit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.inspection import what_if
+    >>> X = pd.DataFrame(np.random.default_rng(0).uniform(-1.0, 1.0, (60, 2)), columns=["a", "b"])
+    >>> opt = ProxyOptimizer(proxy="gp", random_state=0).fit(X, X["a"] ** 2 + X["b"] ** 2)
+    >>> what_if(opt, {"a": [0.0, 0.5]})["predicted"].round(2).tolist()
+    [0.0, 0.25]
+    """
+    check_real(level, "level", minimum=0.0, maximum=1.0, include_minimum=False)
+    subject = subject_of(estimator, bounds, direction, output)
+    X = subject.rows(_completed(subject, rows))
+    frame = subject.variables.to_frame(X)
+    values = subject.values(X)
+    interval = subject.intervals(X, level)
+    interval = np.full((len(X), 2), np.nan) if interval is None else interval
+    notes = {
+        "predicted": values,
+        "lower": interval[:, 0],
+        "upper": interval[:, 1],
+        "difference": values - subject.values(subject.optimum[None]),
+        "inside": subject.is_allowed(X),
+    }
+    for name, column in notes.items():
+        frame[_free(frame, name)] = column
+    return frame
+
+
+def _completed(subject: Subject, rows: Any) -> Any:
+    """Return settings with a column for each variable, in their order."""
+    pd = pandas_for("what_if")
+    if isinstance(rows, Mapping):
+        is_one = all(np.ndim(value) == 0 for value in rows.values())
+        rows = pd.DataFrame(dict(rows), index=[0] if is_one else None)
+    elif isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
+        rows = pd.DataFrame(rows)
+    elif not is_frame(rows):
+        return rows
+    frame = pd.DataFrame(rows)
+    unknown = [name for name in frame.columns if name not in subject.names]
+    if unknown:
+        raise ValueError(
+            f"rows must name variables among {', '.join(subject.names)}; got {unknown[0]!r}."
+        )
+    best = subject.variables.to_frame(subject.optimum[None])
+    columns = {
+        name: frame[name] if name in frame else [best[name].iloc[0]] * len(frame)
+        for name in subject.names
+    }
+    filled = pd.DataFrame(columns)
+    return filled if subject.variables.names else filled.to_numpy(dtype=np.float64)
+
+
+def _free(frame: Any, name: str) -> str:
+    while name in frame.columns:
+        name += "_"
+    return name
