@@ -34,6 +34,8 @@ from sklearn_proxyopt.proxies._device import (
 
 __all__ = ["BaseInverse"]
 
+# The status of a descent whose start has no finite value.
+_NO_VALUE = 3
 # A loss below this share of what it spreads over the box is that of a solution.
 _SOLVED = 1e-9
 
@@ -53,8 +55,6 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     loss_tolerance: float
     device: Any
     random_state: Any
-    # Whether the solver differentiates the simulator even without refinement.
-    _needs_gradient = False
 
     @abstractmethod
     def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
@@ -72,18 +72,6 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         check_real(self.tolerance, "tolerance", minimum=0.0)
         check_real(self.loss_tolerance, "loss_tolerance", minimum=0.0)
         resolve_device(self.device, torch.float64)
-        if self.problem is not None and not self.problem.differentiable:
-            name = type(self).__name__
-            if self._needs_gradient:
-                raise ValueError(
-                    f"problem must be differentiable for {name}; got differentiable=False. "
-                    "SupervisedInverse and NeuralAdjointInverse do without."
-                )
-            if self.refine is not None:
-                raise ValueError(
-                    f"refine must be None for a problem with differentiable=False; "
-                    f"got {self.refine!r}."
-                )
 
     @with_callbacks
     @plain_torch()
@@ -245,8 +233,25 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
             return latent, np.zeros(len(latent), dtype=bool)
         result = problems.descend(latent, tell, first_step=self._first_step(), **self._tolerances())
         answers = torch.as_tensor(result.x, device="cpu").to(latent)
+        (failed,) = np.nonzero(result.status == _NO_VALUE)
+        if len(failed):
+            self._begin_elsewhere(problems, answers, result, failed)
         _warn_of_starts(problems, answers, result)
         return answers, result.success
+
+    def _begin_elsewhere(
+        self,
+        problems: ProblemSet,
+        answers: Tensor,
+        result: OptimizeResult,
+        failed: NDArray[np.intp],
+    ) -> None:
+        """Descend again for estimates without a value, from the best point known to have one."""
+        number = torch.as_tensor(failed, device=answers.device)
+        again = problems.descend(problems.best_known[number], number=number, **self._tolerances())
+        answers[number] = torch.as_tensor(again.x, device="cpu").to(answers)
+        for name in ("fun", "success"):
+            result[name][failed] = again[name]
 
     def _tolerances(self) -> dict[str, Any]:
         """Return when a descent of `batched_bfgs` on the simulator ends."""

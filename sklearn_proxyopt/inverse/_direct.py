@@ -12,7 +12,7 @@ from torch import Tensor
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._problem import InverseProblem
-from sklearn_proxyopt.inverse._problem_set import N_PRIOR, ProblemSet, Tell, spread_of
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
 
 __all__ = ["DirectInverse"]
 
@@ -170,9 +170,7 @@ class DirectInverse(BaseInverse):
         )
         if self._screens_one_start():
             candidates = torch.cat([start[:, 0], candidates])
-        values = problems.losses_at(candidates)
-        if len(values) >= N_PRIOR:
-            problems.spread = spread_of(values)
+        values = problems.survey(candidates)
         order = torch.nan_to_num(values, nan=torch.inf).argsort(dim=0, stable=True)
         if self._screens_one_start():
             return candidates[order[:1]]

@@ -108,14 +108,15 @@ def _losses(problem: InverseProblem, rows: Tensor, places: Tensor, noise: Noise 
     is_plain = problem.loss is None and noise is None and not observed.isnan().any()
     with torch.no_grad():
         if not problem.n_conditions:
-            predicted = problem.simulate(parameters, parameters[:, :0])
+            predicted = problem.predict(parameters, parameters[:, :0], observed.shape[1:])
             if is_plain:
                 return 0.5 * torch.cdist(observed.flatten(1), predicted.flatten(1)).square()
             predicted = predicted.expand(n_rows, *predicted.shape)
         else:
-            predicted = problem.simulate(
-                parameters.repeat(n_rows, 1), conditions.repeat_interleave(n_places, dim=0)
-            ).unflatten(0, (n_rows, n_places))
+            known = conditions.repeat_interleave(n_places, dim=0)
+            repeated = parameters.repeat(n_rows, 1)
+            predicted = problem.predict(repeated, known, observed.shape[1:])
+            predicted = predicted.unflatten(0, (n_rows, n_places))
         n_at_once = max(_VALUES_AT_ONCE // predicted[0].numel(), 1)
         numbers = torch.arange(n_rows, device=rows.device).split(n_at_once)
         blocks = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,17 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sklearn_proxyopt._utils._constants import Constants
-from sklearn_proxyopt._utils._validation import check_bounds
+from sklearn_proxyopt._utils._validation import check_bounds, check_option, check_real
 from sklearn_proxyopt.inverse._noise import (
     Noise,
     check_covariance,
     check_deviations,
     whitening,
+)
+from sklearn_proxyopt.inverse._simulator import (
+    ByDifferences,
+    Simulator,
+    jacobian_by_differences,
 )
 
 __all__ = ["InverseProblem", "straight_line"]
@@ -72,7 +78,18 @@ class InverseProblem:
         simulates.
     differentiable : bool, default=True
         Whether `forward` is a function of torch. If not, it takes and returns NumPy arrays and may
-        be any simulator; then only solvers that need no gradient of it work, without refinement.
+        be any simulator. Where a gradient is needed it is taken by central differences, all of a
+        batch in one call: two further simulations an unknown.
+    difference_step : float, default=1e-4
+        The step of these differences, in half-widths of the box. Larger if the simulator itself
+        has noise.
+    on_error : {"raise", "drop"}, default="raise"
+        What happens if `forward` raises an error: "raise" lets it through; "drop" splits the batch
+        until only those that raise are lost, which then count as failed, as if they were NaN, and
+        warns. Simulations that return NaN count as failed in any case.
+    n_jobs : int, default=None
+        Processes among which a batch is divided if `differentiable` is False; None is one, -1 all
+        processors.
 
     Examples
     --------
@@ -100,6 +117,9 @@ class InverseProblem:
         noise_covariance: ArrayLike | None = None,
         draw: Callable[[int, np.random.Generator], tuple[Any, Any]] | None = None,
         differentiable: bool = True,
+        difference_step: float = 1e-4,
+        on_error: str = "raise",
+        n_jobs: int | None = None,
     ) -> None:
         if not callable(forward):
             raise ValueError(f"forward must be callable; got {forward!r}.")
@@ -137,6 +157,13 @@ class InverseProblem:
             self.noise_covariance = check_covariance(noise_covariance)
         self.draw = given(draw, "draw_pairs", None)
         self.differentiable = differentiable
+        self.difference_step = check_real(
+            difference_step, "difference_step", minimum=0.0, include_minimum=False
+        )
+        check_option(on_error, "on_error", ("raise", "drop"))
+        if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+            raise ValueError(f"n_jobs must be an integer other than 0, or None; got {n_jobs!r}.")
+        self._simulator = Simulator(forward, differentiable, on_error, n_jobs)
 
     @property
     def is_static(self) -> bool:
@@ -223,19 +250,65 @@ class InverseProblem:
         torch.Tensor of shape (n, ...)
             Predictions.
         """
-        arguments = (unknowns, conditions) if self.n_conditions else (unknowns,)
-        if self.differentiable:
-            predicted = self.forward(*arguments)
-        else:
-            arrays = (argument.detach().cpu().numpy() for argument in arguments)
-            values = np.asarray(self.forward(*arrays), dtype=np.float64)
-            predicted = torch.as_tensor(values, device="cpu").to(unknowns.device)
-        if not isinstance(predicted, Tensor):
-            raise ValueError(
-                f"forward must return a torch.Tensor; got {type(predicted).__name__}. For a "
-                "simulator outside torch, set differentiable=False."
+        return self._simulated(unknowns, conditions)
+
+    def _simulated(
+        self, unknowns: Tensor, conditions: Tensor, shape: tuple[int, ...] | None = None
+    ) -> Tensor:
+        """Return predictions, of a given shape where a simulation may fail."""
+
+        def simulate(places: Tensor, known: Tensor) -> Tensor:
+            return self._simulator(places, known if self.n_conditions else None, shape)
+
+        if self.differentiable or not (unknowns.requires_grad and torch.is_grad_enabled()):
+            return simulate(unknowns, conditions)
+        found: Tensor = ByDifferences.apply(
+            unknowns, simulate, conditions, self._steps(unknowns), self._is_inside
+        )
+        return found
+
+    def _steps(self, like: Tensor) -> Tensor:
+        """Return the steps of differences, in the units of the unknowns."""
+        return self.difference_step * self._box(like)[1]
+
+    def _is_inside(self, unknowns: Tensor) -> Tensor:
+        """Return which unknowns lie inside a hard box."""
+        if not self.hard_bounds:
+            return torch.ones_like(unknowns[:, 0], dtype=torch.bool)
+        lower, upper = self._constants.on(unknowns.device, unknowns.dtype)[0].T
+        return ((unknowns >= lower) & (unknowns <= upper)).all(dim=1)
+
+    def jacobian(self, unknowns: Tensor, conditions: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """Return the slopes of predictions, by central differences.
+
+        Parameters
+        ----------
+        unknowns : torch.Tensor of shape (n, n_unknowns)
+            Where.
+        conditions : torch.Tensor of shape (n, n_conditions)
+            What is known.
+        shape : tuple of int
+            Shape of one observation.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, n_unknowns, *shape)
+            The slopes, NaN where a simulation fails on both sides.
+        """
+
+        def simulate(places: Tensor, known: Tensor) -> Tensor:
+            return self.predict(places, known, shape)
+
+        with torch.no_grad():
+            here = simulate(unknowns, conditions)
+            return jacobian_by_differences(
+                simulate, unknowns, conditions, here, self._steps(unknowns), self._is_inside
             )
-        return predicted
+
+    @property
+    def calls_for_gradient(self) -> int:
+        """Simulations that a prediction with its gradient takes."""
+        return 1 if self.differentiable else 1 + 2 * self.n_unknowns
 
     def noise_of(self, rows: Tensor, noise_std: Any = None) -> Noise | None:
         """Return the errors of the measurements in rows of X.
@@ -336,7 +409,8 @@ class InverseProblem:
         ValueError
             If the simulator returns another shape.
         """
-        predicted, expected = self.simulate(unknowns, conditions), (len(unknowns), *shape)
+        predicted = self._simulated(unknowns, conditions, tuple(shape))
+        expected = (len(unknowns), *shape)
         if predicted.shape != expected:
             raise ValueError(
                 f"forward must return predictions of shape {expected} for {len(unknowns)} "

@@ -16,12 +16,12 @@ from sklearn_proxyopt.inverse._noise import Noise
 from sklearn_proxyopt.inverse._problem import InverseProblem
 from sklearn_proxyopt.optimizers import batched_bfgs
 
-__all__ = ["N_PRIOR", "ProblemSet", "Tell", "spread_of"]
+__all__ = ["ProblemSet", "Tell", "spread_of"]
 
 Tell = Callable[[], bool]
 
 # Points of the box, the same for all problems, from which the spread of a loss is taken.
-N_PRIOR = 4
+_N_PRIOR = 4
 # A loss that differs by less than this share of its size counts as the same everywhere.
 _FLAT = 1e-12
 
@@ -43,7 +43,7 @@ class ProblemSet:
     noise : Noise or None
         The errors of the measurements, as far as they are known.
     n_forward_calls : int
-        Simulations so far, of one problem each; one with its gradient counts once.
+        Simulations so far, of one problem each; one with its gradient by torch counts once.
     has_gaps : bool
         Whether any point of a problem was not measured.
     spread : Tensor of shape (n_problems,)
@@ -68,6 +68,7 @@ class ProblemSet:
         self.noise = problem.noise_of(rows, noise_std)
         self.start = problem.start_for(rows)
         self.n_forward_calls = 0
+        self._surveyed: tuple[Tensor, Tensor] | None = None
 
     def losses(self, latent: Tensor, index: Tensor | None = None) -> Tensor:
         """Return the losses at unbounded variables, of all problems or of those of an index."""
@@ -102,12 +103,29 @@ class ProblemSet:
             ]
         )
 
+    def survey(self, points: Tensor) -> Tensor:
+        """Return the losses (n_points, n_problems) at shared points, and keep what they say."""
+        losses = self.losses_at(points)
+        self._surveyed = (points, losses)
+        return losses
+
     @cached_property
     def spread(self) -> Tensor:
         """How much the loss of each problem differs over the box."""
-        places = np.random.default_rng(0).uniform(-1.0, 1.0, (N_PRIOR, self.problem.n_unknowns))
-        points = self.problem.from_box(torch.as_tensor(places, device="cpu").to(self.rows))
-        return spread_of(self.losses_at(self.problem.to_latent(points)))
+        if self._surveyed is None or len(self._surveyed[0]) < _N_PRIOR:
+            rng = np.random.default_rng(0)
+            places = rng.uniform(-1.0, 1.0, (_N_PRIOR, self.problem.n_unknowns))
+            points = self.problem.from_box(torch.as_tensor(places, device="cpu").to(self.rows))
+            self.survey(self.problem.to_latent(points))
+        assert self._surveyed is not None
+        return spread_of(self._surveyed[1])
+
+    @property
+    def best_known(self) -> Tensor:
+        """For each problem the lowest of the points that its spread was taken from."""
+        assert self._surveyed is not None
+        points, losses = self._surveyed
+        return points[torch.nan_to_num(losses, nan=torch.inf).argmin(dim=0)]
 
     def draw_pairs(self, n_pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Draw synthetic problems and their solutions, which costs a simulation each."""
@@ -151,30 +169,42 @@ class ProblemSet:
         freedom = (n_measured - self.problem.n_unknowns).astype(float)
         return 2.0 * losses / np.where(freedom > 0, freedom, np.nan)
 
-    def descend(self, latent: Tensor, tell: Tell | None = None, **options: Any) -> OptimizeResult:
-        """Minimise the losses by BFGS from starts (n, n_unknowns) of the problems in turn.
+    def calls_for_gradients(self, n: int) -> int:
+        """Return how many simulations some gradients take."""
+        return n * self.problem.calls_for_gradient
+
+    def descend(
+        self,
+        latent: Tensor,
+        tell: Tell | None = None,
+        number: Tensor | None = None,
+        **options: Any,
+    ) -> OptimizeResult:
+        """Minimise the losses by BFGS from starts (n, n_unknowns).
+
+        They are starts of the problems of some numbers, for None of all problems in turn.
 
         Tolerances are in units of the spread of the losses, and so are the values of the result.
         """
         callback = None if tell is None else lambda state: tell()
-        losses = _Losses(self)
+        losses = _Losses(self, number)
         n_before = self.n_forward_calls
         result = batched_bfgs(losses, latent, callback=callback, **options)
         # What a GPU has recorded is not counted by the calls from here.
-        self.n_forward_calls = n_before + int(result.nfev.sum())
+        self.n_forward_calls = n_before + self.calls_for_gradients(int(result.nfev.sum()))
         return result
 
 
 class _Losses:
     """The losses of problems in turn, as a function that says whether it may be recorded."""
 
-    def __init__(self, problems: ProblemSet) -> None:
+    def __init__(self, problems: ProblemSet, number: Tensor | None) -> None:
         self.is_static = problems.problem.is_static
-        self._problems, self._spread = problems, problems.spread
+        self._problems, self._spread, self._number = problems, problems.spread, number
 
-    def __call__(self, latent: Tensor, number: Tensor) -> Tensor:
-        """Return the losses of the problems of some numbers, in units of their spread."""
-        index = number % len(self._spread)
+    def __call__(self, latent: Tensor, row: Tensor) -> Tensor:
+        """Return the losses of some rows of the starts, in units of their spread."""
+        index = row % len(self._spread) if self._number is None else self._number[row]
         return self._problems.losses(latent, index) / self._spread[index]
 
 

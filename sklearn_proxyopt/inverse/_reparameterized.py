@@ -114,8 +114,6 @@ class ReparameterizedInverse(NetworkInverse):
     True
     """
 
-    _needs_gradient = True
-
     def __init__(
         self,
         problem: InverseProblem | None = None,
@@ -230,7 +228,8 @@ class _Training:
             step()
             n_taken += 1
             stopped = tell()
-        self._problems.n_forward_calls = n_before + n_taken * n_problems
+        n_calls = self._problems.calls_for_gradients(n_taken * n_problems)
+        self._problems.n_forward_calls = n_before + n_calls
         self.history = self._means[:n_taken].tolist()
         return stopped
 

@@ -351,16 +351,6 @@ def test_a_simulator_outside_torch_is_solved_without_its_gradient(name):
     assert np.abs(solver.fit(X).solutions_ - unknowns).mean() < 0.3
 
 
-def test_solvers_that_need_a_gradient_say_so():
-    problem = InverseProblem(decay_in_numpy, BOX, differentiable=False)
-    X, _ = draw()
-    with pytest.raises(ValueError, match="problem must be differentiable for Reparameterized"):
-        ReparameterizedInverse(problem).fit(X)
-    with pytest.raises(ValueError, match="refine must be None for a problem with"):
-        SupervisedInverse(problem).fit(X)
-    assert DirectInverse(problem, n_starts=9, refine=None).fit(X).loss_.shape == (12,)
-
-
 @pytest.mark.parametrize(
     ("network", "model"),
     [
