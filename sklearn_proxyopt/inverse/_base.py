@@ -21,7 +21,12 @@ from torch import Tensor
 from sklearn_proxyopt._utils._fitted import take_over
 from sklearn_proxyopt._utils._threads import all_threads
 from sklearn_proxyopt._utils._torch_modes import plain_torch
-from sklearn_proxyopt._utils._validation import as_generator, check_option, check_real
+from sklearn_proxyopt._utils._validation import (
+    as_generator,
+    check_integer,
+    check_option,
+    check_real,
+)
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning, StartReturnedWarning
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
 from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
@@ -43,16 +48,17 @@ _SOLVED = 1e-9
 class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     """Base of all inverse solvers.
 
-    A subclass has the parameters `problem`, `refine`, `tolerance`, `loss_tolerance`, `device` and
-    `random_state`, and owes `check_parameters`, `_learn`, which sees the problems of `fit` and
-    returns their estimates, and `_estimate`, which answers new ones. Both work in unbounded
-    variables.
+    A subclass has the parameters `problem`, `refine`, `tolerance`, `loss_tolerance`, `batch_size`,
+    `device` and `random_state`, and owes `check_parameters`, `_learn`, which sees the problems of
+    `fit` and returns their estimates, and `_estimate`, which answers new ones. Both work in
+    unbounded variables.
     """
 
     problem: InverseProblem | None
     refine: str | None
     tolerance: float
     loss_tolerance: float
+    batch_size: int | None
     device: Any
     random_state: Any
 
@@ -71,6 +77,8 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         check_option(self.refine, "refine", ("bfgs", None))
         check_real(self.tolerance, "tolerance", minimum=0.0)
         check_real(self.loss_tolerance, "loss_tolerance", minimum=0.0)
+        if self.batch_size is not None:
+            check_integer(self.batch_size, "batch_size")
         resolve_device(self.device, torch.float64)
 
     @with_callbacks
@@ -268,7 +276,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         self, X: NDArray[np.float64], noise_std: ArrayLike | None = None
     ) -> ProblemSet:
         rows = torch.tensor(np.ascontiguousarray(X), dtype=torch.float64, device=self.device_)
-        return ProblemSet(self.problem_, rows, noise_std)
+        return ProblemSet(self.problem_, rows, noise_std, self.batch_size)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -323,5 +331,5 @@ def _warn_of_starts(problems: ProblemSet, answers: Tensor, result: OptimizeResul
             "loss has no slope there. Take several starts, as DirectInverse(n_starts=5, "
             "n_candidates=50) does, or another solver.",
             StartReturnedWarning,
-            stacklevel=4,
+            stacklevel=7,
         )

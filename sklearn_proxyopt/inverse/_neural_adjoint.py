@@ -50,6 +50,8 @@ class NeuralAdjointInverse(BaseInverse):
         its loss spreads over the box.
     loss_tolerance : float, default=1e-9
         Or a refinement, when a step gained no more than this share of its loss.
+    batch_size : int, default=None
+        Most problems that are simulated at once; None takes all. Smaller ones need less memory.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
         model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
@@ -125,6 +127,7 @@ class NeuralAdjointInverse(BaseInverse):
         refine: str | None = "bfgs",
         tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
+        batch_size: int | None = None,
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -138,6 +141,7 @@ class NeuralAdjointInverse(BaseInverse):
         self.refine = refine
         self.tolerance = tolerance
         self.loss_tolerance = loss_tolerance
+        self.batch_size = batch_size
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
@@ -210,9 +214,20 @@ class NeuralAdjointInverse(BaseInverse):
             return loss + self.boundary_weight * outside
 
         start = surrogate.to_box(problem.to_unknowns(problems.start))
-        result = batched_bfgs(losses, start, tolerance=self.tolerance)
-        found = torch.as_tensor(result.x, device="cpu").to(start)
+        found = torch.cat(
+            [
+                self._searched(losses, start, own)
+                for own in problems.batches_of(torch.arange(len(start), device=start.device))
+            ]
+        )
         return problem.to_latent(surrogate.from_box(found))
+
+    def _searched(self, losses: Any, start: Tensor, own: Tensor) -> Tensor:
+        """Return where the search on the network ends for some of the problems."""
+        result = batched_bfgs(
+            lambda scaled, row: losses(scaled, own[row]), start[own], tolerance=self.tolerance
+        )
+        return torch.as_tensor(result.x, device="cpu").to(start)
 
 
 class _Surrogate(nn.Module):

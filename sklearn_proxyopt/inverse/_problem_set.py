@@ -37,6 +37,8 @@ class ProblemSet:
         Rows of X, NaN where nothing was measured.
     noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
         Standard deviations of the measurements; None takes those of the problem.
+    batch_size : int, default=None
+        Most problems that are simulated at once; None for all.
 
     Attributes
     ----------
@@ -51,9 +53,16 @@ class ProblemSet:
         compared with tolerances in units of it.
     """
 
-    def __init__(self, problem: InverseProblem, rows: Tensor, noise_std: Any = None) -> None:
+    def __init__(
+        self,
+        problem: InverseProblem,
+        rows: Tensor,
+        noise_std: Any = None,
+        batch_size: int | None = None,
+    ) -> None:
         self.problem = problem
         self.rows = rows
+        self.batch_size = batch_size
         observed, conditions = problem.split(rows)
         if conditions.isnan().any():
             raise ValueError(
@@ -71,7 +80,12 @@ class ProblemSet:
         self._surveyed: tuple[Tensor, Tensor] | None = None
 
     def losses(self, latent: Tensor, index: Tensor | None = None) -> Tensor:
-        """Return the losses at unbounded variables, of all problems or of those of an index."""
+        """Return the losses at unbounded variables, of all problems or of those of an index.
+
+        Without a gradient they are computed in batches.
+        """
+        if not (latent.requires_grad and torch.is_grad_enabled()) and self._is_large(latent):
+            return self._losses_in_batches(latent, index)
         self.n_forward_calls += len(latent)
         rows, noise = self.rows, self.noise
         if index is not None:
@@ -80,6 +94,19 @@ class ProblemSet:
         unknowns = self.problem.to_unknowns(latent)
         predicted = self.problem.predict(unknowns, conditions, observed.shape[1:])
         return self.problem.compare(predicted, observed, noise)
+
+    def _is_large(self, latent: Tensor) -> bool:
+        return self.batch_size is not None and len(latent) > self.batch_size
+
+    def _losses_in_batches(self, latent: Tensor, index: Tensor | None) -> Tensor:
+        if index is None:
+            index = torch.arange(len(latent), device=latent.device)
+        parts = zip(self.batches_of(latent), self.batches_of(index), strict=True)
+        return torch.cat([self.losses(own, number) for own, number in parts])
+
+    def batches_of(self, values: Tensor) -> tuple[Tensor, ...]:
+        """Return values in batches, each of as many problems as are simulated at once."""
+        return values.split(self.batch_size or max(len(values), 1))
 
     def losses_at(self, points: Tensor) -> Tensor:
         """Return the losses (n_points, n_problems) at unbounded variables that all share."""
@@ -130,7 +157,12 @@ class ProblemSet:
     def draw_pairs(self, n_pairs: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         """Draw synthetic problems and their solutions, which costs a simulation each."""
         self.n_forward_calls += n_pairs
-        return self.problem.draw_pairs(n_pairs, self.rows, rng)
+        if self.problem.draw is not None or self.batch_size is None:
+            return self.problem.draw_pairs(n_pairs, self.rows, rng)
+        sizes = [len(part) for part in self.batches_of(torch.arange(n_pairs, device="cpu"))]
+        drawn = [self.problem.draw_pairs(size, self.rows, rng) for size in sizes]
+        rows, unknowns = (torch.cat(parts) for parts in zip(*drawn, strict=True))
+        return rows, unknowns
 
     def as_measured(self, rows: Tensor, rng: np.random.Generator) -> tuple[Tensor, Noise | None]:
         """Return synthetic rows with the gaps and errors of the problems, each those of one.
@@ -186,6 +218,8 @@ class ProblemSet:
 
         Tolerances are in units of the spread of the losses, and so are the values of the result.
         """
+        if self._is_large(latent):
+            return self._descend_in_batches(latent, tell, number, options)
         callback = None if tell is None else lambda state: tell()
         losses = _Losses(self, number)
         n_before = self.n_forward_calls
@@ -193,6 +227,18 @@ class ProblemSet:
         # What a GPU has recorded is not counted by the calls from here.
         self.n_forward_calls = n_before + self.calls_for_gradients(int(result.nfev.sum()))
         return result
+
+    def _descend_in_batches(
+        self, latent: Tensor, tell: Tell | None, number: Tensor | None, options: dict[str, Any]
+    ) -> OptimizeResult:
+        if number is None:
+            number = torch.arange(len(latent), device=latent.device) % len(self.rows)
+        parts = zip(self.batches_of(latent), self.batches_of(number), strict=True)
+        results = [self.descend(own, tell, index, **options) for own, index in parts]
+        names = ("x", "fun", "nit", "nfev", "status", "success")
+        return OptimizeResult(
+            {name: np.concatenate([one[name] for one in results]) for name in names}
+        )
 
 
 class _Losses:

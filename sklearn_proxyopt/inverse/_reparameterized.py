@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ class ReparameterizedInverse(NetworkInverse):
         condition_shape, n_unknowns)`` and returns a torch module that maps scaled observations and
         conditions to (n, n_unknowns).
     n_iterations : int, default=500
-        Steps of Adam; each simulates every problem once.
+        Passes through the problems; each simulates every problem once. Without batches a pass is
+        one step of Adam.
     n_networks : int, default=1
         Networks trained one after another, each for `n_iterations` from weights of its own; each
         problem keeps the best of their estimates. Where a training soon settles in local minima,
@@ -53,6 +55,9 @@ class ReparameterizedInverse(NetworkInverse):
         its loss spreads over the box.
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
+    batch_size : int, default=None
+        Most problems that are simulated at once, in one step of Adam; None takes all. Smaller
+        ones need less memory, and more steps are taken for the same number of simulations.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
         model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
@@ -126,6 +131,7 @@ class ReparameterizedInverse(NetworkInverse):
         refine: str | None = "bfgs",
         tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
+        batch_size: int | None = None,
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -139,6 +145,7 @@ class ReparameterizedInverse(NetworkInverse):
         self.refine = refine
         self.tolerance = tolerance
         self.loss_tolerance = loss_tolerance
+        self.batch_size = batch_size
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
@@ -157,7 +164,7 @@ class ReparameterizedInverse(NetworkInverse):
         stopped = False
         while len(trainings) < self.n_networks and not stopped:
             network = self._build(problems, problems.rows, rng)
-            trainings.append(_Training(problems, network, self.learning_rate, is_static))
+            trainings.append(_Training(problems, network, self.learning_rate, is_static, rng))
             stopped = trainings[-1].run(self.n_iterations, tell)
         self.history_ = np.concatenate([training.history for training in trainings])
         self.n_iter_ = len(self.history_)
@@ -191,6 +198,8 @@ class _Training:
         Step size of Adam.
     is_static : bool
         Whether a GPU records the steps.
+    rng : numpy.random.Generator
+        Shuffles the problems where they come in batches.
 
     Attributes
     ----------
@@ -201,13 +210,22 @@ class _Training:
     """
 
     def __init__(
-        self, problems: ProblemSet, network: RowNetwork, learning_rate: float, is_static: bool
+        self,
+        problems: ProblemSet,
+        network: RowNetwork,
+        learning_rate: float,
+        is_static: bool,
+        rng: np.random.Generator,
     ) -> None:
         self.network = network
         self.kept = problems.start.clone()
         self.lowest = torch.full_like(problems.start[:, 0], torch.inf)
         self.history: list[float] = []
         self._problems = problems
+        self._rng = rng
+        size = problems.batch_size or len(problems.rows)
+        self._n_batches = math.ceil(len(problems.rows) / size)
+        is_static = is_static and self._n_batches == 1
         self._is_static = is_static
         # Adam adds a constant to what it divides by. A power of two rounds nothing.
         self._unit = 2.0 ** round(math.log2(float(problems.spread.median())))
@@ -216,11 +234,13 @@ class _Training:
         )
 
     def run(self, n_iterations: int, tell: Tell) -> bool:
-        """Take some steps; return whether a callback stopped them."""
+        """Go through the problems some times; return whether a callback stopped it."""
         self._means = self.lowest.new_zeros(n_iterations)
         self._count = torch.zeros((), dtype=torch.long, device=self.lowest.device)
         n_before, n_problems = self._problems.n_forward_calls, len(self.lowest)
-        step = self._step
+        step: Callable[[], None] = self._step
+        if self._n_batches > 1:
+            step = self._pass
         if self._is_static:
             step = StepGraph(self._step, self.lowest.device, self._state)
         n_taken, stopped = 0, False
@@ -239,9 +259,23 @@ class _Training:
         return [*learned, self.kept, self.lowest, self._means, self._count]
 
     def _step(self) -> None:
-        shift = self.network(self._problems.rows)
-        latent = (self._problems.start + shift).detach().requires_grad_()
-        loss = self._problems.losses(latent)
+        mean = self._learn(slice(None), None)
+        self._means.index_copy_(0, self._count[None], mean[None])
+        self._count.add_(1)
+
+    def _pass(self) -> None:
+        """Take a step for each batch, all of about one size."""
+        shuffled = torch.as_tensor(self._rng.permutation(len(self.lowest)), device="cpu")
+        batches = shuffled.to(self.lowest.device).tensor_split(self._n_batches)
+        means = torch.stack([self._learn(own, own) for own in batches])
+        self._means[self._count] = means.nanmean()
+        self._count.add_(1)
+
+    def _learn(self, own: Any, index: Tensor | None) -> Tensor:
+        """Take a step on some problems; return the mean of their finite losses."""
+        shift = self.network(self._problems.rows[own])
+        latent = (self._problems.start[own] + shift).detach().requires_grad_()
+        loss = self._problems.losses(latent, index)
         (gradient,) = torch.autograd.grad(loss.sum(), latent)
         # A problem without a finite loss must not reach the weights that all share.
         finite = torch.isfinite(loss) & torch.isfinite(gradient).all(dim=1)
@@ -249,14 +283,13 @@ class _Training:
         shift.backward(torch.where(finite[:, None], gradient, 0.0) / self._unit)
         self._optimizer.step()
         loss = loss.detach()
-        lower = finite & (loss < self.lowest)
-        self.kept.copy_(torch.where(lower[:, None], latent.detach(), self.kept))
-        self.lowest.copy_(torch.where(lower, loss, self.lowest))
+        lower = finite & (loss < self.lowest[own])
+        self.kept[own] = torch.where(lower[:, None], latent.detach(), self.kept[own])
+        self.lowest[own] = torch.where(lower, loss, self.lowest[own])
         # Not a number where no loss is finite. A step that is recorded picks no rows.
-        own = torch.where(finite, loss, torch.nan)
-        mean = own.nanmean() if self._is_static else loss[finite].mean()
-        self._means.index_copy_(0, self._count[None], mean[None])
-        self._count.add_(1)
+        if self._is_static:
+            return torch.where(finite, loss, torch.nan).nanmean()
+        return loss[finite].mean()
 
     def last(self) -> Tensor:
         """Return what the network says after its last step."""

@@ -44,6 +44,8 @@ class SupervisedInverse(NetworkInverse):
         its loss spreads over the box.
     loss_tolerance : float, default=1e-9
         Or when a step gained no more than this share of its loss.
+    batch_size : int, default=None
+        Most problems that are simulated at once; None takes all. Smaller ones need less memory.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
         model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
@@ -114,6 +116,7 @@ class SupervisedInverse(NetworkInverse):
         refine: str | None = "bfgs",
         tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
+        batch_size: int | None = None,
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -126,6 +129,7 @@ class SupervisedInverse(NetworkInverse):
         self.refine = refine
         self.tolerance = tolerance
         self.loss_tolerance = loss_tolerance
+        self.batch_size = batch_size
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
