@@ -33,6 +33,7 @@ from sklearn_proxyopt._run._persistence import read_knowledge, write_knowledge
 from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._run import PaidRun, Run, draw_seeds, open_run
+from sklearn_proxyopt._run._run_log import RunLog, frame_of_samples
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import (
     OptimizerName,
@@ -122,6 +123,7 @@ class BaseProxyOptimizer(
     _kinds_seen: Kinds | None = None
     # The journal as it was read before.
     _journal: Journal | None = None
+    _log: RunLog | None = None
 
     @abstractmethod
     def _learn(self, run: Run, data: Dataset, **fit_params: Any) -> LearnedState:
@@ -485,6 +487,7 @@ class BaseProxyOptimizer(
         else:
             X, y = AskTell(self).record(X, y)
             self._take_in(X, self._goal.turned(y))
+        self._run_log.told(X)
         return self
 
     def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
@@ -506,6 +509,36 @@ class BaseProxyOptimizer(
         if self._pending is not None:
             self._pending.answer(answered, AskTell(self).space_known())
             self.X_pending_ = self._pending.points
+
+    def to_frame(self) -> Any:
+        """Return every sample that is known as a table, in the order in which they came.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The variables, under their names and with labels; `value`, or `value_0`, `value_1`, ...
+            of several outputs, NaN for a failure; `round`, the batch it was evaluated in; `stage`,
+            the phase of the run, or "told", "given" or "journal" for samples that came from there;
+            `reason`, why `ask` proposed it; `seconds` that it took; and `failure`, what went wrong.
+            What is not known is missing. A variable that has one of these names keeps it, and the
+            note gets an underscore.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        state = self._known
+        if state.data is None:
+            check_is_fitted(self, "X_")
+        assert state.data is not None
+        variables = state.variables
+        if variables is None:
+            variables = self._spec.variables(state.data.evaluated)
+        log = copy.deepcopy(self._run_log)
+        if self.journal is not None and Journal(self.journal).path.exists():
+            log.recall(Journal(self.journal))
+        return frame_of_samples(log, state.data, state.goal.turned(state.data.y), variables)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write what is known into a file that can run no code.
@@ -694,7 +727,8 @@ class BaseProxyOptimizer(
         """
         for name in [name for name in vars(self) if name.endswith("_") and name not in _SETTLED]:
             self.__dict__.pop(name, None)
-        self.__dict__.pop("_pending", None)
+        for name in ("_pending", "_log"):
+            self.__dict__.pop(name, None)
         self._state = FittedState(keeps_box=keeps_box, goal=goal)
 
     @property
@@ -805,6 +839,17 @@ class BaseProxyOptimizer(
         if self._journal is None or self._journal.path != journal.path:
             self._journal = journal
         return self._journal
+
+    @property
+    def _run_log(self) -> RunLog:
+        """When and why each sample came to be known, as far as that was noted."""
+        if self._log is None:
+            self._log = RunLog()
+        return self._log
+
+    @_run_log.setter
+    def _run_log(self, log: RunLog) -> None:
+        self._log = log
 
     @property
     def _records(self) -> RecordBook:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,17 @@ class RegressorFunction(ProxyFunction):
     def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
         """Return predictions of all targets."""
         return self.proxy.predict(with_names(X, self._names), **options)
+
+    def deviations(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return standard deviations of shape (n, n_targets), None where the proxy tells none."""
+        if "return_std" not in signature(self.proxy.predict).parameters:
+            return None
+        try:
+            deviations = self.predict(X, return_std=True)[1]
+        except ValueError:
+            # As a network says that is alone.
+            return None
+        return np.asarray(deviations, dtype=np.float64).reshape(len(X), -1)
 
     def predict_members(self, X: NDArray[np.float64]) -> Any:
         """Return predictions of each member of an ensemble."""

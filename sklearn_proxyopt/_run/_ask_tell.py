@@ -87,6 +87,7 @@ class AskTell:
             source = "proxy's front" if isinstance(state, FrontState) else "proxy's optima"
             strategy = MinimaAndDesign(pending.sampler, space, minima, risk, source)
             points = strategy.propose(n_points, known, pending.points)
+            optimizer._run_log.asked(points, strategy.reasons)
             pending.add(points)
             if writer is not None:
                 writer.set_pending_points(pending.points)

@@ -105,6 +105,7 @@ def add_verdict(state: ModelState, stacklevel: int) -> None:
         return
     diagnosis = diagnose(state, of="answer")
     result.verdict, result.probability = diagnosis.verdict, diagnosis.probability
+    result.regret = diagnosis.regret
     result.message = f"{result.message} Verdict: {diagnosis.headline}"
     if diagnosis.verdict == "false":
         warnings.warn(

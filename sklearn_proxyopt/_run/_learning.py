@@ -17,6 +17,7 @@ from sklearn_proxyopt._proxy_search._failure_model import (
 from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
 from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
+from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
 from sklearn_proxyopt._run._short_names import resolved
@@ -36,6 +37,9 @@ __all__ = [
     "search_of",
     "unfitted_model",
 ]
+
+# Standard deviations on either side that hold 90 %.
+_SHARE_OF_INTERVAL = 1.645
 
 
 def proxy_of(optimizer: Settings) -> Any:
@@ -136,13 +140,17 @@ def _search(
 
 def _answered_by_model(state: ModelState) -> ModelState:
     """Let the proxy's optimum be the answer, where nothing can be evaluated."""
-    result = in_users_sign(state.search, state.goal)
+    result = RunResult(in_users_sign(state.search, state.goal))
     result.x_proxy, result.fun_proxy, result.measured = state.x_proxy, result.fun, False
     if state.merit is not None:
         result.constraints_proxy = result.constraints
         result.feasible = bool((result.constraints <= 0.0).all())
     if state.variables.names is not None:
         result.x_named = state.variables.named(state.x_proxy)
+    deviation = state.deviations(state.x_proxy[None])
+    if deviation is not None:
+        half = _SHARE_OF_INTERVAL * float(deviation[0, 0])
+        result.interval = np.array([result.fun - half, result.fun + half])
     return replace(state, x=state.x_proxy, fun=state.fun_proxy, result=result)
 
 

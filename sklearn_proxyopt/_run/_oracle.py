@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._run._run_log import RunLog
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset, occurrences, row_keys, succeeded
 from sklearn_proxyopt._utils._distances import ROUNDING
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import Evaluator
+from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["Oracle"]
@@ -37,6 +39,8 @@ class Oracle:
     ----------
     data : Dataset
         The samples given, as they were given, and those evaluated, each repeat a sample.
+    log : RunLog
+        When and why each was evaluated, and what that took.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class Oracle:
         stopping.begin(data.y[space.counts(data.X)])
         self.data = data
         self._turned = stopping.goal.turned
+        self.log = RunLog()
+        evaluator.on_outcome = self._log
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
         X, y = data.results()
@@ -63,6 +69,9 @@ class Oracle:
         for x, value, repeat in zip(X, self._turned(y), repeats, strict=True):
             plain = float(value) if value.ndim == 0 else value.copy()
             evaluator.record.add(x, plain, int(repeat))
+
+    def _log(self, x: NDArray[np.float64], n_round: int, outcome: Outcome) -> None:
+        self.log.evaluated(x, n_round, outcome.duration, outcome.error)
 
     def check_given(self) -> None:
         """End the run at once if the samples given have reached a limit."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import learn_failure_risk
 from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._proxy_search._penalty import Merit
 from sklearn_proxyopt._run._learning import proxy_of, search_of
+from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, ModelState
@@ -121,7 +121,7 @@ def restore_state(
         raise ValueError(f"the proxy must have learned from 2 to {len(data)} rows")
     learned = data.first(kept["n_learned"], kept["n_failed_learned"])
     starts, best = space.best_rows(learned.X, learned.y)
-    result = OptimizeResult(part_of(arrays, "result") | answer["result"])
+    result = RunResult(part_of(arrays, "result") | answer["result"])
     if space.names is not None:
         result.x_named = space.named(arrays["x"])
     state = kind(

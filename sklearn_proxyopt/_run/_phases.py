@@ -81,6 +81,7 @@ def drive(run: PaidRun, phase: Phase) -> None:
     oracle, strategy = run.oracle, phase.strategy
     n_rows = None if phase.n_rows is None else phase.n_rows * oracle.n_repeats
     telling = run.progress.evaluations(phase.name, phase.text, oracle.evaluator, n_rows)
+    oracle.log.stage = phase.name
     with telling, closing(strategy):
         while True:
             data = oracle.data

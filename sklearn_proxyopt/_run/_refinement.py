@@ -14,6 +14,7 @@ from scipy.optimize import OptimizeResult
 from sklearn_proxyopt._run._infill_state import nearest_feasible
 from sklearn_proxyopt._run._oracle import Oracle
 from sklearn_proxyopt._run._phases import Phase, SearchPlan, drive
+from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import PaidRun
 from sklearn_proxyopt._run._settings import SearchSettings
 from sklearn_proxyopt._run._state import ModelState
@@ -184,7 +185,7 @@ def answered_by_objective(
     oracle, evaluator, search = run.oracle, run.oracle.evaluator, state.search
     _look_into_journal(oracle, refined)
     at_proxy = np.ravel(oracle.value_at(state.x_proxy))
-    result = OptimizeResult(
+    result = RunResult(
         x=refined.x,
         fun=state.goal.value(float(refined.fun)),
         nfev=evaluator.n_calls,

@@ -126,6 +126,7 @@ def open_run(
     opened = open_oracle(optimizer, objective, data, space, stopping, box_is_given, patience)
     with opened as oracle:
         optimizer._begin_anew(keeps_box, stopping.goal)
+        optimizer._run_log = oracle.log
         progress, seeds = Progress(optimizer, optimizer._n_phases), draw_seeds(optimizer, oracle)
         yield PaidRun(optimizer, space, seeds, progress, stopping.goal, oracle)
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sklearn_proxyopt._run._pending_points import PendingPoints
+from sklearn_proxyopt._run._run_log import RunLog
 from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, SamplerName
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, LearnedState
@@ -53,6 +54,7 @@ class Settings(Protocol):
     verbose: int
     # The parts that have seeds, in the order in which these are drawn.
     _seeded: tuple[str, ...]
+    _run_log: RunLog
     # The size of the design where no sampler says it.
     _default_n_samples: int
 

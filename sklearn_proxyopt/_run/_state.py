@@ -216,6 +216,10 @@ class ModelState(LearnedState):
             return MeritFunction(RegressorFunction(self.proxy), self.merit).outputs(rows)
         return RegressorFunction(self.proxy)(rows)
 
+    def deviations(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return standard deviations of what is predicted, (n, n_outputs); None if not told."""
+        return RegressorFunction(self.proxy).deviations(self.variables.features(X))
+
     @property
     def learned(self) -> Dataset:
         """The samples that the proxy learned from."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import risk_in_units
 from sklearn_proxyopt._proxy_search._front import FrontSearch, front_of_rows
@@ -19,6 +18,7 @@ from sklearn_proxyopt._run._phases import (
     drive,
     seeded_sampler,
 )
+from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import FrontSettings, Settings
 from sklearn_proxyopt._run._state import FrontState
@@ -79,7 +79,7 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
         search = front.search(data.X, data.y, risk)
     # Those that tell most come first: `ask` hands them out in this order.
     known = front_of_rows(data.X, data.y, space, optimizer.n_constraints)
-    result = OptimizeResult(search)
+    result = RunResult(search)
     result.F = result.F_proxy = run.goal.turned(search.F)
     result.X_proxy, result.measured = search.X, False
     return FrontState(
@@ -224,7 +224,7 @@ def answered_by_front(
         reference = y_design[:, :n_objectives].max(axis=0)
     promised = np.vstack([nothing, *(one.predicted for one in rounds)])[:, :n_objectives]
     verified = np.vstack([nothing, *(one.measured for one in rounds)])[:, :n_objectives]
-    result = OptimizeResult(
+    result = RunResult(
         front,
         F=goal.turned(front.F),
         X_proxy=state.X_front_proxy,

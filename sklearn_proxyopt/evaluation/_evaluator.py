@@ -68,6 +68,8 @@ class Evaluator:
         How many batches were asked for.
     on_row : callable or None
         Called with the value of each row as it is known.
+    on_outcome : callable or None
+        Called with each row that was evaluated, the number of its batch, and its outcome.
 
     Examples
     --------
@@ -103,6 +105,7 @@ class Evaluator:
         self.record = EvaluationRecord(n_outputs) if record is None else record
         self.journal = journal
         self.on_row: Callable[[float | NDArray[np.float64]], None] | None = None
+        self.on_outcome: Callable[[NDArray[np.float64], int, Outcome], None] | None = None
         self.n_calls = 0
         self.n_rounds = 0
         self._failed: set[bytes] = set()
@@ -219,6 +222,8 @@ class Evaluator:
                     # Before the journal, so that what it cannot write is not lost.
                     self.record.add(X[index], outcome.value, int(repeats[index]))
                 values.append(outcome.value)
+                if self.on_outcome is not None:
+                    self.on_outcome(X[index], self.n_rounds, outcome)
             if results[0].refusal is None:
                 backlog.write(X[indices], results)
             for outcome in results:

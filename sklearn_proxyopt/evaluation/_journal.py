@@ -146,8 +146,13 @@ class Journal:
         """
         return self._contents().pending_points
 
-    def to_frame(self) -> Any:
+    def to_frame(self, *, labels: bool = True) -> Any:
         """Return every evaluation as a table.
+
+        Parameters
+        ----------
+        labels : bool, default=True
+            Whether categories have their labels, or the codes that the file holds.
 
         Returns
         -------
@@ -162,6 +167,8 @@ class Journal:
         columns = columns_of(contents.n_features, contents.n_outputs)
         frame = pd.DataFrame([entry.cells for entry in contents.entries], columns=columns)
         frame = frame.drop(columns=["previous", "digest"]).set_index("id")
+        if labels:
+            _label(frame, kinds_known(contents, self.path) or {})
         names = contents.names or []
         inputs = [f"x{i}" for i in range(len(names))]
         others = {frame.index.name, *frame.columns} - set(inputs)
@@ -294,6 +301,13 @@ def _as_path(path: Any, name: str, what: str = "a path") -> Path:
     if not isinstance(path, str | os.PathLike) or "\0" in str(path):
         raise ValueError(f"{name} must be {what}; got {path!r}.")
     return Path(path)
+
+
+def _label(frame: Any, kinds: dict[str, Any]) -> None:
+    """Put labels into a table in the place of codes."""
+    for place, known in kinds.get("categories", {}).items():
+        codes = frame[f"x{place}"].astype(int)
+        frame[f"x{place}"] = [known[code] for code in codes]
 
 
 def _told_apart(names: list[str], others: set[str]) -> list[str]:

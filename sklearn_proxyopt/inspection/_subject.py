@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -134,10 +133,9 @@ class _Optimized(Subject):
 
     def intervals(self, X: NDArray[np.float64], level: float) -> NDArray[np.float64] | None:
         features = self.variables.features(X)
-        deviations = _deviations(RegressorFunction(self._state.proxy), features)
+        deviations = RegressorFunction(self._state.proxy).deviations(features)
         if deviations is not None:
-            own = deviations.reshape(len(X), -1)[:, self._output]
-            return _normal(self.values(X), own, level)
+            return _normal(self.values(X), deviations[:, self._output], level)
         state = self._state
         if not isinstance(state, ModelState) or state.n_learned < MIN_DIAGNOSED or state.merit:
             return None
@@ -174,8 +172,8 @@ class _Model(Subject):
     def intervals(self, X: NDArray[np.float64], level: float) -> NDArray[np.float64] | None:
         if not hasattr(self._model, "predict"):
             return None
-        deviations = _deviations(RegressorFunction(self._model), X)
-        return None if deviations is None else _normal(self.values(X), np.ravel(deviations), level)
+        deviations = RegressorFunction(self._model).deviations(X)
+        return None if deviations is None else _normal(self.values(X), deviations[:, 0], level)
 
     def rows(self, X: Any) -> NDArray[np.float64]:
         kinds = self.variables.kinds
@@ -235,18 +233,6 @@ def subject_of(
         raise ValueError(f"output must be 0 for a regressor; got {output}.")
     check_direction(direction)
     return _Model(estimator, Variables(bounds), Goal.of(direction), seed)
-
-
-def _deviations(model: RegressorFunction, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return the standard deviations of predictions, where the model tells them."""
-    proxy = model.proxy
-    if "return_std" not in signature(proxy.predict).parameters:
-        return None
-    try:
-        return np.asarray(model.predict(X, return_std=True)[1], dtype=np.float64)
-    except ValueError:
-        # As a network says that is alone.
-        return None
 
 
 def _normal(

@@ -1,0 +1,118 @@
+"""What a run returns, and its six lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+__all__ = ["RunResult"]
+
+# Settings named in a line, and characters of what ended a run.
+_MOST_SETTINGS, _MOST_CHARACTERS = 8, 90
+_NEXT = {
+    "credible": "inspection.near_optimal(optimizer) tells how far you may move.",
+    "doubtful": "a larger budget; optimizer.diagnose(objective) checks the optimum by a few runs.",
+    "false": "a larger budget: a better value is likely. optimizer.diagnose() has the reasons.",
+}
+
+
+class RunResult(OptimizeResult):
+    """The result of a run: every field under its name, and six lines where it is printed.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt._run._result import RunResult
+    >>> print(RunResult(x=[0.5, 2.0], fun=-1.25, fun_proxy=-1.25, measured=False))
+    Best value   -1.25, predicted; not measured yet
+    Settings     x0 0.5, x1 2
+    Interval     not told by this surrogate model
+    Verdict      none; call optimizer.diagnose()
+    Model        the optimum is the surrogate model's
+    Next         measure these settings, and tell the value by optimizer.tell.
+    """
+
+    def __str__(self) -> str:
+        lines = self._of_front() if "F" in self else self._of_optimum()
+        return "\n".join(f"{name:<13}{text}" for name, text in lines)
+
+    def _of_optimum(self) -> Iterator[tuple[str, str]]:
+        """Yield the lines of one optimum."""
+        yield "Best value", f"{self.fun:.6g}, {self._origin()}"
+        yield "Settings", _settings(self.get("x_named") or _numbered(self.x))
+        yield "Interval", self._interval()
+        yield "Verdict", self._verdict()
+        yield "Model", self._model()
+        yield "Next", self._next()
+
+    def _origin(self) -> str:
+        if not self.get("measured", True):
+            return "predicted; not measured yet"
+        n_failed = self.get("n_failed", 0)
+        return f"measured; {self.nfev} new runs" + (f", {n_failed} failed" if n_failed else "")
+
+    def _interval(self) -> str:
+        if "interval" in self:
+            low, high = self.interval
+            return f"{low:.6g} to {high:.6g} with a probability of 90 %"
+        is_measured = self.get("measured", True)
+        return "none; the value is measured" if is_measured else "not told by this surrogate model"
+
+    def _verdict(self) -> str:
+        if "verdict" not in self:
+            return "none; call optimizer.diagnose()"
+        share = f"{self.verdict} ({100.0 * self.probability:.0f} %)"
+        return f"{share}: within {self.regret:.3g} of the best value" if "regret" in self else share
+
+    def _model(self) -> str:
+        if not self.get("measured", True):
+            return "the optimum is the surrogate model's"
+        true = self.get("true_at_proxy", np.nan)
+        measured = f"measured {true:.6g}" if np.isfinite(true) else "not measured there"
+        return f"predicted {self.fun_proxy:.6g} at its own optimum, {measured}"
+
+    def _next(self) -> str:
+        if not self.get("feasible", True):
+            return "a larger budget: no settings are known that meet all constraints."
+        if not self.get("measured", True):
+            return "measure these settings, and tell the value by optimizer.tell."
+        return _NEXT.get(self.get("verdict", ""), "optimizer.diagnose() judges the optimum.")
+
+    def _of_front(self) -> Iterator[tuple[str, str]]:
+        """Yield the lines of a front."""
+        F = np.atleast_2d(self.F)
+        yield "Front", f"{len(F)} points, {self._origin()}"
+        ranges = [f"{low:.4g} to {high:.4g}" for low, high in zip(F.min(0), F.max(0), strict=True)]
+        yield "Objectives", "; ".join(ranges)
+        hypervolume = self.get("hypervolume")
+        yield "Hypervolume", "not measured" if hypervolume is None else f"{hypervolume:.6g}"
+        predicted = len(self.get("F_proxy", ()))
+        yield "Model", f"predicts a front of {predicted} points"
+        message = str(self.get("message", ""))
+        yield "Ended", message[:_MOST_CHARACTERS] + ("..." if message[_MOST_CHARACTERS:] else "")
+        is_measured = self.get("measured", True)
+        yield (
+            "Next",
+            (
+                "optimizer.X_front_ has the settings, optimizer.F_front_ their values."
+                if is_measured
+                else "measure points of optimizer.X_front_, and tell the values by optimizer.tell."
+            ),
+        )
+
+
+def _numbered(x: Any) -> dict[str, Any]:
+    return {f"x{place}": value for place, value in enumerate(np.ravel(x))}
+
+
+def _settings(named: dict[str, Any]) -> str:
+    """Return settings as a line."""
+    shown = [f"{name} {_text(value)}" for name, value in list(named.items())[:_MOST_SETTINGS]]
+    n_more = len(named) - len(shown)
+    return ", ".join([*shown, *([f"and {n_more} more"] if n_more else [])])
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
