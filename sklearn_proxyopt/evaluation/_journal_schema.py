@@ -56,5 +56,6 @@ def _difference(columns: dict[str, str], statement: str) -> str:
 def _columns_made(statement: str) -> dict[str, str]:
     """Return the columns that a statement makes, with their types."""
     inside = statement[statement.index("(") + 1 : statement.rindex(")")]
-    columns = (column.split(" ") for column in inside.split(", "))
+    # A table whose inputs or outputs are all gone leaves a gap in the statement.
+    columns = (column.split(" ") for column in inside.split(", ") if column)
     return {name: kind for name, kind, *_ in columns}

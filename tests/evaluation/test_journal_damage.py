@@ -111,6 +111,18 @@ def test_a_journal_with_other_tables_is_refused_by_what_is_wrong_with_them(
     assert str(raised.value).endswith(f"{path}: {difference}.")
 
 
+def test_tables_without_any_input_are_refused_by_name(path):
+    write(path)
+    edit(
+        path,
+        "PRAGMA writable_schema = ON",
+        "UPDATE sqlite_schema SET sql = replace(sql, 'x0 REAL NOT NULL, x1 REAL NOT NULL, ', '')",
+        "PRAGMA writable_schema = RESET",
+    )
+    with pytest.raises(JournalError, match="the table evaluations was made by another statement"):
+        len(Journal(path))
+
+
 def test_a_file_that_was_cut_is_refused_by_what_is_missing(path):
     write(path)
     content = path.read_bytes()
