@@ -137,8 +137,8 @@ class DirectInverse(BaseInverse):
         if n_candidates:
             sampler = qmc.Sobol(problems.problem.n_unknowns, rng=rng)
             unit = sampler.random_base2(int(np.ceil(np.log2(n_candidates))))[:n_candidates]
-            lower, upper = problems.problem.bounds.T
-            self._candidates = lower + unit * (upper - lower)
+            places = torch.as_tensor(2.0 * unit - 1.0, device="cpu")
+            self._candidates = problems.problem.from_box(places).numpy()
         return self._estimate(problems, tell)
 
     def _estimate(self, problems: ProblemSet, tell: Tell | None = None) -> Tensor:

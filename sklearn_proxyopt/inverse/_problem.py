@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.optimize import LinearConstraint
 from torch import Tensor
 
 from sklearn_proxyopt._utils._constants import Constants
@@ -19,6 +20,7 @@ from sklearn_proxyopt.inverse._noise import (
     check_deviations,
     whitening,
 )
+from sklearn_proxyopt.inverse._polytope import Polytope
 from sklearn_proxyopt.inverse._simulator import (
     ByDifferences,
     Simulator,
@@ -30,6 +32,8 @@ __all__ = ["InverseProblem", "straight_line"]
 # Starts and estimates on a side of the box are moved inside by this share of its half-width:
 # on the side itself the scaled tanh has no slope.
 _MARGIN = 1e-3
+# Those that constraints forbid are moved in farther.
+_WELL_INSIDE = 0.9
 _OWNER = "an observation"
 
 
@@ -53,10 +57,14 @@ class InverseProblem:
     bounds : array-like of shape (n_unknowns, 2) or scipy.optimize.Bounds, default=None
         The box of the unknowns, in their units.
     start : array-like of shape (n_unknowns,), default=None
-        The best guess without a measurement; None takes the middle of the box.
+        The best guess without a measurement; None takes the middle of the box, or of what
+        constraints leave of it.
     hard_bounds : bool, default=None
         Whether solutions must lie in the box, which a scaled tanh then ensures. Otherwise it only
         says where unknowns are likely. None stands for True.
+    constraints : LinearConstraint or sequence of them, default=()
+        Inequalities of `scipy.optimize` between the unknowns, in their units, that every
+        simulation and every solution meets. They need a hard box.
     observation_shape : tuple of int, default=None
         Shape of one observation. None takes all columns of X that are no conditions, in one axis.
     condition_shape : tuple of int, default=None
@@ -110,6 +118,7 @@ class InverseProblem:
         *,
         start: ArrayLike | None = None,
         hard_bounds: bool | None = None,
+        constraints: LinearConstraint | Sequence[LinearConstraint] = (),
         observation_shape: tuple[int, ...] | None = None,
         condition_shape: tuple[int, ...] | None = None,
         loss: Callable[[Tensor, Tensor], Tensor] | None = None,
@@ -134,15 +143,21 @@ class InverseProblem:
         self.bounds = check_bounds(bounds)
         self._constants = Constants(self.bounds)
         lower, upper = self.bounds.T
-        self.start = np.array(given(start, "start", (lower + upper) / 2), dtype=np.float64)
+        self.hard_bounds = bool(given(hard_bounds, "hard_bounds", True))
+        self._polytope = self._polytope_of(constraints)
+        middle = (lower + upper) / 2
+        if self._polytope is not None:
+            middle = middle + (upper - lower) / 2 * self._polytope.middle
+        self.start = np.array(given(start, "start", middle), dtype=np.float64)
         if self.start.shape != lower.shape or not np.isfinite(self.start).all():
             raise ValueError(
                 f"start must hold one finite number for each of the {len(lower)} unknowns; "
                 f"got {start!r}."
             )
-        self.hard_bounds = bool(given(hard_bounds, "hard_bounds", True))
         if self.hard_bounds and ((self.start < lower) | (self.start > upper)).any():
             raise ValueError(f"start must lie inside bounds; got {start!r}.")
+        if self._polytope is not None and not self._polytope.are_met(self.start[None])[0]:
+            raise ValueError(f"start must meet the constraints; got {self.start.tolist()}.")
         self.observation_shape = given(observation_shape, "observation_shape", None)
         self.condition_shape = tuple(given(condition_shape, "condition_shape", ()))
         self.loss = loss
@@ -164,6 +179,14 @@ class InverseProblem:
         if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
             raise ValueError(f"n_jobs must be an integer other than 0, or None; got {n_jobs!r}.")
         self._simulator = Simulator(forward, differentiable, on_error, n_jobs)
+
+    def _polytope_of(self, constraints: Any) -> Polytope | None:
+        """Return what constraints leave of the box, or None without any."""
+        if isinstance(constraints, (list, tuple)) and not constraints:
+            return None
+        if not self.hard_bounds:
+            raise ValueError("hard_bounds must be True where constraints are given; got False.")
+        return Polytope(constraints, self.bounds)
 
     @property
     def is_static(self) -> bool:
@@ -276,7 +299,11 @@ class InverseProblem:
         if not self.hard_bounds:
             return torch.ones_like(unknowns[:, 0], dtype=torch.bool)
         lower, upper = self._constants.on(unknowns.device, unknowns.dtype)[0].T
-        return ((unknowns >= lower) & (unknowns <= upper)).all(dim=1)
+        inside = ((unknowns >= lower) & (unknowns <= upper)).all(dim=1)
+        if self._polytope is not None:
+            are_met = self._polytope.are_met(unknowns.detach().cpu().numpy())
+            inside &= torch.as_tensor(are_met, device="cpu").to(inside.device)
+        return inside
 
     def jacobian(self, unknowns: Tensor, conditions: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Return the slopes of predictions, by central differences.
@@ -466,7 +493,7 @@ class InverseProblem:
         if not self.hard_bounds:
             return middle + half_width * latent
         # The sum may round to a value just outside.
-        bounded = middle + half_width * torch.tanh(latent)
+        bounded = self.from_box(torch.tanh(latent))
         return torch.clamp(bounded, middle - half_width, middle + half_width)
 
     def to_latent(self, unknowns: Tensor) -> Tensor:
@@ -482,14 +509,19 @@ class InverseProblem:
         torch.Tensor of shape (n, n_unknowns)
             The variables that `to_unknowns` maps there.
         """
-        middle, half_width = self._box(unknowns)
-        scaled = (unknowns - middle) / half_width
+        scaled = self.to_box(unknowns)
         if not self.hard_bounds:
             return scaled
+        if self._polytope is not None:
+            # Along a constraint the slope turns at once: a search would not come off it.
+            is_outside = (scaled.abs() > 1.0).any(dim=1, keepdim=True)
+            scaled = torch.where(is_outside, scaled.clamp(-_WELL_INSIDE, _WELL_INSIDE), scaled)
         return torch.atanh(scaled.clamp(_MARGIN - 1.0, 1.0 - _MARGIN))
 
     def from_box(self, places: Tensor) -> Tensor:
         """Map places in the box to unknowns.
+
+        Constraints shorten the way from the middle of what they leave.
 
         Parameters
         ----------
@@ -502,6 +534,8 @@ class InverseProblem:
             Unknowns in their units.
         """
         middle, half_width = self._box(places)
+        if self._polytope is not None:
+            places = self._polytope.inward(places)
         return middle + half_width * places
 
     def to_box(self, unknowns: Tensor) -> Tensor:
@@ -518,7 +552,8 @@ class InverseProblem:
             The places that `from_box` maps there.
         """
         middle, half_width = self._box(unknowns)
-        return (unknowns - middle) / half_width
+        places = (unknowns - middle) / half_width
+        return places if self._polytope is None else self._polytope.outward(places)
 
     def start_for(self, rows: Tensor) -> Tensor:
         """Return the unbounded variables of the best guess.
@@ -570,6 +605,9 @@ class InverseProblem:
         lower, upper = self.bounds.T
         drawn_unknowns = rng.uniform(lower, upper, (n_pairs, self.n_unknowns))
         unknowns = torch.as_tensor(drawn_unknowns, device="cpu").to(rows.device)
+        if self._polytope is not None:
+            middle, half_width = self._box(unknowns)
+            unknowns = self.from_box((unknowns - middle) / half_width)
         _, conditions = self.split(rows)
         conditions = conditions[
             torch.as_tensor(rng.integers(len(rows), size=n_pairs), device="cpu")
