@@ -7,6 +7,7 @@ called again on other axes. They need matplotlib: ``pip install "sklearn_proxyop
 from sklearn_proxyopt.displays._convergence import ConvergenceDisplay
 from sklearn_proxyopt.displays._diagnosis import DiagnosisDisplay
 from sklearn_proxyopt.displays._fidelity import FidelityDisplay
+from sklearn_proxyopt.displays._fidelity_tradeoff import FidelityTradeoffDisplay
 from sklearn_proxyopt.displays._landscape import LandscapeDisplay
 from sklearn_proxyopt.displays._optimum_spread import OptimumSpreadDisplay
 
@@ -14,6 +15,7 @@ __all__ = [
     "ConvergenceDisplay",
     "DiagnosisDisplay",
     "FidelityDisplay",
+    "FidelityTradeoffDisplay",
     "LandscapeDisplay",
     "OptimumSpreadDisplay",
 ]

@@ -12,6 +12,7 @@ from sklearn_proxyopt.displays import (  # noqa: E402
     ConvergenceDisplay,
     DiagnosisDisplay,
     FidelityDisplay,
+    FidelityTradeoffDisplay,
     LandscapeDisplay,
     OptimumSpreadDisplay,
 )
@@ -153,3 +154,70 @@ def test_the_fidelity_of_a_run_with_constraints_shows_the_merit_of_its_optimum()
     display = FidelityDisplay.from_estimator(opt)
     outputs = disk(opt.x_proxy_[None])
     assert display.truth_at_optimum == pytest.approx(measured_merit(opt._known, outputs)[0])
+
+
+# Fidelity against the optimum, over a grid.
+
+
+def results_of(names=("fidelity", "optimum"), sizes=(4, 8, 16, 4)):
+    fidelity, error = np.array([0.1, 0.5, 0.9, 0.2]), np.array([3.0, 1.0, 0.5, 2.0])
+    return {
+        "params": [{"size": size, "same": 1} for size in sizes],
+        f"mean_test_{names[0]}": fidelity,
+        f"std_test_{names[0]}": np.full(4, 0.05),
+        f"mean_test_{names[1]}": -error,
+        f"std_test_{names[1]}": np.full(4, 4.0),
+    }
+
+
+def test_each_candidate_is_a_point_of_fidelity_and_error():
+    display = FidelityTradeoffDisplay.from_cv_results(results_of())
+    np.testing.assert_array_equal(display.fidelity, [0.1, 0.5, 0.9, 0.2])
+    np.testing.assert_array_equal(display.error, [3.0, 1.0, 0.5, 2.0])
+    assert display.correlation == pytest.approx(-1.0)
+    assert display.ax_.get_xlabel() == "fidelity"
+    assert display.ax_.get_ylabel() == "error of the optimum"
+    assert display.ax_.get_title() == "rank correlation -1.00"
+    legend = display.ax_.get_legend()
+    assert legend.get_title().get_text() == "size"
+    assert [text.get_text() for text in legend.get_texts()] == ["4", "8", "16"]
+
+
+def test_bars_of_the_error_stay_above_zero():
+    display = FidelityTradeoffDisplay.from_cv_results(results_of())
+    lows = [
+        segment[:, 1].min() for bars in display.ax_.collections for segment in bars.get_segments()
+    ]
+    assert min(lows) > 0.0
+
+
+def test_scorers_of_other_names_are_asked_for():
+    results = results_of(names=("neg_mae", "distance"))
+    with pytest.raises(ValueError, match=r"fidelity must be .* neg_mae, distance; got None"):
+        FidelityTradeoffDisplay.from_cv_results(results)
+    display = FidelityTradeoffDisplay.from_cv_results(
+        results, fidelity="neg_mae", optimum="distance"
+    )
+    assert display.ax_.get_xlabel() == "fidelity (neg_mae)"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: FidelityTradeoffDisplay([1.0, 2.0], [1.0]), "error must have the shape of fid"),
+        (lambda: FidelityTradeoffDisplay.from_cv_results(3), "search must be a fitted search"),
+        (
+            lambda: FidelityTradeoffDisplay.from_cv_results(results_of(), group="same"),
+            "group must be one of 'size'; got 'same'",
+        ),
+    ],
+)
+def test_a_mistake_in_a_tradeoff_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_one_candidate_has_no_correlation_and_no_legend():
+    display = FidelityTradeoffDisplay([0.5], [1.0]).plot()
+    assert np.isnan(display.correlation)
+    assert display.ax_.get_legend() is None
