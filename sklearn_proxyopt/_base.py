@@ -28,6 +28,7 @@ from sklearn_proxyopt._run._components import (
     warn_of_rows_outside,
 )
 from sklearn_proxyopt._run._metadata import metadata_of_rows, metadata_router, routed_to_proxy
+from sklearn_proxyopt._run._pace import Pace
 from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._persistence import read_knowledge, write_knowledge
 from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
@@ -48,7 +49,13 @@ from sklearn_proxyopt._run._tables import read_rows, read_samples, with_notes
 from sklearn_proxyopt._utils._dataset import Dataset, succeeded
 from sklearn_proxyopt._utils._feasibility import feasible_values
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
-from sklearn_proxyopt._utils._types import BoundsLike, Constraint, InputFormat, RandomStateLike
+from sklearn_proxyopt._utils._types import (
+    BoundsLike,
+    Constraint,
+    InputFormat,
+    Order,
+    RandomStateLike,
+)
 from sklearn_proxyopt._utils._validation import (
     check_integer,
     check_option,
@@ -167,6 +174,9 @@ class BaseProxyOptimizer(
         target: float | None = None,
         max_seconds: float | None = None,
         patience: int | None = None,
+        n_pending: int | None = None,
+        order: Order = "seed",
+        executor: Any = None,
     ) -> OptimizeResult:
         """Find the best points of a function whose highest values are sought.
 
@@ -190,6 +200,12 @@ class BaseProxyOptimizer(
             As in `minimize`.
         patience : int, default=None
             As in `minimize`.
+        n_pending : int, default=None
+            As in `minimize`.
+        order : {"seed", "results"}, default="seed"
+            As in `minimize`.
+        executor : concurrent.futures.Executor, default=None
+            As in `minimize`.
 
         Returns
         -------
@@ -206,6 +222,7 @@ class BaseProxyOptimizer(
             target=target,
             max_seconds=max_seconds,
             patience=patience,
+            pace=Pace(n_pending, order, executor),
         )
 
     @with_callbacks
@@ -216,6 +233,8 @@ class BaseProxyOptimizer(
         bounds: BoundsLike | None,
         X: ArrayLike | None,
         y: ArrayLike | None,
+        *,
+        pace: Pace,
         **limits: Any,
     ) -> OptimizeResult:
         """Find the best points of a function, for `minimize` or `maximize`."""
@@ -227,6 +246,7 @@ class BaseProxyOptimizer(
         box = self.bounds if bounds is None else bounds
         data, space = self._samples_given(X, y, box)
         stopping = self._stopping(self._goal_of(method), **limits)
+        pace.check_parameters()
         data = replace(data, y=stopping.goal.turned(data.y))
         warn_of_fitted(self.proxy)
         opened = open_run(
@@ -237,6 +257,7 @@ class BaseProxyOptimizer(
             stopping,
             box_is_given=box is not None,
             keeps_box=bounds is not None,
+            pace=pace,
         )
         with opened as run:
             self._publish(self._spend(run, with_design=X is None or self.sampler is not None))

@@ -12,6 +12,7 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._base import BaseProxyOptimizer
 from sklearn_proxyopt._run._components import check_that_outputs_are_borne
+from sklearn_proxyopt._run._pace import Pace
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import ProxyName, SamplerName
@@ -20,7 +21,13 @@ from sklearn_proxyopt._run._stopping import FrontCriteria
 from sklearn_proxyopt._run._verification import FrontPlan, answered_by_front, learn_front
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_directions
-from sklearn_proxyopt._utils._types import BoundsLike, Constraint, InputFormat, RandomStateLike
+from sklearn_proxyopt._utils._types import (
+    BoundsLike,
+    Constraint,
+    InputFormat,
+    Order,
+    RandomStateLike,
+)
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.samplers import BaseSampler
@@ -234,6 +241,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
         target: float | None = None,
         max_seconds: float | None = None,
         patience: int | None = None,
+        n_pending: int | None = None,
+        order: Order = "seed",
+        executor: Any = None,
     ) -> OptimizeResult:
         """Find the Pareto front of a function, verified on the function itself.
 
@@ -258,6 +268,19 @@ class ParetoOptimizer(BaseProxyOptimizer):
         patience : int, default=None
             The run ends after this many evaluations in a row that add nothing to the front, when a
             batch is over.
+        n_pending : int, default=None
+            How many rows may be evaluated or wait for a worker at once. None takes as many as there
+            are workers, those of `n_jobs` or of `executor`; 1 asks for whole batches, one after
+            another.
+        order : {"seed", "results"}, default="seed"
+            With rows pending, whether each result is used in the order of asking, so that the rows
+            depend on the seed and on `n_pending` alone, or as it comes, so that no worker waits
+            for a slow one. With "seed", an `n_pending` of twice the workers keeps most of them
+            busy.
+        executor : concurrent.futures.Executor, default=None
+            Where the function is evaluated, such as the `get_executor()` of a client of Dask or a
+            pool of mpi4py; None takes joblib's backend of the moment. It is not shut down. With an
+            executor `n_jobs` says how many workers it has, where it does not say so itself.
 
         Returns
         -------
@@ -288,6 +311,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
             target=target,
             max_seconds=max_seconds,
             patience=patience,
+            pace=Pace(n_pending, order, executor),
         )
 
     def _criteria(self, goal: Goal, **limits: Any) -> FrontCriteria:

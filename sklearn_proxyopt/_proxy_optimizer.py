@@ -20,6 +20,7 @@ from sklearn_proxyopt._run._components import (
 )
 from sklearn_proxyopt._run._diagnose import add_verdict, diagnose
 from sklearn_proxyopt._run._learning import learn_model, proxy_of
+from sklearn_proxyopt._run._pace import Pace
 from sklearn_proxyopt._run._phases import SearchPlan
 from sklearn_proxyopt._run._refinement import answered_by_objective, refine
 from sklearn_proxyopt._run._run import PaidRun, Run, open_oracle
@@ -30,7 +31,13 @@ from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._goal import Direction, Goal
-from sklearn_proxyopt._utils._types import BoundsLike, Constraint, InputFormat, RandomStateLike
+from sklearn_proxyopt._utils._types import (
+    BoundsLike,
+    Constraint,
+    InputFormat,
+    Order,
+    RandomStateLike,
+)
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.infill import BaseInfill
@@ -290,6 +297,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         target: float | None = None,
         max_seconds: float | None = None,
         patience: int | None = None,
+        n_pending: int | None = None,
+        order: Order = "seed",
+        executor: Any = None,
     ) -> OptimizeResult:
         """Find the minimum of a function, refined on the function itself; see also `maximize`.
 
@@ -322,6 +332,19 @@ class ProxyOptimizer(BaseProxyOptimizer):
         patience : int, default=None
             The run ends after this many evaluations in a row without a better value, when a
             batch is over.
+        n_pending : int, default=None
+            How many rows may be evaluated or wait for a worker at once. None takes as many as there
+            are workers, those of `n_jobs` or of `executor`; 1 asks for whole batches, one after
+            another.
+        order : {"seed", "results"}, default="seed"
+            With rows pending, whether each result is used in the order of asking, so that the rows
+            depend on the seed and on `n_pending` alone, or as it comes, so that no worker waits
+            for a slow one. With "seed", an `n_pending` of twice the workers keeps most of them
+            busy.
+        executor : concurrent.futures.Executor, default=None
+            Where the function is evaluated, such as the `get_executor()` of a client of Dask or a
+            pool of mpi4py; None takes joblib's backend of the moment. It is not shut down. With an
+            executor `n_jobs` says how many workers it has, where it does not say so itself.
 
         Returns
         -------
@@ -353,6 +376,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
             target=target,
             max_seconds=max_seconds,
             patience=patience,
+            pace=Pace(n_pending, order, executor),
         )
 
     def _criteria(self, goal: Goal, **limits: Any) -> StoppingCriteria:

@@ -150,10 +150,11 @@ def test_failures_count_and_the_minimum_is_found_beside_them():
     assert result.fun < 1e-3
 
 
-def test_the_same_seed_gives_the_same_run():
+@pytest.mark.parametrize("n_pending", [1, 3])
+def test_the_same_seed_gives_the_same_run_whatever_evaluates_it(n_pending):
     one, other = optimizer_with(), optimizer_with(n_jobs=2)
-    one.minimize(PROBLEM, PROBLEM.bounds, budget=50)
-    other.minimize(PROBLEM, PROBLEM.bounds, budget=50)
+    one.minimize(PROBLEM, PROBLEM.bounds, budget=50, n_pending=n_pending)
+    other.minimize(PROBLEM, PROBLEM.bounds, budget=50, n_pending=n_pending)
     assert_allclose(one.X_, other.X_, rtol=0, atol=0)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
-from sklearn_proxyopt._strategies import Batches, Routine, Strategy
+from sklearn_proxyopt._strategies import Batches, LateResults, Routine, Strategy
 from sklearn_proxyopt._utils._dataset import Dataset, is_among
 from sklearn_proxyopt._utils._distances import farthest_places
 from sklearn_proxyopt.variables import Variables
@@ -33,6 +33,8 @@ class InitialDesign(Routine):
         Whether there is more than the design. If not, two rows of it must succeed.
     done : ndarray of shape (n_done, n_features), default=None
         Rows that were evaluated before, which may be points of the design with fewer digits.
+    late : LateResults, default=None
+        Takes results that come late; the design then ends before all of them are there.
 
     Attributes
     ----------
@@ -46,8 +48,9 @@ class InitialDesign(Routine):
         space: Variables,
         goes_on: bool = False,
         done: NDArray[np.float64] | None = None,
+        late: LateResults | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(late=late)
         self._design, self._goes_on = Design(sampler, space), goes_on
         self.rows = self._design.sample()
         if done is not None:
@@ -55,23 +58,27 @@ class InitialDesign(Routine):
 
     def _run(self) -> Batches:
         yield self.rows
-        n_asked = len(self.rows)
+        n_asked, further = len(self.rows), self.rows[:0]
         while len(self.known) < _N_LEAST:
-            more = self._more() if self._goes_on else self.rows[:0]
-            if not len(more):
+            if self._goes_on and not len(further):
+                further = self._more()
+            if not (len(further) or len(self.pending)):
                 raise ValueError(
                     f"objective must succeed on at least two rows of the design; got "
                     f"{len(self.known)} of {n_asked}."
                 )
-            yield more
-            n_asked += len(more)
+            # As long as enough may be on the way, one at a time.
+            n_next = min(len(further), 1) if len(self.pending) else len(further)
+            yield further[:n_next]
+            n_asked, further = n_asked + n_next, further[n_next:]
 
     def _more(self) -> NDArray[np.float64]:
         """Return further rows of the design, as many as it has; none where there are no more."""
         if not self._design.grow():
             return self.rows[:0]
         rows = self._design.sample()
-        return rows[~is_among(rows, self.known.evaluated)][: len(self.rows)]
+        taken = np.vstack([self.known.evaluated, self.pending])
+        return rows[~is_among(rows, taken)][: len(self.rows)]
 
 
 class MinimaAndDesign(Strategy):

@@ -14,6 +14,7 @@ from sklearn_proxyopt._utils._distances import ROUNDING
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import Evaluator
 from sklearn_proxyopt.evaluation._call import Outcome
+from sklearn_proxyopt.evaluation._in_flight import InFlight
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["Oracle"]
@@ -41,7 +42,14 @@ class Oracle:
         The samples given, as they were given, and those evaluated, each repeat a sample.
     log : RunLog
         When and why each was evaluated, and what that took.
+    in_flight : InFlight or None
+        What is evaluated side by side, None where whole batches are evaluated.
+    n_pending : int
+        How many evaluations may be in flight.
     """
+
+    in_flight: InFlight | None = None
+    n_pending: int = 1
 
     def __init__(
         self,
@@ -60,6 +68,10 @@ class Oracle:
         evaluator.on_outcome = self._log
         if evaluator.journal is not None:
             evaluator.journal.read_into(evaluator.record)
+        # The settings in flight; and each of their evaluations, with whether it is new.
+        self._in_flight: dict[bytes, NDArray[np.float64]] = {}
+        self._begun: dict[tuple[bytes, int], bool] = {}
+        self._n_collected = 0
         X, y = data.results()
         repeats = occurrences(X)
         # The keys of the evaluations that are known, and the values of each setting.
@@ -101,6 +113,64 @@ class Oracle:
             values = self._means(affordable)
         self.stopping.count(n_new, values, was_cut=len(affordable) < len(rows))
         return values
+
+    @property
+    def pending(self) -> NDArray[np.float64]:
+        """The settings in flight."""
+        return np.array(list(self._in_flight.values())).reshape(-1, self.data.X.shape[1])
+
+    @property
+    def n_free(self) -> int:
+        """How many further settings may be begun."""
+        return -(-(self.n_pending - len(self._begun)) // self.n_repeats)
+
+    def begin(self, rows: NDArray[np.float64]) -> None:
+        """Begin the evaluation of settings, as far as the budget goes.
+
+        Raises
+        ------
+        StopRun
+            If it does not go as far.
+        """
+        assert self.in_flight is not None
+        are_new = self._are_new(rows)
+        for row, key, is_new in zip(rows, row_keys(rows), are_new, strict=True):
+            if key in self._in_flight:
+                continue
+            n_begun = sum(self._begun.values())
+            if is_new.any() and n_begun + is_new.sum() > self.stopping.n_left:
+                raise StopRun(self.stopping.budget_is_spent)
+            self._in_flight[key] = row
+            for repeat in range(self.n_repeats):
+                self._begun[key, repeat] = bool(is_new[repeat])
+                self.in_flight.begin(row, repeat)
+
+    def collect(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Wait for the next result; return its setting and the mean of its outputs.
+
+        The setting is left out where others of its repeats are in flight. What the limits of the
+        run say of it is told by `count`.
+        """
+        assert self.in_flight is not None
+        x, repeat, value = self.in_flight.next()
+        row, outputs = x[None], self._turned(np.asarray(value)[None])
+        self._keep(row, outputs, np.array([repeat]))
+        key = row_keys(row)[0]
+        self._n_collected = int(self._begun.pop((key, repeat)))
+        if any((key, other) in self._begun for other in range(self.n_repeats)):
+            return row[:0], outputs[:0]
+        del self._in_flight[key]
+        return row, self._means(row)
+
+    def count(self, outputs: NDArray[np.float64]) -> None:
+        """Count the result that was collected last.
+
+        Raises
+        ------
+        StopRun
+            If the run has reached one of its limits.
+        """
+        self.stopping.count(self._n_collected, outputs)
 
     @property
     def n_left(self) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,10 +15,11 @@ from sklearn.base import clone
 from sklearn_proxyopt._run._design import InitialDesign
 from sklearn_proxyopt._run._infill_state import InfillState, nearest_to_axes, warm_up
 from sklearn_proxyopt._run._learning import learn_risk, unfitted_model
+from sklearn_proxyopt._run._oracle import Oracle
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
 from sklearn_proxyopt._run._short_names import SamplerName, sampler_of_size
-from sklearn_proxyopt._strategies import Batches, Routine, Strategy
+from sklearn_proxyopt._strategies import NOBODY, Batches, LateResults, Routine, Strategy
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt._utils._stopping import StopRun
@@ -46,6 +47,8 @@ _DEFAULT_N_ROUNDS = 10
 _DESIGN_PER_VARIABLE = 2
 _SMALLEST_DESIGN = 12
 _SHARE_BEFORE_PROXY = 0.5
+# Evaluations of the search that follows the proxy, where nothing says how many.
+_N_REFINED = 200
 
 
 @dataclass
@@ -62,16 +65,22 @@ class Phase:
         Proposes the points.
     n_rows : int or None
         Most settings that are evaluated, None where that is not known.
+    hands_on : bool, default=False
+        Whether results that are pending at its end are left to the next phase.
+    is_batch : bool, default=False
+        Whether all that it proposes belongs together, and is evaluated before it goes on.
     """
 
     name: str
     text: str
     strategy: Strategy
     n_rows: int | None
+    hands_on: bool = False
+    is_batch: bool = False
 
 
 def drive(run: PaidRun, phase: Phase) -> None:
-    """Evaluate what a phase proposes, a batch at a time, until it or the run has ended.
+    """Evaluate what a phase proposes until it or the run has ended.
 
     Raises
     ------
@@ -80,9 +89,16 @@ def drive(run: PaidRun, phase: Phase) -> None:
     """
     oracle, strategy = run.oracle, phase.strategy
     n_rows = None if phase.n_rows is None else phase.n_rows * oracle.n_repeats
+    is_side_by_side = oracle.in_flight is not None and not phase.is_batch
+    if is_side_by_side:
+        # Rows of one phase may end in the next.
+        n_rows = None
     telling = run.progress.evaluations(phase.name, phase.text, oracle.evaluator, n_rows)
     oracle.log.stage = phase.name
     with telling, closing(strategy):
+        if is_side_by_side:
+            _drive_side_by_side(oracle, phase)
+            return
         while True:
             data = oracle.data
             points = strategy.propose(None, data, data.X[:0])
@@ -91,11 +107,45 @@ def drive(run: PaidRun, phase: Phase) -> None:
             strategy.observe(points, oracle.evaluate(points))
 
 
+def _drive_side_by_side(oracle: Oracle, phase: Phase) -> None:
+    """Begin another evaluation for each that ends, until a phase or the run has ended."""
+    strategy = phase.strategy
+    try:
+        while True:
+            points = oracle.data.X[:0]
+            if oracle.n_free > 0 and not strategy.has_ended:
+                points = strategy.propose(oracle.n_free, oracle.data, oracle.pending)
+            if len(points):
+                oracle.begin(points)
+            elif strategy.has_ended and (phase.hands_on or not len(oracle.pending)):
+                return
+            else:
+                row, outputs = oracle.collect()
+                strategy.observe(row, outputs)
+                oracle.count(outputs)
+    except StopRun:
+        # What has begun still counts.
+        while len(oracle.pending):
+            row, outputs = oracle.collect()
+            strategy.observe(row, outputs)
+            with suppress(StopRun):
+                oracle.count(outputs)
+        raise
+
+
+def takes_late(run: PaidRun) -> LateResults | None:
+    """Return who takes results that come late for a strategy that needs to be told of none."""
+    return None if run.oracle.in_flight is None else NOBODY
+
+
 def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
     """Return the evaluation of an initial design, if the budget pays for more than that."""
     stopping = run.oracle.stopping
-    goes_on = stopping.budget is not None and run.optimizer.on_error != "raise"
-    design = InitialDesign(sampler, run.space, goes_on, run.oracle.data.evaluated)
+    is_limited = stopping.budget is not None
+    goes_on = is_limited and run.optimizer.on_error != "raise"
+    # Without a limit nothing is chosen by what is known of the first rows.
+    late = takes_late(run) if is_limited else None
+    design = InitialDesign(sampler, run.space, goes_on, run.oracle.data.evaluated, late)
     rows = design.rows
     n_new = run.oracle.n_new(rows)
     if n_new >= stopping.n_left:
@@ -104,7 +154,31 @@ def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
             f"got {stopping.budget}."
         )
     text = f"Evaluating a design of {len(rows)} rows."
-    return Phase("design", text, design, None if goes_on else len(rows))
+    n_rows = None if goes_on else len(rows)
+    return Phase("design", text, design, n_rows, is_batch=not is_limited)
+
+
+class LateRows:
+    """Tells a search on the axes of rows whose results come late.
+
+    Parameters
+    ----------
+    search : EarlySearch
+        The search.
+    space : Variables
+        The variables.
+    """
+
+    def __init__(self, search: EarlySearch, space: Variables) -> None:
+        self._search, self._space = search, space
+
+    def expect(self, X: NDArray[np.float64]) -> None:
+        """Take rows for pending."""
+        self._search.expect(X, self._space.encode(X))
+
+    def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Take the results of rows that were pending."""
+        self._search.settle(X, y)
 
 
 class SearchPlan:
@@ -136,7 +210,7 @@ class SearchPlan:
         try:
             run.oracle.check_given()
             for phase in self._phases(with_design):
-                drive(run, phase)
+                drive(run, replace(phase, hands_on=True))
         except StopRun as reached:
             run.oracle.check_enough(reached)
             self.end = reached
@@ -151,11 +225,24 @@ class SearchPlan:
             yield _infill_phase(run, optimizer, optimizer.infill)
         budget = run.oracle.budget
         if budget is not None and begins_before_proxy(optimizer.refiner):
-            self.early_search, n_rows = _begin_search(run, optimizer)
+            search, n_rows = self.begin_search()
             if optimizer.infill is None:
                 n_rows = int(_SHARE_BEFORE_PROXY * n_rows)
                 text = f"Searching the function, {n_rows} evaluations."
-                yield Phase("explore", text, Routine(self.early_search.explore(n_rows)), n_rows)
+                batches = search.explore(n_rows)
+                yield Phase("explore", text, self.search_routine(batches), n_rows)
+
+    def begin_search(self) -> tuple[EarlySearch, int]:
+        """Begin the search of the objective; return it and how many evaluations it has."""
+        self.early_search, n_rows = _begin_search(self._run, self._optimizer)
+        return self.early_search, n_rows
+
+    def search_routine(self, batches: Batches) -> Routine:
+        """Return a part of the early search as a strategy."""
+        assert self.early_search is not None
+        if self._run.oracle.in_flight is None:
+            return Routine(batches)
+        return Routine(batches, LateRows(self.early_search, self._run.space))
 
 
 def begins_before_proxy(refiner: Any) -> bool:
@@ -199,7 +286,7 @@ def _infill_phase(run: PaidRun, optimizer: SearchSettings, infill: BaseInfill) -
         n_affordable = max(int(_SHARE_BEFORE_PROXY * n_left) // infill.n_points, 1)
         n_rounds = n_affordable if infill.n_rounds is None else min(n_rounds, n_affordable)
     text = f"Infill by {type(infill).__name__}, {n_rounds} rounds."
-    rounds = InfillRounds(run, optimizer, clone(infill), n_rounds)
+    rounds = InfillRounds(run, optimizer, clone(infill), n_rounds, takes_late(run))
     return Phase("infill", text, rounds, n_rounds * infill.n_points)
 
 
@@ -216,12 +303,19 @@ class InfillRounds(Routine):
         The strategy, which may remember earlier rounds.
     n_rounds : int
         How many.
+    late : LateResults, default=None
+        Takes results that come late.
     """
 
     def __init__(
-        self, run: Run, optimizer: SearchSettings, infill: BaseInfill, n_rounds: int
+        self,
+        run: Run,
+        optimizer: SearchSettings,
+        infill: BaseInfill,
+        n_rounds: int,
+        late: LateResults | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(late=late)
         self._of_run, self._optimizer, self._infill = run, optimizer, infill
         self._n_rounds = n_rounds
 
@@ -265,8 +359,9 @@ def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch,
     search.note(space.encode(space.snap(data.X[counts])), data.y[counts])
     failed = space.encode(data.X_failed)
     search.note(failed, np.full((len(failed), *data.y.shape[1:]), np.nan))
-    n_allowed = int(run.oracle.n_left)
-    if refiner.max_evaluations is not None:
-        n_allowed = min(n_allowed, refiner.max_evaluations)
+    n_left, n_most = run.oracle.n_left, refiner.max_evaluations
+    if n_most is None and np.isinf(n_left):
+        n_most = _N_REFINED
+    n_allowed = int(n_left if n_most is None else min(n_left, n_most))
     search.allow(n_allowed)
     return search, n_allowed

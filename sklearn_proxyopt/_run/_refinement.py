@@ -42,6 +42,10 @@ def refine(
     """
     if plan.end is not None:
         return _best_row(run.oracle, str(plan.end))
+    is_side_by_side = run.oracle.in_flight is not None and optimizer.refiner == "auto"
+    if is_side_by_side and plan.early_search is None:
+        # The local search would ask for one row after another.
+        plan.begin_search()
     phase = _refinement_phase(run, optimizer, plan, state)
     try:
         drive(run, phase)
@@ -49,7 +53,9 @@ def refine(
         refined = _best_row(run.oracle, str(end))
     else:
         assert isinstance(phase.strategy, Routine)
-        refined = phase.strategy.result
+        # The search tells, once all results are there.
+        early = plan.early_search
+        refined = phase.strategy.result if early is None else early.result()
         if run.oracle.n_left <= 0:
             refined.message = run.oracle.stopping.budget_is_spent
         if not run.space.is_continuous_box:
@@ -66,7 +72,7 @@ def _refinement_phase(
     if plan.early_search is not None:
         search = plan.early_search
         n_rows: int | None = int(min(run.oracle.n_left, search.n_left))
-        strategy = Routine(search.refine_from(run.space.encode(candidates)))
+        strategy = plan.search_routine(search.refine_from(run.space.encode(candidates)))
     else:
         refiner = _refiner_of(run, optimizer)
         n_rows = getattr(refiner, "max_evaluations", None)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._run._oracle import Oracle
+from sklearn_proxyopt._run._pace import Pace
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._settings import Settings
 from sklearn_proxyopt._run._space_spec import calls_by_names, of_plain_rows
@@ -101,6 +102,7 @@ def open_run(
     box_is_given: bool,
     keeps_box: bool = False,
     patience: float = 0.0,
+    pace: Pace | None = None,
 ) -> Iterator[PaidRun]:
     """Open a run that may evaluate; if the block fails, the optimizer keeps the samples.
 
@@ -122,8 +124,10 @@ def open_run(
         Whether `tell` must keep the box.
     patience : float, default=0.0
         Seconds to wait for another writer of the journal.
+    pace : Pace, default=None
+        What goes on side by side; None for what the workers suggest.
     """
-    opened = open_oracle(optimizer, objective, data, space, stopping, box_is_given, patience)
+    opened = open_oracle(optimizer, objective, data, space, stopping, box_is_given, patience, pace)
     with opened as oracle:
         optimizer._begin_anew(keeps_box, stopping.goal)
         optimizer._run_log = oracle.log
@@ -140,6 +144,7 @@ def open_oracle(
     stopping: StoppingCriteria,
     box_is_given: bool = True,
     patience: float = 0.0,
+    pace: Pace | None = None,
 ) -> Iterator[Oracle]:
     """Open the objective for evaluations; if the block fails, the optimizer keeps the samples."""
     form, vectorized = optimizer.input_format, optimizer.vectorized
@@ -153,7 +158,8 @@ def open_oracle(
     with writing_journal(optimizer, box, space.kinds, patience) as evaluator.journal:
         oracle = Oracle(evaluator, data, space, stopping, optimizer.n_repeats)
         try:
-            yield oracle
+            with (pace or Pace()).in_flight(evaluator) as (oracle.in_flight, oracle.n_pending):
+                yield oracle
         except BaseException:
             oracle.keep_all_on_record()
             known = optimizer._known.with_data(oracle.data, space)

@@ -40,7 +40,7 @@ class Strategy(ABC):
         known : Dataset
             All samples evaluated so far, by whomever.
         pending : ndarray of shape (n_pending, n_features)
-            Points proposed whose results are not known yet.
+            Points whose results are not known yet, whoever proposed them.
 
         Returns
         -------
@@ -56,7 +56,7 @@ class Strategy(ABC):
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Points proposed, in any order.
+            Points that were proposed or pending, in any order.
         y : ndarray of shape (n,) or (n, n_outputs)
             Their outputs, NaN where an evaluation failed.
         """

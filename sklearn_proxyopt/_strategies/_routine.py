@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,33 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._strategies._base import Strategy
 from sklearn_proxyopt._utils._dataset import Dataset, row_keys
 
-__all__ = ["Batches", "Routine", "solve"]
+__all__ = ["NOBODY", "Batches", "LateResults", "Routine", "solve"]
 
 # Yields points (n, n_features), is sent their outputs (n,) or (n, n_outputs), returns a result.
 Batches = Generator[NDArray[np.float64], NDArray[np.float64], Any]
+
+
+class LateResults(Protocol):
+    """Takes results of points that were sent back without them."""
+
+    def expect(self, X: NDArray[np.float64]) -> None:
+        """Take points for pending, whoever proposed them."""
+
+    def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Take the results of points that were pending; others are passed over."""
+
+
+class _Nobody:
+    """Needs no telling of results that come late."""
+
+    def expect(self, X: NDArray[np.float64]) -> None:
+        """Do nothing."""
+
+    def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Do nothing."""
+
+
+NOBODY = _Nobody()
 
 
 class _Batch:
@@ -34,16 +57,22 @@ class _Batch:
     """
 
     def __init__(self, points: NDArray[np.float64], nothing: NDArray[np.float64]) -> None:
-        self.points, self.outputs = points, nothing
+        self.points = points
+        self.outputs = np.full((len(points), *nothing.shape[1:]), np.nan)
         self._n_proposed = 0
         self._places: dict[bytes, list[int]] = {}
         for place, key in enumerate(row_keys(points)):
             self._places.setdefault(key, []).append(place)
 
     @property
+    def is_proposed(self) -> bool:
+        """Whether every point has been proposed."""
+        return self._n_proposed == len(self.points)
+
+    @property
     def is_complete(self) -> bool:
         """Whether every point has been proposed and answered."""
-        return self._n_proposed == len(self.points) and not self._places
+        return self.is_proposed and not self._places
 
     def next(self, n: int | None) -> NDArray[np.float64]:
         """Return the next points that were not proposed yet, at most `n` of them."""
@@ -54,7 +83,7 @@ class _Batch:
 
     def observe(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take in outputs of some of the points, in any order; others are passed over."""
-        if len(self.outputs) < len(self.points):
+        if self.outputs.shape[1:] != y.shape[1:]:
             # The first results tell how many numbers there are for each point.
             self.outputs = np.full((len(self.points), *y.shape[1:]), np.nan)
         for key, output in zip(row_keys(X), y, strict=True):
@@ -64,12 +93,16 @@ class _Batch:
 class Routine(Strategy):
     """A strategy whose steps are written one after another, as a generator.
 
-    A batch is sent back once all of it is known; until then no other points are proposed.
+    A batch is sent back once all of it is known; until then no other points are proposed. With
+    somebody who takes results that come late, it is sent back as soon as all of it was proposed,
+    with NaN for what is not known.
 
     Parameters
     ----------
     batches : generator
         Yields the points of a batch, (n, n_features), and is sent their outputs.
+    late : LateResults, default=None
+        Is told which points are sent back without their results, and these once they are known.
 
     Attributes
     ----------
@@ -77,8 +110,9 @@ class Routine(Strategy):
         What the generator returned, None before it has ended.
     """
 
-    def __init__(self, batches: Batches | None = None) -> None:
+    def __init__(self, batches: Batches | None = None, late: LateResults | None = None) -> None:
         self._batches = self._run() if batches is None else batches
+        self._late = late
         self._batch: _Batch | None = None
         self.result: Any = None
         self.known = Dataset.empty(0)
@@ -93,14 +127,17 @@ class Routine(Strategy):
     ) -> NDArray[np.float64]:
         """Return the next points of the batch, or of the next one once it is known."""
         self.known, self.pending = known, pending
-        if self._batch is None or self._batch.is_complete:
+        batch = self._batch
+        if batch is None or batch.is_complete or (self._late is not None and batch.is_proposed):
             self._advance()
         return known.X[:0] if self._batch is None else self._batch.next(n)
 
     def observe(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take in outputs of points of the batch."""
+        """Take in outputs of points of the batch, or of earlier ones."""
         if self._batch is not None:
             self._batch.observe(X, y)
+        if self._late is not None:
+            self._late.settle(X, y)
 
     def close(self) -> None:
         """End the generator."""
@@ -112,6 +149,8 @@ class Routine(Strategy):
         if self.has_ended:
             return
         try:
+            if self._late is not None:
+                self._late.expect(self.pending)
             if self._batch is None:
                 points = next(self._batches)
             else:

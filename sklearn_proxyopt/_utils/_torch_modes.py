@@ -80,6 +80,16 @@ def matrix_precision(dtype: str) -> Iterator[None]:
         yield
 
 
+def _default_device() -> str:
+    import torch
+
+    try:
+        return torch.get_default_device().type
+    except AttributeError:
+        # torch 2.6, once one was set and unset.
+        return "cpu"
+
+
 @contextmanager
 def plain_torch() -> Iterator[None]:
     """Compute in the block as if the caller had switched on none of torch's modes.
@@ -96,7 +106,7 @@ def plain_torch() -> Iterator[None]:
     with ExitStack() as modes:
         modes.enter_context(_precision.held("highest"))
         modes.enter_context(torch.inference_mode(False))
-        if torch.get_default_device().type != "cpu":
+        if _default_device() != "cpu":
             modes.enter_context(torch.device("cpu"))
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):

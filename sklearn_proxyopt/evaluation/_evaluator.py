@@ -17,6 +17,7 @@ from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
 from sklearn_proxyopt.evaluation._side_by_side import Work, outcomes
+from sklearn_proxyopt.evaluation._workers import open_workers
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning
 
 __all__ = ["ON_ERROR", "Evaluator"]
@@ -70,6 +71,8 @@ class Evaluator:
         Called with the value of each row as it is known.
     on_outcome : callable or None
         Called with each row that was evaluated, the number of its batch, and its outcome.
+    executor : Executor or None
+        Where to evaluate in place of joblib's backend.
 
     Examples
     --------
@@ -104,6 +107,7 @@ class Evaluator:
         self.n_outputs = n_outputs
         self.record = EvaluationRecord(n_outputs) if record is None else record
         self.journal = journal
+        self.executor: Any = None
         self.on_row: Callable[[float | NDArray[np.float64]], None] | None = None
         self.on_outcome: Callable[[NDArray[np.float64], int, Outcome], None] | None = None
         self.n_calls = 0
@@ -185,7 +189,8 @@ class Evaluator:
             results[is_known] = self.record.values(X[is_known], repeats[is_known])
             failed = np.flatnonzero(~succeeded(results) & is_known)
             if self.on_error == "raise" and len(failed):
-                self._fail(X, int(failed[0]), "has failed before", None)
+                first = int(failed[0])
+                self._fail(first, X[first], "has failed before", None)
             self._count_failures(np.column_stack([X, repeats])[failed], len(X))
             return results
 
@@ -204,38 +209,58 @@ class Evaluator:
         goes_on: Callable[[], bool],
     ) -> None:
         """Call the function on new rows and write down what comes of each, also in `values`."""
-        work = Work(
-            self.objective, self.vectorized, self.time_limit, self.n_retries, self.n_outputs
-        )
+        work, backlog = self.work(), self.backlog()
         raising: dict[int, Outcome] = {}
-        backlog = Backlog(self.journal, self.n_rounds, self.on_error != "raise")
 
         def begins_more() -> bool:
             return not raising and backlog.error is None and goes_on()
 
-        for indices, results in outcomes(work, X, new, self.n_jobs, begins_more):
-            self.n_calls += len(indices)
-            for index, outcome in zip(indices, results, strict=True):
-                if outcome.error and (self.on_error == "raise" or outcome.refusal is not None):
-                    raising[index] = outcome
-                else:
-                    # Before the journal, so that what it cannot write is not lost.
-                    self.record.add(X[index], outcome.value, int(repeats[index]))
-                values.append(outcome.value)
-                if self.on_outcome is not None:
-                    self.on_outcome(X[index], self.n_rounds, outcome)
-            if results[0].refusal is None:
-                backlog.write(X[indices], results)
-            for outcome in results:
-                if self.on_row is not None:
-                    self.on_row(outcome.value)
+        with open_workers(self.n_jobs, self.executor) as workers:
+            for indices, results in outcomes(work, X, new, workers, begins_more):
+                for index, outcome in zip(indices, results, strict=True):
+                    if self.raises(outcome):
+                        raising[index] = outcome
+                    values.append(outcome.value)
+                self.take(X[indices], repeats[indices], results, backlog)
         backlog.finish()
         if raising:
             index = min(raising)
-            first = raising[index]
-            if first.refusal is not None:
-                raise first.refusal
-            self._fail(X, index, first.error, first.cause)
+            self.raise_for(index, X[index], raising[index])
+
+    def work(self) -> Work:
+        """Return what a worker is told."""
+        return Work(
+            self.objective, self.vectorized, self.time_limit, self.n_retries, self.n_outputs
+        )
+
+    def backlog(self) -> Backlog:
+        """Return what writes the rows of a batch into the journal."""
+        return Backlog(self.journal, self.n_rounds, self.on_error != "raise")
+
+    def take(
+        self,
+        X: NDArray[np.float64],
+        repeats: NDArray[np.intp],
+        results: list[Outcome],
+        backlog: Backlog,
+    ) -> None:
+        """Write down what has come of rows."""
+        self.n_calls += len(X)
+        for x, repeat, outcome in zip(X, repeats, results, strict=True):
+            if not self.raises(outcome):
+                # Before the journal, so that what it cannot write is not lost.
+                self.record.add(x, outcome.value, int(repeat))
+            if self.on_outcome is not None:
+                self.on_outcome(x, self.n_rounds, outcome)
+        if results[0].refusal is None:
+            backlog.write(X, results)
+        for outcome in results:
+            if self.on_row is not None:
+                self.on_row(outcome.value)
+
+    def raises(self, outcome: Outcome) -> bool:
+        """Tell whether an outcome ends the run."""
+        return bool(outcome.error) and (self.on_error == "raise" or outcome.refusal is not None)
 
     def _count_failures(self, failed: NDArray[np.float64], n_asked: int) -> None:
         """Count the failures that were not met before, and warn of them."""
@@ -248,15 +273,38 @@ class Evaluator:
                 stacklevel=4,
             )
 
+    def hand_out(
+        self,
+        x: NDArray[np.float64],
+        repeat: int,
+        value: float | NDArray[np.float64],
+        *,
+        is_new: bool,
+    ) -> None:
+        """Tell of a row of its own whose value is used now; count and refuse one that failed."""
+        if not is_new and self.on_row is not None:
+            self.on_row(value)
+        if succeeded(np.asarray(value)[None])[0]:
+            return
+        if self.on_error == "raise":
+            self._fail(0, x, "has failed before", None)
+        self._count_failures(np.append(x, repeat)[None], 1)
+
+    def raise_for(self, index: int, x: NDArray[np.float64], outcome: Outcome) -> NoReturn:
+        """Raise the error of a row that ends the run."""
+        if outcome.refusal is not None:
+            raise outcome.refusal
+        self._fail(index, x, outcome.error, outcome.cause)
+
     @staticmethod
     def _fail(
-        X: NDArray[np.float64], index: int, reason: str, error: BaseException | None
+        index: int, x: NDArray[np.float64], reason: str, error: BaseException | None
     ) -> NoReturn:
         raise EvaluationError(
-            f"objective {reason} for row {index}, {X[index].tolist()}. Pass on_error='drop' to "
+            f"objective {reason} for row {index}, {x.tolist()}. Pass on_error='drop' to "
             "leave such rows out.",
             row=index,
-            x=X[index],
+            x=x,
         ) from error
 
 

@@ -112,6 +112,10 @@ class EvaluationRecord:
         """
         return self._values.get((row_keys(x[None])[0], int(repeat)))
 
+    def places(self) -> dict[Key, int]:
+        """Return the place of each evaluation in the order in which they were paid for."""
+        return {key: place for place, key in enumerate(self._values)}
+
     def values(
         self, X: NDArray[np.float64], repeats: NDArray[np.intp] | None = None
     ) -> NDArray[np.float64]:

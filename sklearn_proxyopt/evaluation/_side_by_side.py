@@ -1,22 +1,22 @@
-"""Evaluations side by side, through joblib, in whatever order they end."""
+"""Evaluations side by side, in whatever order they end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, CancelledError
 from threading import TIMEOUT_MAX
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
 from joblib.parallel import get_active_backend
 from numpy.typing import NDArray
 
 from sklearn_proxyopt.evaluation._call import Outcome, call_many, call_one, no_value
 from sklearn_proxyopt.evaluation._time_limit import call_within
+from sklearn_proxyopt.evaluation._workers import Workers
 from sklearn_proxyopt.exceptions import EvaluationError
 
-__all__ = ["Work", "outcomes"]
+__all__ = ["Work", "for_workers", "is_loss", "outcomes", "renew"]
 
 # So often the rows that are left are begun again after a worker died, with no result in between.
 _MOST_LOSSES = 5
@@ -108,7 +108,7 @@ def outcomes(
     work: Work,
     X: NDArray[np.float64],
     new: list[int],
-    n_jobs: int | None,
+    workers: Workers,
     goes_on: Callable[[], bool],
 ) -> Iterator[tuple[list[int], list[Outcome]]]:
     """Evaluate the rows of `X` that are new; yield indices and outcomes as they come.
@@ -117,41 +117,68 @@ def outcomes(
     process that dies takes the work of others with it, and nobody knows which row was to blame: the
     rows that are left are begun again, each in a process of its own.
     """
-    if _is_on_dask():
-        # joblib would wait for ever for a row that has killed one worker of Dask after another.
-        work = work.guarded()
+    work = for_workers(work)
     left = dict.fromkeys(new)
     n_losses = 0
     while left and goes_on():
-        n_parts = min(effective_n_jobs(n_jobs), len(left)) if work.vectorized else len(left)
+        n_parts = min(workers.n, len(left)) if work.vectorized else len(left)
         parts = [part.tolist() for part in np.array_split(list(left), n_parts)]
         try:
-            for indices, results in _run(work, X, _safe_parts(parts, X), n_jobs, goes_on):
+            for indices, results in _run(work, X, _safe_parts(parts, X), workers, goes_on):
                 n_losses = 0
                 for index in indices:
                     del left[index]
                 yield indices, results
-        except BrokenExecutor as error:
+        except Exception as error:
+            if not is_loss(error):
+                raise
             n_losses += 1
-            if n_losses == _MOST_LOSSES:
-                raise EvaluationError(
-                    f"objective must leave the worker processes alive; got {n_losses} losses of "
-                    f"workers one after another, with {len(left)} rows left."
-                ) from error
+            renew(workers, n_losses, len(left), error)
             work = work.guarded()
+
+
+def for_workers(work: Work) -> Work:
+    """Return work as the backend of the moment needs it."""
+    # On Dask a row that kills would take one worker after another with it.
+    is_on_dask = type(get_active_backend()[0]).__name__ == "DaskDistributedBackend"
+    return work.guarded() if is_on_dask else work
+
+
+def is_loss(error: Exception) -> bool:
+    """Tell whether an error is that of a worker that died."""
+    return (
+        isinstance(error, BrokenExecutor | CancelledError) or type(error).__name__ == "KilledWorker"
+    )
+
+
+def renew(workers: Workers, n_losses: int, n_left: int, error: Exception) -> None:
+    """Replace workers that have died, or say why that is the end."""
+    if n_losses < _MOST_LOSSES and workers.renew():
+        return
+    raise EvaluationError(
+        f"objective must leave the worker processes alive; got {n_losses} losses of workers one "
+        f"after another, with {n_left} rows left."
+    ) from error
 
 
 def _run(
     work: Work,
     X: NDArray[np.float64],
     parts: list[list[int]],
-    n_jobs: int | None,
+    workers: Workers,
     goes_on: Callable[[], bool],
 ) -> Iterator[tuple[list[int], list[Outcome]]]:
-    parallel = Parallel(
-        n_jobs=n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs"
-    )
-    yield from parallel(delayed(work)(part, X[part]) for part in parts if goes_on())
+    begun = iter(parts)
+    n_running = 0
+    while True:
+        while n_running < workers.n and goes_on() and (part := next(begun, None)) is not None:
+            workers.submit(part[0], work, part, X[part])
+            n_running += 1
+        if not n_running:
+            return
+        done = workers.next()[1]
+        n_running -= 1
+        yield done.result()
 
 
 def _safe_parts(parts: list[list[int]], X: NDArray[np.float64]) -> list[list[int]]:
@@ -165,7 +192,3 @@ def _safe_parts(parts: list[list[int]], X: NDArray[np.float64]) -> list[list[int
         splits = len(part) == X.shape[1] > 1
         safe += [part[:-1], part[-1:]] if splits else [part]
     return safe
-
-
-def _is_on_dask() -> bool:
-    return type(get_active_backend()[0]).__name__ == "DaskDistributedBackend"

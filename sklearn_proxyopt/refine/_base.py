@@ -26,6 +26,12 @@ class EarlySearch(Protocol):
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take evaluated rows into account, NaN for those that failed."""
 
+    def expect(self, X: NDArray[np.float64], points: NDArray[np.float64]) -> None:
+        """Take rows for pending, found at these points: NaN is no result of theirs."""
+
+    def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Take the results of rows that were pending; others are passed over."""
+
     def allow(self, n_evaluations: int) -> None:
         """Allow this many more evaluations in all."""
 
@@ -34,6 +40,9 @@ class EarlySearch(Protocol):
 
     def refine_from(self, candidates: NDArray[np.float64]) -> Batches:
         """Yield candidates, then further rows; return what was found, as `refine` does."""
+
+    def result(self) -> OptimizeResult:
+        """Return what was found, as `refine` does."""
 
 
 class BaseRefiner(BoxEstimator, ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from scipy.stats import kendalltau
 
 from sklearn_proxyopt._strategies import Batches
@@ -42,10 +43,35 @@ _SMALLEST_SIZE, _LARGEST_ELONGATION = 1e-9, 1e8
 _PATIENCE, _N_GENERATIONS, _LEAST_GAIN = 10, 10, 1e-10
 # So many generations without a new row end it too; fewer where many points stand for one row.
 _N_IDLE, _N_IDLE_OF_ROWS = 20, 5
+# The proxy's minimum is not evaluated within this many standard deviations of a pending point: what
+# that gives may move it.
+_CLEARANCE = 0.5
 # How often a point that lies next to one that failed is drawn again.
 _N_REDRAWS = 10
 # How often the way to the proxy's minimum is halved where that lies next to a failure.
 _N_HALVINGS = 4
+
+
+class _Generation:
+    """The points of a generation.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n, n_features)
+        The points.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n,)
+        What counts as their values; NaN where that is not known.
+    is_asked : ndarray of bool of shape (n,)
+        Which of them were asked for; those without a value are pending.
+    """
+
+    def __init__(self, points: NDArray[np.float64]) -> None:
+        self.points = points
+        self.values = np.full(len(points), np.nan)
+        self.is_asked = np.zeros(len(points), dtype=bool)
 
 
 class Descent:
@@ -96,6 +122,7 @@ class Descent:
         self._margin, self._radius = np.zeros(1), _RADIUS
         self._rows = np.empty(0, dtype=np.intp)
         self._n_last = 1
+        self._model: LocalModel | None = None
         self.n_evaluated = 0
         self._own: list[NDArray[np.float64]] = []
         self._history: list[tuple[int, NDArray[np.float64] | None]] = []
@@ -154,14 +181,13 @@ class Descent:
 
     def step(self, rng: np.random.Generator) -> Batches:
         """Live one generation: yield the points to evaluate, receive their outputs."""
-        points = self._sample(rng)
-        values = np.full(len(points), np.nan)
-        if self._is_kin().sum() < points.shape[1] + 2:
-            values = self._ledger.value_of((yield from self._evaluate(points)))
+        generation = _Generation(self._sample(rng))
+        if self._is_kin().sum() < generation.points.shape[1] + 2:
+            yield from self._evaluate(generation, np.arange(len(generation.points)))
         else:
-            yield from self._leap(points, values, self._learn(chooses=True))
-            yield from self._evaluate_the_promising(points, values)
-        self._distribution.update(points[self._order(points, values)])
+            self._model = yield from self._leap(generation, self._learn(chooses=True))
+            yield from self._evaluate_the_promising(generation, self._model)
+        self._distribution.update(generation.points[self._order(generation)])
         self._history.append((self.n_evaluated, self._best))
         self._ledger.press()
 
@@ -175,18 +201,26 @@ class Descent:
             points[fails] = self._distribution.sample(rng)[fails]
         return points
 
-    def _evaluate(self, points: NDArray[np.float64]) -> Batches:
-        n_asked, n_known = self._ledger.n_evaluations, len(self._ledger.outputs)
+    def _evaluate(self, generation: _Generation, places: NDArray[np.intp]) -> Batches:
+        """Evaluate points of a generation; return the outputs of the last, None if pending."""
+        ledger, points = self._ledger, generation.points[places]
+        n_asked, n_known = ledger.n_evaluations, len(ledger.outputs)
         try:
-            outputs = yield from self._ledger.evaluate(points)
+            outputs = yield from ledger.evaluate(points, self._claim_late)
         except StopRun:
             # Some were evaluated.
-            self.claim(self._ledger.outputs[n_known:])
+            self.claim(ledger.outputs[n_known:])
             raise
         finally:
-            self.n_evaluated += self._ledger.n_evaluations - n_asked
+            self.n_evaluated += ledger.n_evaluations - n_asked
         self.claim(outputs)
-        return outputs
+        is_pending = ledger.are_pending(points)
+        generation.is_asked[places] = True
+        generation.values[places] = np.where(is_pending, np.nan, ledger.value_of(outputs))
+        return None if is_pending[-1] else outputs[-1]
+
+    def _claim_late(self, point: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
+        self.claim(outputs[None])
 
     def claim(self, outputs: NDArray[np.float64]) -> None:
         """Take rows for its own: the lowest that it knows is what it must get below."""
@@ -229,13 +263,14 @@ class Descent:
         fails = self._ledger.is_near_failure(points, distribution.whitening())
         return np.where(fails, np.inf, predicted)
 
-    def _leap(
-        self, points: NDArray[np.float64], values: NDArray[np.float64], model: LocalModel
-    ) -> Batches:
-        """Evaluate the proxy's minimum for the worst point, again while predictions hold."""
-        order = np.argsort(self._predict(model, points), kind="stable")
+    def _leap(self, generation: _Generation, model: LocalModel) -> Batches:
+        """Evaluate the proxy's minimum for the worst point, again while predictions hold.
+
+        Return the proxy as it is then.
+        """
+        order = np.argsort(self._predict(model, generation.points), kind="stable")
         for worst in order[::-1][:_N_LEAPS]:
-            if not np.isnan(values[worst]):
+            if generation.is_asked[worst]:
                 # Bought for the sake of a full batch.
                 break
             best = self._rows[np.argmin(self._ledger.values[self._rows])]
@@ -245,20 +280,26 @@ class Descent:
             predicted_gain = before - self._predict(model, point[None])[0]
             if not np.isfinite(predicted_gain) or self._ledger.is_known(point, SAME_POINT):
                 break
-            points[worst] = point
-            others = order[np.isnan(values[order]) & (order != worst)][: self._batch_size - 1]
-            evaluated = np.append(others, worst)
-            outputs = yield from self._evaluate(points[evaluated])
-            values[evaluated] = self._ledger.value_of(outputs)
-            is_kept = (
-                predicted_gain > 0.0 and before - values[worst] >= _SHARE_KEPT * predicted_gain
-            )
+            if self._is_near_pending(point):
+                break
+            generation.points[worst] = point
+            others = order[~generation.is_asked[order] & (order != worst)][: self._batch_size - 1]
+            outputs = yield from self._evaluate(generation, np.append(others, worst))
+            if outputs is None:
+                break
+            gain = before - generation.values[worst]
+            is_kept = predicted_gain > 0.0 and gain >= _SHARE_KEPT * predicted_gain
             if self._ledger.merit is not None:
-                self._learn_from_leap(model, point, outputs[-1], is_kept)
+                self._learn_from_leap(model, point, outputs, is_kept)
             model = self._learn()
             if not is_kept:
                 break
-        self._model = model
+        return model
+
+    def _is_near_pending(self, point: NDArray[np.float64]) -> bool:
+        """Tell whether a point lies next to one that is pending."""
+        white = self._distribution.whiten(np.vstack([point, self._ledger.pending]))
+        return bool((np.square(white[1:] - white[0]).sum(axis=1) < _CLEARANCE**2).any())
 
     def _learn_from_leap(
         self,
@@ -301,43 +342,49 @@ class Descent:
         )
         return np.asarray(np.clip(start + step * unit, 0.0, 1.0))
 
-    def _evaluate_the_promising(
-        self, points: NDArray[np.float64], values: NDArray[np.float64]
-    ) -> Batches:
+    def _evaluate_the_promising(self, generation: _Generation, model: LocalModel) -> Batches:
         """Evaluate points, the best by the proxy's judgement first, until that can be trusted."""
-        n_known = int((~np.isnan(values)).sum())
+        n_asked = int(generation.is_asked.sum())
         n_next = max(1, -(-self._n_last // 2) - 1)
         while True:
-            order = np.argsort(self._predict(self._model, points), kind="stable")
-            evaluated = order[np.isnan(values[order])][: max(n_next, self._batch_size)]
+            order = np.argsort(self._predict(model, generation.points), kind="stable")
+            evaluated = order[~generation.is_asked[order]][: max(n_next, self._batch_size)]
             if not len(evaluated):
                 break
-            outputs = yield from self._evaluate(points[evaluated])
-            values[evaluated] = self._ledger.value_of(outputs)
-            n_known += len(evaluated)
-            self._model = self._learn()
-            if n_known == len(points) or self._agrees(n_known):
+            yield from self._evaluate(generation, evaluated)
+            n_asked += len(evaluated)
+            self._model = model = self._learn()
+            if n_asked == len(generation.points) or self._agrees(model, n_asked):
                 break
-            n_next = -(-n_known // 2)
-        self._n_last = n_known
+            n_next = -(-n_asked // 2)
+        self._n_last = n_asked
 
-    def _agrees(self, n_known: int) -> bool:
+    def _agrees(self, model: LocalModel, n_known: int) -> bool:
         """Tell whether the proxy orders the latest rows as the objective does."""
         n_compared = max(
             _FEWEST_COMPARED, min(int(1.2 * n_known), int(0.75 * self._distribution.population))
         )
         latest = np.flatnonzero(self._is_kin())[-n_compared:]
-        predicted = self._model.predict(self._distribution.whiten(self._ledger.points[latest]))
+        predicted = model.predict(self._distribution.whiten(self._ledger.points[latest]))
         return bool(kendalltau(predicted, self._ledger.values[latest]).statistic >= _AGREEMENT)
 
-    def _order(self, points: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _order(self, generation: _Generation) -> NDArray[np.intp]:
         """Return the order of a generation, the best point first."""
+        values = generation.values
         unknown = np.isnan(values)
         if unknown.any():
-            predicted = self._predict(self._model, points)
+            predicted = self._guess(generation.points)
             values = np.where(unknown, predicted, values)
             # A prediction below all that was evaluated counts as the best that was.
-            excess = np.nanmin(np.where(unknown, np.nan, values)) - values.min()
-            if excess > 0:
+            excess = values[~unknown].min(initial=np.inf) - values.min()
+            if 0 < excess < np.inf:
                 values = np.where(unknown, predicted + excess, values)
         return np.argsort(values, kind="stable")
+
+    def _guess(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the proxy predicts; before there is one, the values of the nearest rows."""
+        if self._model is not None:
+            return self._predict(self._model, points)
+        if not len(self._ledger.points):
+            return np.zeros(len(points))
+        return self._ledger.values[cKDTree(self._ledger.points).query(points)[1]]

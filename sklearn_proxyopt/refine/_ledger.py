@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,23 @@ __all__ = ["Ledger", "spread_of"]
 # As long as the lowest row violates constraints, these cost so many times as much each time, up to
 # so many times what the spread of the rows suggests.
 _DEARER, _DEAREST = 2.0, 1e12
+
+
+# Told of a point of the cube and what the objective returned for it.
+_Tell = Callable[[NDArray[np.float64], NDArray[np.float64]], None]
+
+
+def _tell_nobody(point: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
+    """Do nothing."""
+
+
+@dataclass
+class _LateRow:
+    """A point whose row is pending, the key of that row, and who is told what it gives."""
+
+    point: NDArray[np.float64]
+    key: bytes
+    tell: _Tell
 
 
 class Ledger(EvaluatedRows):
@@ -48,6 +66,8 @@ class Ledger(EvaluatedRows):
         What counts as their values.
     failed : ndarray of shape (n_failed, n_features)
         Those whose evaluation failed.
+    pending : ndarray of shape (n_pending, n_features)
+        Those whose evaluation has begun and is not known.
     """
 
     def __init__(
@@ -60,6 +80,11 @@ class Ledger(EvaluatedRows):
         self.points, self.failed = np.empty((0, len(bounds))), np.empty((0, len(bounds)))
         self.outputs, self.values = np.empty(0), np.empty(0)
         self.merit: Merit | None = None
+        self.pending = self.points
+        # The rows asked for, those of them that are answered later, and what is to be told then.
+        self._asked: set[bytes] = set()
+        self._expected: set[bytes] = set()
+        self._late: dict[bytes, _LateRow] = {}
 
     @property
     def is_plain(self) -> bool:
@@ -91,8 +116,34 @@ class Ledger(EvaluatedRows):
         points = np.clip(to_unit_cube(X, self.bounds), 0.0, 1.0)
         self._keep(points, y, self._keys(points)[0])
 
-    def evaluate(self, points: NDArray[np.float64]) -> Batches:
+    def expect(self, X: NDArray[np.float64], points: NDArray[np.float64]) -> None:
+        """Take rows for pending, which these points of the box stand for.
+
+        If they are asked for now, the answer may be NaN: it is told by `settle`.
+        """
+        row_of = dict(zip(row_keys(X), points, strict=True))
+        self._expected = set(row_of)
+        strange = [key for key in row_of if key not in self._asked]
+        self._asked.update(strange)
+        places = np.array([row_of[key] for key in strange]).reshape(-1, len(self.bounds))
+        units = to_unit_cube(places, self.bounds)
+        for row, unit in zip(strange, np.clip(units, 0.0, 1.0), strict=True):
+            self._put_off(row, unit, self._keys(unit[None])[0][0], _tell_nobody)
+
+    def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Take the outputs of rows that were pending; others are passed over."""
+        for row, outputs in zip(row_keys(X), y, strict=True):
+            late = self._late.pop(row, None)
+            if late is not None:
+                late.tell(late.point, outputs)
+                self._keep(late.point[None], outputs[None], [late.key])
+        self._gather_pending()
+
+    def evaluate(self, points: NDArray[np.float64], tell: _Tell | None = None) -> Batches:
         """Yield the new rows of points; return the outputs of all, NaN where the objective fails.
+
+        With NaN are also answered rows that are pending. `tell` is called with the point and the
+        outputs of each once they are known, just before they enter what is known here.
 
         Raises
         ------
@@ -105,16 +156,35 @@ class Ledger(EvaluatedRows):
         affordable = new[: self.n_left]
         if affordable:
             self.n_evaluations += len(affordable)
+            asked = row_keys(rows[affordable])
+            self._asked.update(asked)
             outputs = _checked((yield rows[affordable]), len(affordable))
-            self._keep(points[affordable], outputs, [keys[i] for i in affordable])
+            is_late = np.array([row in self._expected for row in asked], dtype=bool)
+            now = [place for place, late in zip(affordable, is_late, strict=True) if not late]
+            self._keep(points[now], outputs[~is_late], [keys[i] for i in now])
+            for row, place in zip(asked, affordable, strict=True):
+                if row in self._expected:
+                    self._put_off(row, points[place], keys[place], tell or _tell_nobody)
         if len(affordable) < len(new):
             raise StopRun(TOO_FEW_LEFT)
         if not self.is_plain:
             # The other points have the values of their rows.
+            put_off = {late.key for late in self._late.values()}
             others = np.setdiff1d(np.arange(len(points)), new)
+            others = np.array([i for i in others if keys[i] not in put_off], dtype=np.intp)
             other_keys = [keys[i] for i in others]
             self._keep(points[others], self._recall(other_keys, self._nothing), other_keys)
         return self._recall(keys, self._nothing)
+
+    def outputs_of(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what is known of points asked for, NaN where they failed or are pending."""
+        return self._recall(self._keys(points)[0], self._nothing)
+
+    def are_pending(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which points stand for rows that are pending."""
+        put_off = {late.key for late in self._late.values()}
+        keys = self._keys(points)[0] if put_off else []
+        return np.array([key in put_off for key in keys] or [False] * len(points), dtype=bool)
 
     def value_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what counts as the value of each row, infinity where it failed."""
@@ -156,7 +226,7 @@ class Ledger(EvaluatedRows):
 
     def is_known(self, point: NDArray[np.float64], distance: float) -> bool:
         """Tell whether a point lies nearer than a distance to a known one, along every axis."""
-        known = np.vstack([self.points, self.failed])
+        known = np.vstack([self.points, self.failed, self.pending])
         return bool((np.abs(known - point).max(axis=1) < distance).any())
 
     def is_near_failure(
@@ -168,6 +238,16 @@ class Ledger(EvaluatedRows):
         points = points @ whitening
         to_failed = cKDTree(self.failed @ whitening).query(points)[0]
         return np.asarray(to_failed < cKDTree(self.points @ whitening).query(points)[0])
+
+    def _put_off(self, row: bytes, point: NDArray[np.float64], key: bytes, tell: _Tell) -> None:
+        """Note that what a row gives will be known later."""
+        self._late[row] = _LateRow(point, key, tell)
+        self._known[key] = None
+        self._gather_pending()
+
+    def _gather_pending(self) -> None:
+        points = [late.point for late in self._late.values()]
+        self.pending = np.array(points).reshape(-1, len(self.bounds))
 
     def _keep(
         self, points: NDArray[np.float64], outputs: NDArray[np.float64], keys: list[bytes]

@@ -232,7 +232,8 @@ class SurrogateSearch:
         self._descents: list[Descent] = []
         self._visits: list[Descent] = []
         self._sharpened: Descent | None = None
-        self._candidate_values = np.empty(0)
+        # The candidates that were evaluated, in the unit cube.
+        self._candidates = self._ledger.points[:0]
         self._current: Descent | None = None
         self._end = self._n_idle = 0
 
@@ -249,6 +250,22 @@ class SurrogateSearch:
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take evaluated rows into account, in the user's units."""
         self._ledger.note(X, y)
+
+    def expect(self, X: NDArray[np.float64], points: NDArray[np.float64]) -> None:
+        """Take rows for pending: what is asked of them now may be answered later, by `settle`.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_pending, n_features)
+            All rows whose evaluation has begun, by whomever.
+        points : ndarray of shape (n_pending, n_axes)
+            The points of the box that they are found at.
+        """
+        self._ledger.expect(X, points)
+
+    def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Take the outputs of rows that were pending, NaN where they failed."""
+        self._ledger.settle(X, y)
 
     def allow(self, n_evaluations: int) -> None:
         """Allow this many more evaluations in all."""
@@ -283,12 +300,17 @@ class SurrogateSearch:
         """Evaluate points, the most promising first; a new best one begins a descent."""
         ledger = self._ledger
         units = to_unit_cube(candidates, ledger.bounds)[: self._settings.n_candidates]
-        units = np.clip(units, 0.0, 1.0)[: self.n_left]
+        units = self._candidates = np.clip(units, 0.0, 1.0)[: self.n_left]
         before = ledger.lowest
-        self._candidate_values = yield from ledger.evaluate(units)
-        values = ledger.value_of(self._candidate_values)
+        outputs = yield from ledger.evaluate(units, self._begin_at_late)
+        values = ledger.value_of(outputs)
         if self._descents and len(values) and values.min() < before:
             self._begin_descent(units[np.argmin(values)], _WIDE_STEP, self._population())
+
+    def _begin_at_late(self, point: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
+        """Begin a descent at a candidate that was pending, if it turns out to be the best."""
+        if self._descents and self._ledger.value_of(outputs[None])[0] < self._ledger.lowest:
+            self._begin_descent(point, _WIDE_STEP, self._population())
 
     def result(self) -> OptimizeResult:
         """Return what was found."""
@@ -311,7 +333,7 @@ class SurrogateSearch:
             success=is_known,
             status=status,
             message=messages[status],
-            candidate_values=self._candidate_values,
+            candidate_values=ledger.outputs_of(self._candidates),
         )
 
     def _choose(self) -> Descent:
@@ -362,9 +384,10 @@ class SurrogateSearch:
         """Return a point that lies farther from all rows known than a few others do."""
         size = (_N_TRIED, len(self._ledger.bounds))
         tried = self._rng.uniform(_MARGIN, 1.0 - _MARGIN, size)
-        if not len(self._ledger.points):
+        taken = np.vstack([self._ledger.points, self._ledger.pending])
+        if not len(taken):
             return tried[0]
-        distances = cKDTree(self._ledger.points).query(tried)[0]
+        distances = cKDTree(taken).query(tried)[0]
         return np.asarray(tried[np.argmax(distances)])
 
     def _population(self) -> int:
@@ -388,9 +411,11 @@ class SurrogateSearch:
     def _descend(self, descent: Descent) -> Batches:
         """Let a descent go on until it ends, or another one should."""
         self._current = descent
-        while not self._makes_room(descent):
+        # A candidate that was pending may begin another one meanwhile.
+        while self._current is descent and not self._makes_room(descent):
             yield from descent.step(self._rng)
-        self._current = None
+        if self._current is descent:
+            self._current = None
 
     def _makes_room(self, descent: Descent) -> bool:
         """Tell whether a descent has ended, or others should be looked for."""

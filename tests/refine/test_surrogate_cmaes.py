@@ -415,8 +415,7 @@ def test_a_proxy_is_trusted_by_the_rows_of_its_own_codes():
     codes = Codes(ledger, np.array([2]))
     start = codes.settle((own[0] - CODES[:, 0]) / np.ptp(CODES, axis=1))
     descent = Descent(ledger, start, 0.2, 6, 1, codes)
-    descent._model = descent._learn()
-    assert descent._agrees(6)
+    assert descent._agrees(descent._learn(), 6)
 
 
 def test_the_other_codes_come_the_most_promising_first_and_once_each():
