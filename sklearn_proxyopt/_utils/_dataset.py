@@ -156,7 +156,8 @@ def _mean(values: NDArray[np.float64]) -> Any:
 
 def is_among(X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which rows are among the others, or stand earlier in `X` itself."""
-    may_be = np.isin(_fingerprints(others), _fingerprints(X))
+    # The other kind of search overflows in numpy 2.0.
+    may_be = np.isin(_fingerprints(others), _fingerprints(X), kind="sort")
     return are_seen(X, set(row_keys(others[may_be])))
 
 
