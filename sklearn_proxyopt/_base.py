@@ -65,6 +65,7 @@ from sklearn_proxyopt._utils._validation import (
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 from sklearn_proxyopt.optimizers import BaseOptimizer
+from sklearn_proxyopt.proxies._noise_std import check_noise_std
 from sklearn_proxyopt.samplers import BaseSampler
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
@@ -109,6 +110,7 @@ class BaseProxyOptimizer(
     direction: Direction | Sequence[Direction] | None
     n_constraints: int
     budget: int | None
+    noise_std: Any
     n_repeats: int
     vectorized: bool
     on_error: str
@@ -641,6 +643,7 @@ class BaseProxyOptimizer(
         self._check_direction()
         if self.budget is not None:
             check_integer(self.budget, "budget", minimum=4)
+        check_noise_std(self.noise_std, self._n_outputs)
         check_integer(self.n_repeats, "n_repeats")
         check_short_names(self)
         check_components(self)

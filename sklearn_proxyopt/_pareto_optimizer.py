@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,6 +67,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
         each of them is at most 0.
     budget : int, default=None
         As of `ProxyOptimizer`; None verifies up to 200 points beside the sampler's design.
+    noise_std : "auto", None, float or array-like of shape (n_outputs,), default="auto"
+        Standard deviation of the noise of each output, or one for all, as the proxy takes it.
     n_repeats : int, default=1
         As of `ProxyOptimizer`. Points of a front are those of the mean values.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
@@ -120,6 +122,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
         As of `ProxyOptimizer`.
     n_learned_ : int
         How many of them, from the first on, the proxy learned from last.
+    noise_std_ : float or ndarray of shape (n_outputs,)
+        As of `ProxyOptimizer`.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
         As of `ProxyOptimizer`.
     X_pending_ : ndarray of shape (n_pending, n_features_in_)
@@ -182,6 +186,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         constraints: Constraint | Sequence[Constraint] = (),
         n_constraints: int = 0,
         budget: int | None = None,
+        noise_std: Literal["auto"] | float | ArrayLike | None = "auto",
         n_repeats: int = 1,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
@@ -205,6 +210,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         self.constraints = constraints
         self.n_constraints = n_constraints
         self.budget = budget
+        self.noise_std = noise_std
         self.n_repeats = n_repeats
         self.sampler = sampler
         self.proxy = proxy

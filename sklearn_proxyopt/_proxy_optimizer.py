@@ -20,6 +20,7 @@ from sklearn_proxyopt._run._components import (
 )
 from sklearn_proxyopt._run._diagnose import add_verdict, diagnose
 from sklearn_proxyopt._run._learning import learn_model, proxy_of
+from sklearn_proxyopt._run._noise import noise_model
 from sklearn_proxyopt._run._pace import Pace
 from sklearn_proxyopt._run._phases import SearchPlan
 from sklearn_proxyopt._run._refinement import answered_by_objective, refine
@@ -81,6 +82,12 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
         do not count, those that an earlier run paid for do. None leaves it to the sampler, the
         infill and the refiner.
+    noise_std : "auto", None, float or array-like of shape (1 + n_constraints,), default="auto"
+        Standard deviation of the noise of a value, in its units. None says that values are exact.
+        "auto" learns it by the proxy, believes repeats, and lets `minimize` repeat an evaluation
+        where it suspects noise. With noise the answer is the evaluated setting of the lowest
+        estimated value, and a budget is spent by expected improvement. A proxy with a parameter
+        `noise_std` is given what is not "auto".
     n_repeats : int, default=1
         How often each setting is evaluated. Its value is the mean, for the search and as the
         answer; each repeat counts in a budget, and is a row of `X_` and `y_`. Rows given several
@@ -168,6 +175,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
     n_evaluations_ : int
         How many rows the last run asked the objective for; those on record, which are answered
         without a call, count.
+    noise_std_ : float or ndarray of shape (1 + n_constraints,)
+        Standard deviation of the noise of a value, as the proxy has found or was told it; 0 for
+        exact values. Only with a proxy that knows of noise.
     n_learned_ : int
         How many of them, from the first on, the proxy learned from.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
@@ -233,7 +243,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
     _saved_class = "ProxyOptimizer"
     _seeded = ("sampler", "proxy", "optimizer", "diagnosis", "refiner", "infill")
     _default_n_samples = 1024
-    _n_phases = 5
+    # With noise a repeat may have the proxy learn once more, and more rounds follow.
+    _n_phases = 9
 
     def __init__(
         self,
@@ -244,6 +255,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         constraints: Constraint | Sequence[Constraint] = (),
         n_constraints: int = 0,
         budget: int | None = None,
+        noise_std: Literal["auto"] | float | ArrayLike | None = "auto",
         n_repeats: int = 1,
         sampler: BaseSampler | SamplerName | None = None,
         proxy: Regressor | ProxyName | None = None,
@@ -268,6 +280,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         self.constraints = constraints
         self.n_constraints = n_constraints
         self.budget = budget
+        self.noise_std = noise_std
         self.n_repeats = n_repeats
         self.sampler = sampler
         self.proxy = proxy
@@ -350,9 +363,13 @@ class ProxyOptimizer(BaseProxyOptimizer):
         -------
         scipy.optimize.OptimizeResult
             `x` and `fun`, the best true point, never worse than the best row, also of the
-            journal; `x_proxy` and `fun_proxy`, where the proxy alone would have sent you and what
-            it promised; `true_at_proxy`, the true value there (NaN if it failed); `nfev`, the rows
-            the function was really called on; `nfev_design` of them before the proxy learned;
+            journal, or with noise the evaluated setting of the lowest estimated value and that
+            estimate; `fun_std`, the standard deviation of `fun`, 0 for exact values, and with noise
+            `interval`, that of 90 %; `x_lowest` and `fun_lowest`, the best single value, with noise
+            the luckiest; `x_proxy` and `fun_proxy`, where the proxy alone would have sent you and
+            what it promised; `true_at_proxy`, the true value there (NaN if it failed, or with noise
+            was not evaluated); `nfev`, the rows the function was really called on; `nfev_design` of
+            them before the proxy learned;
             `n_failed`; `nit`, the descents of the refinement; `success` and `message`, which says
             what ended the run; `measured`, True; `verdict` and `probability`, whether `x` can be
             believed (see `diagnose`); `x_named`, a dict of `x` with labels, where the variables
@@ -389,9 +406,12 @@ class ProxyOptimizer(BaseProxyOptimizer):
         # Samples that a search has chosen lie low; what is usual is known from those before.
         typical = float(np.median(values_of(run.oracle.data.y[: run.n_initial])))
         state = replace(self._learn(run, run.oracle.data), typical=typical)
+        if plan.repeat(state.proxy):
+            state = replace(self._learn(run, run.oracle.data), typical=typical)
         self._publish(state.unanswered())
         refined = refine(run, self, plan, state)
-        return answered_by_objective(run, state, refined, n_design)
+        model = noise_model(self, run) if plan.watch.is_noisy else None
+        return answered_by_objective(run, state, refined, n_design, model)
 
     def _conclude(self) -> None:
         if self.verdict:

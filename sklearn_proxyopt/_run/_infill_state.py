@@ -44,6 +44,8 @@ class InfillState:
         Randomness of the rounds.
     risk : FailureRisk or None
         Where evaluations fail, of features.
+    noise_std : float, default=0.0
+        Standard deviation of the noise, where values are known to have any.
     """
 
     def __init__(
@@ -54,9 +56,10 @@ class InfillState:
         names: NDArray[np.object_] | None,
         rng: np.random.Generator,
         risk: FailureRisk | None,
+        noise_std: float = 0.0,
     ) -> None:
         self._model, self._data, self._names = model, data, names
-        self._risk = risk
+        self._risk, self._noise_std = risk, noise_std
         settings = data.by_setting
         self._X, self._y = space.rows_that_count(settings.X, settings.y)
         self._starts = space.snap(space.best_rows(self._X, self._y)[0])
@@ -82,6 +85,7 @@ class InfillState:
             doubts=self.doubts,
             rows_at=None if space.is_continuous_box else self.rows_at,
             caution=None if self._risk is None else self.caution,
+            noise_std=self._noise_std,
         )
 
     @cached_property

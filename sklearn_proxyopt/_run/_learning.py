@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
+from sklearn.base import clone
 
 from sklearn_proxyopt._proxy_search._failure_model import (
     FailureRisk,
@@ -35,6 +36,7 @@ __all__ = [
     "learn_risk",
     "proxy_of",
     "search_of",
+    "takes_noise",
     "unfitted_model",
 ]
 
@@ -48,9 +50,21 @@ def proxy_of(optimizer: Settings) -> Any:
     Of those that an optimizer takes by itself, only a network has a ladder of smoother ones.
     """
     if optimizer.proxy is not None:
-        return with_nets_wrapped(resolved("proxy", optimizer.proxy))
+        return _told_of_noise(with_nets_wrapped(resolved("proxy", optimizer.proxy)), optimizer)
     is_smoothed = getattr(optimizer, "smoothing", None) is not None
-    return NeuralProxyRegressor() if is_smoothed else ProxyRegressor()
+    return NeuralProxyRegressor() if is_smoothed else _told_of_noise(ProxyRegressor(), optimizer)
+
+
+def _told_of_noise(proxy: Any, optimizer: Settings) -> Any:
+    """Return a proxy that knows what the user says of noise, if it takes that."""
+    if isinstance(optimizer.noise_std, str) or not takes_noise(proxy):
+        return proxy
+    return clone(proxy).set_params(noise_std=optimizer.noise_std)
+
+
+def takes_noise(proxy: Any) -> bool:
+    """Tell whether a proxy has a parameter for the noise of values."""
+    return hasattr(proxy, "get_params") and "noise_std" in proxy.get_params(deep=False)
 
 
 def unfitted_model(optimizer: SearchSettings, run: Run, smoothing: Any = None) -> ProxyModel:
@@ -106,6 +120,7 @@ def learn_model(
         best_outputs=best,
         x_best_row=starts[0].copy(),
         fun_best_row=float(np.ravel(best)[0]),
+        noise_std=getattr(model.learner, "noise_std_", None),
         proxy=model.learner,
         optimizer=model.optimizer,
         ladder=None if smoothed is None else smoothed.ladder,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ class Oracle:
         repeats = occurrences(X)
         # The keys of the evaluations that are known, and the values of each setting.
         self._known = set(_keys(X, repeats))
+        self._counts = Counter(row_keys(X))
         self._values: dict[bytes, list[NDArray[np.float64]]] = {}
         self._note(data.X, data.y)
         for x, value, repeat in zip(X, self._turned(y), repeats, strict=True):
@@ -90,21 +92,22 @@ class Oracle:
         if len(self.data):
             self.stopping.count(0, self.data.y[:0])
 
-    def evaluate(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    def evaluate(self, rows: NDArray[np.float64], anew: bool = False) -> NDArray[np.float64]:
         """Evaluate rows and keep them; return the value of each, NaN where it failed.
 
-        Of a setting that was evaluated several times the value is the mean.
+        Of a setting that was evaluated several times the value is the mean. What is known is
+        evaluated once more only if that is said by `anew`.
 
         Raises
         ------
         StopRun
             If the run has reached one of its limits; what was evaluated until then is kept.
         """
-        is_new = self._are_new(rows)
+        is_new = self._are_new(rows, anew)
         affordable = rows[np.cumsum(is_new.sum(axis=1)) <= self.stopping.n_left]
         values, n_new = self.data.y[:0], 0
         if len(affordable):
-            asked, repeats = self._asked(affordable)
+            asked, repeats = self._asked(affordable, anew)
             found = self._turned(self.evaluator(asked, self._goes_on, repeats))
             pairs = zip(asked, repeats, strict=True)
             begun = np.array([self.evaluator.record.get(x, n) is not None for x, n in pairs], bool)
@@ -124,8 +127,8 @@ class Oracle:
         """How many further settings may be begun."""
         return -(-(self.n_pending - len(self._begun)) // self.n_repeats)
 
-    def begin(self, rows: NDArray[np.float64]) -> None:
-        """Begin the evaluation of settings, as far as the budget goes.
+    def begin(self, rows: NDArray[np.float64], anew: bool = False) -> None:
+        """Begin the evaluation of settings, as far as the budget goes, of known ones anew if asked.
 
         Raises
         ------
@@ -133,7 +136,7 @@ class Oracle:
             If it does not go as far.
         """
         assert self.in_flight is not None
-        are_new = self._are_new(rows)
+        are_new = self._are_new(rows, anew)
         for row, key, is_new in zip(rows, row_keys(rows), are_new, strict=True):
             if key in self._in_flight:
                 continue
@@ -141,8 +144,9 @@ class Oracle:
             if is_new.any() and n_begun + is_new.sum() > self.stopping.n_left:
                 raise StopRun(self.stopping.budget_is_spent)
             self._in_flight[key] = row
-            for repeat in range(self.n_repeats):
-                self._begun[key, repeat] = bool(is_new[repeat])
+            first = self._counts[key] if anew else 0
+            for repeat, one in enumerate(is_new.tolist(), first):
+                self._begun[key, repeat] = one
                 self.in_flight.begin(row, repeat)
 
     def collect(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -157,7 +161,7 @@ class Oracle:
         self._keep(row, outputs, np.array([repeat]))
         key = row_keys(row)[0]
         self._n_collected = int(self._begun.pop((key, repeat)))
-        if any((key, other) in self._begun for other in range(self.n_repeats)):
+        if any(other == key for other, _ in self._begun):
             return row[:0], outputs[:0]
         del self._in_flight[key]
         return row, self._means(row)
@@ -188,14 +192,21 @@ class Oracle:
         """Return how many evaluations rows take that are not known."""
         return int(self._are_new(rows).sum())
 
-    def _asked(self, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    def _asked(
+        self, rows: NDArray[np.float64], anew: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
         """Return every repeat of some rows, and its number."""
-        return np.repeat(rows, self.n_repeats, axis=0), np.tile(range(self.n_repeats), len(rows))
+        asked = np.repeat(rows, self.n_repeats, axis=0)
+        numbers = np.tile(np.arange(self.n_repeats), len(rows))
+        if anew:
+            n_known = np.array([self._counts[key] for key in row_keys(asked)], dtype=np.intp)
+            numbers = n_known + occurrences(asked)
+        return asked, numbers
 
-    def _are_new(self, rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _are_new(self, rows: NDArray[np.float64], anew: bool = False) -> NDArray[np.bool_]:
         """Tell which repeats are neither known nor of an earlier row, (n_rows, n_repeats)."""
         seen: set[tuple[bytes, int]] = set()
-        keys = _keys(*self._asked(rows))
+        keys = _keys(*self._asked(rows, anew))
         is_new = [key not in self._known and not _seen_before(key, seen) for key in keys]
         return np.array(is_new, dtype=bool).reshape(len(rows), self.n_repeats)
 
@@ -251,6 +262,7 @@ class Oracle:
     ) -> None:
         keys = _keys(rows, repeats)
         new = np.array([not _seen_before(key, self._known) for key in keys], dtype=bool)
+        self._counts.update(row_keys(rows[new]))
         found = Dataset.of_results(rows[new], values[new])
         self._note(found.X, found.y)
         data = self.data

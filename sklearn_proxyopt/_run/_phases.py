@@ -15,6 +15,14 @@ from sklearn.base import clone
 from sklearn_proxyopt._run._design import InitialDesign
 from sklearn_proxyopt._run._infill_state import InfillState, nearest_to_axes, warm_up
 from sklearn_proxyopt._run._learning import learn_risk, unfitted_model
+from sklearn_proxyopt._run._noise import (
+    NoiseWatch,
+    NoisyRounds,
+    OneRepeat,
+    WatchedSearch,
+    known_noise,
+    noise_model,
+)
 from sklearn_proxyopt._run._oracle import Oracle
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
@@ -104,7 +112,7 @@ def drive(run: PaidRun, phase: Phase) -> None:
             points = strategy.propose(None, data, data.X[:0])
             if strategy.has_ended:
                 return
-            strategy.observe(points, oracle.evaluate(points))
+            strategy.observe(points, oracle.evaluate(points, anew=strategy.repeats_known))
 
 
 def _drive_side_by_side(oracle: Oracle, phase: Phase) -> None:
@@ -116,7 +124,7 @@ def _drive_side_by_side(oracle: Oracle, phase: Phase) -> None:
             if oracle.n_free > 0 and not strategy.has_ended:
                 points = strategy.propose(oracle.n_free, oracle.data, oracle.pending)
             if len(points):
-                oracle.begin(points)
+                oracle.begin(points, anew=strategy.repeats_known)
             elif strategy.has_ended and (phase.hands_on or not len(oracle.pending)):
                 return
             else:
@@ -197,10 +205,13 @@ class SearchPlan:
         The search of the objective that goes on after the proxy has learned.
     end : StopRun or None
         What ended the run, None where it goes on.
+    watch : NoiseWatch
+        Whether values have noise.
     """
 
     def __init__(self, run: PaidRun, optimizer: SearchSettings) -> None:
         self._run, self._optimizer = run, optimizer
+        self.watch = NoiseWatch(optimizer.noise_std, optimizer._n_outputs)
         self.early_search: EarlySearch | None = None
         self.end: StopRun | None = None
 
@@ -214,6 +225,28 @@ class SearchPlan:
         except StopRun as reached:
             run.oracle.check_enough(reached)
             self.end = reached
+        self.watch.settle(run.oracle.data)
+
+    def repeat(self, proxy: Any) -> bool:
+        """Evaluate a repeat if a fitted proxy suspects noise; tell whether that was done."""
+        if self.end is not None or self._run.oracle.n_left < 1 or not self.watch.doubts(proxy):
+            return False
+        try:
+            drive(self._run, Phase("repeat", "Repeating an evaluation.", OneRepeat(self.watch), 1))
+        except StopRun as reached:
+            self.end = reached
+        self.watch.settle(self._run.oracle.data)
+        return True
+
+    @property
+    def rounds_of_noise(self) -> Phase | None:
+        """The search of noisy values; None where values are exact or another refiner is set."""
+        run, optimizer = self._run, self._optimizer
+        if not self.watch.is_noisy or optimizer.refiner != "auto" or run.oracle.n_left < 1:
+            return None
+        rounds = NoisyRounds(run, optimizer)
+        text = f"Searching noisy values, {rounds.n_rows} evaluations."
+        return Phase("infill", text, rounds, rounds.n_rows)
 
     def _phases(self, with_design: bool) -> Iterator[Phase]:
         """Yield the phases, each prepared once the one before has ended."""
@@ -221,16 +254,29 @@ class SearchPlan:
         if with_design:
             yield design_phase(run, _sampler_within(run, optimizer))
         run.n_initial = len(run.oracle.data)
+        self.watch.begin(run.oracle.data)
         if optimizer.infill is not None:
             yield _infill_phase(run, optimizer, optimizer.infill)
         budget = run.oracle.budget
-        if budget is not None and begins_before_proxy(optimizer.refiner):
+        if budget is None or not begins_before_proxy(optimizer.refiner):
+            return
+        if self.rounds_of_noise is None:
             search, n_rows = self.begin_search()
             if optimizer.infill is None:
                 n_rows = int(_SHARE_BEFORE_PROXY * n_rows)
                 text = f"Searching the function, {n_rows} evaluations."
-                batches = search.explore(n_rows)
-                yield Phase("explore", text, self.search_routine(batches), n_rows)
+                # A repeat may come in between.
+                yield Phase("explore", text, self._watched(search.explore(n_rows)), n_rows + 1)
+        phase = self.rounds_of_noise
+        if phase is not None:
+            yield phase
+
+    def _watched(self, batches: Batches) -> Routine:
+        """Return the search of the objective, which ends where values are found to have noise."""
+        if self._optimizer.refiner != "auto":
+            return self.search_routine(batches)
+        model = noise_model(self._optimizer, self._run)
+        return WatchedSearch(batches, self.watch, model, self._late_rows)
 
     def begin_search(self) -> tuple[EarlySearch, int]:
         """Begin the search of the objective; return it and how many evaluations it has."""
@@ -239,10 +285,15 @@ class SearchPlan:
 
     def search_routine(self, batches: Batches) -> Routine:
         """Return a part of the early search as a strategy."""
-        assert self.early_search is not None
+        return Routine(batches, self._late_rows)
+
+    @property
+    def _late_rows(self) -> LateRows | None:
+        """Who tells the early search of results that come late; None where none do."""
         if self._run.oracle.in_flight is None:
-            return Routine(batches)
-        return Routine(batches, LateRows(self.early_search, self._run.space))
+            return None
+        assert self.early_search is not None
+        return LateRows(self.early_search, self._run.space)
 
 
 def begins_before_proxy(refiner: Any) -> bool:
@@ -328,7 +379,8 @@ class InfillRounds(Routine):
                 warm_up(model.learner)
             model.fit(self.known.X, self.known.y, run.names)
             risk = learn_risk(self._optimizer, self.known, space, run.seeds)
-            state = InfillState(model, self.known, space, run.names, rng, risk)
+            noise = known_noise(self._optimizer, self.known, model.learner)
+            state = InfillState(model, self.known, space, run.names, rng, risk, noise)
             points = self._infill.propose(state.knowledge(self.pending))
             yield points if space.is_continuous_box else _rows_of(points, space)
 

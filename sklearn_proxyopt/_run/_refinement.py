@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
+from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._run._infill_state import nearest_feasible
+from sklearn_proxyopt._run._noise import estimates_of
 from sklearn_proxyopt._run._oracle import Oracle
 from sklearn_proxyopt._run._phases import Phase, SearchPlan, drive
 from sklearn_proxyopt._run._result import RunResult
@@ -26,6 +28,9 @@ from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["answered_by_objective", "refine"]
+
+# So many standard deviations hold nine tenths of a normal distribution on either side.
+_NINETY_PERCENT = 1.645
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -42,6 +47,8 @@ def refine(
     """
     if plan.end is not None:
         return _best_row(run.oracle, str(plan.end))
+    if plan.watch.is_noisy and optimizer.refiner == "auto":
+        return _searched_as_noisy(run, plan)
     is_side_by_side = run.oracle.in_flight is not None and optimizer.refiner == "auto"
     if is_side_by_side and plan.early_search is None:
         # The local search would ask for one row after another.
@@ -62,6 +69,17 @@ def refine(
             # What was evaluated may be another row than the point that a refiner asked for.
             refined.update(_best_of_data(run.oracle))
     return _not_worse(refined, state)
+
+
+def _searched_as_noisy(run: PaidRun, plan: SearchPlan) -> OptimizeResult:
+    """Spend what is left on a search of noisy values."""
+    phase = plan.rounds_of_noise
+    try:
+        if phase is not None:
+            drive(run, phase)
+    except StopRun as end:
+        return _best_row(run.oracle, str(end))
+    return _best_row(run.oracle, f"Noisy values: {run.oracle.stopping.n_evaluated} evaluations.")
 
 
 def _refinement_phase(
@@ -134,6 +152,13 @@ def _best_of_data(oracle: Oracle) -> OptimizeResult:
     return result
 
 
+def _luckiest(oracle: Oracle) -> OptimizeResult:
+    """Return the lowest single value among the rows that count, and its row."""
+    X, y = oracle.space.rows_that_count(oracle.data.X, oracle.data.y)
+    place = int(np.argmin(y))
+    return OptimizeResult(x=X[place], fun=float(y[place]))
+
+
 def _best_row(oracle: Oracle, message: str) -> OptimizeResult:
     """Return the best feasible row as the result of what a limit has ended."""
     return OptimizeResult(nit=0, success=True, message=message, **_best_of_data(oracle))
@@ -173,9 +198,13 @@ def _look_into_journal(oracle: Oracle, result: OptimizeResult) -> None:
 
 
 def answered_by_objective(
-    run: PaidRun, state: ModelState, refined: OptimizeResult, n_design: int
+    run: PaidRun,
+    state: ModelState,
+    refined: OptimizeResult,
+    n_design: int,
+    model: ProxyModel | None = None,
 ) -> ModelState:
-    """Let the best sample be the answer.
+    """Let the best sample be the answer, or with noise the setting of the lowest estimate.
 
     Parameters
     ----------
@@ -187,13 +216,25 @@ def answered_by_objective(
         The best of the refinement.
     n_design : int
         The calls of the objective before the proxy learned.
+    model : ProxyModel or None
+        What estimates noisy values; None where values are exact.
     """
     oracle, evaluator, search = run.oracle, run.oracle.evaluator, state.search
     _look_into_journal(oracle, refined)
+    lowest, std = refined, 0.0
+    if model is not None:
+        estimates = estimates_of(model, oracle.data, run.space, run.names)
+        lowest = _luckiest(oracle)
+        best = estimates.best
+        refined = OptimizeResult(refined, x=estimates.X[best], fun=estimates.mean[best])
+        std = float(estimates.std[best])
     at_proxy = np.ravel(oracle.value_at(state.x_proxy))
     result = RunResult(
         x=refined.x,
         fun=state.goal.value(float(refined.fun)),
+        fun_std=std,
+        x_lowest=lowest.x,
+        fun_lowest=state.goal.value(float(lowest.fun)),
         nfev=evaluator.n_calls,
         nit=refined.nit,
         success=bool(search.success and refined.success),
@@ -205,6 +246,8 @@ def answered_by_objective(
         n_failed=evaluator.n_failed,
         measured=True,
     )
+    if model is not None:
+        result.interval = result.fun + _NINETY_PERCENT * std * np.array([-1.0, 1.0])
     if run.space.names is not None:
         result.x_named = run.space.named(result.x)
     if state.merit is not None:

@@ -51,7 +51,8 @@ class RunResult(OptimizeResult):
         if not self.get("measured", True):
             return "predicted; not measured yet"
         n_failed = self.get("n_failed", 0)
-        return f"measured; {self.nfev} new runs" + (f", {n_failed} failed" if n_failed else "")
+        how = "estimated from noisy values" if self.get("fun_std") else "measured"
+        return f"{how}; {self.nfev} new runs" + (f", {n_failed} failed" if n_failed else "")
 
     def _interval(self) -> str:
         if "interval" in self:

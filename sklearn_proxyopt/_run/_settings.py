@@ -45,6 +45,7 @@ class Settings(Protocol):
     optimizer: BaseOptimizer | OptimizerName | None
     n_constraints: int
     budget: int | None
+    noise_std: Any
     n_repeats: int
     vectorized: bool
     input_format: InputFormat

@@ -120,6 +120,8 @@ class LearnedState(FittedState, ABC):
     ----------
     n_learned : int
         How many samples the proxy learned from, the first of `data`.
+    noise_std : float, ndarray of shape (n_outputs,) or None
+        Standard deviation of the noise, as the proxy knows it; None if it does not.
     proxy : regressor
         The fitted proxy.
     optimizer : optimizer
@@ -138,6 +140,7 @@ class LearnedState(FittedState, ABC):
     bounds: NDArray[np.float64] = field(metadata=_REBUILT)
     variables: Variables = field(metadata=_REBUILT)
     n_learned: int
+    noise_std: Any = None
     candidates: NDArray[np.float64] = field(metadata=_PRIVATE)
     proxy: Any = field(metadata=_REBUILT)
     optimizer: Any = field(metadata=_REBUILT)

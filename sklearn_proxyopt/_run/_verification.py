@@ -92,6 +92,7 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
         n_learned=len(data),
         n_evaluations=run.n_evaluated,
         candidates=search.X[spread_out(search.F, known.F, len(search.F))],
+        noise_std=getattr(front.learner, "noise_std_", None),
         proxy=front.learner,
         optimizer=front.optimizer,
         front_search=front,

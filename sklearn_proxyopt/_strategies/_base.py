@@ -23,9 +23,12 @@ class Strategy(ABC):
     ----------
     has_ended : bool
         Whether no further point will be proposed, whatever is observed. Settled by `propose`.
+    repeats_known : bool
+        Whether points that are known are evaluated once more; else their known values are told.
     """
 
     has_ended: bool = False
+    repeats_known: bool = False
 
     @abstractmethod
     def propose(

@@ -55,13 +55,43 @@ class AcquisitionInfill(BaseInfill):
     ) -> NDArray[np.float64]:
         """Return what an evaluation of each point is worth."""
 
+    def gains(self, points: NDArray[np.float64], known: Knowledge) -> NDArray[np.float64]:
+        """Return what an evaluation of some points is worth, also of known ones.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n, n_features)
+            The points.
+        known : Knowledge
+            The proxy and the rows it learned from.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Larger where an evaluation is worth more. Where values have noise it counts for less the
+            less it tells beside the noise [1]_.
+
+        References
+        ----------
+        .. [1] Huang, Allen, Notz and Zeng, "Global Optimization of Stochastic Black-Box Systems via
+           Sequential Kriging Meta-Models", Journal of Global Optimization 34, 2006.
+        """
+        return self._worth(_predicted(to_unit_cube(points, known.bounds), known), known)
+
+    def _worth(self, predicted: NDArray[np.float64], known: Knowledge) -> NDArray[np.float64]:
+        mean, deviation, trust = predicted
+        gains = trust * self._gain(mean, deviation, known.lowest)
+        if known.noise_std:
+            gains = gains * (1.0 - known.noise_std / np.hypot(deviation, known.noise_std))
+        return gains
+
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
-        lowest, n_features = float(known.y.min()), len(known.bounds)
+        n_features = len(known.bounds)
         near = to_unit_cube(np.vstack([known.best[None], known.minima]), known.bounds)
         sobol = qmc.Sobol(n_features, rng=known.rng)
         pool = np.vstack([near, sobol.random(_N_ANYWHERE)])
-        mean, deviation, trust = _predicted(pool, known)
-        gains = trust * self._gain(mean, deviation, lowest)
+        predicted = _predicted(pool, known)
+        gains = self._worth(predicted, known)
         for width in _WIDTHS:
             centers = pool[np.argsort(-gains, kind="stable")[:_N_CENTERS]]
             centers = np.vstack([centers, near[:1]])
@@ -69,9 +99,9 @@ class AcquisitionInfill(BaseInfill):
             moved = picked + width * known.rng.standard_normal(picked.shape)
             moved = np.clip(moved, 0.0, 1.0)
             pool = np.vstack([pool, moved])
-            mean, deviation, trust = np.hstack([(mean, deviation, trust), _predicted(moved, known)])
+            predicted = np.hstack([predicted, _predicted(moved, known)])
             # Gains compare only where they are of one pool.
-            gains = trust * self._gain(mean, deviation, lowest)
+            gains = self._worth(predicted, known)
         n_picked = self.n_points if known.rows_at is None else _SPARE * self.n_points
         return from_unit_cube(pool[_spread(pool, gains, n_picked)], known.bounds)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,9 @@ class Knowledge:
         `caution(points)` returns 0 where an evaluation may be trusted to succeed, 1 where it is
         best avoided, and a number between them elsewhere. None where nothing is known of failures.
         No point with a caution of 1 is proposed, whatever the strategy.
+    noise_std : float, default=0.0
+        Standard deviation of the noise of values; 0 for exact ones. With noise the lowest value is
+        the luckiest, and what the proxy says of the rows counts.
     """
 
     proxy: Any
@@ -69,12 +73,25 @@ class Knowledge:
     doubts: Callable[[], NDArray[np.float64]]
     rows_at: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     caution: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    noise_std: float = 0.0
 
     @property
     def best(self) -> NDArray[np.float64]:
         """The row with the lowest value, of shape (n_features,)."""
-        best: NDArray[np.float64] = self.X[np.argmin(self.y)]
+        best: NDArray[np.float64] = self.X[np.argmin(self._estimates)]
         return best
+
+    @property
+    def lowest(self) -> float:
+        """The lowest value of a row, what the proxy says of it where values have noise."""
+        return float(self._estimates.min())
+
+    @cached_property
+    def _estimates(self) -> NDArray[np.float64]:
+        """What is known of the values of the rows, of shape (n_rows,)."""
+        if not self.noise_std:
+            return self.y
+        return np.asarray(self.proxy.predict(self.X), dtype=np.float64)
 
 
 class BaseInfill(BaseEstimator, ABC):

@@ -1,0 +1,302 @@
+"""Values with noise: whether there is any, where to evaluate then, and what the values are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from inspect import signature
+from itertools import count
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._proxy_search._functions import RegressorFunction
+from sklearn_proxyopt._proxy_search._model import ProxyModel
+from sklearn_proxyopt._run._infill_state import InfillState, nearest_to_axes
+from sklearn_proxyopt._run._learning import learn_risk, proxy_of, search_of, takes_noise
+from sklearn_proxyopt._run._run import PaidRun, Run
+from sklearn_proxyopt._run._settings import SearchSettings
+from sklearn_proxyopt._strategies import Batches, LateResults, Routine
+from sklearn_proxyopt._utils._dataset import Dataset, means_of_repeats, row_keys
+from sklearn_proxyopt.infill import ExpectedImprovement, Knowledge
+from sklearn_proxyopt.proxies import KernelProxyRegressor
+from sklearn_proxyopt.variables import Variables
+
+__all__ = [
+    "Estimates",
+    "NoiseWatch",
+    "NoisyRounds",
+    "OneRepeat",
+    "WatchedSearch",
+    "estimates_of",
+    "known_noise",
+    "noise_model",
+]
+
+# Repeats that differ by less than this share of the spread of the values agree.
+_AGREE = 1e-6
+# After so many rows beyond the design noise is looked for, and again each time there are so many
+# times as many rows, up to a number.
+_FIRST_LOOK, _NEXT_LOOK, _LAST_LOOK = 8, 1.5, 200
+# Rounds of a search of noisy values, the share of them at the end that look at the proxy's minima
+# alone, and evaluations where there is no budget.
+_N_ROUNDS, _SHARE_OF_MINIMA, _DEFAULT_N_EVALUATIONS = 20, 0.25, 50
+# In every so many rounds the setting of the lowest estimate is evaluated once more.
+_REPEATS_EVERY = 4
+
+
+class NoiseWatch:
+    """Finds out whether values have noise.
+
+    A number says it. "auto" takes the word of repeats; without any, rows that smooth functions do
+    not explain make it suspicious, and a single repeat tells then.
+
+    Parameters
+    ----------
+    noise_std : "auto", None or float
+        What the user says.
+    n_outputs : int or None
+        How many numbers the function returns; None for one that is no array. Of several nothing
+        is found out.
+    """
+
+    def __init__(self, noise_std: Any, n_outputs: int | None) -> None:
+        is_learned, is_single = isinstance(noise_std, str), n_outputs is None
+        self._is_open = is_learned and is_single
+        self.is_noisy = is_single and not is_learned and bool(noise_std)
+        self._n_next = 0.0
+
+    def begin(self, data: Dataset) -> None:
+        """Take note of samples that were not chosen by their values."""
+        self._n_next = len(data) + _FIRST_LOOK
+        self.settle(data)
+
+    def settle(self, data: Dataset) -> None:
+        """Let repeats tell, where there are any."""
+        if not self._is_open:
+            return
+        differ = _repeats_differ(data)
+        if differ is not None:
+            self._is_open, self.is_noisy = False, differ
+
+    def suspects(self, data: Dataset, model: ProxyModel) -> bool:
+        """Tell whether a repeat should be evaluated, after a look at the samples now and then."""
+        if not self._is_open or not self._n_next <= len(data) <= _LAST_LOOK:
+            return False
+        self._n_next = _NEXT_LOOK * len(data)
+        model.fit(data.X, data.y, None)
+        return self.doubts(model.learner)
+
+    def doubts(self, proxy: Any) -> bool:
+        """Tell whether nothing but a fitted proxy says that there is noise."""
+        return self._is_open and bool(np.any(getattr(proxy, "noise_std_", 0.0)))
+
+
+def _repeats_differ(data: Dataset) -> bool | None:
+    """Tell whether repeats have different values; None where there are no repeats."""
+    groups: dict[bytes, list[float]] = {}
+    for key, value in zip(row_keys(data.X), data.y, strict=True):
+        groups.setdefault(key, []).append(float(value))
+    ranges = [np.ptp(values) for values in groups.values() if len(values) > 1]
+    return bool(max(ranges) > _AGREE * np.ptp(data.y)) if ranges else None
+
+
+def known_noise(optimizer: SearchSettings, data: Dataset, proxy: Any) -> float:
+    """Return the standard deviation of the noise by a fitted proxy, 0 unless it is certain."""
+    watch = NoiseWatch(optimizer.noise_std, optimizer._n_outputs)
+    watch.settle(data)
+    return float(getattr(proxy, "noise_std_", 0.0)) if watch.is_noisy else 0.0
+
+
+def noise_model(optimizer: SearchSettings, run: Run) -> ProxyModel:
+    """Return what learns values with noise: the proxy, or Gaussian processes if it cannot."""
+    proxy = proxy_of(optimizer)
+    if not takes_noise(proxy) or "return_std" not in signature(proxy.predict).parameters:
+        proxy = KernelProxyRegressor(noise_std=optimizer.noise_std)
+    return ProxyModel(proxy, search_of(optimizer), run.seeds, None, run.space, run.goal)
+
+
+class WatchedSearch(Routine):
+    """A search of the objective that ends as soon as values are found to have noise.
+
+    Parameters
+    ----------
+    batches : generator
+        The search.
+    watch : NoiseWatch
+        Finds out.
+    model : ProxyModel
+        Learns values with noise.
+    late : LateResults, default=None
+        As of `Routine`.
+    """
+
+    def __init__(
+        self,
+        batches: Batches,
+        watch: NoiseWatch,
+        model: ProxyModel,
+        late: LateResults | None = None,
+    ) -> None:
+        super().__init__(late=late)
+        self._search, self._watch, self._model = batches, watch, model
+        self._has_asked = False
+
+    def _run(self) -> Batches:
+        try:
+            points = next(self._search)
+            while True:
+                outputs = yield points
+                if self._has_asked:
+                    # The repeat may have come late.
+                    self._watch.settle(self.known)
+                elif self._watch.suspects(self.known, self._model):
+                    yield from self._repeat()
+                if self._watch.is_noisy:
+                    return None
+                points = self._search.send(outputs)
+        except StopIteration as end:
+            return end.value
+        finally:
+            self._search.close()
+
+    def _repeat(self) -> Batches:
+        self.repeats_known = True
+        yield best_setting(self.known)
+        self.repeats_known, self._has_asked = False, True
+        self._watch.settle(self.known)
+
+
+class OneRepeat(Routine):
+    """Evaluate the best setting once more, and let the repeat tell whether there is noise.
+
+    Parameters
+    ----------
+    watch : NoiseWatch
+        Is told.
+    """
+
+    repeats_known = True
+
+    def __init__(self, watch: NoiseWatch) -> None:
+        super().__init__()
+        self._watch = watch
+
+    def _run(self) -> Batches:
+        yield best_setting(self.known)
+        self._watch.settle(self.known)
+
+
+def best_setting(data: Dataset) -> NDArray[np.float64]:
+    """Return the setting with the lowest mean value, of shape (1, n_features)."""
+    X, y = means_of_repeats(data.X, data.y)
+    return X[[int(np.argmin(y))]]
+
+
+class NoisyRounds(Routine):
+    """Rounds in which a proxy learns noisy values and proposes where to evaluate.
+
+    New settings are those of the highest expected improvement on the lowest mean of the proxy. An
+    evaluated one is repeated where that promises more, and that of the lowest mean now and then; at
+    the end the proxy's minima are evaluated.
+
+    Parameters
+    ----------
+    run : PaidRun
+        The run.
+    optimizer : SearchSettings
+        Its parameters hold.
+    """
+
+    repeats_known = True
+
+    def __init__(self, run: PaidRun, optimizer: SearchSettings) -> None:
+        super().__init__()
+        self._of_run, self._optimizer = run, optimizer
+        n_left = run.oracle.n_left
+        self.n_rows = int(n_left) if np.isfinite(n_left) else _DEFAULT_N_EVALUATIONS
+        self._size = max(1, run.oracle.n_pending, -(-self.n_rows // _N_ROUNDS))
+
+    def _run(self) -> Batches:
+        rng = np.random.default_rng(self._of_run.seeds["infill"])
+        model = noise_model(self._optimizer, self._of_run)
+        n_left = self.n_rows
+        for n_round in count():
+            size = min(self._size, n_left)
+            if size < 1:
+                return
+            known = self._learned(model, rng)
+            if n_left <= _SHARE_OF_MINIMA * self.n_rows + 1.0:
+                first = known.minima[:1]
+            elif n_round % _REPEATS_EVERY == 0:
+                first = known.best[None]
+            else:
+                first = known.X[:0]
+            points = self._rows(np.vstack([first, _promising(known, size)])[:size])
+            if not len(points):
+                return
+            yield points
+            n_left -= len(points)
+
+    def _learned(self, model: ProxyModel, rng: np.random.Generator) -> Knowledge:
+        """Let the model learn all samples; return what is known, as points on the axes."""
+        run, space, known = self._of_run, self._of_run.space, self.known
+        model.fit(known.X, known.y, run.names)
+        risk = learn_risk(self._optimizer, known, space, run.seeds)
+        noise = known_noise(self._optimizer, known, model.learner)
+        state = InfillState(model, known, space, run.names, rng, risk, noise)
+        return state.knowledge(self.pending)
+
+    def _rows(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        space = self._of_run.space
+        if space.is_continuous_box:
+            return points
+        rows = nearest_to_axes(space, points)
+        return rows[~np.isnan(rows).any(axis=1)]
+
+
+def _promising(known: Knowledge, n_points: int) -> NDArray[np.float64]:
+    """Return points of a high expected improvement, the last a known one if that has more."""
+    improvement = ExpectedImprovement(n_points)
+    points = improvement.propose(known)
+    again = improvement.gains(known.X, known)
+    best = int(np.argmax(again))
+    if len(points) < n_points:
+        return np.vstack([points, known.X[[best]]])
+    if again[best] > improvement.gains(points[-1:], known)[0]:
+        points[-1] = known.X[best]
+    return points
+
+
+@dataclass
+class Estimates:
+    """What the values of the evaluated settings are, up to noise.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_settings, n_features)
+        The settings that may be the answer.
+    mean, std : ndarray of shape (n_settings,)
+        Their values, to be minimised, and the standard deviations of these.
+    """
+
+    X: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+    @property
+    def best(self) -> int:
+        """The place of the lowest."""
+        return int(np.argmin(self.mean))
+
+
+def estimates_of(
+    model: ProxyModel, data: Dataset, space: Variables, names: NDArray[np.object_] | None
+) -> Estimates:
+    """Estimate the values of the evaluated settings by a model that learns all samples."""
+    model.fit(data.X, data.y, names)
+    settings = data.by_setting
+    X, _ = space.rows_that_count(settings.X, settings.y)
+    function = RegressorFunction(model.proxy)
+    mean, std = function.predict(space.features(X), return_std=True)
+    return Estimates(X, np.asarray(mean, dtype=np.float64), np.asarray(std, dtype=np.float64))
