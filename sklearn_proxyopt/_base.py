@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from os import PathLike
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +23,7 @@ from sklearn_proxyopt._run._components import (
     check_components,
     check_optimizer,
     check_that_outputs_are_borne,
+    warn_of_constants,
     warn_of_fitted,
     warn_of_rows_outside,
 )
@@ -62,6 +62,7 @@ from sklearn_proxyopt._utils._validation import (
     check_verbose,
     unmasked,
 )
+from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 from sklearn_proxyopt.optimizers import BaseOptimizer
@@ -320,6 +321,8 @@ class BaseProxyOptimizer(
             self._fit_on_objective(Dataset.empty(X.shape[1], self._n_outputs), space)
             return self
         data = self._given(X, self._goal_of().turned(y))
+        is_fixed = space.kinds.is_fixed if self.bounds is not None else np.zeros(X.shape[1], bool)
+        warn_of_constants(data.X, data.y, is_fixed)
         fit_params = metadata_of_rows(fit_params, len(X), np.flatnonzero(succeeded(y)))
         self._begin_anew(keeps_box=False, goal=self._goal_of())
         run = Run(self, space, draw_seeds(self), Progress(self, self._n_phases), self._goal_of())
@@ -656,6 +659,21 @@ class BaseProxyOptimizer(
         if self.journal is not None:
             Journal(self.journal)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of a result that is missing what brings it."""
+            kind = type(self).__name__
+            if hasattr(type(self), name):
+                # A property has raised, and does so again.
+                return object.__getattribute__(self, name)
+            if not name.endswith("_") or name.startswith("_"):
+                raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+            raise AttributeError(
+                f"{kind!r} object has no attribute {name!r} now. The results of an optimizer are "
+                "there after fit, minimize or maximize, or once enough rows were told."
+            )
+
     def set_params(self, **params: Any) -> Self:
         """Set parameters, those of a component under its name, as ``proxy__max_epochs``.
 
@@ -817,10 +835,9 @@ class BaseProxyOptimizer(
                 f"y must have a finite value for at least two rows; got {len(data)} of {len(X)}."
             )
         if n_failed:
-            warnings.warn(
+            warn_user(
                 f"{n_failed} of {len(X)} rows given have failed and are left out.",
                 FailedEvaluationWarning,
-                stacklevel=5,
             )
         return data
 

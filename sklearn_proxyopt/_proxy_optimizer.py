@@ -17,6 +17,7 @@ from sklearn_proxyopt._run._components import (
     check_infill,
     check_refiner,
     check_that_outputs_are_borne,
+    warn_of_constants,
 )
 from sklearn_proxyopt._run._diagnose import add_verdict, diagnose
 from sklearn_proxyopt._run._learning import learn_model, proxy_of
@@ -414,8 +415,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
         return answered_by_objective(run, state, refined, n_design, model)
 
     def _conclude(self) -> None:
+        state: ModelState = self._learned
+        warn_of_constants(state.data.X, state.data.y, np.ones(state.variables.n_features, bool))
         if self.verdict:
-            add_verdict(self._learned, stacklevel=6)
+            add_verdict(state)
 
     def diagnose(
         self,

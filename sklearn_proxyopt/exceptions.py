@@ -6,6 +6,7 @@ import traceback
 from typing import Any
 
 __all__ = [
+    "ConstantWarning",
     "DeviceNotFoundWarning",
     "EvaluationError",
     "FailedEvaluationWarning",
@@ -58,6 +59,10 @@ def _rebuild_error(message: str, row: int | None, x: Any, cause: str | None) -> 
 
 class JournalError(ValueError):
     """A journal is damaged, foreign, of another problem, or being written by another process."""
+
+
+class ConstantWarning(UserWarning):
+    """All samples have the same value, or the same setting of a variable."""
 
 
 class DeviceNotFoundWarning(UserWarning):

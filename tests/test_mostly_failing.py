@@ -114,5 +114,5 @@ def test_a_table_of_failures_alone_is_refused_and_so_is_one_that_must_not_hold_a
     X, y = table_with_failures()
     with pytest.raises(ValueError, match="y must have a finite value for at least two rows; got 1"):
         optimizer().fit(X[:3], [1.0, np.nan, np.nan])
-    with pytest.raises(ValueError, match="Input y contains"):
+    with pytest.raises(ValueError, match="y must hold finite numbers; got NaN in row 2"):
         optimizer(on_error="raise").fit(X, y)

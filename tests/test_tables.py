@@ -257,10 +257,10 @@ def test_an_unknown_label_is_refused_by_its_column(to_frame):
             door(to_frame(runs[:1].assign(solvent="H2O")))
 
 
-def test_missing_numbers_are_refused_as_scikit_learn_does():
+def test_missing_numbers_are_refused_by_row_and_column():
     runs = runs_of_a_laboratory(20)
     runs.loc[3, "flow"] = np.nan
-    with pytest.raises(ValueError, match="Input X contains NaN"):
+    with pytest.raises(ValueError, match=r"got NaN in row 3, column \d \('flow'\)"):
         quick().fit(runs, waste(runs))
 
 

@@ -18,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_proxyopt._run._short_names import resolved
 from sklearn_proxyopt._utils._global_random import preserved
 from sklearn_proxyopt._utils._seeding import seeded
-from sklearn_proxyopt.exceptions import RefittedProxyWarning, RowsOutsideWarning
+from sklearn_proxyopt._utils._warning import warn_user
+from sklearn_proxyopt.exceptions import ConstantWarning, RefittedProxyWarning, RowsOutsideWarning
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
@@ -42,6 +43,8 @@ _METHODS = {
 _PARTS = (*_METHODS, "infill")
 # Rows and variables of the table on which a proxy is tried that does not say what it bears.
 _N_TRIED = (20, 3)
+# Fewer samples may agree by chance.
+_LEAST_TO_VARY = 5
 
 
 def check_components(estimator: Any) -> None:
@@ -54,7 +57,12 @@ def check_components(estimator: Any) -> None:
         if part is None or (isinstance(part, str) and (name != "refiner" or part == "auto")):
             continue
         missing = [method for method in methods if not hasattr(part, method)]
-        if missing or isinstance(part, type):
+        if isinstance(part, type):
+            raise ValueError(
+                f"{name} must be an instance with the methods {', '.join(methods)}; got the class "
+                f"{part.__name__}. Call it: {part.__name__}()."
+            )
+        if missing:
             raise ValueError(
                 f"{name} must be an instance with the methods {', '.join(methods)}; got {part!r}."
             )
@@ -105,7 +113,12 @@ def check_infill(infill: Any, proxy: Any) -> None:
     """Raise an error unless an infill strategy is one, and can work with the proxy."""
     if infill is None:
         return
-    if not hasattr(infill, "propose") or isinstance(infill, type):
+    if isinstance(infill, type):
+        raise ValueError(
+            "infill must be None or a strategy with the method propose; got the class "
+            f"{infill.__name__}. Call it: {infill.__name__}()."
+        )
+    if not hasattr(infill, "propose"):
         raise ValueError(
             f"infill must be None or a strategy with the method propose; got {infill!r}."
         )
@@ -173,12 +186,31 @@ def warn_of_fitted(proxy: Any) -> None:
         check_is_fitted(proxy)
     except NotFittedError:
         return
-    warnings.warn(
+    warn_user(
         f"proxy is fitted already, and a copy of it is fitted anew: {proxy!r}. To search it as it "
         "is, call minimize_model, or pass sklearn.frozen.FrozenEstimator(proxy).",
         RefittedProxyWarning,
-        stacklevel=4,
     )
+
+
+def warn_of_constants(
+    X: NDArray[np.float64], y: NDArray[np.float64], is_fixed: NDArray[np.bool_]
+) -> None:
+    """Warn of samples in which the value, or a variable that is not fixed, is always the same."""
+    if len(X) < _LEAST_TO_VARY:
+        return
+    if not np.ptp(y, axis=0).any():
+        warn_user(
+            f"y is the same, {np.ravel(y)[0]:.6g}, in all {len(X)} samples, so no settings are "
+            "better than others. Does the objective use its inputs, or is it the wrong column?",
+            ConstantWarning,
+        )
+    for place in np.flatnonzero((np.ptp(X, axis=0) == 0.0) & ~is_fixed):
+        warn_user(
+            f"X is the same, {X[0, place]:.6g}, in variable {place} of all {len(X)} samples, so "
+            "nothing is learned of it. Leave it out, fix it in bounds, or vary it.",
+            ConstantWarning,
+        )
 
 
 def warn_of_rows_outside(X: NDArray[np.float64], space: Variables, stacklevel: int = 4) -> None:

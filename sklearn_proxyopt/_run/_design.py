@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,8 @@ class InitialDesign(Routine):
         Rows that were evaluated before, which may be points of the design with fewer digits.
     late : LateResults, default=None
         Takes results that come late; the design then ends before all of them are there.
+    why_failed : callable, default=str
+        Says why evaluations failed, in a sentence after a space.
 
     Attributes
     ----------
@@ -49,8 +52,10 @@ class InitialDesign(Routine):
         goes_on: bool = False,
         done: NDArray[np.float64] | None = None,
         late: LateResults | None = None,
+        why_failed: Callable[[], str] = str,
     ) -> None:
         super().__init__(late=late)
+        self._why_failed = why_failed
         self._design, self._goes_on = Design(sampler, space), goes_on
         self.rows = self._design.sample()
         if done is not None:
@@ -65,7 +70,7 @@ class InitialDesign(Routine):
             if not (len(further) or len(self.pending)):
                 raise ValueError(
                     f"objective must succeed on at least two rows of the design; got "
-                    f"{len(self.known)} of {n_asked}."
+                    f"{len(self.known)} of {n_asked}.{self._why_failed()}"
                 )
             # As long as enough may be on the way, one at a time.
             n_next = min(len(further), 1) if len(self.pending) else len(further)

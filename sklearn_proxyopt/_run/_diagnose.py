@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from scipy.spatial import cKDTree
 from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
 from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
 from sklearn_proxyopt._utils._distances import SAME_SAMPLE
+from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
 from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
@@ -98,7 +98,7 @@ def _known_checks(
     return points[used], measured_merit(state, data.y[row[used]])
 
 
-def add_verdict(state: ModelState, stacklevel: int) -> None:
+def add_verdict(state: ModelState) -> None:
     """Add the verdict on the answer to the result; warn where it is not believed."""
     result = state.result
     if result is None or state.n_learned < MIN_DIAGNOSED:
@@ -108,10 +108,8 @@ def add_verdict(state: ModelState, stacklevel: int) -> None:
     result.regret = diagnosis.regret
     result.message = f"{result.message} Verdict: {diagnosis.headline}"
     if diagnosis.verdict == "false":
-        warnings.warn(
-            f"x_ is not believed to be the {state.goal.optimum}: {diagnosis}",
-            FalseOptimumWarning,
-            stacklevel=stacklevel,
+        warn_user(
+            f"x_ is not believed to be the {state.goal.optimum}: {diagnosis}", FalseOptimumWarning
         )
 
 

@@ -224,7 +224,7 @@ class Oracle:
         if len(self.data) < 2:
             raise ValueError(
                 f"objective must succeed on at least two rows before the run ends; got "
-                f"{len(self.data)} of {len(self.data.evaluated)}. {end}"
+                f"{len(self.data)} of {len(self.data.evaluated)}.{self.evaluator.why_failed} {end}"
             )
 
     def value_at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -153,7 +153,8 @@ def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
     goes_on = is_limited and run.optimizer.on_error != "raise"
     # Without a limit nothing is chosen by what is known of the first rows.
     late = takes_late(run) if is_limited else None
-    design = InitialDesign(sampler, run.space, goes_on, run.oracle.data.evaluated, late)
+    done, evaluator = run.oracle.data.evaluated, run.oracle.evaluator
+    design = InitialDesign(sampler, run.space, goes_on, done, late, lambda: evaluator.why_failed)
     rows = design.rows
     n_new = run.oracle.n_new(rows)
     if n_new >= stopping.n_left:

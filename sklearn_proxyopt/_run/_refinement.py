@@ -229,6 +229,8 @@ def answered_by_objective(
         refined = OptimizeResult(refined, x=estimates.X[best], fun=estimates.mean[best])
         std = float(estimates.std[best])
     at_proxy = np.ravel(oracle.value_at(state.x_proxy))
+    n_known = run.n_evaluated - evaluator.n_calls
+    known = f" {n_known} of {run.n_evaluated} evaluations were known before." if n_known > 0 else ""
     result = RunResult(
         x=refined.x,
         fun=state.goal.value(float(refined.fun)),
@@ -238,7 +240,7 @@ def answered_by_objective(
         nfev=evaluator.n_calls,
         nit=refined.nit,
         success=bool(search.success and refined.success),
-        message=f"{refined.message} Search on the proxy: {search.message}",
+        message=f"{refined.message}{known} Search on the proxy: {search.message}",
         x_proxy=state.x_proxy,
         fun_proxy=state.shown("fun_proxy"),
         true_at_proxy=state.goal.value(float(at_proxy[0])),

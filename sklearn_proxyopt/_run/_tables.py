@@ -86,6 +86,83 @@ def _read(
     checks: dict[str, Any],
 ) -> Any:
     """Return rows, with values or without; plain rows get names where bounds give any."""
+    try:
+        return _checked(optimizer, given, spec, names, reset, checks)
+    except ValueError as error:
+        X, *targets = given
+        known = names_of_frame(X) if is_frame(X) else spec.names_known
+        fault = _fault((_plain(optimizer, X, spec), *targets), known)
+        if fault:
+            raise ValueError(fault) from error
+        raise
+
+
+def _fault(given: tuple[Any, ...], names: tuple[str, ...] | None) -> str:
+    """Say where the first entry stands that is no finite number; empty if there is none."""
+    X, *targets = given
+    if (place := _first_odd(X)) is not None:
+        row, column, value = place
+        label = f"column {column}" if names is None else f"column {column} ({names[column]!r})"
+        way = (
+            "Leave such rows out, or fill in what is missing."
+            if isinstance(value, float | np.floating)
+            else "Labels come in a DataFrame, or are stated in bounds with their codes in X."
+        )
+        return f"X must hold finite numbers; got {_shown(value)} in row {row}, {label}. {way}"
+    if targets and (place := _first_odd(targets[0])) is not None:
+        return (
+            f"y must hold finite numbers; got {_shown(place[2])} in row {place[0]}. Pass "
+            "on_error='drop' if NaN marks experiments that failed, or leave such rows out."
+        )
+    return ""
+
+
+def _plain(optimizer: Any, X: Any, spec: SpaceSpec) -> Any:
+    """Return a table as numbers, none of them where it cannot be read; other rows as they are."""
+    if not is_frame(X):
+        return X
+    table = _without_notes(X, spec.names_known)
+    known = replace(spec, seen=optimizer._kinds_seen, names=names_of_frame(table))
+    try:
+        return rows_of_frame(table, known.kinds(table.shape[1]))
+    except ValueError:
+        return np.empty((0, 0))
+
+
+def _first_odd(values: Any) -> tuple[int, int, Any] | None:
+    """Return the row, the column and the first entry that is no finite number; None if all are."""
+    array = np.asarray(values)
+    # Complex numbers are refused as such.
+    if array.ndim not in (1, 2) or array.dtype.kind == "c":
+        return None
+    for (row, *column), value in np.ndenumerate(array):
+        try:
+            is_odd = not np.isfinite(float(value))
+        except ValueError:
+            is_odd = True
+        except (TypeError, OverflowError):
+            return None
+        if is_odd:
+            return row, *(column or [0]), value
+    return None
+
+
+def _shown(value: Any) -> str:
+    """Return an entry as it is shown in a message."""
+    if not isinstance(value, float | np.floating):
+        return repr(str(value))
+    return "NaN" if np.isnan(value) else f"{value:g}"
+
+
+def _checked(
+    optimizer: Any,
+    given: tuple[Any, ...],
+    spec: SpaceSpec,
+    names: tuple[str, ...] | None,
+    reset: bool,
+    checks: dict[str, Any],
+) -> Any:
+    """Return rows, with values or without, as scikit-learn checks them."""
     X, *targets = given
     check_unmasked(X)
     X = _without_notes(X, spec.names_known)

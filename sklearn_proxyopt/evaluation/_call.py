@@ -131,6 +131,11 @@ def call_many(
             f"{getattr(objective, 'how_called', '')}: {_text_of(error)}. To know which row, and to "
             "keep those before it, pass vectorized=False with a function of one row.",
         ) from error
+    if output is None:
+        raise EvaluationError(
+            f"objective must return a value for each of {len(X)} rows; got None. Does it end "
+            "without a return?"
+        )
     values = _as_numbers(output)
     shape = (len(X),) if n_outputs is None else (len(X), n_outputs)
     if values.shape != shape:
@@ -162,7 +167,10 @@ def _as_numbers(output: Any) -> NDArray[np.float64]:
     try:
         array = output if np.ma.isMaskedArray(output) else np.asarray(output)
         if np.iscomplexobj(array):
-            raise EvaluationError(f"objective must return real numbers; got {array.dtype}.")
+            raise EvaluationError(
+                f"objective must return real numbers; got {array.dtype}. Return the part, or the "
+                "modulus, that is to be optimized."
+            )
         mask = np.ma.getmaskarray(array)
         numbers = _floats(np.ma.getdata(array), mask)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -170,7 +178,8 @@ def _as_numbers(output: Any) -> NDArray[np.float64]:
             raise
         # A torch tensor that requires a gradient, or lies on a GPU, is no array either.
         raise EvaluationError(
-            f"objective must return numbers; got {type(output).__name__}: {_text_of(error)}"
+            f"objective must return numbers; got {type(output).__name__}: {_text_of(error)}. "
+            "Convert what it returns by float()."
         ) from error
     # What is masked has no value, whatever number lies under the mask.
     numbers[mask] = np.nan

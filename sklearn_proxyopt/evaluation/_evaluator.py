@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections import Counter
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, NoReturn
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._dataset import is_among, row_keys, succeeded
 from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.evaluation._backlog import Backlog
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
@@ -113,11 +114,21 @@ class Evaluator:
         self.n_calls = 0
         self.n_rounds = 0
         self._failed: set[bytes] = set()
+        self._reasons: Counter[str] = Counter()
 
     @property
     def n_failed(self) -> int:
         """Number of rows asked for that failed."""
         return len(self._failed)
+
+    @property
+    def why_failed(self) -> str:
+        """The most frequent reason of failures here, as a sentence; empty where there is none."""
+        if not self._reasons:
+            return ""
+        (reason, count), total = self._reasons.most_common(1)[0], self._reasons.total()
+        often = "Each time" if count == total else f"Most often ({count} of {total})"
+        return f" {often} it {reason.rstrip('.')}."
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""
@@ -250,6 +261,8 @@ class Evaluator:
             if not self.raises(outcome):
                 # Before the journal, so that what it cannot write is not lost.
                 self.record.add(x, outcome.value, int(repeat))
+            if outcome.error:
+                self._reasons[outcome.error] += 1
             if self.on_outcome is not None:
                 self.on_outcome(x, self.n_rounds, outcome)
         if results[0].refusal is None:
@@ -267,10 +280,10 @@ class Evaluator:
         n_before = self.n_failed
         self._failed.update(row_keys(failed))
         if self.n_failed > n_before:
-            warnings.warn(
-                f"{self.n_failed - n_before} of {n_asked} evaluations failed and are left out.",
+            n_new = self.n_failed - n_before
+            warn_user(
+                f"{n_new} of {n_asked} evaluations failed and are left out.{self.why_failed}",
                 FailedEvaluationWarning,
-                stacklevel=4,
             )
 
     def hand_out(

@@ -29,10 +29,10 @@ def check_problem(
     Bounds and names are compared where both are known.
     """
 
-    def refuse(known: str, got: str) -> NoReturn:
+    def refuse(known: str, got: str, way: str = "") -> NoReturn:
         raise JournalError(
             f"journal must be of the same problem; {known} in {path}, got {got}. Another problem "
-            "needs a journal of its own."
+            f"needs a journal of its own.{f' {way}' if way else ''}"
         )
 
     if contents.n_features != n_features:
@@ -48,6 +48,7 @@ def check_problem(
             refuse(
                 f"the bounds of variable {label} are [{lower}, {upper}]",
                 f"[{bounds[i, 0]}, {bounds[i, 1]}]",
+                "Its rows serve other bounds too: X, y = Journal(path).rows(), passed as X and y.",
             )
 
 

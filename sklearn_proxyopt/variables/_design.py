@@ -73,7 +73,10 @@ class Design:
         if len(kept) < 2:
             raise ValueError(
                 "constraints must leave at least two feasible rows inside bounds; got "
-                f"{len(kept)} among {len(drawn)} rows of a design and what is near to them."
+                f"{len(kept)} among {len(drawn)} rows of a design and what is near to them. The "
+                "search for them failed, which proves nothing: pass feasible rows as X and y. At "
+                "most k of n is found as linear constraints with a switch Integer(0, 1) for each "
+                "variable: x <= high * switch, sum of the switches <= k."
             )
         return kept
 
