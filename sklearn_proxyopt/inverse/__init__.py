@@ -2,6 +2,7 @@
 
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._best_of import BestOfInverse
+from sklearn_proxyopt.inverse._diagnosis import InverseDiagnosis
 from sklearn_proxyopt.inverse._direct import DirectInverse
 from sklearn_proxyopt.inverse._landscape import LandscapeInverse
 from sklearn_proxyopt.inverse._networks import ConvNet, DenseNet
@@ -16,6 +17,7 @@ __all__ = [
     "ConvNet",
     "DenseNet",
     "DirectInverse",
+    "InverseDiagnosis",
     "InverseProblem",
     "LandscapeInverse",
     "NeuralAdjointInverse",

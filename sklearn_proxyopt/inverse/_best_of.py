@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_proxyopt._utils._fitted import take_over
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt.inverse._base import BaseInverse
+from sklearn_proxyopt.inverse._diagnosis import InverseDiagnosis
 from sklearn_proxyopt.inverse._direct import DirectInverse
 from sklearn_proxyopt.inverse._reparameterized import ReparameterizedInverse
 from sklearn_proxyopt.inverse._saving import read_solvers, write_solvers
@@ -130,6 +131,37 @@ class BestOfInverse(BaseEstimator):
         """
         loss = self._solve_new(X, noise_std)[2]
         return float(-loss.mean()) if np.isfinite(loss).all() else -np.inf
+
+    def diagnose(
+        self,
+        X: ArrayLike,
+        unknowns: ArrayLike | None = None,
+        *,
+        noise_std: ArrayLike | None = None,
+        level: float = 0.95,
+    ) -> InverseDiagnosis:
+        """Judge the answers to problems: how well unknowns are known, and which may be wrong.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_problems, n_columns)
+            Observations and conditions, as in `fit`.
+        unknowns : array-like of shape (n_problems, n_unknowns), default=None
+            The answers to judge, such as `solutions_`; None solves the problems by `predict`.
+        noise_std : array-like of shape (n_problems,) or (n_problems, n_observed), default=None
+            Standard deviations of the errors, as in `fit`.
+        level : float, default=0.95
+            Probability with which intervals are to hold the true unknowns.
+
+        Returns
+        -------
+        InverseDiagnosis
+            Covariances, intervals, flags and chances of all problems.
+        """
+        if unknowns is None:
+            unknowns = self.predict(X, noise_std=noise_std)
+        check_is_fitted(self)
+        return self.solvers_[0].diagnose(X, unknowns, noise_std=noise_std, level=level)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted solvers into a file that can run no code.

@@ -190,6 +190,84 @@ class ProblemSet:
         covariance = torch.as_tensor(self.problem.noise_covariance, device="cpu").to(like)
         return white @ torch.linalg.cholesky(covariance).T
 
+    @property
+    def half_width(self) -> Tensor:
+        """Half of the width of the box."""
+        bounds = torch.as_tensor(self.problem.bounds, device="cpu").to(self.rows)
+        return (bounds[:, 1] - bounds[:, 0]) / 2
+
+    def inside(self, unknowns: Tensor) -> Tensor:
+        """Return unknowns moved to where a simulation may be: the sides of a hard box."""
+        if not self.problem.hard_bounds:
+            return unknowns
+        return self.problem.from_box(self.problem.to_box(unknowns).clamp(-1.0, 1.0))
+
+    def losses_of(self, unknowns: Tensor, index: Tensor | None = None) -> Tensor:
+        """Return the losses at unknowns, without a gradient."""
+        if index is None:
+            index = torch.arange(len(unknowns), device=unknowns.device)
+        parts = zip(self.batches_of(unknowns), self.batches_of(index), strict=True)
+        with torch.no_grad():
+            return torch.cat([self._losses_of(own, number) for own, number in parts])
+
+    def _losses_of(self, unknowns: Tensor, index: Tensor) -> Tensor:
+        self.n_forward_calls += len(unknowns)
+        noise = None if self.noise is None else self.noise.of(index)
+        observed, conditions = self.problem.split(self.rows[index])
+        predicted = self.problem.predict(unknowns, conditions, observed.shape[1:])
+        return self.problem.compare(predicted, observed, noise)
+
+    def curvature(self, unknowns: Tensor) -> Tensor:
+        """Return the second derivatives of the losses (n, n_unknowns, n_unknowns).
+
+        Those of squares are taken from the slopes of predictions, as Gauss and Newton do; those of
+        another loss from differences of its gradients.
+        """
+        index = torch.arange(len(unknowns), device=unknowns.device)
+        parts = zip(self.batches_of(unknowns), self.batches_of(index), strict=True)
+        curvature = self._gauss_newton if self.problem.loss is None else self._second_differences
+        return torch.cat([curvature(own, number) for own, number in parts])
+
+    def _gauss_newton(self, unknowns: Tensor, index: Tensor) -> Tensor:
+        n, n_unknowns = unknowns.shape
+        self.n_forward_calls += n * (1 + 2 * n_unknowns)
+        observed, conditions = self.problem.split(self.rows[index])
+        slopes = self.problem.jacobian(unknowns, conditions, tuple(observed.shape[1:]))
+        gaps = observed.isnan()[:, None].expand_as(slopes)
+        slopes = torch.where(gaps, 0.0, slopes).flatten(0, 1)
+        if self.noise is not None:
+            slopes = self.noise.of(index.repeat_interleave(n_unknowns)).in_units(slopes)
+        flat = slopes.view(n, n_unknowns, -1)
+        return flat @ flat.transpose(1, 2)
+
+    def _second_differences(self, unknowns: Tensor, index: Tensor) -> Tensor:
+        steps = torch.diag(self.problem.difference_step * self.half_width)
+        rows = []
+        for step in steps:
+            up, down = (self.inside(unknowns + one) for one in (step, -step))
+            change = self._gradient(up, index) - self._gradient(down, index)
+            rows.append(change / (up - down).sum(dim=1, keepdim=True))
+        hessian = torch.stack(rows, dim=1)
+        return (hessian + hessian.transpose(1, 2)) / 2
+
+    def _gradient(self, unknowns: Tensor, index: Tensor) -> Tensor:
+        places = unknowns.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = self._losses_of(places, index)
+        self.n_forward_calls += self.calls_for_gradients(len(places)) - len(places)
+        return torch.autograd.grad(loss.sum(), places)[0]
+
+    def variance_of(self, losses: Tensor) -> tuple[Tensor, NDArray[np.float64] | None]:
+        """Return the variance of an error in units of the loss, and its degrees of freedom.
+
+        It is 1, with None, where the loss knows the noise: where that is given, or the loss is the
+        user's. Otherwise it is estimated from what a solution leaves.
+        """
+        if self.noise is not None or self.problem.loss is not None:
+            return torch.ones_like(losses), None
+        variance = 2.0 * losses / losses.new_tensor(np.maximum(self.freedom, 1.0))
+        return variance.clamp_min(torch.finfo(losses.dtype).tiny), self.freedom
+
     def reduced_chi2(self, losses: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return squared misfits over degrees of freedom, or None if the errors are not known.
 
@@ -197,9 +275,13 @@ class ProblemSet:
         """
         if self.noise is None or self.problem.loss is not None:
             return None
+        return 2.0 * losses / np.where(self.freedom > 0, self.freedom, np.nan)
+
+    @property
+    def freedom(self) -> NDArray[np.float64]:
+        """Degrees of freedom of each problem: points measured, less the unknowns."""
         n_measured = (~self._gaps).sum(dim=1).cpu().numpy()
-        freedom = (n_measured - self.problem.n_unknowns).astype(float)
-        return 2.0 * losses / np.where(freedom > 0, freedom, np.nan)
+        return (n_measured - self.problem.n_unknowns).astype(np.float64)
 
     def calls_for_gradients(self, n: int) -> int:
         """Return how many simulations some gradients take."""
