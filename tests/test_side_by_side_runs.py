@@ -155,6 +155,34 @@ def test_a_run_that_was_cut_goes_on_and_pays_for_nothing_twice(tmp_path, order, 
         np.testing.assert_array_equal(again.X_, rows_of(bowl, n_pending=4))
 
 
+class InterruptedOnce:
+    """Is interrupted by the user at its tenth row."""
+
+    def __init__(self):
+        self.rows = []
+
+    def __call__(self, x):
+        self.rows.append(tuple(x))
+        if len(self.rows) == 10:
+            raise KeyboardInterrupt
+        return bowl(x)
+
+
+@pytest.mark.parametrize("n_pending", [1, 3])
+def test_an_interrupted_run_says_where_its_rows_are(tmp_path, capsys, n_pending):
+    fun, path = InterruptedOnce(), tmp_path / "runs.sqlite"
+    optimizer = quick(journal=path)
+    with pytest.raises(KeyboardInterrupt):
+        optimizer.minimize(fun, budget=24, n_pending=n_pending)
+    said = capsys.readouterr().err
+    assert said.startswith(f"Interrupted: {len(optimizer.X_)} rows are in {path}, ")
+    assert said.endswith("were being evaluated; run the same again to go on.\n")
+    optimizer.minimize(fun, budget=24, n_pending=n_pending)
+    # The row that was interrupted is evaluated again, no other.
+    assert len(fun.rows) == 25
+    assert len(set(fun.rows)) == 24
+
+
 def fails_on_the_left(x):
     if x[0] < -2.0:
         raise ArithmeticError("no convergence")

@@ -56,4 +56,9 @@ class Pace:
                 return
             # Others who ask for the same rows wait, rather than pay for them too.
             with evaluator.record.lock:
-                yield InFlight(evaluator, workers, self.order), n_pending
+                flight = InFlight(evaluator, workers, self.order)
+                try:
+                    yield flight, n_pending
+                except BaseException:
+                    flight.rescue()
+                    raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -160,11 +161,25 @@ def open_oracle(
         try:
             with (pace or Pace()).in_flight(evaluator) as (oracle.in_flight, oracle.n_pending):
                 yield oracle
-        except BaseException:
+        except BaseException as error:
             oracle.keep_all_on_record()
+            if isinstance(error, KeyboardInterrupt):
+                _say_where_rows_are(optimizer, oracle)
             known = optimizer._known.with_data(oracle.data, space)
             optimizer._publish(replace(known, n_evaluations=stopping.n_evaluated))
             raise
+
+
+def _say_where_rows_are(optimizer: Settings, oracle: Oracle) -> None:
+    """Tell who has interrupted a run what is kept, and how to go on."""
+    n_rows, n_pending = len(oracle.data.evaluated), len(oracle.pending)
+    where, how = "X_ and y_ of the optimizer", "pass them as X= and y= to go on"
+    if optimizer.journal is not None:
+        where, how = str(optimizer.journal), "run the same again to go on"
+    print(
+        f"Interrupted: {n_rows} rows are in {where}, {n_pending} were being evaluated; {how}.",
+        file=sys.stderr,
+    )
 
 
 def writing_journal(

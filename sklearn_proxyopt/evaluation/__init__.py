@@ -1,8 +1,9 @@
 """Evaluation: calling the true function, and remembering what was paid for."""
 
+from sklearn_proxyopt.evaluation._command import CommandObjective
 from sklearn_proxyopt.evaluation._evaluator import Evaluator
 from sklearn_proxyopt.evaluation._journal import Journal
 from sklearn_proxyopt.evaluation._record import EvaluationRecord
 from sklearn_proxyopt.evaluation._record_book import RecordBook
 
-__all__ = ["EvaluationRecord", "Evaluator", "Journal", "RecordBook"]
+__all__ = ["CommandObjective", "EvaluationRecord", "Evaluator", "Journal", "RecordBook"]

@@ -66,6 +66,12 @@ class InFlight:
         self._evaluator.hand_out(x, repeat, value, is_new=is_new)
         return x, repeat, value
 
+    def rescue(self) -> None:
+        """Write down what has ended, where an error ends the run before it was handed out."""
+        for ticket, future in self._workers.ended():
+            if not future.cancelled() and future.exception() is None and ticket in self._rows:
+                self._take(ticket, future.result()[1])
+
     def _next_known(self) -> int | None:
         """Return which row is handed out next, None where that is to be waited for."""
         if self._order == "seed":

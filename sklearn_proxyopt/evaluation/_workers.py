@@ -82,6 +82,10 @@ class Workers(ABC):
                     return ticket
             time.sleep(_NAP)
 
+    def ended(self) -> list[tuple[Any, Any]]:
+        """Return the calls that have ended and were not returned by `next`."""
+        return [(ticket, future) for ticket, future in self._running.items() if future.done()]
+
     def renew(self) -> bool:
         """Replace workers that have died; tell whether that is possible."""
         return False
