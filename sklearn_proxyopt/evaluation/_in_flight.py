@@ -10,7 +10,7 @@ from sklearn_proxyopt._utils._types import Order
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._evaluator import Evaluator
 from sklearn_proxyopt.evaluation._side_by_side import Work, for_workers, is_loss, renew
-from sklearn_proxyopt.evaluation._workers import Workers
+from sklearn_proxyopt.evaluation._workers import Workers, has_result
 
 __all__ = ["InFlight"]
 
@@ -69,7 +69,7 @@ class InFlight:
     def rescue(self) -> None:
         """Write down what has ended, where an error ends the run before it was handed out."""
         for ticket, future in self._workers.ended():
-            if not future.cancelled() and future.exception() is None and ticket in self._rows:
+            if ticket in self._rows and has_result(future):
                 self._take(ticket, future.result()[1])
 
     def _next_known(self) -> int | None:
@@ -114,9 +114,8 @@ class InFlight:
         while left:
             one, future = self._workers.next()
             left.discard(one)
-            if not future.cancelled() and future.exception() is None:
-                _, results = future.result()
-                self._take(one, results)
+            if has_result(future):
+                self._take(one, future.result()[1])
         self._backlog.finish()
         self._evaluator.raise_for(ticket, self._rows[ticket], outcome)
 

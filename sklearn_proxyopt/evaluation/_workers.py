@@ -22,7 +22,7 @@ from joblib import (
 from joblib.externals.loky import ProcessPoolExecutor as LokyExecutor
 from joblib.parallel import get_active_backend
 
-__all__ = ["Workers", "check_executor", "open_workers"]
+__all__ = ["Workers", "check_executor", "has_result", "open_workers"]
 
 # What tells numerical libraries how many threads a worker process has.
 _THREADS = (
@@ -193,6 +193,13 @@ def _call_by_backend(kind: Any, function: Callable[..., Any], *arguments: Any) -
     with parallel_config(backend=kind()):
         # A single job would stay in this process.
         return Parallel(n_jobs=2)([delayed(function)(*arguments)])[0]
+
+
+def has_result(future: Any) -> bool:
+    """Tell whether a future that is done came through."""
+    # Not every scheduler's job knows that it was cancelled.
+    was_cancelled = hasattr(future, "cancelled") and future.cancelled()
+    return not was_cancelled and future.exception() is None
 
 
 def check_executor(executor: Any) -> None:
