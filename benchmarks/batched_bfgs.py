@@ -17,7 +17,7 @@ import torch
 from scipy.optimize import minimize
 
 from sklearn_proxyopt.inverse import InverseProblem
-from sklearn_proxyopt.inverse._base import ProblemSet
+from sklearn_proxyopt.inverse._problem_set import ProblemSet
 from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.problems.physics import BilliardShot, KuramotoSivashinsky, WavePacket
 

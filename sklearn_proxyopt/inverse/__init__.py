@@ -5,6 +5,7 @@ from sklearn_proxyopt.inverse._best_of import BestOfInverse
 from sklearn_proxyopt.inverse._diagnosis import InverseDiagnosis
 from sklearn_proxyopt.inverse._direct import DirectInverse
 from sklearn_proxyopt.inverse._landscape import LandscapeInverse
+from sklearn_proxyopt.inverse._minimize_many import minimize_many
 from sklearn_proxyopt.inverse._networks import ConvNet, DenseNet
 from sklearn_proxyopt.inverse._neural_adjoint import NeuralAdjointInverse
 from sklearn_proxyopt.inverse._problem import InverseProblem
@@ -23,4 +24,5 @@ __all__ = [
     "NeuralAdjointInverse",
     "ReparameterizedInverse",
     "SupervisedInverse",
+    "minimize_many",
 ]
