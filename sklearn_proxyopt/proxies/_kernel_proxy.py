@@ -115,9 +115,9 @@ default="auto"
 
     A standard deviation is that of the function, without the noise that was given or that repeats
     have told; a new value has both. It counts how far the processes disagree, allows for the
-    parameters that were fitted, and is widened, never narrowed, until nine of ten rows left out lie
-    within the 90 % interval. Where an optimizer goes, among the lowest and the highest values, it
-    is widened further, by the largest errors of rows left out there: what is chosen for its
+    parameters that were fitted, and is scaled until somewhat more than nine of ten rows left out
+    lie within the 90 % interval. Where an optimizer goes, among the lowest and the highest values,
+    it is twice as wide as the largest errors of rows left out there: what is chosen for its
     prediction is likely to be mispredicted.
 
     References

@@ -10,13 +10,17 @@ from torch import Tensor
 
 __all__ = ["Calibration"]
 
-# The share of the rows left out that lie within so many calibrated deviations.
-_SHARE, _DEVIATIONS = 0.9, 1.645
+# The share of the rows left out that lie within so many calibrated deviations. Errors of rows left
+# out are small for processes whose settings have seen these rows, the more so the fewer they are:
+# deviations are raised by this number over the root of how many.
+_SHARE, _DEVIATIONS, _SEEN = 0.9, 1.645, 1.75
+# Few rows narrow no interval, and none is made narrower than this share of what processes say.
+_FEW, _LEAST = 20, 0.25
 # An optimizer seeks out where a proxy errs most: among the lowest values, and the highest, the
-# interval is as wide as the largest errors there, those of this share, and half as much again.
-_LARGEST, _AGAIN = 0.01, 1.5
+# interval is so many times as wide as the largest errors there, those of this share.
+_LARGEST, _TIMES = 0.01, 2.0
 # This share of the values lies in full where an optimizer goes, and this share in part.
-_IN_FULL, _IN_PART = 0.02, 0.25
+_IN_FULL, _IN_PART = 0.02, 0.1
 _NARROWEST = 1e-3
 
 
@@ -43,7 +47,7 @@ class Calibration:
 
     @classmethod
     def learned(cls, mean: Tensor, deviation: Tensor, truth: Tensor) -> Self:
-        """Learn the factors from rows left out; none narrows an interval.
+        """Learn the factors from rows left out.
 
         Parameters
         ----------
@@ -52,12 +56,14 @@ class Calibration:
         truth : Tensor of shape (n,)
             Their values.
         """
-        ratios = (mean - truth).abs() / deviation
-        middle = max(float(ratios.quantile(_SHARE)) / _DEVIATIONS, 1.0)
+        ratios = (mean - truth).abs() / deviation / _DEVIATIONS
+        n_rows = len(truth)
+        middle = (1.0 + _SEEN / n_rows**0.5) * float(ratios.quantile(_SHARE))
+        middle = max(middle, _LEAST if n_rows >= _FEW else 1.0)
         order = truth.argsort(stable=True)
-        n_half = max(len(order) // 2, 1)
+        n_half = max(n_rows // 2, 1)
         ends = [ratios[half] for half in (order[:n_half], order[-n_half:])]
-        bottom, top = (max(_AGAIN * _largest(one) / _DEVIATIONS, middle) for one in ends)
+        bottom, top = (max(_TIMES * _largest(one), middle) for one in ends)
         shares = truth.new_tensor([_IN_FULL, _IN_PART, 1.0 - _IN_PART, 1.0 - _IN_FULL])
         lowest, low, high, highest = truth.quantile(shares).tolist()
         return cls(bottom, middle, top, lowest, low, high, highest)

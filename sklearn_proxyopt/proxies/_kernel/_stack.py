@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_proxyopt.proxies._kernel._calibration import Calibration
-from sklearn_proxyopt.proxies._kernel._process import Process
+from sklearn_proxyopt.proxies._kernel._process import Process, faded
 from sklearn_proxyopt.proxies._kernel._weights import stack_weights
 
 __all__ = ["LeftOut", "Stack", "Uncertainty"]
@@ -91,16 +91,21 @@ class Uncertainty:
         factors = (n_rows + n_fitted) / (n_rows - n_fitted).clamp_min(1.0)
         rule = cls(plausible / plausible.sum(), factors.clamp_max(_MOST))
         mean = weights @ left_out.values
-        deviation = rule.deviation(mean, left_out.values, left_out.spreads.square())
+        one = torch.ones_like(mean)
+        deviation = rule.deviation(mean, left_out.values, left_out.spreads.square(), one)
         calibration = Calibration.learned(mean, deviation, left_out.truth)
         return cls(rule.shares, rule.factors, calibration)
 
-    def deviation(self, mean: Tensor, values: Tensor, variances: Tensor) -> Tensor:
-        """Return the standard deviation (n,) of a mean of processes (n_processes, n)."""
+    def deviation(self, mean: Tensor, values: Tensor, variances: Tensor, left: Tensor) -> Tensor:
+        """Return the standard deviation (n,) of a mean of processes (n_processes, n).
+
+        How much is left of what rows tell, (n,), says how far they may narrow it.
+        """
         apart = _DISAGREEMENT * (values - mean)
         variance = self.shares @ (self.factors[:, None] * variances + apart.square())
         deviation = (variance + torch.finfo(variance.dtype).tiny).sqrt()
-        return self.calibration.at(mean) * deviation
+        factors = self.calibration.at(mean)
+        return torch.lerp(factors.clamp_min(1.0), factors, left) * deviation
 
 
 class Stack(nn.Module):
@@ -161,4 +166,4 @@ class Stack(nn.Module):
         values, variances = (torch.stack(one) for one in zip(*moments, strict=True))
         mean = self.weights @ values
         rule = Uncertainty(self.shares, self.factors, self.calibration)
-        return mean, rule.deviation(mean, values, variances)
+        return mean, rule.deviation(mean, values, variances, faded(x)[1])
