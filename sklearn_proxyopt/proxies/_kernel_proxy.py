@@ -35,10 +35,11 @@ class KernelProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstim
     """Gaussian processes that stand in for an expensive function.
 
     The proxy is a weighted sum of a few Gaussian processes, each with a lengthscale for every
-    variable: a Matern 5/2 process, a squared exponential plus a sum of functions of one variable
-    each, and a squared exponential about a closed-form trend. Where high values stand out, the
-    best of them also learns values under a logarithm and a power transform. Settings are those of
-    the highest likelihood, weights those of the lowest error at rows left out, both in closed form.
+    variable: a Matern 5/2 process; with up to 100 variables a squared exponential plus a sum of
+    functions of one variable each; and a squared exponential about a closed-form trend. Where high
+    values stand out, the best of them also learns values under a logarithm and a power transform.
+    Settings are those of the highest likelihood, weights those of the lowest error at rows left
+    out, both in closed form.
     Of a few dozen to about two thousand rows it learns more than a network does, and it says how
     uncertain a prediction is.
 

@@ -332,6 +332,13 @@ def test_a_heavier_row_is_met_more_closely():
     assert misses[1] < 0.2 * misses[0]
 
 
+@pytest.mark.parametrize(("n_features", "is_tried"), [(100, True), (101, False)])
+def test_functions_of_one_variable_each_are_tried_of_so_many_variables(n_features, is_tried):
+    X = np.random.default_rng(0).uniform(-1.0, 1.0, (12, n_features))
+    names = KernelProxyRegressor(random_state=0).fit(X, X[:, 0] ** 2).processes_[0]
+    assert ("additive" in names) == is_tried
+
+
 def test_the_order_of_the_rows_does_not_matter():
     X, y = wave()
     first = KernelProxyRegressor(random_state=0).fit(X, y).predict(X)

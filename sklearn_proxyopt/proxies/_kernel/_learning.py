@@ -38,6 +38,9 @@ MAX_ROWS = 50_000
 # and if the logarithm of the likelihood is so much lower with this share of it. A function may
 # then vary over this share of the distance between neighbours, and no faster.
 _LEAST_NOISE, _LITTLE_NOISE, _EVIDENCE, _SHORTEST = 1e-4, 1e-2, 3.0, 0.5
+# Sums of functions of one variable each take a matrix of the rows for every one: of more variables
+# than this they are not tried.
+_MOST_ADDITIVE = 100
 _FEW_ROWS = 3
 _LOG_NOISE_OF_FEW = -12.0
 
@@ -212,7 +215,7 @@ def _designs(
         constant = PolynomialBasis(target.rows.shape[1], 0).to(target.rows.device)
     plain = IdentityWarp(sample.values)
     designs = [Design(target.covariance("matern"), constant, "constant", plain)]
-    if target.rows.shape[1] > 1:
+    if 1 < target.rows.shape[1] <= _MOST_ADDITIVE:
         designs.append(Design(target.covariance("additive"), constant, "constant", plain))
     found = _trend_of(target, trend, generator)
     if found.coefficients.shape[1] > len(sample.rows) // 2:
