@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sklearn_proxyopt._utils._step_graph import StepGraph
-from sklearn_proxyopt._utils._validation import check_integer, check_option
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
 from sklearn_proxyopt.inverse._networks import ConvNet, DenseNet, RowNetwork
 from sklearn_proxyopt.inverse._problem import InverseProblem
@@ -45,6 +45,11 @@ class ReparameterizedInverse(NetworkInverse):
         many short ones find more than a long one.
     learning_rate : float, default=0.003
         Step size of Adam. Halve it where the loss jumps about.
+    exploration : float, default=0.0
+        Standard deviation of noise that is added to the unknowns at each step, in unbounded
+        variables, in which the box is about two units wide; it falls to zero until the last step.
+        With `keep="best"` a problem then keeps the best of what was tried around the network's
+        answers, and leaves local minima in which the training settles at once. Try 0.5.
     keep : {"best", "last"}, default="best"
         Which estimate of a problem is kept: that of its lowest loss in all of the training, or that
         of the last step, as in the paper.
@@ -127,6 +132,7 @@ class ReparameterizedInverse(NetworkInverse):
         n_iterations: int = 500,
         n_networks: int = 1,
         learning_rate: float = 3e-3,
+        exploration: float = 0.0,
         keep: str = "best",
         refine: str | None = "bfgs",
         tolerance: float = 1e-8,
@@ -141,6 +147,7 @@ class ReparameterizedInverse(NetworkInverse):
         self.n_iterations = n_iterations
         self.n_networks = n_networks
         self.learning_rate = learning_rate
+        self.exploration = exploration
         self.keep = keep
         self.refine = refine
         self.tolerance = tolerance
@@ -154,6 +161,7 @@ class ReparameterizedInverse(NetworkInverse):
         """Raise an error that names the first parameter that is out of its limits."""
         super().check_parameters()
         check_integer(self.n_networks, "n_networks")
+        check_real(self.exploration, "exploration", minimum=0.0)
         check_option(self.keep, "keep", ("best", "last"))
 
     def _learn(self, problems: ProblemSet, rng: np.random.Generator, tell: Tell) -> Tensor:
@@ -161,11 +169,12 @@ class ReparameterizedInverse(NetworkInverse):
         # A network of the user may decide by what it computes.
         is_ours = self.network is None or isinstance(self.network, (DenseNet, ConvNet))
         is_static = is_ours and problems.problem.is_static and problems.rows.is_cuda
+        is_static = is_static and not self.exploration
         stopped = False
         while len(trainings) < self.n_networks and not stopped:
             network = self._build(problems, problems.rows, rng)
             trainings.append(_Training(problems, network, self.learning_rate, is_static, rng))
-            stopped = trainings[-1].run(self.n_iterations, tell)
+            stopped = trainings[-1].run(self.n_iterations, tell, self.exploration)
         self.history_ = np.concatenate([training.history for training in trainings])
         self.n_iter_ = len(self.history_)
         for training in trainings:
@@ -223,6 +232,7 @@ class _Training:
         self.history: list[float] = []
         self._problems = problems
         self._rng = rng
+        self._deviation = 0.0
         size = problems.batch_size or len(problems.rows)
         self._n_batches = math.ceil(len(problems.rows) / size)
         is_static = is_static and self._n_batches == 1
@@ -233,8 +243,11 @@ class _Training:
             network.parameters(), lr=learning_rate, capturable=is_static
         )
 
-    def run(self, n_iterations: int, tell: Tell) -> bool:
-        """Go through the problems some times; return whether a callback stopped it."""
+    def run(self, n_iterations: int, tell: Tell, exploration: float) -> bool:
+        """Go through the problems some times; return whether a callback stopped it.
+
+        Noise of a deviation that falls from `exploration` to zero moves what the network says.
+        """
         self._means = self.lowest.new_zeros(n_iterations)
         self._count = torch.zeros((), dtype=torch.long, device=self.lowest.device)
         n_before, n_problems = self._problems.n_forward_calls, len(self.lowest)
@@ -245,6 +258,7 @@ class _Training:
             step = StepGraph(self._step, self.lowest.device, self._state)
         n_taken, stopped = 0, False
         while n_taken < n_iterations and not stopped:
+            self._deviation = exploration * (1.0 - n_taken / n_iterations)
             step()
             n_taken += 1
             stopped = tell()
@@ -274,7 +288,11 @@ class _Training:
     def _learn(self, own: Any, index: Tensor | None) -> Tensor:
         """Take a step on some problems; return the mean of their finite losses."""
         shift = self.network(self._problems.rows[own])
-        latent = (self._problems.start[own] + shift).detach().requires_grad_()
+        latent = (self._problems.start[own] + shift).detach()
+        if self._deviation:
+            drawn = torch.as_tensor(self._rng.standard_normal(latent.shape), device="cpu")
+            latent += self._deviation * drawn.to(latent)
+        latent.requires_grad_()
         loss = self._problems.losses(latent, index)
         (gradient,) = torch.autograd.grad(loss.sum(), latent)
         # A problem without a finite loss must not reach the weights that all share.

@@ -272,6 +272,28 @@ def test_several_networks_keep_the_best_of_each_and_find_more_than_one_of_as_man
     assert mean_loss(6, "last")[0] < mean_loss(1, "last")[0]
 
 
+def test_noise_on_the_unknowns_leads_a_network_out_of_local_minima():
+    packet = WavePacket(n_times=64, bounds=[[16.0, 48.0]])
+    X, _ = packet.sample(12, random_state=0)
+
+    def mean_loss(exploration):
+        losses = []
+        for seed in range(3):
+            solver = ReparameterizedInverse(
+                InverseProblem(packet),
+                network=DenseNet((16,), activation="relu", n_frequencies=0),
+                n_iterations=60,
+                exploration=exploration,
+                random_state=seed,
+            ).fit(X)
+            losses.append(solver.loss_.mean())
+        return np.mean(losses), solver.n_forward_calls_ / len(X)
+
+    (still, n_calls), (noisy, n_calls_of_noisy) = mean_loss(0.0), mean_loss(1.0)
+    assert noisy < 0.7 * still
+    assert abs(n_calls_of_noisy - n_calls) < 10
+
+
 def test_a_callback_that_stops_ends_all_networks():
     X, _ = draw()
     solver = ReparameterizedInverse(PROBLEM, n_iterations=5, n_networks=4, refine=None)
@@ -430,6 +452,11 @@ def test_a_problem_that_does_not_fit_the_rows_is_refused(solver, problem, messag
 def test_bad_parameters_are_named(solver, params, message):
     with pytest.raises(ValueError, match=message):
         clone(solver).set_params(**params).fit(draw(4)[0])
+
+
+def test_noise_of_less_than_nothing_is_refused():
+    with pytest.raises(ValueError, match="exploration must be a finite number"):
+        ReparameterizedInverse(PROBLEM, exploration=-1.0).fit(draw(4)[0])
 
 
 def test_a_race_of_no_iterations_is_refused():
