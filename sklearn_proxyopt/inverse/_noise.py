@@ -10,7 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Noise", "check_covariance", "check_deviations", "whitening"]
+__all__ = [
+    "Noise",
+    "check_covariance",
+    "check_deviations",
+    "correlated_noise",
+    "noise_of_all",
+    "noise_of_each",
+]
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,9 @@ class Noise:
         return flat.reshape(values.shape)
 
 
-def check_deviations(noise_std: Any, shape: tuple[int, ...], owner: str) -> NDArray[np.float64]:
+def check_deviations(
+    noise_std: Any, shape: tuple[int, ...], owner: str = "an observation"
+) -> NDArray[np.float64]:
     """Return standard deviations that fit a shape, or raise an error that names them."""
     values = np.asarray(noise_std, dtype=np.float64)
     if not (np.isfinite(values) & (values > 0)).all():
@@ -77,7 +86,41 @@ def check_covariance(covariance: Any) -> NDArray[np.float64]:
     return matrix
 
 
-def whitening(covariance: Tensor, measured: Tensor) -> Noise:
+def noise_of_all(noise_std: Any, observed: Tensor) -> Noise:
+    """Return the errors of observations (n, ...) that are alike in all problems."""
+    deviations = check_deviations(noise_std, tuple(observed.shape[1:]))
+    return Noise(
+        torch.as_tensor(np.array(deviations), device="cpu").to(observed).expand_as(observed)
+    )
+
+
+def noise_of_each(noise_std: Any, observed: Tensor) -> Noise:
+    """Return the errors of observations (n, ...) that (n,) or (n, n_observed) numbers say.
+
+    Nobody needs to know the error of what was not measured.
+    """
+    given = np.asarray(noise_std, dtype=np.float64)
+    given = given[:, None] if given.ndim == 1 else given
+    flat = observed.flatten(1)
+    if given.shape == flat.shape:
+        given = np.where(flat.isnan().cpu().numpy(), 1.0, given)
+    deviations = check_deviations(given, tuple(flat.shape), "the observations in X")
+    copied = torch.as_tensor(np.array(deviations), device="cpu").to(observed)
+    return Noise(copied.reshape(observed.shape))
+
+
+def correlated_noise(covariance: Any, observed: Tensor) -> Noise:
+    """Return the errors of observations (n, ...) with a covariance, whitened for each pattern."""
+    measured = ~observed.flatten(1).isnan()
+    if len(covariance) != measured.shape[1]:
+        raise ValueError(
+            f"noise_covariance must have a row for each of the {measured.shape[1]} values "
+            f"observed; got {len(covariance)}."
+        )
+    return _whitening(torch.as_tensor(covariance, device="cpu").to(observed), measured)
+
+
+def _whitening(covariance: Tensor, measured: Tensor) -> Noise:
     """Return what makes correlated errors white where only some points were measured.
 
     Parameters

@@ -12,15 +12,16 @@ from numpy.typing import ArrayLike
 from scipy.optimize import LinearConstraint
 from torch import Tensor
 
-from sklearn_proxyopt._utils._constants import Constants
-from sklearn_proxyopt._utils._validation import check_bounds, check_option, check_real
+from sklearn_proxyopt._utils._validation import check_option, check_real
 from sklearn_proxyopt.inverse._noise import (
     Noise,
     check_covariance,
     check_deviations,
-    whitening,
+    correlated_noise,
+    noise_of_all,
+    noise_of_each,
 )
-from sklearn_proxyopt.inverse._polytope import Polytope
+from sklearn_proxyopt.inverse._search_box import SearchBox
 from sklearn_proxyopt.inverse._simulator import (
     ByDifferences,
     Simulator,
@@ -29,15 +30,8 @@ from sklearn_proxyopt.inverse._simulator import (
 
 __all__ = ["InverseProblem", "straight_line"]
 
-# Starts and estimates on a side of the box are moved inside by this share of its half-width:
-# on the side itself the scaled tanh has no slope.
-_MARGIN = 1e-3
-# Those that constraints forbid are moved in farther.
-_WELL_INSIDE = 0.9
-_OWNER = "an observation"
 
-
-class InverseProblem:
+class InverseProblem(SearchBox):
     """A simulator whose parameters are to be found from many measurements.
 
     One row of X is one problem: the flattened observation, NaN where nothing was measured, then
@@ -140,24 +134,8 @@ class InverseProblem:
         bounds = given(bounds, "bounds", None)
         if bounds is None:
             raise ValueError("bounds must be given for a forward model without any; got None.")
-        self.bounds = check_bounds(bounds)
-        self._constants = Constants(self.bounds)
-        lower, upper = self.bounds.T
-        self.hard_bounds = bool(given(hard_bounds, "hard_bounds", True))
-        self._polytope = self._polytope_of(constraints)
-        middle = (lower + upper) / 2
-        if self._polytope is not None:
-            middle = middle + (upper - lower) / 2 * self._polytope.middle
-        self.start = np.array(given(start, "start", middle), dtype=np.float64)
-        if self.start.shape != lower.shape or not np.isfinite(self.start).all():
-            raise ValueError(
-                f"start must hold one finite number for each of the {len(lower)} unknowns; "
-                f"got {start!r}."
-            )
-        if self.hard_bounds and ((self.start < lower) | (self.start > upper)).any():
-            raise ValueError(f"start must lie inside bounds; got {start!r}.")
-        if self._polytope is not None and not self._polytope.are_met(self.start[None])[0]:
-            raise ValueError(f"start must meet the constraints; got {self.start.tolist()}.")
+        super().__init__(bounds, bool(given(hard_bounds, "hard_bounds", True)), constraints)
+        self.start = self.checked_start(given(start, "start", self.middle))
         self.observation_shape = given(observation_shape, "observation_shape", None)
         self.condition_shape = tuple(given(condition_shape, "condition_shape", ()))
         self.loss = loss
@@ -167,7 +145,7 @@ class InverseProblem:
             )
         self.noise_std, self.noise_covariance = noise_std, noise_covariance
         if noise_std is not None:
-            check_deviations(noise_std, self.observation_shape or np.shape(noise_std), _OWNER)
+            check_deviations(noise_std, self.observation_shape or np.shape(noise_std))
         if noise_covariance is not None:
             self.noise_covariance = check_covariance(noise_covariance)
         self.draw = given(draw, "draw_pairs", None)
@@ -180,25 +158,12 @@ class InverseProblem:
             raise ValueError(f"n_jobs must be an integer other than 0, or None; got {n_jobs!r}.")
         self._simulator = Simulator(forward, differentiable, on_error, n_jobs)
 
-    def _polytope_of(self, constraints: Any) -> Polytope | None:
-        """Return what constraints leave of the box, or None without any."""
-        if isinstance(constraints, (list, tuple)) and not constraints:
-            return None
-        if not self.hard_bounds:
-            raise ValueError("hard_bounds must be True where constraints are given; got False.")
-        return Polytope(constraints, self.bounds)
-
     @property
     def is_static(self) -> bool:
         """Whether a GPU may record a simulation and its loss: those of a model that says so."""
         return (
             self.differentiable and self.loss is None and getattr(self.forward, "is_static", False)
         )
-
-    @property
-    def n_unknowns(self) -> int:
-        """Number of unknowns of one problem."""
-        return len(self.bounds)
 
     @property
     def n_conditions(self) -> int:
@@ -286,24 +251,13 @@ class InverseProblem:
         if self.differentiable or not (unknowns.requires_grad and torch.is_grad_enabled()):
             return simulate(unknowns, conditions)
         found: Tensor = ByDifferences.apply(
-            unknowns, simulate, conditions, self._steps(unknowns), self._is_inside
+            unknowns, simulate, conditions, self._steps(unknowns), self.is_inside
         )
         return found
 
     def _steps(self, like: Tensor) -> Tensor:
         """Return the steps of differences, in the units of the unknowns."""
         return self.difference_step * self._box(like)[1]
-
-    def _is_inside(self, unknowns: Tensor) -> Tensor:
-        """Return which unknowns lie inside a hard box."""
-        if not self.hard_bounds:
-            return torch.ones_like(unknowns[:, 0], dtype=torch.bool)
-        lower, upper = self._constants.on(unknowns.device, unknowns.dtype)[0].T
-        inside = ((unknowns >= lower) & (unknowns <= upper)).all(dim=1)
-        if self._polytope is not None:
-            are_met = self._polytope.are_met(unknowns.detach().cpu().numpy())
-            inside &= torch.as_tensor(are_met, device="cpu").to(inside.device)
-        return inside
 
     def jacobian(self, unknowns: Tensor, conditions: Tensor, shape: tuple[int, ...]) -> Tensor:
         """Return the slopes of predictions, by central differences.
@@ -329,7 +283,7 @@ class InverseProblem:
         with torch.no_grad():
             here = simulate(unknowns, conditions)
             return jacobian_by_differences(
-                simulate, unknowns, conditions, here, self._steps(unknowns), self._is_inside
+                simulate, unknowns, conditions, here, self._steps(unknowns), self.is_inside
             )
 
     @property
@@ -358,35 +312,17 @@ class InverseProblem:
             If they do not fit the rows.
         """
         observed, _ = self.split(rows)
-        shape = tuple(observed.shape)
         if noise_std is not None:
             if self.noise_covariance is not None:
                 raise ValueError(
                     "noise_std must be None for a problem with noise_covariance; got both."
                 )
-            given = np.asarray(noise_std, dtype=np.float64)
-            given = given[:, None] if given.ndim == 1 else given
-            if given.shape == (shape[0], int(np.prod(shape[1:]))):
-                # Nobody knows the error of what was not measured.
-                given = np.where(observed.flatten(1).isnan().cpu().numpy(), 1.0, given)
-            flat = (shape[0], int(np.prod(shape[1:])))
-            deviations = check_deviations(given, flat, "the observations in X")
-        elif self.noise_std is not None:
-            deviations = check_deviations(self.noise_std, shape[1:], _OWNER)
-            deviations = np.broadcast_to(deviations, shape)
-        elif self.noise_covariance is not None:
-            covariance = torch.as_tensor(self.noise_covariance, device="cpu").to(rows)
-            measured = ~observed.flatten(1).isnan()
-            if len(covariance) != measured.shape[1]:
-                raise ValueError(
-                    f"noise_covariance must have a row for each of the {measured.shape[1]} values "
-                    f"observed; got {len(covariance)}."
-                )
-            return whitening(covariance, measured)
-        else:
+            return noise_of_each(noise_std, observed)
+        if self.noise_std is not None:
+            return noise_of_all(self.noise_std, observed)
+        if self.noise_covariance is None:
             return None
-        copied = torch.as_tensor(np.array(deviations).reshape(shape), device="cpu")
-        return Noise(deviations=copied.to(rows))
+        return correlated_noise(self.noise_covariance, observed)
 
     def losses(self, unknowns: Tensor, rows: Tensor, noise: Noise | None = None) -> Tensor:
         """Return the loss of each problem at some unknowns.
@@ -475,86 +411,6 @@ class InverseProblem:
             )
         return values
 
-    def to_unknowns(self, latent: Tensor) -> Tensor:
-        """Map unbounded variables, in which solvers search, to unknowns.
-
-        Parameters
-        ----------
-        latent : torch.Tensor of shape (n, n_unknowns)
-            Unbounded variables; zero stands for the middle of the box.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, n_unknowns)
-            Unknowns in their units: middle + half_width tanh(latent), or without the tanh where
-            the box is not hard.
-        """
-        middle, half_width = self._box(latent)
-        if not self.hard_bounds:
-            return middle + half_width * latent
-        # The sum may round to a value just outside.
-        bounded = self.from_box(torch.tanh(latent))
-        return torch.clamp(bounded, middle - half_width, middle + half_width)
-
-    def to_latent(self, unknowns: Tensor) -> Tensor:
-        """Map unknowns to unbounded variables.
-
-        Parameters
-        ----------
-        unknowns : torch.Tensor of shape (n, n_unknowns)
-            Unknowns; on and beyond a side of a hard box they are moved just inside.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, n_unknowns)
-            The variables that `to_unknowns` maps there.
-        """
-        scaled = self.to_box(unknowns)
-        if not self.hard_bounds:
-            return scaled
-        if self._polytope is not None:
-            # Along a constraint the slope turns at once: a search would not come off it.
-            is_outside = (scaled.abs() > 1.0).any(dim=1, keepdim=True)
-            scaled = torch.where(is_outside, scaled.clamp(-_WELL_INSIDE, _WELL_INSIDE), scaled)
-        return torch.atanh(scaled.clamp(_MARGIN - 1.0, 1.0 - _MARGIN))
-
-    def from_box(self, places: Tensor) -> Tensor:
-        """Map places in the box to unknowns.
-
-        Constraints shorten the way from the middle of what they leave.
-
-        Parameters
-        ----------
-        places : torch.Tensor of shape (n, n_unknowns)
-            Distances from the middle of the box, in its half-widths.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, n_unknowns)
-            Unknowns in their units.
-        """
-        middle, half_width = self._box(places)
-        if self._polytope is not None:
-            places = self._polytope.inward(places)
-        return middle + half_width * places
-
-    def to_box(self, unknowns: Tensor) -> Tensor:
-        """Map unknowns to places in the box.
-
-        Parameters
-        ----------
-        unknowns : torch.Tensor of shape (n, n_unknowns)
-            Unknowns in their units.
-
-        Returns
-        -------
-        torch.Tensor of shape (n, n_unknowns)
-            The places that `from_box` maps there.
-        """
-        middle, half_width = self._box(unknowns)
-        places = (unknowns - middle) / half_width
-        return places if self._polytope is None else self._polytope.outward(places)
-
     def start_for(self, rows: Tensor) -> Tensor:
         """Return the unbounded variables of the best guess.
 
@@ -615,10 +471,6 @@ class InverseProblem:
         with torch.no_grad():
             observed = self.predict(unknowns, conditions, self.shape_of_rows(rows.shape[1]))
         return torch.cat([observed.flatten(1), conditions], dim=1), unknowns
-
-    def _box(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        lower, upper = self._constants.on(like.device, like.dtype)[0].T
-        return (lower + upper) / 2, (upper - lower) / 2
 
     def __repr__(self) -> str:
         return f"InverseProblem({self.forward!r}, n_unknowns={self.n_unknowns})"

@@ -122,7 +122,8 @@ class ProblemSet:
         observed, conditions = self.problem.split(self.rows)
         known = conditions[:1].expand(len(points), -1)
         unknowns = self.problem.to_unknowns(points)
-        predicted = self.problem.predict(unknowns, known, observed.shape[1:])
+        parts = zip(self.batches_of(unknowns), self.batches_of(known), strict=True)
+        predicted = torch.cat([self.problem.predict(*part, observed.shape[1:]) for part in parts])
         return torch.stack(
             [
                 self.problem.compare(one.expand_as(observed), observed, self.noise)
