@@ -8,7 +8,9 @@ from sklearn_proxyopt.displays._convergence import ConvergenceDisplay
 from sklearn_proxyopt.displays._diagnosis import DiagnosisDisplay
 from sklearn_proxyopt.displays._fidelity import FidelityDisplay
 from sklearn_proxyopt.displays._fidelity_tradeoff import FidelityTradeoffDisplay
+from sklearn_proxyopt.displays._importance import ImportanceDisplay
 from sklearn_proxyopt.displays._landscape import LandscapeDisplay
+from sklearn_proxyopt.displays._near_optimal import NearOptimalDisplay
 from sklearn_proxyopt.displays._optimum_spread import OptimumSpreadDisplay
 
 __all__ = [
@@ -16,6 +18,8 @@ __all__ = [
     "DiagnosisDisplay",
     "FidelityDisplay",
     "FidelityTradeoffDisplay",
+    "ImportanceDisplay",
     "LandscapeDisplay",
+    "NearOptimalDisplay",
     "OptimumSpreadDisplay",
 ]

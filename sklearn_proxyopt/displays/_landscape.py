@@ -13,25 +13,32 @@ from sklearn_proxyopt._run._space_spec import of_plain_rows
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.displays._base import (
+    COLORS,
     best_known,
     check_optimizer,
     despine,
     goal_of,
+    ink,
     names_of,
     pyplot,
 )
+from sklearn_proxyopt.inspection._subject import subject_of
 
 __all__ = ["LandscapeDisplay"]
 
 _MAX_SLICES = 12
+_BAND = 0.9
+# Integers drawn as points of their own, and letters of labels in a line.
+_MOST_APART, _MOST_LETTERS = 24, 24
 
 
 class LandscapeDisplay:
-    """The proxy over one or two variables, or slices through its optimum along each.
+    """The surrogate model over one or two variables, or slices through its optimum along each.
 
-    Two variables are drawn as levels, with the rows and the optima, and beside them the function
+    Two numbers are drawn as levels, with the samples and the optima, and beside them the function
     where it is given. Otherwise each variable has a panel, the others held at the optimum, with
-    the proxy, the band that proxies of half of the rows span, and the function where it is given.
+    the model, its interval, and the function where it is given; marks at the lower edge are the
+    settings of samples. Labels, integers and logarithmic scales are drawn as such.
 
     Parameters
     ----------
@@ -40,7 +47,8 @@ class LandscapeDisplay:
     proxy : ndarray of shape (n_points, n_points) or (n_slices, n_points)
         The proxy over the grid of two variables, or along each of them.
     band : ndarray of shape (2, n_slices, n_points) or None
-        The lowest and the highest opinion of the proxies of half of the rows; slices only.
+        Where the values lie with a probability of 90 %, as far as the model tells, or else what
+        models of half of the data span together with this one; slices only.
     truth : ndarray of the shape of `proxy` or None
         The function.
     names : list of str
@@ -53,6 +61,12 @@ class LandscapeDisplay:
         The best true point known.
     direction : {"minimize", "maximize"}, default="minimize"
         Whether low values are what matters, or high ones.
+    kinds : list of {"number", "log", "integer", "category"}, default=None
+        What each variable drawn is; None takes numbers.
+    labels : dict of int to list of str, default=None
+        The labels of categories, by their place among the variables drawn.
+    band_label : str, default="models of half of the data"
+        What the band is, for the legend.
 
     Attributes
     ----------
@@ -77,8 +91,14 @@ class LandscapeDisplay:
         best: NDArray[np.float64],
         *,
         direction: Direction = "minimize",
+        kinds: list[str] | None = None,
+        labels: dict[int, list[str]] | None = None,
+        band_label: str = "models of half of the data",
     ) -> None:
         self.grids = grids
+        self.kinds = kinds or ["number"] * len(grids)
+        self.labels = labels or {}
+        self.band_label = band_label
         self.direction = direction
         self.proxy = proxy
         self.band = band
@@ -128,10 +148,12 @@ class LandscapeDisplay:
             raise ValueError(f"objective must be callable or None; got {objective!r}.")
         all_names = names_of(estimator)
         drawn = _places(features, all_names, estimator.variables_.searched.tolist())
-        evidence, goal = evidence_of(estimator), goal_of(estimator)
-        bounds, center = estimator.bounds_, estimator.x_proxy_
-        grids = [np.linspace(low, high, n_points) for low, high in bounds[drawn]]
-        if len(drawn) == 2:
+        subject, goal = subject_of(estimator), goal_of(estimator)
+        variables, center = estimator.variables_, estimator.x_proxy_
+        grids = [_grid(variables, place, n_points) for place in drawn]
+        kinds = [_kind(variables, place) for place in drawn]
+        shape = (-1, n_points)
+        if len(drawn) == 2 and "category" not in kinds:
             mesh = np.meshgrid(*grids, indexing="ij")
             points = np.tile(center, (n_points**2, 1))
             points[:, drawn] = np.column_stack([one.ravel() for one in mesh])
@@ -139,22 +161,29 @@ class LandscapeDisplay:
             points = np.tile(center, (len(drawn) * n_points, 1))
             for number, (index, grid) in enumerate(zip(drawn, grids, strict=True)):
                 points[number * n_points : (number + 1) * n_points, index] = grid
-        points = estimator.variables_.valid(points)
-        shape = (-1, n_points)
-        band = None
-        if len(drawn) != 2:
-            halves = goal.turned(evidence.predict_halves(points).T).T
-            band = np.array([halves.min(axis=0), halves.max(axis=0)]).reshape(2, *shape)
+        points = variables.valid(points)
+        evidence = evidence_of(estimator)
+        proxy = goal.turned(evidence.predict(points))
+        band, band_label = None, "models of half of the data"
+        if len(points) == len(drawn) * n_points:
+            interval = None if estimator._known.merit else subject.intervals(points, _BAND)
+            if interval is not None:
+                band, band_label = interval.T, f"{100 * _BAND:.0f} % interval"
+            else:
+                halves = np.vstack([goal.turned(evidence.predict_halves(points).T).T, proxy])
+                band = np.array([halves.min(axis=0), halves.max(axis=0)])
+            band = band.reshape(2, *shape)
         truth = None
         if objective is not None:
-            form, space = estimator.input_format, estimator.variables_
-            function = of_plain_rows(objective, space, input_format=form, vectorized=True)
+            form = estimator.input_format
+            function = of_plain_rows(objective, variables, input_format=form, vectorized=True)
             outputs = np.asarray(function(points), dtype=np.float64)
             judged = measured_merit(estimator._known, goal.turned(outputs))
             truth = goal.turned(judged).reshape(shape)
+        levels = variables.kinds.levels
         return cls(
             grids,
-            goal.turned(evidence.predict(points)).reshape(shape),
+            proxy.reshape(shape),
             band,
             truth,
             [all_names[index] for index in drawn],
@@ -162,6 +191,13 @@ class LandscapeDisplay:
             center[drawn],
             best_known(estimator)[drawn],
             direction=goal.directions[0],
+            kinds=kinds,
+            labels={
+                number: [str(label) for label in levels[index]]
+                for number, index in enumerate(drawn)
+                if index in levels
+            },
+            band_label=band_label,
         ).plot(ax=ax)
 
     def plot(self, ax: Any = None) -> Self:
@@ -177,7 +213,7 @@ class LandscapeDisplay:
         LandscapeDisplay
             The display itself.
         """
-        is_plane = len(self.grids) == 2
+        is_plane = len(self.grids) == 2 and "category" not in self.kinds
         n_panels = (1 if self.truth is None else 2) if is_plane else len(self.grids)
         axes = self._panels(ax, n_panels, 4.4 if is_plane else 3.0)
         if is_plane:
@@ -209,9 +245,9 @@ class LandscapeDisplay:
         return panels[:n_panels]
 
     def _plot_levels(self, axes: NDArray[Any]) -> None:
-        panels = [("the proxy", self.proxy)]
+        panels = [("model", self.proxy)]
         if self.truth is not None:
-            panels.append(("the function", self.truth))
+            panels.append(("function", self.truth))
         everything = np.concatenate([values.ravel() for _, values in panels])
         # Good values matter, and a few bad ones would take all levels for themselves.
         goal = Goal.of(self.direction)
@@ -220,9 +256,18 @@ class LandscapeDisplay:
         for axis, (title, values) in zip(axes, panels, strict=True):
             if len(levels) > 1:
                 axis.contourf(*self.grids, values.T, levels, cmap="gray", extend="both")
-            if title == "the proxy":
-                axis.plot(*self.rows.T, ".", color="tab:orange", markersize=2, label="row")
-            marks = (("X", 11, self.optimum, "optimum of the proxy"), ("*", 15, self.best, "best"))
+            if title == "model":
+                axis.plot(
+                    *self.rows.T,
+                    "o",
+                    color=COLORS[1],
+                    markersize=4,
+                    markeredgewidth=0.5,
+                    markeredgecolor="black",
+                    linestyle="none",
+                    label="sample",
+                )
+            marks = (("X", 11, self.optimum, "optimum of the model"), ("*", 15, self.best, "best"))
             for marker, size, place, label in marks:
                 axis.plot(
                     *place,
@@ -231,33 +276,108 @@ class LandscapeDisplay:
                     markerfacecolor="white",
                     markeredgecolor="black",
                     linestyle="none",
-                    label="best true point" if label == "best" else label,
+                    label="best measured" if label == "best" else label,
                 )
             axis.set(title=title, xlabel=self.names[0])
+            self._scale(axis.xaxis, 0)
+            self._scale(axis.yaxis, 1)
         axes[0].set_ylabel(self.names[1])
-        axes[0].legend(
-            fontsize="small", loc="upper left", bbox_to_anchor=(0.0, -0.13), ncols=3, frameon=False
-        )
+        self._legend(axes[0], axes[0].get_legend_handles_labels()[0], "lower")
+
+    def _legend(self, axis: Any, handles: list[Any], side: str) -> None:
+        """Put a legend beside the panels where the figure makes room, or else into a panel."""
+        engine = axis.figure.get_layout_engine()
+        if engine is None:
+            axis.legend(handles=handles, frameon=False, fontsize="small")
+            return
+        columns = max(1, min(len(handles), int(axis.figure.get_figwidth() / 1.9)))
+        style: dict[str, Any] = {"frameon": False, "fontsize": "small", "ncols": columns}
+        axis.figure.legend(handles=handles, loc=f"outside {side} left", **style)
 
     def _plot_slices(self, axes: NDArray[Any]) -> None:
         for number, axis in enumerate(axes):
-            grid = self.grids[number]
+            grid, first = np.unique(self.grids[number], return_index=True)
+            is_discrete = self.kinds[number] in ("category", "integer") and len(grid) <= _MOST_APART
+            style = {"category": "o", "integer": "o-"}.get(self.kinds[number], "-")
+            style = style if is_discrete else "-"
+            own = self.proxy[number][first]
             if self.band is not None:
-                axis.fill_between(
-                    grid,
-                    self.band[0, number],
-                    self.band[1, number],
-                    color="0.85",
-                    label="by half of the rows",
-                )
-            axis.plot(grid, self.proxy[number], color="black", label="the proxy")
+                low, high = self.band[:, number, first]
+                if is_discrete:
+                    axis.vlines(grid, low, high, color=COLORS[4], linewidth=5, alpha=0.6)
+                else:
+                    axis.fill_between(grid, low, high, color=COLORS[4], alpha=0.35, linewidth=0)
+            axis.plot(grid, own, style, color=ink(), label="model", markersize=5, linewidth=1.2)
             if self.truth is not None:
-                axis.plot(grid, self.truth[number], "--", color="tab:blue", label="the function")
-            axis.axvline(self.optimum[number], color="0.4", linewidth=0.8, linestyle=":")
+                truth = self.truth[number][first]
+                dashed = "s" if style == "o" else "--"
+                hollow = {"markerfacecolor": "none", "markersize": 9}
+                axis.plot(grid, truth, dashed, color=COLORS[0], label="function", **hollow)
+            axis.axvline(self.optimum[number], color=COLORS[1], linewidth=1.2, linestyle=":")
+            settings = self.rows[:, number]
+            axis.plot(
+                settings,
+                np.zeros(len(settings)),
+                "|",
+                color=ink(),
+                alpha=0.35,
+                markersize=7,
+                transform=axis.get_xaxis_transform(),
+                clip_on=False,
+            )
             axis.set_xlabel(self.names[number])
+            self._scale(axis.xaxis, number)
             despine(axis)
         axes[0].set_ylabel("value")
-        axes[0].legend(frameon=False, fontsize="small")
+        shown = [_line([], [], color=ink(), label="model")]
+        if self.band is not None:
+            shown.append(_line([], [], color=COLORS[4], linewidth=5, label=self.band_label))
+        if self.truth is not None:
+            shown.append(_line([], [], color=COLORS[0], linestyle="--", label="function"))
+        shown.append(_line([], [], color=COLORS[1], linestyle=":", label="optimum of the model"))
+        self._legend(axes[0], shown, "upper")
+
+    def _scale(self, axis: Any, number: int) -> None:
+        """Let an axis show labels, integers or powers of ten, as its variable has them."""
+        kind = self.kinds[number]
+        if kind == "log":
+            (axis.axes.set_xscale if axis.axis_name == "x" else axis.axes.set_yscale)("log")
+        elif kind == "integer":
+            axis.get_major_locator().set_params(integer=True)
+        elif kind == "category":
+            labels = self.labels[number]
+            slant = 30 if sum(map(len, labels)) > _MOST_LETTERS else 0
+            axis.set_ticks(
+                range(len(labels)), labels, rotation=slant, ha="right" if slant else "center"
+            )
+            axis.axes.set_xlim(-0.5, len(labels) - 0.5)
+
+
+def _line(*args: Any, **style: Any) -> Any:
+    """Return a line for a legend."""
+    return pyplot().Line2D(*args, **style)
+
+
+def _kind(variables: Any, place: int) -> str:
+    """Return how a variable is drawn."""
+    kinds = variables.kinds
+    if place in kinds.levels:
+        return "category"
+    if kinds.is_log[place]:
+        return "log"
+    return "integer" if kinds.is_whole[place] else "number"
+
+
+def _grid(variables: Any, place: int, n_points: int) -> NDArray[np.float64]:
+    """Return settings of a variable from one end to the other, evenly on its axis."""
+    axis = (
+        int(np.flatnonzero(variables.searched == place)[0]) if place in variables.searched else -1
+    )
+    if axis < 0:
+        return np.full(n_points, variables.bounds[place, 0])
+    units = np.full((n_points, variables.n_axes), 0.5)
+    units[:, axis] = np.linspace(0.0, 1.0, n_points)
+    return np.asarray(variables.from_unit_cube(units)[:, place])
 
 
 def _places(

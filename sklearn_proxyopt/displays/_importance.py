@@ -1,0 +1,102 @@
+"""Which variables matter."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from sklearn_proxyopt.displays._base import COLORS, despine, ink, pyplot
+from sklearn_proxyopt.inspection import Importances, importances
+
+__all__ = ["ImportanceDisplay"]
+
+
+class ImportanceDisplay:
+    """How much each variable matters, in the whole search space and at the optimum.
+
+    On the left the share of the variance, together with other variables and alone, with intervals
+    of 95 %; on the right how much worse the value gets beside the optimum. The variable that
+    matters most stands on top.
+
+    Parameters
+    ----------
+    importances : Importances
+        What `sklearn_proxyopt.inspection.importances` returns.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (2,) of matplotlib.axes.Axes
+        Where it was drawn.
+    figure_ : matplotlib.figure.Figure
+        The figure they are part of.
+    """
+
+    axes_: Any
+    figure_: Any
+
+    def __init__(self, importances: Importances) -> None:
+        self.importances = importances
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, **params: Any) -> Self:
+        """Draw the importances of a fitted optimizer or regressor.
+
+        Parameters
+        ----------
+        estimator : ProxyOptimizer, ParetoOptimizer or regressor
+            Fitted.
+        ax : array of two matplotlib.axes.Axes, default=None
+            Where to draw; None makes a new figure.
+        **params : dict
+            Passed to `importances`, such as `bounds` for a regressor.
+
+        Returns
+        -------
+        ImportanceDisplay
+            The display, drawn.
+        """
+        return cls(importances(estimator, **params)).plot(ax=ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : array of two matplotlib.axes.Axes, default=None
+            Where to draw; None makes a new figure.
+
+        Returns
+        -------
+        ImportanceDisplay
+            The display itself.
+        """
+        found = self.importances
+        order = np.argsort(found.total_order, kind="stable")
+        height = 0.9 + 0.42 * len(order)
+        if ax is None:
+            ax = pyplot().subplots(
+                1, 2, figsize=(7.5, height), sharey=True, layout="constrained", width_ratios=(3, 2)
+            )[1]
+        axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
+        if len(axes) != 2 or not all(hasattr(one, "plot") for one in axes):
+            raise ValueError(f"ax must be two matplotlib axes or None; got {ax!r}.")
+        places = np.arange(len(order))
+        kinds = (
+            ("with others", found.total_order, found.total_order_interval, COLORS[0], 0.17),
+            ("alone", found.first_order, found.first_order_interval, COLORS[1], -0.17),
+        )
+        for label, share, interval, color, shift in kinds:
+            own, ends = share[order].clip(0.0, 1.0), interval[order]
+            bars = np.array([own - ends[:, 0], ends[:, 1] - own]).clip(0.0)
+            axes[0].barh(places + shift, own, 0.32, color=color, label=label)
+            axes[0].errorbar(own, places + shift, xerr=bars, fmt="none", ecolor=ink(), capsize=2)
+        axes[0].set(xlabel="share of the variance", xlim=(0.0, 1.0))
+        axes[0].set_yticks(places, [found.names[index] for index in order])
+        axes[0].legend(frameon=False, fontsize="small", loc="lower right")
+        axes[1].barh(places, found.local_change[order], 0.5, color=COLORS[2])
+        axes[1].set(xlabel="change of the value at the optimum")
+        for one in axes:
+            despine(one)
+        self.axes_, self.figure_ = axes, axes[0].figure
+        return self
