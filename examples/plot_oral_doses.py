@@ -125,24 +125,26 @@ print(pd.DataFrame(rows).set_index("solver").round(1).to_string())
 
 # %%
 # Seven measurements with their errors leave a loss of about two at the best parameters; above
-# twelve, the curve does not run through the points. The picture shows the patient that gains most
-# from being solved with the others, and the losses of all.
+# twelve, the curve does not run through the points. The picture shows the patient on whom the
+# solvers differ most, and the losses of all.
 
 losses = {name: np.sort(solver.loss_) for name, solver in solvers.items()}
-worst = int(np.argmax(solvers["direct"].loss_ - solvers["reparameterized"].loss_))
+of_each = np.array([solver.loss_ for solver in solvers.values()])
+patient = int(np.argmax(np.ptp(of_each, axis=0)))
+names = [list(solvers)[int(pick(of_each[:, patient]))] for pick in (np.argmax, np.argmin)]
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 styles = {"direct": "--", "reparameterized": "-", "supervised": "-.", "neural adjoint": ":"}
 
-measured = X.iloc[worst]
+measured = X.iloc[patient]
 left.plot(hours, measured.iloc[:7], "ko", label="measured")
 dose = torch.tensor([[measured["dose_mg"]]])
-for name in ("direct", "reparameterized"):
-    answer = torch.tensor(solvers[name].solutions_[[worst]])
+for name in names:
+    answer = torch.tensor(solvers[name].solutions_[[patient]])
     left.plot(STEP * np.arange(1, 49), path_of(answer, dose)[0], styles[name], label=name)
 left.set(
     xlabel="hours after the tablet",
     ylabel="concentration in mg/l",
-    title=f"patient {X.index[worst]}",
+    title=f"patient {X.index[patient]}",
 )
 left.legend()
 
@@ -155,8 +157,9 @@ right.legend()
 plt.show()
 
 # %%
-# From the middle of a wide box, BFGS on one patient alone sometimes ends where the drug is gone
-# within the hour, or never leaves the gut: there the curve hardly changes with the parameters. The
-# joint search has the other patients to pull it out, for five times the simulations. The two that
-# learn from simulated patients come in between; they are the ones to take for a simulator that
-# gives no gradient.
+# BFGS on each patient alone explains nearly all of them from the middle of a wide box, for the
+# fewest simulations. Where a solver misses one, it ended where the drug is gone within the hour, or
+# never leaves the gut: there the curve hardly changes with the parameters. The joint search takes
+# several times the simulations; it pays where a search on one problem alone has no slope. The two
+# that learn from simulated patients can go without the gradient of the simulator.
+assert (solvers["direct"].loss_ < 12).mean() > 0.9
