@@ -28,6 +28,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 from scipy.optimize import LinearConstraint
 
@@ -86,6 +87,26 @@ def proxy_run(simulator: Simulator, journal: Path, n_samples: int, **params: Any
     return {"x": result.x.tolist(), "fun": result.fun, "rows": sorted(rows.tolist())}
 
 
+def eight_pending(simulator: Simulator, journal: Path, n_samples: int, order: str) -> dict:
+    """Minimise by eight threads, each of which gets the next row as soon as it is free."""
+    optimizer = ProxyOptimizer(
+        proxy=NeuralProxyRegressor((16,), max_epochs=5),
+        vectorized=False,
+        on_error="drop",
+        n_jobs=8,
+        journal=journal,
+        verdict=False,
+        random_state=0,
+    )
+    with joblib.parallel_config(backend="threading"):
+        result = optimizer.minimize(simulator, PROBLEM.bounds, budget=4 * n_samples, order=order)
+    n_rows = len(optimizer.X_) + len(optimizer.X_failed_)
+    if order == "results":
+        # Which rows these are depends on how long each takes.
+        return {"rows": n_rows}
+    return {"x": result.x.tolist(), "fun": result.fun, "rows": optimizer.X_.tolist()}
+
+
 def evaluations_alone(simulator: Simulator, journal: Path, n_samples: int) -> dict:
     """Evaluate a design and learn nothing, so that kills meet evaluations and commits."""
     X = SobolSampler(4 * n_samples, random_state=0).sample(PROBLEM.bounds)
@@ -137,6 +158,8 @@ RUNS: dict[str, Callable[[Simulator, Path, int], dict]] = {
     "evaluations alone": evaluations_alone,
     "design and refinement": proxy_run,
     "budget": lambda *given: proxy_run(*given, sampler=None, refiner="auto", budget=2 * given[2]),
+    "eight pending rows": lambda *given: eight_pending(*given, "seed"),
+    "eight pending rows, used as they come": lambda *given: eight_pending(*given, "results"),
     "two workers": lambda *given: proxy_run(*given, n_jobs=2),
     "learned failures": lambda *given: proxy_run(*given, on_error="learn"),
     "constraints": lambda *given: proxy_run(
