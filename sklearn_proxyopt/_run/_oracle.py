@@ -141,7 +141,7 @@ class Oracle:
             if key in self._in_flight:
                 continue
             n_begun = sum(self._begun.values())
-            if is_new.any() and n_begun + is_new.sum() > self.stopping.n_left:
+            if is_new.any() and is_new.sum() > self.stopping.n_left - n_begun:
                 raise StopRun(self.stopping.budget_is_spent)
             self._in_flight[key] = row
             first = self._counts[key] if anew else 0
@@ -178,8 +178,8 @@ class Oracle:
 
     @property
     def n_left(self) -> float:
-        """Settings that may still be evaluated."""
-        n_left = self.stopping.n_left
+        """Settings that may still be begun."""
+        n_left = self.stopping.n_left - sum(self._begun.values())
         return n_left if np.isinf(n_left) else n_left // self.n_repeats
 
     @property
