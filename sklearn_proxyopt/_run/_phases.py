@@ -399,6 +399,13 @@ def _opened_at_best(space: Variables, data: Dataset) -> Variables:
     return space.opened_at(space.best_rows(data.X, data.y)[0][0])
 
 
+def _moved_to(
+    space: Variables, points: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return points on the axes, moved to where their rows lie on those that are continuous."""
+    return np.where(space.is_discrete_axis, points, space.encode(rows))
+
+
 def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch, int]:
     """Begin the search of the objective; return it and how many evaluations it has."""
     data = run.oracle.data.by_setting
@@ -407,7 +414,8 @@ def _begin_search(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch,
     refiner = seeded(SurrogateCMAES() if is_default else optimizer.refiner, run.seeds["refiner"])
     # Where not every point of the box is a row, the search works on the axes.
     rows_of = None if space.is_continuous_box else partial(nearest_to_axes, space)
-    search = refiner.begin(space.axes, rows_of, space.is_category_axis)
+    moved_to = None if space.constraints is None else partial(_moved_to, space)
+    search = refiner.begin(space.axes, rows_of, space.is_category_axis, moved_to)
     counts = space.counts(data.X)
     search.note(space.encode(space.snap(data.X[counts])), data.y[counts])
     failed = space.encode(data.X_failed)

@@ -110,6 +110,8 @@ class BaseRefiner(BoxEstimator, ABC):
         bounds: ArrayLike | None = None,
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
         is_category: NDArray[np.bool_] | None = None,
+        moved_to: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+        | None = None,
     ) -> EarlySearch:
         """Begin a search that can be told of rows, where `begins_before_proxy` says so.
 
@@ -122,6 +124,9 @@ class BaseRefiner(BoxEstimator, ABC):
             none. None lets every point be a row.
         is_category : ndarray of bool of shape (n_features,), default=None
             The axes whose points, rounded, are codes without an order.
+        moved_to : callable, default=None
+            Takes points of the box and the rows that they stand for, and returns where on the box
+            these lie. None leaves points where they are.
 
         Returns
         -------

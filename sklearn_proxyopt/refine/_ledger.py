@@ -55,6 +55,9 @@ class Ledger(EvaluatedRows):
     rows_of : callable, default=None
         Takes points of the box and returns the row that each stands for, NaN where there is none;
         a point whose row is known costs nothing. None lets every point be a row.
+    moved_to : callable, default=None
+        Takes points of the box and their rows, and returns where these lie: values are learned
+        there. None leaves points where they are.
 
     Attributes
     ----------
@@ -74,9 +77,11 @@ class Ledger(EvaluatedRows):
         self,
         bounds: NDArray[np.float64],
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+        moved_to: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+        | None = None,
     ) -> None:
         super().__init__()
-        self.bounds, self._rows_of = bounds, rows_of
+        self.bounds, self._rows_of, self._moved_to = bounds, rows_of, moved_to
         self.points, self.failed = np.empty((0, len(bounds))), np.empty((0, len(bounds)))
         self.outputs, self.values = np.empty(0), np.empty(0)
         self.merit: Merit | None = None
@@ -151,6 +156,7 @@ class Ledger(EvaluatedRows):
             If not all of them could be evaluated; those that could are known.
         """
         keys, rows = self._keys(points)
+        points = self._moved(points, rows)
         places = {key: i for i, key in enumerate(keys) if key not in self._known}
         new = list(places.values())
         affordable = new[: self.n_left]
@@ -207,6 +213,15 @@ class Ledger(EvaluatedRows):
             rises = violated & (self.merit.prices < _DEAREST * Merit.of_rows(self.outputs).prices)
             self.merit = self.merit.heavier(np.where(rises, _DEARER, 1.0))
             self.values = self.value_of(self.outputs)
+
+    def _moved(self, points: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return points of the cube moved to where their rows lie."""
+        if self._moved_to is None:
+            return points
+        moved, found = points.copy(), ~np.isnan(rows).any(axis=1)
+        places = self._moved_to(from_unit_cube(points[found], self.bounds), rows[found])
+        moved[found] = np.clip(to_unit_cube(places, self.bounds), 0.0, 1.0)
+        return moved
 
     @property
     def _nothing(self) -> NDArray[np.float64]:

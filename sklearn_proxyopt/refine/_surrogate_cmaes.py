@@ -180,6 +180,8 @@ class SurrogateCMAES(BaseRefiner):
         bounds: ArrayLike | None = None,
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
         is_category: NDArray[np.bool_] | None = None,
+        moved_to: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+        | None = None,
     ) -> SurrogateSearch:
         """Begin a search that can be told of rows, and goes on where it stopped.
 
@@ -193,6 +195,10 @@ class SurrogateCMAES(BaseRefiner):
         is_category : ndarray of bool of shape (n_features,), default=None
             The axes whose points, rounded, are codes without an order. Each descent keeps to the
             codes that it begins with; one begins at every other code of the best point in turn.
+        moved_to : callable, default=None
+            Takes points of the box and the rows that they stand for, and returns where on the box
+            these lie, as where rows were moved to meet constraints. None leaves points where they
+            are.
 
         Returns
         -------
@@ -201,7 +207,7 @@ class SurrogateCMAES(BaseRefiner):
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
-        return SurrogateSearch(self, Ledger(box, rows_of), is_category)
+        return SurrogateSearch(self, Ledger(box, rows_of, moved_to), is_category)
 
 
 class SurrogateSearch:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import qr
 from scipy.optimize import Bounds, LinearConstraint, milp, minimize
 
 from sklearn_proxyopt.variables._axes import Axes
@@ -20,6 +22,8 @@ _MOST_NODES = 5000
 _N_ITERATIONS = 25
 _N_NEWTON = 6
 _MARGIN = 1e-9
+# Equations whose pivots are smaller than this share of the largest do not tell variables apart.
+_INDEPENDENT = 1e-9
 
 
 class CubeConstraints:
@@ -132,8 +136,41 @@ class Repair:
         """Return valid rows moved to the nearest feasible ones; where none is found, they stay."""
         rows = X.copy()
         for i in np.flatnonzero(~self._constraints.are_met(X)):
-            rows[i] = next((x for x in self._attempts(X[i]) if self._is_met(x)), X[i])
+            found = next((x for x in self._attempts(X[i]) if self._is_met(x)), None)
+            rows[i] = X[i] if found is None else self._solved(found)
         return rows
+
+    @cached_property
+    def _equations(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The linear equations, and as many continuous variables that follow from the others.
+
+        None of either where the equations do not determine as many.
+        """
+        constraints, bounds = self._constraints, self._variables.bounds
+        equations = np.flatnonzero(constraints.is_equation[: len(constraints.matrix)])
+        free = np.flatnonzero(~self._variables.is_discrete)
+        slopes = constraints.matrix[np.ix_(equations, free)] * np.ptp(bounds[free], axis=1)
+        if 0 < len(equations) <= len(free):
+            triangle, order = qr(slopes, mode="r", pivoting=True)
+            sizes = np.abs(np.diag(triangle))
+            if sizes.min() > _INDEPENDENT * sizes.max():
+                return equations, free[order[: len(equations)]]
+        return equations[:0], free[:0]
+
+    def _solved(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return a feasible row with its linear equations met to the last digits.
+
+        Rows that differ in what follows from the rest become one.
+        """
+        equations, places = self._equations
+        if not len(places):
+            return x
+        matrix, solved = self._constraints.matrix[equations], x.copy()
+        solved[places] = 0.0
+        missing = self._constraints.lower[equations] - matrix @ solved
+        solved[places] = np.linalg.solve(matrix[:, places], missing)
+        is_valid = (self._variables.valid(solved[None])[0] == solved).all()
+        return solved if is_valid and self._is_met(solved) else x
 
     def _attempts(self, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
         """Yield rows that may be feasible, the nearest first."""

@@ -1,0 +1,42 @@
+"""Equations between variables: solved to the last digits, and searched in what they leave."""
+
+import numpy as np
+from scipy.optimize import LinearConstraint
+
+from sklearn_proxyopt import ProxyOptimizer
+from sklearn_proxyopt.variables import Integer, Variables
+
+
+def test_rows_that_follow_from_an_equation_become_one():
+    variables = Variables(
+        [Integer(0, 5), (0.0, 10.0)], constraints=LinearConstraint([[3.0, 1.0]], 7.0, 7.0)
+    )
+    rows = variables.snap([[2.1, 1.4], [2.0, 0.3], [1.0, 3.0], [0.2, 7.3]])
+    np.testing.assert_array_equal(rows, [[2.0, 1.0], [2.0, 1.0], [1.0, 4.0], [0.0, 7.0]])
+
+
+def test_an_equation_that_leaves_three_rows_takes_three_evaluations():
+    def fun(X):
+        return (X[:, 0] - 1.2) ** 2 + (X[:, 1] - 2.2) ** 2
+
+    optimizer = ProxyOptimizer(
+        bounds=[Integer(0, 5), (0.0, 10.0)],
+        constraints=LinearConstraint([[3.0, 1.0]], 7.0, 7.0),
+        verdict=False,
+        random_state=0,
+    )
+    result = optimizer.minimize(fun, budget=20)
+    assert result.nfev == 3
+    assert -1e-12 < result.fun - 2.08 < 1e-12
+
+
+def test_a_mixture_is_searched_where_its_parts_add_up():
+    best = np.arange(1.0, 8.0) / 28.0
+    optimizer = ProxyOptimizer(
+        bounds=[(0.0, 1.0)] * 7,
+        constraints=LinearConstraint(np.ones((1, 7)), 1.0, 1.0),
+        verdict=False,
+        random_state=0,
+    )
+    result = optimizer.minimize(lambda X: np.square(X - best).sum(axis=1), budget=70)
+    assert result.fun < 1e-9
