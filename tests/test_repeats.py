@@ -42,6 +42,7 @@ def optimizer(**params):
 
 def by_setting(X, y):
     settings, place = np.unique(X, axis=0, return_inverse=True)
+    place = place.ravel()
     means = [y[place == i].mean() for i in range(len(settings))]
     return settings, np.array(means), np.bincount(place)
 
@@ -168,6 +169,7 @@ def test_a_front_is_that_of_the_mean_values():
     opt = ParetoOptimizer(n_repeats=2, budget=40, n_rounds=1, random_state=0)
     result = opt.minimize(two, BOX)
     settings, place = np.unique(opt.X_, axis=0, return_inverse=True)
+    place = place.ravel()
     means = np.array([opt.y_[place == i].mean(axis=0) for i in range(len(settings))])
     assert set(np.bincount(place)) == {2}
     for x, f in zip(result.X, result.F, strict=True):

@@ -239,13 +239,25 @@ class Evaluator:
             self.raise_for(index, X[index], raising[index])
 
     def work(self) -> Work:
-        """Return what a worker is told."""
+        """Return what a worker is told.
+
+        Returns
+        -------
+        Work
+            The function, and how it is called.
+        """
         return Work(
             self.objective, self.vectorized, self.time_limit, self.n_retries, self.n_outputs
         )
 
     def backlog(self) -> Backlog:
-        """Return what writes the rows of a batch into the journal."""
+        """Return what writes rows into the journal.
+
+        Returns
+        -------
+        Backlog
+            Keeps those that the journal does not take.
+        """
         return Backlog(self.journal, self.n_rounds, self.on_error != "raise")
 
     def take(
@@ -255,7 +267,19 @@ class Evaluator:
         results: list[Outcome],
         backlog: Backlog,
     ) -> None:
-        """Write down what has come of rows."""
+        """Write down what has come of rows.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            The rows.
+        repeats : ndarray of shape (n,)
+            Which evaluation of each.
+        results : list of Outcome
+            What has come of them.
+        backlog : Backlog
+            Writes them into the journal.
+        """
         self.n_calls += len(X)
         for x, repeat, outcome in zip(X, repeats, results, strict=True):
             if not self.raises(outcome):
@@ -272,7 +296,18 @@ class Evaluator:
                 self.on_row(outcome.value)
 
     def raises(self, outcome: Outcome) -> bool:
-        """Tell whether an outcome ends the run."""
+        """Tell whether an outcome ends the run.
+
+        Parameters
+        ----------
+        outcome : Outcome
+            What has come of a row.
+
+        Returns
+        -------
+        bool
+            Whether it failed and that counts as an error.
+        """
         return bool(outcome.error) and (self.on_error == "raise" or outcome.refusal is not None)
 
     def _count_failures(self, failed: NDArray[np.float64], n_asked: int) -> None:
@@ -294,7 +329,24 @@ class Evaluator:
         *,
         is_new: bool,
     ) -> None:
-        """Tell of a row of its own whose value is used now; count and refuse one that failed."""
+        """Tell of a row of its own whose value is used now; count and refuse one that failed.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_features,)
+            The row.
+        repeat : int
+            Which of its evaluations.
+        value : float or ndarray of shape (n_outputs,)
+            Its value, NaN if it failed.
+        is_new : bool
+            Whether it was evaluated now, and not found on record.
+
+        Raises
+        ------
+        EvaluationError
+            If it failed and `on_error` is "raise".
+        """
         if not is_new and self.on_row is not None:
             self.on_row(value)
         if succeeded(np.asarray(value)[None])[0]:
@@ -304,7 +356,22 @@ class Evaluator:
         self._count_failures(np.append(x, repeat)[None], 1)
 
     def raise_for(self, index: int, x: NDArray[np.float64], outcome: Outcome) -> NoReturn:
-        """Raise the error of a row that ends the run."""
+        """Raise the error of a row that ends the run.
+
+        Parameters
+        ----------
+        index : int
+            Its number.
+        x : ndarray of shape (n_features,)
+            The row.
+        outcome : Outcome
+            What has come of it.
+
+        Raises
+        ------
+        EvaluationError
+            Always.
+        """
         if outcome.refusal is not None:
             raise outcome.refusal
         self._fail(index, x, outcome.error, outcome.cause)

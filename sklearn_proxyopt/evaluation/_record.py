@@ -113,7 +113,13 @@ class EvaluationRecord:
         return self._values.get((row_keys(x[None])[0], int(repeat)))
 
     def places(self) -> dict[Key, int]:
-        """Return the place of each evaluation in the order in which they were paid for."""
+        """Return the place of each evaluation in the order in which they were paid for.
+
+        Returns
+        -------
+        dict
+            The places 0, 1, ... by the key of a row and the number of its repeat.
+        """
         return {key: place for place, key in enumerate(self._values)}
 
     def values(

@@ -47,7 +47,8 @@ EXPORTED = {
 def test_an_exported_program_predicts_as_the_proxy_does(kind, path):
     proxy = EXPORTED[kind].fit(X, np.column_stack([Y, -Y]) if kind == "two targets" else Y)
     rows = torch.tensor(X.to_numpy())
-    shapes = ({0: torch.export.Dim("n_rows")},)
+    # torch 2.6 wants to know a limit.
+    shapes = ({0: torch.export.Dim("n_rows", max=1_000_000)},)
     program = torch.export.export(proxy.torch_module(), (rows[:5],), dynamic_shapes=shapes)
     torch.export.save(program, path.with_suffix(".pt2"))
     loaded = torch.export.load(path.with_suffix(".pt2")).module()
