@@ -92,7 +92,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
     n_repeats : int, default=1
         How often each setting is evaluated. Its value is the mean, for the search and as the
         answer; each repeat counts in a budget, and is a row of `X_` and `y_`. Rows given several
-        times are repeats too.
+        times are repeats too. With 1, values that are found to have noise are repeated where that
+        pays; a larger number is kept to.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Decides which rows the proxy learns from: those of its design, bought from the objective
         or, without one, picked among the rows given. None takes every row given; `minimize`

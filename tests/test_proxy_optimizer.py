@@ -913,9 +913,9 @@ def test_a_constant_column_is_a_fixed_variable():
 def test_missing_values_in_the_target_are_refused():
     X, y = rows_of_bowl()
     y[3] = np.nan
-    with pytest.raises(ValueError, match="y contains NaN"):
+    with pytest.raises(ValueError, match="y must hold finite numbers; got NaN in row 3"):
         quick().fit(X, y)
-    with pytest.raises(ValueError, match="y contains NaN"):
+    with pytest.raises(ValueError, match="y must hold finite numbers; got NaN in row 3"):
         quick(bounds=BOX).tell(X, y)
 
 

@@ -34,6 +34,7 @@ def optimizer(**params):
     settings = {
         "proxy": GaussianProcessRegressor(alpha=0.1, normalize_y=True),
         "optimizer": MultiStartBFGS(8, 20, n_rounds=2, n_candidates=64),
+        "noise_std": None,
         "verdict": False,
         "random_state": 0,
     }
@@ -97,6 +98,13 @@ def test_repeats_told_at_once_are_kept_and_told_again_they_are_the_same(tmp_path
     again = optimizer(bounds=BOX, journal=path)
     again.ask(1)
     np.testing.assert_array_equal(again.y_, opt.y_)
+
+
+def test_a_number_of_repeats_is_kept_to_where_values_have_noise():
+    opt = optimizer(n_repeats=3, budget=60, noise_std="auto")
+    result = opt.minimize(Noisy(), BOX)
+    assert result.fun_std > 0.0
+    assert set(by_setting(opt.X_, opt.y_)[2]) == {3}
 
 
 def test_clones_and_folds_share_repeats_in_order():

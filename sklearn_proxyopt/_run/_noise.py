@@ -197,8 +197,8 @@ class NoisyRounds(Routine):
     """Rounds in which a proxy learns noisy values and proposes where to evaluate.
 
     New settings are those of the highest expected improvement on the lowest mean of the proxy. An
-    evaluated one is repeated where that promises more, and that of the lowest mean now and then; at
-    the end the proxy's minima are evaluated.
+    evaluated one is repeated where that promises more, and that of the lowest mean now and then,
+    unless the number of repeats is fixed; at the end the proxy's minima are evaluated.
 
     Parameters
     ----------
@@ -216,6 +216,7 @@ class NoisyRounds(Routine):
         n_left = run.oracle.n_left
         self.n_rows = int(n_left) if np.isfinite(n_left) else _DEFAULT_N_EVALUATIONS
         self._size = max(1, run.oracle.n_pending, -(-self.n_rows // _N_ROUNDS))
+        self._repeats = run.oracle.n_repeats == 1
 
     def _run(self) -> Batches:
         rng = np.random.default_rng(self._of_run.seeds["infill"])
@@ -228,11 +229,11 @@ class NoisyRounds(Routine):
             known = self._learned(model, rng)
             if n_left <= _SHARE_OF_MINIMA * self.n_rows + 1.0:
                 first = known.minima[:1]
-            elif n_round % _REPEATS_EVERY == 0:
+            elif self._repeats and n_round % _REPEATS_EVERY == 0:
                 first = known.best[None]
             else:
                 first = known.X[:0]
-            points = self._rows(np.vstack([first, _promising(known, size)])[:size])
+            points = self._rows(np.vstack([first, _promising(known, size, self._repeats)])[:size])
             if not len(points):
                 return
             yield points
@@ -255,10 +256,12 @@ class NoisyRounds(Routine):
         return rows[~np.isnan(rows).any(axis=1)]
 
 
-def _promising(known: Knowledge, n_points: int) -> NDArray[np.float64]:
-    """Return points of a high expected improvement, the last a known one if that has more."""
+def _promising(known: Knowledge, n_points: int, repeats: bool) -> NDArray[np.float64]:
+    """Return points of a high expected improvement, with repeats a known one if that has more."""
     improvement = ExpectedImprovement(n_points)
     points = improvement.propose(known)
+    if not repeats:
+        return points
     again = improvement.gains(known.X, known)
     best = int(np.argmax(again))
     if len(points) < n_points:

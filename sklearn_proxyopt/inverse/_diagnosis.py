@@ -35,7 +35,7 @@ _DISTINCT, _EDGE = 0.02, 2e-3
 class InverseDiagnosis:
     """What is known of the answers to some inverse problems.
 
-    Attributes
+    Parameters
     ----------
     unknowns : ndarray of shape (n_problems, n_unknowns)
         The answers that are judged.
@@ -68,6 +68,9 @@ class InverseDiagnosis:
     chance : ndarray of shape (n_problems,)
         The probability that the answer lies in the right basin, rather than other unknowns that
         explain the measurements as well or better.
+
+    Attributes
+    ----------
     verdict : ndarray of str of shape (n_problems,)
         "credible", "doubtful" or "wrong".
     """

@@ -59,7 +59,23 @@ class SearchBox:
         return (lower + upper) / 2 + (upper - lower) / 2 * shift
 
     def checked_start(self, start: ArrayLike) -> NDArray[np.float64]:
-        """Return a start, or raise an error that names it."""
+        """Return a start, or raise an error that names it.
+
+        Parameters
+        ----------
+        start : array-like of shape (n_unknowns,)
+            Where a search is to begin.
+
+        Returns
+        -------
+        ndarray of shape (n_unknowns,)
+            The same, as numbers.
+
+        Raises
+        ------
+        ValueError
+            If it is none, or lies outside of a hard box.
+        """
         values = np.array(start, dtype=np.float64)
         lower, upper = self.bounds.T
         if values.shape != lower.shape or not np.isfinite(values).all():
@@ -162,7 +178,18 @@ class SearchBox:
         return places if self._polytope is None else self._polytope.outward(places)
 
     def is_inside(self, unknowns: Tensor) -> Tensor:
-        """Return which unknowns lie inside a hard box."""
+        """Return which unknowns lie inside a hard box.
+
+        Parameters
+        ----------
+        unknowns : Tensor of shape (n, n_unknowns)
+            Solutions.
+
+        Returns
+        -------
+        Tensor of bool of shape (n,)
+            Whether each does, and meets the constraints; True where the box is not hard.
+        """
         if not self.hard_bounds:
             return torch.ones_like(unknowns[:, 0], dtype=torch.bool)
         lower, upper = self._constants.on(unknowns.device, unknowns.dtype)[0].T
