@@ -71,13 +71,7 @@ class Experiments(Axes):
             Half of the last digit that each was written with, or of the decimals stated for its
             variable, and never less than 1e-6 of the width; 0 in steps, and where it is fixed.
         """
-        low, high = self.bounds.T
-        width = np.broadcast_to(high - low, X.shape)
-        is_log = self.kinds.is_log
-        if is_log.any():
-            ratio = np.log(high[is_log] / low[is_log])
-            width = width.copy()
-            width[:, is_log] = np.abs(X[:, is_log]) * ratio
+        width = self._widths_at(X)
         reach = np.clip(half_digits(X), MEASURED * width, largest * width)
         return np.where(self._is_discrete, 0.0, np.maximum(reach, self.kinds.tolerances))
 
@@ -140,7 +134,9 @@ class Experiments(Axes):
             return
         reach = np.maximum(self.reach(X, largest), SAME_SAMPLE * self._widths) * (1.0 + 1e-9)
         # On a logarithmic axis a reach that is some part of a number looks wider below it.
-        radius = max(2.0 * largest, float((self.kinds.tolerances / self._widths).max()))
+        widths = self._widths_at(X)
+        shares = np.divide(reach, widths, out=np.zeros_like(reach), where=widths > 0.0)
+        radius = 2.0 * float(shares.max())
         tree = cKDTree(self.places(X))
         for place, rows in enumerate(tree.query_ball_point(self.places(points), radius, p=np.inf)):
             off = np.abs(self._differences(X[rows], points[place]))
@@ -154,6 +150,17 @@ class Experiments(Axes):
         is_circle = self.kinds.is_periodic
         period = np.where(is_circle, self._widths, 1.0)
         return np.where(is_circle, difference - period * np.rint(difference / period), difference)
+
+    def _widths_at(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the width of the box as it looks at each number, on a logarithmic axis too."""
+        low, high = self.bounds.T
+        width = np.broadcast_to(high - low, X.shape)
+        is_log = self.kinds.is_log
+        if is_log.any():
+            ratio = np.log(high[is_log] / low[is_log])
+            width = width.copy()
+            width[:, is_log] = np.abs(X[:, is_log]) * ratio
+        return width
 
     @property
     def _widths(self) -> NDArray[np.float64]:
