@@ -273,7 +273,7 @@ class InverseProblem(SearchBox):
 
         Returns
         -------
-        torch.Tensor of shape (n, n_unknowns, *shape)
+        torch.Tensor of shape (n, n_unknowns, ...)
             The slopes, NaN where a simulation fails on both sides.
         """
 
@@ -364,7 +364,7 @@ class InverseProblem(SearchBox):
 
         Returns
         -------
-        torch.Tensor of shape (n, *shape)
+        torch.Tensor of shape (n, ...)
             Predictions.
 
         Raises
