@@ -646,12 +646,12 @@ class BaseProxyOptimizer(
         self._check_direction()
         if self.budget is not None:
             check_integer(self.budget, "budget", minimum=4)
-        check_noise_std(self.noise_std, self._n_outputs)
         check_integer(self.n_repeats, "n_repeats")
         check_short_names(self)
         check_components(self)
         check_optimizer(self.optimizer, finds_front=issubclass(self._state_class, FrontState))
         check_integer(self.n_constraints, "n_constraints", minimum=0)
+        check_noise_std(self.noise_std, self._n_outputs)
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
         check_option(self.input_format, "input_format", ("auto", "array", "named"))
         check_verbose(self.verbose)

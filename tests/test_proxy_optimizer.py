@@ -1147,7 +1147,7 @@ def test_a_value_under_a_mask_is_told_as_a_failure_and_not_learned():
     np.testing.assert_array_equal(opt.X_failed_, X[:3])
     np.testing.assert_array_equal(opt.y_, y[3:])
     for method in ("fit", "tell"):
-        with pytest.raises(ValueError, match="Input y contains NaN"):
+        with pytest.raises(ValueError, match="y must hold finite numbers; got NaN in row 0"):
             getattr(quick(proxy=LinearRegression(), bounds=BOX), method)(X, masked)
 
 

@@ -375,9 +375,11 @@ def _grid(variables: Any, place: int, n_points: int) -> NDArray[np.float64]:
     )
     if axis < 0:
         return np.full(n_points, variables.bounds[place, 0])
-    units = np.full((n_points, variables.n_axes), 0.5)
-    units[:, axis] = np.linspace(0.0, 1.0, n_points)
-    return np.asarray(variables.from_unit_cube(units)[:, place])
+    # From the first to the last value, so that enough points meet every step.
+    first, last = variables.axis_limits
+    points = np.tile((first + last) / 2.0, (n_points, 1))
+    points[:, axis] = np.linspace(first[axis], last[axis], n_points)
+    return np.asarray(variables.decode(points)[:, place])
 
 
 def _places(
