@@ -155,6 +155,33 @@ def test_a_run_that_was_cut_goes_on_and_pays_for_nothing_twice(tmp_path, order, 
         np.testing.assert_array_equal(again.X_, rows_of(bowl, n_pending=4))
 
 
+@pytest.mark.parametrize("n_rows", [15, 25, 35])
+def test_a_cut_run_with_failures_takes_the_way_of_its_results_again(tmp_path, n_rows):
+    def fails_here_and_there(x):
+        time.sleep(0.004 * (int(abs(x[0]) * 1e6) % 5))
+        if int(abs(x[1]) * 1e6) % 3 == 0:
+            raise ArithmeticError("no convergence")
+        return bowl(x)
+
+    class Cut(Counted):
+        def __call__(self, x):
+            if len(self.rows) == n_rows:
+                raise KeyboardInterrupt
+            return super().__call__(x)
+
+    options = {"budget": 40, "order": "results"}
+    params = {"n_jobs": 4, "journal": tmp_path / "runs.sqlite", "on_error": "drop"}
+    first = Cut(fails_here_and_there)
+    with parallel_config(backend="threading"):
+        with pytest.raises(KeyboardInterrupt):
+            quick(**params).minimize(first, **options)
+        again, fun = quick(**params), Counted(fails_here_and_there)
+        with pytest.warns(FailedEvaluationWarning):
+            again.minimize(fun, **options)
+    # Nothing that was paid for is left aside, so that the budget is kept.
+    assert len(again.X_) + len(again.X_failed_) == 40
+
+
 class InterruptedOnce:
     """Is interrupted by the user at its tenth row."""
 

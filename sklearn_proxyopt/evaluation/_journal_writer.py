@@ -127,11 +127,13 @@ class JournalWriter:
         A failure that ended a run is left out: the next run tries again.
         """
         is_plain = record.n_outputs is None
-        X, y = self._memory.rows("done")
-        X_failed, nothing = self._memory.rows("failed")
+        rows, values = self._memory.rows("done", "failed")
         # A value is a newer word than a failure: failures are repeats after those with a value.
-        rows, values = np.vstack([X, X_failed]), np.concatenate([y, nothing])
-        for row, value, repeat in zip(rows, values, occurrences(rows), strict=True):
+        order = np.argsort(np.isnan(values).any(axis=1), kind="stable")
+        repeats = np.empty(len(rows), dtype=np.intp)
+        repeats[order] = occurrences(rows[order])
+        # In the order of the file, so that a run that goes on takes the way that it took.
+        for row, value, repeat in zip(rows, values, repeats, strict=True):
             record.add(row, float(value[0]) if is_plain else value, int(repeat))
         known = Counter(row_keys(rows))
         X, y = record.rows(self._n_features)
