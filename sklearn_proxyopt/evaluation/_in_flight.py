@@ -42,9 +42,6 @@ class InFlight:
         self._known: dict[int, Outcome | None] = {}
         self._n_begun = self._n_losses = 0
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def begin(self, x: NDArray[np.float64], repeat: int) -> None:
         """Begin an evaluation of a row that is not in flight."""
         ticket, self._n_begun = self._n_begun, self._n_begun + 1

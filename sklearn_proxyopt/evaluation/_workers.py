@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -143,28 +144,38 @@ class _OfUser(_Executing):
         return False
 
 
-class _Nested(_Executing):
-    """Hands calls to an executor that is ours, with what joblib is to use inside of them."""
+class _Around(_Executing):
+    """Hands calls to an executor that is ours, each within another call.
 
-    def __init__(self, n: int, make: Callable[[], Any], nested: Any) -> None:
+    Parameters
+    ----------
+    n : int
+        How many calls run at once.
+    make : callable
+        Returns the executor.
+    around : callable
+        Is called in a worker with each function and its arguments, and calls it.
+    """
+
+    def __init__(self, n: int, make: Callable[[], Any], around: Callable[..., Any]) -> None:
         super().__init__(n, make)
-        self._nested = nested
+        self._around = around
 
     def _begin(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return super()._begin(_call_nested, self._nested, function, *arguments)
+        return super()._begin(self._around, function, *arguments)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-class _Pickled(_Nested):
+class _Pickled(_Around):
     """The same for processes that take plain functions only."""
 
     def _begin(self, function: Callable[..., Any], *arguments: Any) -> Any:
         return super()._begin(wrap_non_picklable_objects(function, False), *arguments)
 
 
-class _Lasting(_Nested):
+class _Lasting(_Around):
     """The same for processes that wait for the next run, since each has to import all packages."""
 
     def renew(self) -> bool:
@@ -173,13 +184,6 @@ class _Lasting(_Nested):
 
     def close(self) -> None:
         _Executing.close(self)
-
-
-class _ByBackend(_Nested):
-    """Hands calls to a backend of joblib that is not known here, each in a thread that waits."""
-
-    def _begin(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return _Executing._begin(self, _call_by_backend, self._nested, function, *arguments)
 
 
 def _call_nested(nested: Any, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -233,15 +237,15 @@ def _workers_of(n_jobs: int | None, executor: Any) -> Workers:
     if name == "DaskDistributedBackend":
         client = backend.client
         return _Executing(n, lambda: client.get_executor(pure=False))
-    nested = backend.get_nested_backend()
+    nested = partial(_call_nested, backend.get_nested_backend())
     if name == "ThreadingBackend":
-        return _Nested(n, lambda: ThreadPoolExecutor(n), nested)
+        return _Around(n, lambda: ThreadPoolExecutor(n), nested)
     if name == "MultiprocessingBackend":
         return _Pickled(n, lambda: ProcessPoolExecutor(n), nested)
     if name == "LokyBackend":
         n_threads = backend.inner_max_num_threads or max(cpu_count() // n, 1)
         return _Lasting(n, lambda: _loky(n, n_threads), nested)
-    return _ByBackend(n, lambda: ThreadPoolExecutor(n), type(backend))
+    return _Around(n, lambda: ThreadPoolExecutor(n), partial(_call_by_backend, type(backend)))
 
 
 def _size_of(executor: Any) -> int:
