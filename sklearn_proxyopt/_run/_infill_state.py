@@ -147,6 +147,14 @@ def nearest_to_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np
     return nearest_feasible(space.decode(points), space)
 
 
+def rows_at_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the feasible rows nearest to points on the axes, where there are any."""
+    if space.is_continuous_box:
+        return points
+    rows = nearest_to_axes(space, points)
+    return rows[~np.isnan(rows).any(axis=1)]
+
+
 def warm_up(proxy: Any) -> None:
     """Let a fitted proxy go on from its weights, where it can."""
     if isinstance(proxy, NeuralProxyRegressor) and not proxy.warm_start:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._model import ProxyModel
-from sklearn_proxyopt._run._infill_state import InfillState, nearest_to_axes
+from sklearn_proxyopt._run._infill_state import InfillState, rows_at_axes
 from sklearn_proxyopt._run._learning import learn_risk, proxy_of, search_of, takes_noise
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings
@@ -233,7 +233,10 @@ class NoisyRounds(Routine):
                 first = known.best[None]
             else:
                 first = known.X[:0]
-            points = self._rows(np.vstack([first, _promising(known, size, self._repeats)])[:size])
+            points = rows_at_axes(
+                self._of_run.space,
+                np.vstack([first, _promising(known, size, self._repeats)])[:size],
+            )
             if not len(points):
                 return
             yield points
@@ -247,13 +250,6 @@ class NoisyRounds(Routine):
         noise = known_noise(self._optimizer, known, model.learner)
         state = InfillState(model, known, space, run.names, rng, risk, noise)
         return state.knowledge(self.pending)
-
-    def _rows(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        space = self._of_run.space
-        if space.is_continuous_box:
-            return points
-        rows = nearest_to_axes(space, points)
-        return rows[~np.isnan(rows).any(axis=1)]
 
 
 def _promising(known: Knowledge, n_points: int, repeats: bool) -> NDArray[np.float64]:

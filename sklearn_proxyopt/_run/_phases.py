@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_proxyopt._run._design import InitialDesign
-from sklearn_proxyopt._run._infill_state import InfillState, nearest_to_axes, warm_up
+from sklearn_proxyopt._run._infill_state import (
+    InfillState,
+    nearest_to_axes,
+    rows_at_axes,
+    warm_up,
+)
 from sklearn_proxyopt._run._learning import learn_risk, unfitted_model
 from sklearn_proxyopt._run._noise import (
     NoiseWatch,
@@ -383,13 +388,7 @@ class InfillRounds(Routine):
             noise = known_noise(self._optimizer, self.known, model.learner)
             state = InfillState(model, self.known, space, run.names, rng, risk, noise)
             points = self._infill.propose(state.knowledge(self.pending))
-            yield points if space.is_continuous_box else _rows_of(points, space)
-
-
-def _rows_of(points: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
-    """Return the feasible rows nearest to points on the axes, where there are any."""
-    rows = nearest_to_axes(space, points)
-    return rows[~np.isnan(rows).any(axis=1)]
+            yield rows_at_axes(space, points)
 
 
 def _opened_at_best(space: Variables, data: Dataset) -> Variables:
