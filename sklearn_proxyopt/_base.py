@@ -850,7 +850,7 @@ class BaseProxyOptimizer(
         if X is not None and y is not None:
             X, y = self._validate_samples(X, y, bounds=bounds, n_least=2)
             data, space = self._given(X, y), SpaceSpec.of(self, bounds).variables(X)
-            warn_of_rows_outside(X, space, stacklevel=5)
+            warn_of_rows_outside(X, space)
             return data, space
         if bounds is None:
             raise ValueError("bounds must be given where no rows X tell the box; got None.")

@@ -260,7 +260,7 @@ class AskTell:
             # Before they are written down: rows of which none can be the answer are a mistake.
             space = self.space_told(rows)
             space.rows_that_count(rows, rows)
-            warn_of_rows_outside(X[succeeded(y)], space, stacklevel=5)
+            warn_of_rows_outside(X[succeeded(y)], space)
 
     def _evaluated(self, space: Variables, writer: JournalWriter | None) -> Dataset:
         """Return the samples known here, and those that others have told the journal."""

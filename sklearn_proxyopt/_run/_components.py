@@ -213,16 +213,15 @@ def warn_of_constants(
         )
 
 
-def warn_of_rows_outside(X: NDArray[np.float64], space: Variables, stacklevel: int = 4) -> None:
+def warn_of_rows_outside(X: NDArray[np.float64], space: Variables) -> None:
     """Warn of rows that were done and lie outside the bounds or miss the constraints."""
     counts = space.counts(X)
     if counts.all():
         return
     where = "bounds" if space.constraints is None else "bounds and constraints"
-    warnings.warn(
+    warn_user(
         f"{where} hold {int(counts.sum())} of {len(X)} rows; the others are learned from, and "
         f"cannot be the answer. {space.nearest_miss(X[~counts])} Behind transformers of a "
         "Pipeline, bounds are in the units of the transformed rows.",
         RowsOutsideWarning,
-        stacklevel=stacklevel,
     )

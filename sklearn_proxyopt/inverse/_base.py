@@ -27,6 +27,7 @@ from sklearn_proxyopt._utils._validation import (
     check_option,
     check_real,
 )
+from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning, StartReturnedWarning
 from sklearn_proxyopt.inverse._diagnosis import InverseDiagnosis, diagnose_problems
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
@@ -373,10 +374,9 @@ def _warn_of_starts(problems: ProblemSet, answers: Tensor, result: OptimizeResul
     is_start = (answers == problems.start).all(dim=1).cpu().numpy()
     n_stuck = int((is_start & (np.abs(result.fun) > _SOLVED)).sum())
     if n_stuck:
-        warnings.warn(
+        warn_user(
             f"{n_stuck} of {len(answers)} problems end at the best guess, where they began: their "
             "loss has no slope there. Take several starts, as DirectInverse(n_starts=5, "
             "n_candidates=50) does, or another solver.",
             StartReturnedWarning,
-            stacklevel=7,
         )

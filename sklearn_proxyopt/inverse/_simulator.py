@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 
 __all__ = ["ByDifferences", "Simulator", "jacobian_by_differences"]
@@ -50,11 +50,10 @@ class Simulator:
             return self._run(arguments)
         except Exception as error:
             if len(unknowns) == 1:
-                warnings.warn(
+                warn_user(
                     f"forward raised {type(error).__name__}: {error}; on_error='drop' takes the "
                     "simulation for failed.",
                     FailedEvaluationWarning,
-                    stacklevel=2,
                 )
                 return unknowns.new_full((1, *shape), torch.nan)
         # Only those that raise are lost.
