@@ -275,18 +275,11 @@ class ParetoOptimizer(BaseProxyOptimizer):
             The run ends after this many evaluations in a row that add nothing to the front, when a
             batch is over.
         n_pending : int, default=None
-            How many rows may be evaluated or wait for a worker at once. None takes as many as there
-            are workers, those of `n_jobs` or of `executor`; 1 asks for whole batches, one after
-            another.
+            As of `ProxyOptimizer.minimize`.
         order : {"seed", "results"}, default="seed"
-            With rows pending, whether each result is used in the order of asking, so that the rows
-            depend on the seed and on `n_pending` alone, or as it comes, so that no worker waits
-            for a slow one. With "seed", an `n_pending` of twice the workers keeps most of them
-            busy.
+            As of `ProxyOptimizer.minimize`.
         executor : concurrent.futures.Executor, default=None
-            Where the function is evaluated, such as the `get_executor()` of a client of Dask or a
-            pool of mpi4py; None takes joblib's backend of the moment. It is not shut down. With an
-            executor `n_jobs` says how many workers it has, where it does not say so itself.
+            As of `ProxyOptimizer.minimize`.
 
         Returns
         -------
