@@ -2,6 +2,7 @@
 
 import re
 from importlib.metadata import version as version_of
+from pathlib import Path
 
 import sklearn_proxyopt
 
@@ -82,6 +83,27 @@ def mend_docstring(app, what, name, obj, options, lines):
         lines[number] = line
 
 
+def changelog_as_rst(text):
+    """Return a changelog in Markdown as reStructuredText: headings, links and code."""
+    lines = []
+    for line in text.splitlines():
+        heading = re.match(r"(#+) (.*)", line)
+        if heading:
+            title = heading[2].strip("[]").replace("] - ", ", ")
+            lines += [title, "=-~"[len(heading[1]) - 1] * len(title)]
+        else:
+            lines.append(re.sub(r"\[([^]]+)\]\(([^)]+)\)", r"`\1 <\2>`__", line))
+    return "\n".join(lines) + "\n"
+
+
+def show_changelog(app, docname, source):
+    """Put CHANGELOG.md in the place of the page `changelog`."""
+    if docname == "changelog":
+        changelog = Path(app.srcdir).parent / "CHANGELOG.md"
+        source[0] = changelog_as_rst(changelog.read_text(encoding="utf-8"))
+
+
 def setup(app):
+    app.connect("source-read", show_changelog)
     # after numpydoc, whose priority is 500
     app.connect("autodoc-process-docstring", mend_docstring, priority=600)
