@@ -102,7 +102,7 @@ def main() -> None:
     print(
         "\n4. Whether the proxy's optimum could have been believed. Values are minus those above.\n"
     )
-    print(search.diagnose())
+    print(search.diagnose(of="proxy"))
 
     best = min(results.values(), key=lambda result: result.fun)
     cycle = simulate(best.x)

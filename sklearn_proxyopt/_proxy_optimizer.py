@@ -427,7 +427,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         *,
         n_checks: int = 5,
         regret: float | None = None,
-        of: str = "proxy",
+        of: Literal["answer", "proxy"] | None = None,
     ) -> Diagnosis:
         """Judge whether the optimum can be believed.
 
@@ -446,13 +446,14 @@ class ProxyOptimizer(BaseProxyOptimizer):
             How far the true value may miss the best in the box, in units of `y`. None
             tolerates 2 % of what lies between the middle row and the best value known; where a
             search chose further rows, the middle one of the first design.
-        of : {"proxy", "answer"}, default="proxy"
-            Which optimum is judged: the proxy's, or `x_`, which differs from it after `minimize`.
+        of : {"answer", "proxy"} or None, default=None
+            Which optimum is judged: `x_`, as `result_.verdict` does, or that of the proxy, which
+            differs from it after `minimize`. None judges the answer.
 
         Returns
         -------
         Diagnosis
-            Verdict, probability, reasons and evidence.
+            Verdict, probability, reasons, evidence, and what to do next.
 
         Raises
         ------
@@ -469,7 +470,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
         check_integer(n_checks, "n_checks")
         if regret is not None:
             check_real(regret, "regret", minimum=0.0, include_minimum=False)
-        check_option(of, "of", ("proxy", "answer"))
+        if of is not None:
+            check_option(of, "of", ("answer", "proxy"))
         if objective is None:
             return diagnose(state, regret=regret, of=of)
         limits = StoppingCriteria(goal=state.goal)

@@ -124,7 +124,7 @@ def test_the_diagnosis_speaks_of_a_maximum():
     assert high.band == pytest.approx((-low.band[1], -low.band[0]))
     assert high.probability == pytest.approx(low.probability)
     assert high.direction == "maximize"
-    assert "of the highest value in the box" in high.headline
+    assert "a higher value by more than" in high.headline
     turned = {"lower": "higher", "above": "below", "minima": "maxima", "minimum": "maximum"}
     words = set(" ".join(high.reasons).split())
     assert not words & {"minima", "minimum", "lowest"}

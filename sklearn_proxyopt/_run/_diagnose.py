@@ -15,7 +15,7 @@ from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
 from sklearn_proxyopt._utils._distances import SAME_SAMPLE
 from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.diagnosis import Diagnosis
-from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
+from sklearn_proxyopt.diagnosis._diagnosis import Question, judge, stated_regret
 from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
 from sklearn_proxyopt.exceptions import FalseOptimumWarning
 
@@ -30,9 +30,9 @@ def diagnose(
     *,
     n_checks: int = 5,
     regret: float | None = None,
-    of: str = "proxy",
+    of: str | None = None,
 ) -> Diagnosis:
-    """Judge the proxy's optimum, or the answer, by what is known or by a few evaluations.
+    """Judge the answer, or the proxy's optimum, by what is known or by a few evaluations.
 
     Parameters
     ----------
@@ -44,15 +44,16 @@ def diagnose(
         Most rows to evaluate.
     regret : float, default=None
         What is tolerated, in units of the values; None for a share of their spread.
-    of : {"proxy", "answer"}, default="proxy"
-        Which optimum.
+    of : {"answer", "proxy"}, default=None
+        Which optimum; None for the answer, which is the proxy's optimum where nothing is measured.
 
     Returns
     -------
     Diagnosis
         Verdict, probability, reasons and evidence.
     """
-    x = state.x_proxy if of == "proxy" else state.x
+    is_answer = of != "proxy" and _is_measured(state)
+    x = state.x if is_answer else state.x_proxy
     assert x is not None
     collector = state.evidence
     evidence = collector.about(x)
@@ -62,17 +63,40 @@ def diagnose(
         rivals = collector.rows_at(evidence.rivals[: n_checks - 1])
         rows = np.vstack([x[None], rivals[state.variables.is_feasible(rivals)]])
         measured = measured_merit(state, evaluate(rows))
+    x_best, lowest = _lowest(state, rows, measured)
+    evidence = replace(evidence, lowest_known=min(evidence.lowest_known, lowest))
     mode = "rows"
     if len(rows) and np.isfinite(measured[0]):
         predicted = collector.predict(rows[1:]) if len(rows) > 1 else np.empty(0)
-        lowest = min(evidence.lowest_known, float(measured_merit(state, state.data.y).min()))
-        evidence = replace(evidence, lowest_known=lowest)
         evidence = evidence.checked(float(measured[0]), predicted, measured[1:])
-        is_refined = of == "answer" and "true_at_proxy" in (state.result or {})
-        mode = "refined" if is_refined else "checks"
-    tolerated = stated_regret(evidence, state.typical) if regret is None else float(regret)
-    diagnosis = judge(evidence, tolerated, mode, x, rows, measured, state.goal)
-    return replace(diagnosis, smoothing=state.smoothing_report)
+        mode = "refined" if is_answer else "checks"
+    question = Question(
+        subject="the answer" if is_answer else "the model's optimum",
+        x=x,
+        x_best=x_best,
+        regret=stated_regret(evidence, state.typical) if regret is None else float(regret),
+        mode=mode,
+        variables=state.variables,
+        goal=state.goal,
+        X_checks=rows,
+        y_checks=measured,
+    )
+    return replace(judge(question, evidence), smoothing=state.smoothing_report)
+
+
+def _is_measured(state: ModelState) -> bool:
+    """Tell whether the answer was evaluated."""
+    return state.result is not None and bool(state.result.get("measured", True))
+
+
+def _lowest(
+    state: ModelState, rows: NDArray[np.float64], measured: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """Return the point of the lowest value known, checks included, and the value."""
+    X = np.vstack([state.data.X, rows])
+    values = np.append(measured_merit(state, state.data.y), measured)
+    place = int(np.nanargmin(values))
+    return X[place], float(values[place])
 
 
 def measured_merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -106,11 +130,9 @@ def add_verdict(state: ModelState) -> None:
     diagnosis = diagnose(state, of="answer")
     result.verdict, result.probability = diagnosis.verdict, diagnosis.probability
     result.regret = diagnosis.regret
-    result.message = f"{result.message} Verdict: {diagnosis.headline}"
+    result.message = f"{result.message} {diagnosis.headline}"
     if diagnosis.verdict == "false":
-        warn_user(
-            f"x_ is not believed to be the {state.goal.optimum}: {diagnosis}", FalseOptimumWarning
-        )
+        warn_user(f"x_ is hardly the {state.goal.optimum}. {diagnosis}", FalseOptimumWarning)
 
 
 def evidence_of(optimizer: Any) -> EvidenceCollector:

@@ -62,7 +62,7 @@ class RunResult(OptimizeResult):
         return "none; the value is measured" if is_measured else "not told by this surrogate model"
 
     def _verdict(self) -> str:
-        if "verdict" not in self:
+        if self.get("verdict") is None:
             return "none; call optimizer.diagnose()"
         share = f"{self.verdict} ({100.0 * self.probability:.0f} %)"
         return f"{share}: within {self.regret:.3g} of the best value" if "regret" in self else share

@@ -43,18 +43,25 @@ class Credibility:
     intercept: float
 
     def contributions(self, numbers: dict[str, float]) -> dict[str, float]:
-        """Return what each number adds to the log-odds; one that is not known adds nothing."""
-        added = {}
-        for name, (mean, spread, weight) in self.weights.items():
-            value = scaled(numbers[name])
-            added[name] = 0.0 if np.isnan(value) else weight * (value - mean) / spread
+        """Return what each number adds to the log-odds; one that is not known adds nothing.
+
+        The log-odds of the mean case are shared out among the known numbers by their weights, so
+        that they add up to those of this one: what is above zero speaks for the optimum.
+        """
+        known = {name: scaled(numbers[name]) for name in self.weights}
+        known = {name: value for name, value in known.items() if not np.isnan(value)}
+        total = sum(abs(self.weights[name][2]) for name in known)
+        added = dict.fromkeys(self.weights, 0.0)
+        for name, value in known.items():
+            mean, spread, weight = self.weights[name]
+            added[name] = weight * (value - mean) / spread + self.intercept * abs(weight) / total
         return added
 
     def probability(self, numbers: dict[str, float]) -> float:
         """Return the probability; zero where a lower value is known than the regret allows."""
         if numbers["known_regret"] > 1.0:
             return 0.0
-        odds = self.intercept + sum(self.contributions(numbers).values())
+        odds = sum(self.contributions(numbers).values())
         return float(1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0))))
 
 

@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._pandas import pandas_for
+from sklearn_proxyopt.diagnosis._advice import Advice
 from sklearn_proxyopt.diagnosis._credibility import credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
 from sklearn_proxyopt.diagnosis._reasons import reasons_for
+from sklearn_proxyopt.diagnosis._wording import chance_in_words, number, point_in_words
+from sklearn_proxyopt.variables import Variables
 
-__all__ = ["CREDIBLE", "FALSE", "Diagnosis", "judge", "stated_regret"]
+__all__ = ["CREDIBLE", "FALSE", "Diagnosis", "Question", "judge", "stated_regret", "verdict_of"]
 
 # Probabilities from which on an optimum is credible, and up to which it is false.
 CREDIBLE = 0.8
@@ -27,37 +30,50 @@ _SHARE_TOLERATED = 0.02
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Whether an optimum can be believed, and why.
+    """Whether an optimum can be believed, why, and what to do next.
 
     Parameters
     ----------
-    verdict : {"credible", "doubtful", "false"}
-        Credible from a probability of 0.8 on, false up to one of 0.2.
+    verdict : {"credible", "doubtful", "false"} or None
+        Credible from a probability of 0.8 on, false up to one of 0.2. None where the data
+        contradict what was said of them, so that nothing can be judged; `reasons` says how.
     probability : float
-        That the true value at `x` lies within `regret` of the best there is in the box.
+        That the true value at `x` lies within `regret` of the best there is in the search space;
+        NaN without a verdict.
     regret : float
         What is tolerated, in units of the values.
+    subject : {"the answer", "the model's optimum"}
+        What is judged: the best point that was evaluated, or the optimum of the proxy.
     x : ndarray of shape (n_features,)
-        The optimum in question.
+        Where it lies.
+    settings : dict
+        The same by the names of the variables, or x0, x1, ..., with labels.
     promise : float
-        What the proxy says there.
+        What the proxy predicts there.
     truth : float
-        What the function says there; NaN where that is not known.
+        What was measured there, or with noise the estimate of it; NaN where that is not known.
     band : tuple of two floats
         Where the truth lies with a probability of 90 %, if it is not known, by the errors that
         the proxy makes where an optimizer goes.
+    best : float
+        The best value that is known anywhere in the search space.
     mode : {"rows", "checks", "refined"}
-        What the verdict rests on: the rows alone, also the true value at the optimum, or that
+        What the verdict rests on: the samples alone, also the true value at the optimum, or that
         of an optimum that was refined on the function.
     reasons : list of str
-        The weightiest evidence in words, that which decides most first. What is usual is the mean
-        of the cases that the model was learned from.
+        At most four facts, that which decides most first: "+ " before those that speak for the
+        optimum, "- " before those that speak against it.
+    next_steps : list of str
+        What to do next, the most urgent first: what to measure or repeat, where to search, which
+        bound to widen.
+    n_to_settle : int or None
+        About how many evaluations settle the verdict; 0 if it is settled, None if that cannot be
+        told.
     evidence : dict of str to float
         Every number behind the verdict, those of values in units of the regret; NaN for those that
         take true values which are not known.
     contributions : dict of str to float
-        What each of them adds to the log-odds of the probability, compared with the mean of those
-        cases.
+        What each of them adds to the log-odds of the probability, of which they are the sum.
     X_checks : ndarray of shape (n_checks, n_features)
         The points where the truth was called to judge, the optimum first.
     y_checks : ndarray of shape (n_checks,)
@@ -81,21 +97,26 @@ class Diagnosis:
     >>> X = SobolSampler(200, random_state=0).sample(problem.bounds)
     >>> optimizer = ProxyOptimizer(random_state=0).fit(X, problem(X))
     >>> diagnosis = optimizer.diagnose(problem, n_checks=3)
-    >>> diagnosis.verdict
-    'credible'
+    >>> diagnosis.verdict, diagnosis.subject
+    ('credible', "the model's optimum")
     >>> diagnosis.X_checks.shape
     (3, 2)
     """
 
-    verdict: str
+    verdict: str | None
     probability: float
     regret: float
+    subject: str
     x: NDArray[np.float64]
+    settings: dict[str, Any]
     promise: float
     truth: float
     band: tuple[float, float]
+    best: float
     mode: str
     reasons: list[str]
+    next_steps: list[str]
+    n_to_settle: int | None
     evidence: dict[str, float] = field(repr=False)
     contributions: dict[str, float] = field(repr=False)
     X_checks: NDArray[np.float64] = field(repr=False)
@@ -104,16 +125,31 @@ class Diagnosis:
     smoothing: dict[str, Any] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        return "\n".join([self.headline, *(f"- {reason}" for reason in self.reasons)])
+        steps = [f"Next: {step}." for step in self.next_steps]
+        return "\n".join([self.headline, *self.reasons, *steps])
 
     @property
     def headline(self) -> str:
-        """The verdict in one sentence."""
+        """What is judged, and the verdict, in one sentence."""
+        point = f"{self.subject} ({point_in_words(self.settings)})"
+        if self.verdict is None:
+            return f"No verdict on {point}: the data contradict what was said of them."
         return (
-            f"{self.verdict}: the optimum lies within {self.regret:.3g} of the "
-            f"{Goal((self.direction,)).lowest} value in the box with a probability of "
-            f"{self.probability:.2f}."
+            f"{point[0].upper()}{point[1:]} is {self.verdict} "
+            f"({chance_in_words(self.probability)}): a {self._better} value {self._likely}."
         )
+
+    @property
+    def _better(self) -> str:
+        return "lower" if self.direction == "minimize" else "higher"
+
+    @property
+    def _likely(self) -> str:
+        """How likely a better value is."""
+        if self.evidence["known_regret"] > 1.0:
+            return f"by {number(self.evidence['known_regret'] * self.regret)} was measured"
+        words = {"credible": "unlikely", "doubtful": "possible", "false": "likely"}
+        return f"by more than {number(self.regret)} is {words[str(self.verdict)]}"
 
     def to_frame(self) -> Any:
         """Return the evidence as a pandas DataFrame, the weightiest number first.
@@ -136,7 +172,7 @@ class Diagnosis:
         return frame.sort_values("contribution", key=lambda c: -c.abs(), kind="stable")
 
     def _repr_html_(self) -> str:
-        width = round(100 * self.probability)
+        width = round(100 * self.probability) if self.verdict is not None else 0
         reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
         return (
             f"<div><b>{escape(self.headline)}</b>"
@@ -152,60 +188,87 @@ def stated_regret(evidence: Evidence, typical: float) -> float:
     return _SHARE_TOLERATED * spread
 
 
-def judge(
-    evidence: Evidence,
-    regret: float,
-    mode: str,
-    x: NDArray[np.float64],
-    X_checks: NDArray[np.float64],
-    y_checks: NDArray[np.float64],
-    goal: Goal,
-) -> Diagnosis:
-    """Weigh the evidence.
+@dataclass(frozen=True)
+class Question:
+    """What is judged.
 
     Parameters
     ----------
-    evidence : Evidence
-        What is known.
+    subject : {"the answer", "the model's optimum"}
+        Its name.
+    x, x_best : ndarray of shape (n_features,)
+        The optimum in question, and the point of the lowest value known, in the user's units.
     regret : float
         What is tolerated, in units of the values.
     mode : {"rows", "checks", "refined"}
         What the evidence rests on.
-    x : ndarray of shape (n_features,)
-        The optimum in question, in the user's units.
-    X_checks : ndarray of shape (n_checks, n_features)
-        Where the truth was called.
-    y_checks : ndarray of shape (n_checks,)
-        The values there.
+    variables : Variables
+        The variables.
     goal : Goal
         What is sought; the evidence and the checks come to be minimised.
+    X_checks, y_checks : ndarray of shape (n_checks, n_features) and (n_checks,)
+        Where the truth was called, and the values there.
+    """
+
+    subject: str
+    x: NDArray[np.float64]
+    x_best: NDArray[np.float64]
+    regret: float
+    mode: str
+    variables: Variables
+    goal: Goal
+    X_checks: NDArray[np.float64]
+    y_checks: NDArray[np.float64]
+
+
+def judge(question: Question, evidence: Evidence) -> Diagnosis:
+    """Weigh the evidence.
+
+    Parameters
+    ----------
+    question : Question
+        What is judged.
+    evidence : Evidence
+        What is known about it.
 
     Returns
     -------
     Diagnosis
-        The verdict with its reasons.
+        The verdict with its reasons, and what to do next.
     """
-    numbers, model = evidence.numbers(regret), credibility_model(mode)
+    regret, goal = question.regret, question.goal
+    numbers, model = evidence.numbers(regret), credibility_model(question.mode)
     probability = model.probability(numbers)
     contributions = model.contributions(numbers)
-    verdict = "doubtful"
-    if probability >= CREDIBLE:
-        verdict = "credible"
-    elif probability <= FALSE:
-        verdict = "false"
+    verdict = verdict_of(probability)
+    advice = Advice(
+        evidence, numbers, verdict, regret, question.x, question.x_best, question.variables, goal
+    )
     return Diagnosis(
         verdict=verdict,
         probability=probability,
         regret=regret,
-        x=x,
+        subject=question.subject,
+        x=question.x,
+        settings=question.variables.named(question.x),
         promise=goal.value(evidence.predicted),
         truth=goal.value(evidence.measured),
         band=goal.interval(evidence.band()),
-        mode=mode,
+        best=goal.value(evidence.lowest_known),
+        mode=question.mode,
         reasons=reasons_for(numbers, contributions, evidence, regret, goal),
+        next_steps=advice.steps,
+        n_to_settle=advice.n_to_settle,
         evidence=numbers,
         contributions=contributions,
-        X_checks=X_checks,
-        y_checks=goal.turned(y_checks),
+        X_checks=question.X_checks,
+        y_checks=goal.turned(question.y_checks),
         direction=goal.directions[0],
     )
+
+
+def verdict_of(probability: float) -> str:
+    """Return the word for a probability."""
+    if probability >= CREDIBLE:
+        return "credible"
+    return "false" if probability <= FALSE else "doubtful"

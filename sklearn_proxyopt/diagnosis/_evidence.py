@@ -72,6 +72,10 @@ class Evidence:
         What the proxy says at other places where it was checked.
     check_values : ndarray of shape (n_checks,)
         What the function says there.
+    rival_lows : ndarray of shape (n_rivals,)
+        The lowest that the proxy or a half-sample proxy says of each rival.
+    noise : float
+        Standard deviation of the noise of a value.
     """
 
     place: NDArray[np.float64]
@@ -90,6 +94,8 @@ class Evidence:
     rival_predictions: NDArray[np.float64]
     check_predictions: NDArray[np.float64]
     check_values: NDArray[np.float64]
+    rival_lows: NDArray[np.float64]
+    noise: float = 0.0
 
     @property
     def spread_of_values(self) -> float:
@@ -334,6 +340,7 @@ class EvidenceCollector:
             rival_predictions=self._predictions[rivals],
             check_predictions=np.empty(0),
             check_values=np.empty(0),
+            rival_lows=np.vstack([self._predictions, self._halves])[:, rivals].min(axis=0),
         )
 
 

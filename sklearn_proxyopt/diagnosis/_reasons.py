@@ -1,64 +1,103 @@
-"""The evidence in words."""
+"""The evidence in words: facts for and against an optimum."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 
 from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt.diagnosis._evidence import Evidence
+from sklearn_proxyopt.diagnosis._wording import number
 
-__all__ = ["reasons_for"]
+__all__ = ["N_REASONS", "reasons_for"]
 
-_N_REASONS = 4
+N_REASONS = 4
 # What adds less than this to the log-odds is not worth a sentence.
-_LEAST = 0.25
+_LEAST = 0.1
+# A number of no more than this is none.
+_NEXT_TO_NOTHING = 1e-3
 
+# Numbers that tell of the same thing. Of each there is one reason, which is for or against.
+_TOPICS: tuple[tuple[str, ...], ...] = (
+    (
+        "r2_unseen",
+        "order_of_best",
+        "error_of_best",
+        "error_of_chosen",
+        "bias_of_chosen",
+        "share_misjudged",
+    ),
+    (
+        "regret_in_opinions",
+        "share_agreeing",
+        "optimism",
+        "left_in_opinions",
+        "distance_of_lows",
+        "share_elsewhere",
+    ),
+    ("spread_at_optimum", "spread_of_lows", "optimism_of_halves"),
+    ("search_error", "left_in_proxy"),
+    ("distance_to_rows", "rows_per_variable"),
+    ("n_on_edge",),
+    ("gain_over_rows", "shortfall"),
+    ("error_at_optimum", "error_at_checks"),
+    ("known_regret", "lead_over_checks"),
+)
+
+_REFITTED = "models refitted on half of the data"
 # What each number says of a minimum: "{v}" is the number in units of values, "{a}" its size
-# without the sign, "{p}" in percent, "{n}" the number itself.
+# without the sign, "{r}" the tolerance, "{p}" in percent, "{n}" the number itself.
 _SENTENCES: dict[str, str] = {
-    "r2_unseen": "proxies of half of the rows predict the other half with an R2 of {n:.3g}",
-    "order_of_best": "among the best rows, predictions and values have a rank correlation of "
-    "{n:.2f}",
-    "error_of_best": "the best rows are predicted with an error of {v:.3g}",
-    "error_of_chosen": "where an optimizer would go, rows are predicted with an error of {v:.3g}",
-    "bias_of_chosen": "rows that look best lie {a:.3g} {above} what they promised",
-    "share_misjudged": "where an optimizer would go, {p:.0f} % of the rows are predicted worse "
-    "than the regret allows",
-    "regret_in_opinions": "proxies of half of the rows think that {v:.3g} is left to gain",
-    "share_agreeing": "{p:.0f} % of the proxies of half of the rows agree with this optimum",
-    "spread_at_optimum": "proxies of half of the rows differ by {v:.3g} on the value here",
-    "spread_of_lows": "proxies of half of the rows differ by {v:.3g} on the lowest value",
-    "optimism": "proxies of half of the rows put the value here {a:.3g} {above} the promise",
-    "optimism_of_halves": "what one half of the rows promises is {a:.3g} too {low} by the other",
-    "distance_of_lows": "proxies of half of the rows have their minima {p:.3g} % of the box away",
-    "share_elsewhere": "{p:.0f} % of the proxies of half of the rows have their minimum in another "
-    "basin",
-    "search_error": "the search was stuck: the proxy has a value {v:.3g} lower elsewhere",
-    "distance_to_rows": "the nearest row is {n:.2g} times as far as rows are from each other",
-    "n_on_edge": "the optimum lies on the edge of the box in {n:.0f} variables",
-    "gain_over_rows": "the promise is {v:.3g} lower than the best row",
-    "shortfall": "the promise is {v:.3g} higher than the best row",
-    "rows_per_variable": "there are {n:.3g} rows for each variable",
-    "known_regret": "a value {v:.3g} lower is known",
-    "error_at_optimum": "the truth here differs from the promise by {v:.3g}",
-    "left_in_opinions": "proxies of half of the rows promise values {v:.3g} below the truth here",
-    "left_in_proxy": "the proxy promises values {v:.3g} below the truth here",
-    "error_at_checks": "elsewhere the checks found errors of {v:.3g}",
-    "lead_over_checks": "the best of the other checks lies {a:.3g} {above} this optimum",
+    "r2_unseen": f"{_REFITTED} predict the other half with an R2 of {{n}}",
+    "order_of_best": "predicted and measured values of the best samples have a rank correlation "
+    "of {n}",
+    "error_of_best": "the best samples are predicted with an error of {v}",
+    "error_of_chosen": "samples chosen by their prediction have an error of {v}",
+    "bias_of_chosen": "samples chosen by their prediction turn out {a} {above} it",
+    "share_misjudged": "{p} % of the samples chosen by their prediction miss it by more than the "
+    "tolerance ({r})",
+    "regret_in_opinions": f"{_REFITTED} expect {{v}} to be left to gain",
+    "share_agreeing": f"{{p}} % of the {_REFITTED} see no value {{r}} lower elsewhere",
+    "spread_at_optimum": f"{_REFITTED} differ by {{v}} on the value here",
+    "spread_of_lows": f"{_REFITTED} differ by {{v}} on the lowest value",
+    "optimism": f"{_REFITTED} put the value here {{a}} {{above}} the prediction",
+    "optimism_of_halves": "what one half of the data predicts at its optimum is {a} too {low} by "
+    "the other half",
+    "distance_of_lows": f"{_REFITTED} have their minima {{p}} % of the search space away",
+    "share_elsewhere": f"{{p}} % of the {_REFITTED} have their minimum in another basin",
+    "search_error": "the search was stuck: the model predicts a value {v} lower elsewhere",
+    "distance_to_rows": "the nearest sample is {n} times as far as samples are from each other",
+    "n_on_edge": "{n} variables are at a bound",
+    "gain_over_rows": "the prediction is {v} lower than the best sample",
+    "shortfall": "the best sample is {v} lower than the prediction",
+    "rows_per_variable": "there are {n} samples for each variable",
+    "known_regret": "a value {v} lower was measured",
+    "error_at_optimum": "the measured value here differs from the prediction by {v}",
+    "left_in_opinions": f"{_REFITTED} predict values {{v}} below the measured one here",
+    "left_in_proxy": "the model predicts values {v} below the measured one here",
+    "error_at_checks": "predictions elsewhere were wrong by {v} where they were checked",
+    "lead_over_checks": "the best value measured elsewhere lies {a} {above} the one here",
 }
 # And what it says at zero, where the sentence would read badly.
 _SENTENCES_AT_ZERO = {
-    "share_elsewhere": "all proxies of half of the rows have their minimum in this basin",
-    "search_error": "no search found the proxy lower elsewhere",
-    "n_on_edge": "the optimum lies off the edges of the box",
-    "gain_over_rows": "the promise is not lower than the best row",
-    "shortfall": "the promise is not higher than the best row",
+    "share_misjudged": "no sample chosen by its prediction misses it by more than the tolerance "
+    "({r})",
+    "optimism": f"{_REFITTED} agree with the prediction here",
+    "regret_in_opinions": f"{_REFITTED} expect nothing to be left to gain",
+    "spread_at_optimum": f"{_REFITTED} agree on the value here",
+    "spread_of_lows": f"{_REFITTED} agree on the lowest value",
+    "distance_to_rows": "there is a sample here",
+    "error_at_optimum": "the measured value here is as predicted",
+    "error_at_checks": "predictions elsewhere were right where they were checked",
+    "share_elsewhere": f"all {_REFITTED} have their minimum in this basin",
+    "search_error": "no search found the model lower elsewhere",
+    "n_on_edge": "no variable is at a bound",
+    "gain_over_rows": "the prediction is not lower than the best sample",
+    "shortfall": "no sample is lower than the prediction",
     "known_regret": "no lower value is known",
-    "left_in_opinions": "proxies of half of the rows promise nothing below the truth here",
-    "left_in_proxy": "the proxy promises nothing below the truth here",
+    "left_in_opinions": f"{_REFITTED} predict nothing below the measured value here",
+    "left_in_proxy": "the model predicts nothing below the measured value here",
 }
 # The words that say of a maximum what the sentences say of a minimum.
 _PAIRS = ("lower", "higher"), ("lowest", "highest"), ("minimum", "maximum"), ("minima", "maxima")
@@ -74,8 +113,6 @@ def reasons_for(
     goal: Goal,
 ) -> list[str]:
     """Put the evidence that decides into words.
-
-    What is usual is the mean of the cases that the model was learned from.
 
     Parameters
     ----------
@@ -93,27 +130,44 @@ def reasons_for(
     Returns
     -------
     list of str
-        Sentences, what decides most first.
+        At most four facts, what decides most first: "+ " before those that speak for the
+        optimum, "- " before those that speak against it.
     """
     if numbers["known_regret"] > 1.0:
-        lower, here = goal.value(evidence.lowest_known), goal.value(evidence.measured)
-        return [f"Proof against it: a true value of {lower:.6g} is known, against {here:.6g}."]
-    order = sorted(contributions, key=lambda name: -abs(contributions[name]))
-    said = []
-    for name in order[:_N_REASONS]:
-        if abs(contributions[name]) < _LEAST:
-            break
-        side = "Better than usual" if contributions[name] > 0 else "Worse than usual"
-        said.append(f"{side}: {_of_goal(_sentence(name, numbers[name], regret), goal)}.")
-    if np.isfinite(evidence.measured):
-        low, high = goal.interval(evidence.band())
-        truth, promise = goal.value(evidence.measured), goal.value(evidence.predicted)
-        where = "inside" if low <= truth <= high else "outside"
-        said.append(
-            f"The truth here is {truth:.6g}, promised was {promise:.6g}: "
-            f"{where} the band from {low:.4g} to {high:.4g}."
-        )
-    return said
+        here = goal.value(evidence.measured)
+        known = goal.value(evidence.lowest_known)
+        return [f"- a value of {number(known)} was measured, against {number(here)} here"]
+    weighed = [_weighed(topic, contributions) for topic in _TOPICS]
+    said = sorted((one for one in weighed if abs(one[0]) >= _LEAST), key=lambda one: -abs(one[0]))
+    return [
+        f"{'+' if weight > 0 else '-'} {in_words(name, numbers[name], regret, goal)}"
+        for weight, name in said[:N_REASONS]
+    ]
+
+
+def _weighed(topic: tuple[str, ...], contributions: dict[str, float]) -> tuple[float, str]:
+    """Return what a topic adds to the log-odds, and the number that says it best."""
+    known = {name: contributions[name] for name in topic if name in contributions}
+    weight = sum(known.values())
+    name = max(known, key=lambda one: known[one] * np.sign(weight), default="")
+    return weight, name
+
+
+def in_words(name: str, value: float, regret: float, goal: Goal) -> str:
+    """Return what a number says of the optimum that is sought."""
+    sentence = _SENTENCES[name]
+    if abs(value) < _NEXT_TO_NOTHING:
+        sentence = _SENTENCES_AT_ZERO.get(name, sentence)
+    above, low = ("above", "low") if value >= 0 else ("below", "high")
+    of_values = value * regret
+    sentence = sentence.replace("{above}", above).replace("{low}", low)
+    return _of_goal(sentence, goal).format(
+        n=number(value),
+        v=number(of_values),
+        a=number(abs(of_values)),
+        r=number(regret),
+        p=number(100.0 * value),
+    )
 
 
 def _of_goal(sentence: str, goal: Goal) -> str:
@@ -121,12 +175,3 @@ def _of_goal(sentence: str, goal: Goal) -> str:
     if goal.is_plain:
         return sentence
     return re.sub(r"[a-z]+", lambda word: _OF_MAXIMA.get(word[0], word[0]), sentence)
-
-
-def _sentence(name: str, number: float, regret: float) -> str:
-    if number == 0.0 and name in _SENTENCES_AT_ZERO:
-        return _SENTENCES_AT_ZERO[name]
-    form: Callable[..., str] = _SENTENCES[name].format
-    above, low = ("above", "low") if number >= 0 else ("below", "high")
-    value = number * regret
-    return form(n=number, v=value, a=abs(value), p=100 * number, above=above, low=low)

@@ -117,8 +117,7 @@ class DiagnosisDisplay:
         ax.xaxis.set_ticks_position("top")
         ax.set_title(f"{self.diagnosis.verdict}: probability {probability:.2f}", loc="left")
         text = "\n".join(
-            textwrap.fill(f"- {reason}", 62, subsequent_indent="  ")
-            for reason in self.diagnosis.reasons
+            textwrap.fill(reason, 62, subsequent_indent="  ") for reason in self.diagnosis.reasons
         )
         ax.text(0.0, -0.6, text, va="top", fontsize="small")
         ax.spines[["right", "bottom", "left", "top"]].set_visible(False)

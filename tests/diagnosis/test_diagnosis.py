@@ -1,6 +1,7 @@
 import pickle
 import warnings
 from dataclasses import replace
+from html import unescape
 
 import numpy as np
 import pytest
@@ -12,11 +13,12 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt._run._diagnose import evidence_of
+from sklearn_proxyopt._utils._goal import MINIMUM
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
 from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
-from sklearn_proxyopt.diagnosis._reasons import _SENTENCES
+from sklearn_proxyopt.diagnosis._reasons import _SENTENCES, _TOPICS, in_words, reasons_for
 from sklearn_proxyopt.exceptions import FalseOptimumWarning
 from sklearn_proxyopt.model_selection import credibility_scorer
 from sklearn_proxyopt.problems import Ackley, Rastrigin, Rosenbrock, StyblinskiTang
@@ -71,15 +73,24 @@ def test_an_optimum_of_a_function_that_is_not_learned_is_not_credible(wiggly, of
     assert of_wiggly.diagnose(wiggly).verdict == "false"
 
 
-def test_a_lower_value_that_is_known_proves_an_optimum_false(wiggly):
+@pytest.fixture(scope="module")
+def beaten(wiggly):
+    """An optimizer that knows of a value far below the optimum of its proxy."""
     X = SobolSampler(200, random_state=0).sample(wiggly.bounds)
     opt = ProxyOptimizer(bounds=wiggly.bounds, random_state=0).fit(
         np.vstack([X, wiggly.x_opt]), np.append(wiggly(X), wiggly.f_opt)
     )
     opt.x_proxy_ = X[0]
-    diagnosis = opt.diagnose(wiggly, n_checks=1)
+    return opt
+
+
+def test_a_lower_value_that_is_known_proves_an_optimum_false(wiggly, beaten):
+    diagnosis = beaten.diagnose(wiggly, n_checks=1)
     assert diagnosis.probability == 0.0
-    assert "is known" in diagnosis.reasons[0]
+    here = float(f"{diagnosis.truth:.3g}")
+    assert diagnosis.reasons == [f"- a value of 0 was measured, against {here:g} here"]
+    assert diagnosis.best == wiggly.f_opt
+    assert diagnosis.n_to_settle == 0
 
 
 @pytest.mark.parametrize("n_checks", [1, 4])
@@ -183,8 +194,8 @@ def test_minimize_ends_with_a_verdict(smooth):
     opt = ProxyOptimizer(sampler=SobolSampler(128), random_state=0)
     result = opt.minimize(smooth, smooth.bounds)
     assert result.verdict == "credible"
-    assert f"Verdict: {result.verdict}" in result.message
-    assert result.probability == opt.diagnose(of="answer").probability
+    assert opt.diagnose().headline in result.message
+    assert result.probability == opt.diagnose().probability == opt.diagnose(of="answer").probability
 
 
 def test_minimize_warns_of_an_answer_that_it_does_not_believe():
@@ -213,7 +224,7 @@ def test_after_minimize_what_it_evaluated_is_used_without_paying(wiggly):
     opt = ProxyOptimizer(sampler=SobolSampler(128), random_state=0)
     result = opt.minimize(objective, wiggly.bounds)
     n_rows = objective.n_rows
-    diagnosis = opt.diagnose()
+    diagnosis = opt.diagnose(of="proxy")
     assert diagnosis.truth == result.true_at_proxy
     assert diagnosis.mode == "checks"
     assert objective.n_rows == n_rows
@@ -237,8 +248,8 @@ def test_a_pickled_optimizer_gives_the_same_verdict(of_smooth):
 
 def test_a_diagnosis_can_be_read_printed_and_tabulated(smooth, of_smooth):
     diagnosis = of_smooth.diagnose(smooth)
-    assert str(diagnosis).startswith("credible: ")
-    assert diagnosis.headline in diagnosis._repr_html_()
+    assert str(diagnosis).startswith(diagnosis.headline)
+    assert diagnosis.headline in unescape(diagnosis._repr_html_())
     frame = diagnosis.to_frame()
     assert list(frame.columns) == ["value", "contribution"]
     assert set(frame.index) == set(diagnosis.evidence)
@@ -251,7 +262,7 @@ def test_a_diagnosis_can_be_read_printed_and_tabulated(smooth, of_smooth):
         ({"objective": 3}, "objective must be callable or None; got 3"),
         ({"n_checks": 0}, "n_checks must be an integer of at least 1; got 0"),
         ({"regret": -1.0}, "regret must be a finite number"),
-        ({"of": "best"}, "of must be one of 'proxy', 'answer'; got 'best'"),
+        ({"of": "best"}, "of must be one of 'answer', 'proxy'; got 'best'"),
     ],
 )
 def test_wrong_arguments_are_named(of_smooth, arguments, message):
@@ -355,3 +366,93 @@ def test_a_stuck_search_is_told_from_a_false_proxy():
     opt._publish(replace(opt._known, x_proxy=problem.bounds[:, 0].copy()))
     evidence = opt.diagnose().evidence
     assert evidence["search_error"] > 1.0
+
+
+def test_what_is_judged_stands_in_the_first_words(wiggly):
+    opt = ProxyOptimizer(sampler=SobolSampler(64), random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FalseOptimumWarning)
+        opt.minimize(wiggly, wiggly.bounds)
+    answer, optimum = opt.diagnose(), opt.diagnose(of="proxy")
+    assert answer.headline.startswith(f"The answer (x0 {answer.x[0]:.3g}, x1 ")
+    assert optimum.headline.startswith(f"The model's optimum (x0 {optimum.x[0]:.3g}, x1 ")
+    np.testing.assert_array_equal(answer.x, opt.x_)
+    np.testing.assert_array_equal(optimum.x, opt.x_proxy_)
+    opt.fit(opt.X_, opt.y_)
+    assert opt.diagnose().subject == opt.diagnose(of="answer").subject == "the model's optimum"
+
+
+def test_a_false_verdict_does_not_read_as_its_opposite(wiggly, of_wiggly, beaten):
+    diagnosis = of_wiggly.diagnose(regret=0.01)
+    assert diagnosis.verdict == "false"
+    end = "is false (below 1 %): a lower value by more than 0.01 is likely."
+    assert diagnosis.headline.endswith(end)
+    measured = beaten.diagnose(wiggly, n_checks=1)
+    gap = float(f"{measured.truth - wiggly.f_opt:.3g}")
+    assert measured.headline.endswith(
+        f"is false (below 1 %): a lower value by {gap:g} was measured."
+    )
+
+
+@pytest.mark.parametrize("regret", [None, 0.01, 1.0, 20.0])
+def test_reasons_are_few_facts_for_and_against_that_do_not_contradict(
+    smooth, of_smooth, wiggly, of_wiggly, regret
+):
+    for opt, problem in ((of_smooth, smooth), (of_wiggly, wiggly)):
+        for objective in (None, problem):
+            diagnosis = opt.diagnose(objective, regret=regret)
+            assert len(diagnosis.reasons) <= 4
+            assert all(reason[:2] in ("+ ", "- ") for reason in diagnosis.reasons)
+            good = [reason for reason in diagnosis.reasons if reason.startswith("+")]
+            assert not any("worse" in reason for reason in good)
+            topics = [
+                topic
+                for topic in _TOPICS
+                for reason in diagnosis.reasons
+                if any(_says(reason, name, diagnosis) for name in topic)
+            ]
+            assert len(topics) == len(set(topics))
+
+
+def _says(reason, name, diagnosis):
+    return reason[2:] == in_words(name, diagnosis.evidence[name], diagnosis.regret, MINIMUM)
+
+
+def test_what_is_said_of_the_best_sample_is_said_once():
+    """Where the prediction lies below the best sample it does not lie above it, too."""
+    numbers = dict.fromkeys(_SENTENCES, 0.0) | {"gain_over_rows": 8.0, "known_regret": np.nan}
+    contributions = {"gain_over_rows": -1.0, "shortfall": 2.0}
+    reasons = reasons_for(numbers, contributions, None, 0.5, MINIMUM)
+    assert reasons == ["+ no sample is lower than the prediction"]
+    contributions["gain_over_rows"] = -3.0
+    reasons = reasons_for(numbers, contributions, None, 0.5, MINIMUM)
+    assert reasons == ["- the prediction is 4 lower than the best sample"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_contributions_add_up_to_the_log_odds(mode):
+    model = credibility_model(mode)
+    numbers = dict.fromkeys(_SENTENCES, 0.5)
+    total = sum(model.contributions(numbers).values())
+    assert model.probability(numbers) == pytest.approx(1.0 / (1.0 + np.exp(-total)))
+    assert sum(model.contributions(numbers | {"r2_unseen": np.nan}).values()) != 0.0
+
+
+def test_next_steps_name_points_and_bounds(wiggly, of_wiggly, beaten):
+    steps = of_wiggly.diagnose().next_steps
+    assert 1 <= len(steps) <= 3
+    assert steps[0].startswith(f"measure (x0 {of_wiggly.x_proxy_[0]:.3g}")
+    best = wiggly.x_opt[0]
+    again = beaten.diagnose(wiggly, n_checks=1).next_steps[0]
+    assert again.startswith(f"start again from (x0 {best[0]:.3g}, x1 {best[1]:.3g}, ")
+    X = SobolSampler(64, random_state=0).sample([[0, 1], [0, 1]])
+    slope = ProxyOptimizer(bounds={"a": (0, 1), "b": (0, 4)}, random_state=0)
+    slope.fit(X * [1, 4], X[:, 0] - X[:, 1])
+    assert "widen the lower bound of a (0) if you may: the optimum lies at it" in " ".join(
+        slope.diagnose().next_steps
+    )
+
+
+def test_a_credible_verdict_is_settled_and_a_doubtful_one_takes_evaluations(of_smooth, of_wiggly):
+    assert of_smooth.diagnose().n_to_settle == 0
+    assert of_wiggly.diagnose().n_to_settle > 0

@@ -1,0 +1,158 @@
+"""What to do next about an optimum, and how many evaluations that takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._utils._goal import Goal
+from sklearn_proxyopt.diagnosis._edges import sides_of
+from sklearn_proxyopt.diagnosis._evidence import Evidence
+from sklearn_proxyopt.diagnosis._wording import number, point_in_words
+from sklearn_proxyopt.variables import Variables
+
+__all__ = ["Advice"]
+
+_N_STEPS = 3
+# From this share of the refitted models on that have their optimum elsewhere, one looks there.
+_SHARE_ELSEWHERE = 0.3
+# Samples that are added at once, and most that an estimate may tell of.
+_N_MORE, _MOST = 10, 1000
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do next.
+
+    Parameters
+    ----------
+    evidence : Evidence
+        What is known, to be minimised.
+    numbers : dict of str to float
+        Its numbers, in units of the regret.
+    verdict : {"credible", "doubtful", "false"}
+        The verdict.
+    regret : float
+        What is tolerated, in units of the values.
+    x, x_best : ndarray of shape (n_features,)
+        The optimum in question, and the point of the lowest value known, in the user's units.
+    variables : Variables
+        The variables.
+    goal : Goal
+        What is sought.
+    """
+
+    evidence: Evidence
+    numbers: dict[str, float]
+    verdict: str
+    regret: float
+    x: NDArray[np.float64]
+    x_best: NDArray[np.float64]
+    variables: Variables
+    goal: Goal
+
+    @property
+    def steps(self) -> list[str]:
+        """At most three steps, the most urgent first."""
+        return [step for step in self._in_order() if step][:_N_STEPS]
+
+    def _in_order(self) -> list[str]:
+        if self.numbers["known_regret"] > 1.0:
+            return [self._take_the_best(), self._widen()]
+        if self.verdict == "credible":
+            return [self._widen() or "move on: inspection.near_optimal tells how far you may move"]
+        return [
+            self._measure_here(),
+            self._repeat(),
+            self._search_elsewhere(),
+            self._widen(),
+            self._add_samples(),
+        ]
+
+    @property
+    def n_to_settle(self) -> int | None:
+        """Evaluations after which the verdict is expected to be settled; None if none can tell."""
+        if self.verdict == "credible" or self.numbers["known_regret"] > 1.0:
+            return 0
+        if self.numbers["r2_unseen"] <= 0.0:
+            return None
+        n = self._n_here + self._n_repeats + self._n_rivals + self._n_samples
+        return None if n > _MOST else max(n, 1)
+
+    @property
+    def _n_here(self) -> int:
+        return int(np.isnan(self.evidence.measured))
+
+    @property
+    def _n_repeats(self) -> int:
+        """Repeats that average the noise down to the regret."""
+        noise = self.evidence.noise / self.regret
+        return int(np.ceil(noise**2)) if noise > 1.0 else 0
+
+    @property
+    def _n_rivals(self) -> int:
+        """Other points that may be lower by more than the regret."""
+        return int((self.evidence.rival_lows < self._here - self.regret).sum())
+
+    @property
+    def _n_samples(self) -> int:
+        """Samples with which the error where the search goes falls to the regret.
+
+        The error of a smooth function falls at least with the square of the number of samples.
+        """
+        excess = max(float(np.nan_to_num(self.numbers["error_of_chosen"], nan=1.0)), 1.0)
+        return int(np.ceil(len(self.evidence.rows) * (min(np.sqrt(excess), 1e3) - 1.0)))
+
+    @property
+    def _here(self) -> float:
+        measured = self.evidence.measured
+        return self.evidence.predicted if np.isnan(measured) else measured
+
+    def _take_the_best(self) -> str:
+        value = number(self.goal.value(self.evidence.lowest_known))
+        return f"start again from {self._point(self.x_best)}, where {value} was measured"
+
+    def _measure_here(self) -> str:
+        if not self._n_here:
+            return ""
+        low, high = self.goal.interval(self.evidence.band())
+        between = f"between {number(low)} and {number(high)} with a probability of 90 %"
+        return f"measure {self._point(self.x)}: expected {between}"
+
+    def _repeat(self) -> str:
+        if not self._n_repeats:
+            return ""
+        noise, tolerance = number(self.evidence.noise), number(self.regret)
+        return (
+            f"repeat {self._point(self.x)} {self._n_repeats} times: the noise ({noise}) is larger "
+            f"than the tolerance ({tolerance})"
+        )
+
+    def _search_elsewhere(self) -> str:
+        share = self.numbers["share_elsewhere"]
+        if share < _SHARE_ELSEWHERE or not len(self.evidence.rivals):
+            return ""
+        rival = self.variables.from_unit_cube(self.evidence.rivals[:1])[0]
+        return (
+            f"measure {self._point(rival)}: {number(100.0 * share)} % of the models refitted on "
+            "half of the data have their optimum elsewhere"
+        )
+
+    def _widen(self) -> str:
+        """Name a bound at which the optimum lies."""
+        sides = sides_of(self.x, self.variables)
+        if not sides.any():
+            return ""
+        place = int(np.flatnonzero(sides)[0])
+        side, column = ("lower", 0) if sides[place] < 0 else ("upper", 1)
+        name = list(self.variables.named(self.x))[place]
+        bound = number(self.variables.bounds[place, column])
+        return f"widen the {side} bound of {name} ({bound}) if you may: the optimum lies at it"
+
+    def _add_samples(self) -> str:
+        return f"add {_N_MORE} samples around {self._point(self.x)} and learn again"
+
+    def _point(self, x: NDArray[np.float64]) -> str:
+        return f"({point_in_words(self.variables.named(x))})"

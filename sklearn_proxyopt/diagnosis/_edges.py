@@ -1,0 +1,42 @@
+"""At which bounds of the variables a point lies."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt.variables import Variables
+
+__all__ = ["sides_of"]
+
+# Widths of the search space within which a number is at its bound.
+_AT_BOUND = 1e-6
+
+
+def sides_of(x: NDArray[np.float64], variables: Variables) -> NDArray[np.intp]:
+    """Tell which variables of a row are at a bound.
+
+    Labels without an order and angles have no bounds, and what is fixed could not be elsewhere.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_features,)
+        A valid row, in the user's units.
+    variables : Variables
+        The variables.
+
+    Returns
+    -------
+    ndarray of int of shape (n_features,)
+        -1 at the lower bound, 1 at the upper one, 0 elsewhere.
+    """
+    kinds = variables.kinds
+    has_bounds = ~(kinds.is_fixed | kinds.is_category | kinds.is_periodic)
+    # On a logarithmic scale the width that counts is that of the logarithms.
+    log = kinds.is_log
+    low, high, at = (
+        np.log(value, where=log, out=np.array(value)) for value in (*variables.bounds.T, x)
+    )
+    reach = np.maximum(_AT_BOUND * (high - low), np.where(log, 0.0, 0.5 * kinds.steps))
+    is_low, is_high = at - low < reach, high - at < reach
+    return np.where(has_bounds, is_high.astype(np.intp) - is_low, 0)
