@@ -13,12 +13,13 @@ from scipy.optimize import OptimizeResult
 from sklearn_proxyopt._base import BaseProxyOptimizer
 from sklearn_proxyopt._run._components import check_that_outputs_are_borne
 from sklearn_proxyopt._run._pace import Pace
+from sklearn_proxyopt._run._phases import pursue
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import ProxyName, SamplerName
 from sklearn_proxyopt._run._state import FrontState
 from sklearn_proxyopt._run._stopping import FrontCriteria
-from sklearn_proxyopt._run._verification import FrontPlan, answered_by_front, learn_front
+from sklearn_proxyopt._run._verification import FrontPlan, learn_front
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_directions
 from sklearn_proxyopt._utils._types import (
@@ -323,10 +324,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
 
     def _spend(self, run: PaidRun, *, with_design: bool) -> FrontState:
         plan = FrontPlan(run, self)
-        plan.drive(with_design=with_design)
-        n_design, y_design = run.oracle.evaluator.n_calls, run.oracle.data.y
-        state = plan.verify()
-        return answered_by_front(run, state, plan, self.n_constraints, n_design, y_design)
+        pursue(run, plan, with_design=with_design)
+        return plan.answer()
 
     @property
     def _n_phases(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from os import PathLike
 from typing import Any, Literal
 
@@ -21,17 +20,15 @@ from sklearn_proxyopt._run._components import (
 )
 from sklearn_proxyopt._run._diagnose import add_verdict, diagnose
 from sklearn_proxyopt._run._learning import learn_model, proxy_of
-from sklearn_proxyopt._run._noise import noise_model
 from sklearn_proxyopt._run._pace import Pace
-from sklearn_proxyopt._run._phases import SearchPlan
-from sklearn_proxyopt._run._refinement import answered_by_objective, refine
+from sklearn_proxyopt._run._phases import pursue
 from sklearn_proxyopt._run._run import PaidRun, Run, open_oracle
+from sklearn_proxyopt._run._search_plan import SearchPlan
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, SamplerName
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
-from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._types import (
     BoundsLike,
@@ -403,17 +400,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
 
     def _spend(self, run: PaidRun, *, with_design: bool) -> ModelState:
         plan = SearchPlan(run, self)
-        plan.drive(with_design=with_design)
-        n_design = run.oracle.evaluator.n_calls
-        # Samples that a search has chosen lie low; what is usual is known from those before.
-        typical = float(np.median(values_of(run.oracle.data.y[: run.n_initial])))
-        state = replace(self._learn(run, run.oracle.data), typical=typical)
-        if plan.repeat(state.proxy):
-            state = replace(self._learn(run, run.oracle.data), typical=typical)
-        self._publish(state.unanswered())
-        refined = refine(run, self, plan, state)
-        model = noise_model(self, run) if plan.watch.is_noisy else None
-        return answered_by_objective(run, state, refined, n_design, model)
+        pursue(run, plan, with_design=with_design)
+        return plan.answer()
 
     def _conclude(self) -> None:
         state: ModelState = self._learned

@@ -15,19 +15,18 @@ from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._run._infill_state import nearest_feasible
 from sklearn_proxyopt._run._noise import estimates_of
 from sklearn_proxyopt._run._oracle import Oracle
-from sklearn_proxyopt._run._phases import Phase, SearchPlan, drive
+from sklearn_proxyopt._run._phases import Phase
 from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import PaidRun
 from sklearn_proxyopt._run._settings import SearchSettings
 from sklearn_proxyopt._run._state import ModelState
-from sklearn_proxyopt._strategies import Routine, ThreadedSearch
+from sklearn_proxyopt._strategies import ThreadedSearch
 from sklearn_proxyopt._utils._feasibility import best_first, say_whether_feasible
 from sklearn_proxyopt._utils._seeding import seeded
-from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["answered_by_objective", "refine"]
+__all__ = ["answered_by_objective", "best_row", "not_worse", "refined", "refinement_by"]
 
 # So many standard deviations hold nine tenths of a normal distribution on either side.
 _NINETY_PERCENT = 1.645
@@ -35,67 +34,22 @@ _NINETY_PERCENT = 1.645
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def refine(
-    run: PaidRun, optimizer: SearchSettings, plan: SearchPlan, state: ModelState
-) -> OptimizeResult:
-    """Spend evaluations on the proxy's best points, unless the run has ended.
-
-    Returns
-    -------
-    scipy.optimize.OptimizeResult
-        The result of the refinement, never worse than the best row before it.
-    """
-    if plan.end is not None:
-        return _best_row(run.oracle, str(plan.end))
-    if plan.watch.is_noisy and optimizer.refiner == "auto":
-        return _searched_as_noisy(run, plan)
-    is_side_by_side = run.oracle.in_flight is not None and optimizer.refiner == "auto"
-    if is_side_by_side and plan.early_search is None:
-        # The local search would ask for one row after another.
-        plan.begin_search()
-    phase = _refinement_phase(run, optimizer, plan, state)
-    try:
-        drive(run, phase)
-    except StopRun as end:
-        refined = _best_row(run.oracle, str(end))
-    else:
-        assert isinstance(phase.strategy, Routine)
-        # The search tells, once all results are there.
-        early = plan.early_search
-        refined = phase.strategy.result if early is None else early.result()
-        if run.oracle.n_left <= 0:
-            refined.message = run.oracle.stopping.budget_is_spent
-        if not run.space.is_continuous_box:
-            # What was evaluated may be another row than the point that a refiner asked for.
-            refined.update(_best_of_data(run.oracle))
-    return _not_worse(refined, state)
-
-
-def _searched_as_noisy(run: PaidRun, plan: SearchPlan) -> OptimizeResult:
-    """Spend what is left on a search of noisy values."""
-    phase = plan.rounds_of_noise
-    try:
-        if phase is not None:
-            drive(run, phase)
-    except StopRun as end:
-        return _best_row(run.oracle, str(end))
-    return _best_row(run.oracle, f"Noisy values: {run.oracle.stopping.n_evaluated} evaluations.")
-
-
-def _refinement_phase(
-    run: PaidRun, optimizer: SearchSettings, plan: SearchPlan, state: ModelState
-) -> Phase:
-    strategy: Routine
-    candidates = state.candidates
-    if plan.early_search is not None:
-        search = plan.early_search
-        n_rows: int | None = int(min(run.oracle.n_left, search.n_left))
-        strategy = plan.search_routine(search.refine_from(run.space.encode(candidates)))
-    else:
-        refiner = _refiner_of(run, optimizer)
-        n_rows = getattr(refiner, "max_evaluations", None)
-        strategy = ThreadedSearch(partial(_search_by, refiner, run.space, state))
+def refinement_by(run: PaidRun, optimizer: SearchSettings, state: ModelState) -> Phase:
+    """Return the search by a refiner that begins once the proxy has learned."""
+    refiner = _refiner_of(run, optimizer)
+    strategy = ThreadedSearch(partial(_search_by, refiner, run.space, state))
+    n_rows = getattr(refiner, "max_evaluations", None)
     return Phase("refine", "Refining on the function.", strategy, n_rows)
+
+
+def refined(run: PaidRun, found: OptimizeResult) -> OptimizeResult:
+    """Return the result of a search that no limit has ended."""
+    if run.oracle.n_left <= 0:
+        found.message = run.oracle.stopping.budget_is_spent
+    if not run.space.is_continuous_box:
+        # What was evaluated may be another row than the point that a refiner asked for.
+        found.update(_best_of_data(run.oracle))
+    return found
 
 
 def _refiner_of(run: PaidRun, optimizer: SearchSettings) -> Any:
@@ -159,26 +113,26 @@ def _luckiest(oracle: Oracle) -> OptimizeResult:
     return OptimizeResult(x=X[place], fun=float(y[place]))
 
 
-def _best_row(oracle: Oracle, message: str) -> OptimizeResult:
+def best_row(oracle: Oracle, message: str) -> OptimizeResult:
     """Return the best feasible row as the result of what a limit has ended."""
     return OptimizeResult(nit=0, success=True, message=message, **_best_of_data(oracle))
 
 
-def _not_worse(refined: OptimizeResult, state: ModelState) -> OptimizeResult:
+def not_worse(found: OptimizeResult, state: ModelState) -> OptimizeResult:
     """Return a result, or the best row before it where that is no worse."""
     known = state.best_outputs
-    found = _outputs_of(refined)
-    if found.size != np.size(known):
+    outputs = _outputs_of(found)
+    if outputs.size != np.size(known):
         raise ValueError(
             f"refiner must return fun and {np.size(known) - 1} constraints; got "
-            f"{found.size - 1} of them."
+            f"{outputs.size - 1} of them."
         )
-    found = found.reshape(np.shape(known))
-    if best_first(np.array([known, found]))[0] == 0:
-        refined.x, refined.fun = state.x_best_row, float(np.ravel(known)[0])
+    outputs = outputs.reshape(np.shape(known))
+    if best_first(np.array([known, outputs]))[0] == 0:
+        found.x, found.fun = state.x_best_row, float(np.ravel(known)[0])
         if np.ndim(known):
-            refined.constraints = known[1:]
-    return refined
+            found.constraints = known[1:]
+    return found
 
 
 def _outputs_of(result: OptimizeResult) -> NDArray[np.float64]:

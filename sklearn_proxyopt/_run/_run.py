@@ -16,6 +16,7 @@ from sklearn_proxyopt._run._pace import Pace
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._settings import Settings
 from sklearn_proxyopt._run._space_spec import calls_by_names, of_plain_rows
+from sklearn_proxyopt._run._state import FittedState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import Goal
@@ -55,6 +56,10 @@ class Run:
     def n_evaluated(self) -> int:
         """How many rows the run has asked the objective for."""
         return 0
+
+    def publish(self, state: FittedState) -> None:
+        """Let a state be what the optimizer knows."""
+        self.optimizer._publish(state)
 
     @property
     def names(self) -> NDArray[np.object_] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,6 @@ from sklearn_proxyopt._run._phases import (
     Phase,
     design_phase,
     design_sampler,
-    drive,
     seeded_sampler,
 )
 from sklearn_proxyopt._run._result import RunResult
@@ -30,7 +30,7 @@ from sklearn_proxyopt.optimizers import NSGA2, hypervolume
 from sklearn_proxyopt.optimizers._pareto import spread_out
 from sklearn_proxyopt.samplers import BaseSampler
 
-__all__ = ["FrontPlan", "Verification", "answered_by_front", "learn_front"]
+__all__ = ["FrontPlan", "Verification", "learn_front"]
 
 # Points of fronts that are verified where no budget says how many.
 _N_VERIFIED = 200
@@ -120,37 +120,46 @@ class FrontPlan:
     rounds : list of Verification
         What was verified.
     end : StopRun or None
-        What ended the run, None where the rounds came to their end.
+        What ended the run, None where the rounds came to their end. Whoever drives the phases sets
+        it.
+    state : FrontState or None
+        What the proxy has learned last.
     """
 
     def __init__(self, run: PaidRun, optimizer: FrontSettings) -> None:
         self._run, self._optimizer = run, optimizer
         self.rounds: list[Verification] = []
         self.end: StopRun | None = None
+        self.state: FrontState | None = None
+        self._n_design, self._y_design = 0, run.oracle.data.y
 
-    def drive(self, *, with_design: bool) -> None:
-        """Evaluate the design, if there is to be one, until it or the run has ended."""
-        try:
-            self._run.oracle.check_given()
-            if with_design:
-                drive(self._run, design_phase(self._run, self._sampler()))
-        except StopRun as end:
-            self._run.oracle.check_enough(end)
-            self.end = end
+    def phases(self, *, with_design: bool) -> Iterator[Phase]:
+        """Yield the design, if there is to be one; then learn and yield points of the front."""
+        oracle = self._run.oracle
+        if with_design and self.end is None:
+            yield design_phase(self._run, self._sampler())
+        self._n_design, self._y_design = oracle.evaluator.n_calls, oracle.data.y
+        state = self._learn()
+        while self.end is None and (points := self._points_of(state)) is not None:
+            self.rounds.append(Verification(points, state.front_search.outputs(points)))
+            yield Phase("verify", "Verifying the front.", self.rounds[-1], len(points))
+            if self.end is None and len(self.rounds) < self._optimizer.n_rounds:
+                state = self._learn()
 
-    def verify(self) -> FrontState:
-        """Learn, find the front and evaluate points of it, again and again."""
-        state = self._learned()
-        try:
-            while self.end is None and (points := self._points_of(state)) is not None:
-                self.rounds.append(Verification(points, state.front_search.outputs(points)))
-                phase = Phase("verify", "Verifying the front.", self.rounds[-1], len(points))
-                drive(self._run, phase)
-                if len(self.rounds) < self._optimizer.n_rounds:
-                    state = self._learned()
-        except StopRun as end:
-            self.end = end
-        return state
+    def note(self, data: Dataset) -> None:
+        """Do nothing: the proxy learns all samples anyway."""
+
+    def answer(self) -> FrontState:
+        """Return what was found, once all phases have ended."""
+        assert self.state is not None
+        return _answered_by_front(
+            self._run,
+            self.state,
+            self,
+            self._optimizer.n_constraints,
+            self._n_design,
+            self._y_design,
+        )
 
     def _sampler(self) -> BaseSampler:
         """Return the sampler of the design; half of a budget where it is no instance."""
@@ -159,10 +168,10 @@ class FrontPlan:
             return design_sampler(self._optimizer, seed)
         return seeded_sampler(self._optimizer, "sobol", max(budget // 2, 2), seed)
 
-    def _learned(self) -> FrontState:
-        state = learn_front(self._run, self._optimizer, self._run.oracle.data)
-        self._optimizer._publish(state.unanswered())
-        return state
+    def _learn(self) -> FrontState:
+        self.state = learn_front(self._run, self._optimizer, self._run.oracle.data)
+        self._run.publish(self.state.unanswered())
+        return self.state
 
     def _points_of(self, state: FrontState) -> NDArray[np.float64] | None:
         """Return the share of the front that is to be verified next, None where nothing is."""
@@ -181,7 +190,7 @@ class FrontPlan:
         return _N_VERIFIED - sum(len(one.points) for one in self.rounds)
 
 
-def answered_by_front(
+def _answered_by_front(
     run: PaidRun,
     state: FrontState,
     plan: FrontPlan,

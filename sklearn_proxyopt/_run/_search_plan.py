@@ -1,0 +1,284 @@
+"""What a run for one minimum evaluates, phase by phase, and what it learns in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
+
+from sklearn_proxyopt._run._infill_state import nearest_to_axes
+from sklearn_proxyopt._run._learning import learn_model
+from sklearn_proxyopt._run._noise import (
+    NoiseWatch,
+    NoisyRounds,
+    OneRepeat,
+    WatchedSearch,
+    noise_model,
+)
+from sklearn_proxyopt._run._phases import (
+    Phase,
+    begins_before_proxy,
+    design_phase,
+    infill_phase,
+    sampler_within,
+)
+from sklearn_proxyopt._run._refinement import (
+    answered_by_objective,
+    best_row,
+    not_worse,
+    refined,
+    refinement_by,
+)
+from sklearn_proxyopt._run._run import PaidRun
+from sklearn_proxyopt._run._settings import SearchSettings
+from sklearn_proxyopt._run._state import ModelState
+from sklearn_proxyopt._strategies import Batches, Routine
+from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._feasibility import values_of
+from sklearn_proxyopt._utils._seeding import seeded
+from sklearn_proxyopt._utils._stopping import StopRun
+from sklearn_proxyopt.refine import SurrogateCMAES
+from sklearn_proxyopt.refine._base import EarlySearch
+from sklearn_proxyopt.variables import Variables
+
+__all__ = ["SearchPlan"]
+
+# The share of what the design leaves of a budget that is spent before the proxy learns.
+_SHARE_BEFORE_PROXY = 0.5
+# Evaluations of the search that follows the proxy, where nothing says how many.
+_N_REFINED = 200
+
+
+class LateRows:
+    """Tells a search on the axes of rows whose results come late.
+
+    Parameters
+    ----------
+    search : EarlySearch
+        The search.
+    space : Variables
+        The variables.
+    """
+
+    def __init__(self, search: EarlySearch, space: Variables) -> None:
+        self._search, self._space = search, space
+
+    def expect(self, X: NDArray[np.float64]) -> None:
+        """Take rows for pending."""
+        self._search.expect(X, self._space.encode(X))
+
+    def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Take the results of rows that were pending."""
+        self._search.settle(X, y)
+
+
+class SearchPlan:
+    """What a run evaluates: a design, infill or a search, what the proxy finds, and a search on.
+
+    Parameters
+    ----------
+    run : PaidRun
+        The run.
+    optimizer : SearchSettings
+        Its parameters hold.
+
+    Attributes
+    ----------
+    early_search : EarlySearch or None
+        The search of the objective that goes on after the proxy has learned.
+    end : StopRun or None
+        What ended the run, None where it goes on. Whoever drives the phases sets it.
+    state : ModelState or None
+        What the proxy has learned.
+    """
+
+    def __init__(self, run: PaidRun, optimizer: SearchSettings) -> None:
+        self._run, self._optimizer = run, optimizer
+        self._watch = NoiseWatch(optimizer.noise_std, optimizer._n_outputs)
+        self.early_search: EarlySearch | None = None
+        self.end: StopRun | None = None
+        self.state: ModelState | None = None
+        self._n_design = 0
+        # The last phase, which searches on from what the proxy has found.
+        self._last: Phase | None = None
+
+    def phases(self, *, with_design: bool) -> Iterator[Phase]:
+        """Yield the phases, each prepared once the one before has ended."""
+        run, before = self._run, self._before_proxy(with_design)
+        while self.end is None and (phase := next(before, None)) is not None:
+            yield replace(phase, hands_on=True)
+        self._watch.settle(self._data)
+        self._n_design = run.oracle.evaluator.n_calls
+        state = self._learn()
+        if self._is_worth_a_repeat(state):
+            yield Phase("repeat", "Repeating an evaluation.", OneRepeat(self._watch), 1)
+            self._watch.settle(self._data)
+            state = self._learn()
+        run.publish(state.unanswered())
+        self._last = self._search_on(state) if self.end is None else None
+        if self._last is not None:
+            yield self._last
+
+    def answer(self) -> ModelState:
+        """Return what was found, once all phases have ended."""
+        state, watch = self.state, self._watch
+        assert state is not None
+        model = noise_model(self._optimizer, self._run) if watch.is_noisy else None
+        return answered_by_objective(self._run, state, self._found(state), self._n_design, model)
+
+    def note(self, data: Dataset) -> None:
+        """Take samples into account that were evaluated elsewhere."""
+        if self.early_search is not None:
+            _note(self.early_search, self._run.space, data)
+
+    @property
+    def _data(self) -> Dataset:
+        return self._run.oracle.data
+
+    def _before_proxy(self, with_design: bool) -> Iterator[Phase]:
+        """Yield the phases before the proxy learns."""
+        run, optimizer = self._run, self._optimizer
+        if with_design:
+            yield design_phase(run, sampler_within(run, optimizer))
+        run.n_initial = len(self._data)
+        self._watch.begin(self._data)
+        if optimizer.infill is not None:
+            yield infill_phase(run, optimizer, optimizer.infill, _SHARE_BEFORE_PROXY)
+        if run.oracle.budget is None or not begins_before_proxy(optimizer.refiner):
+            return
+        if self._rounds_of_noise is None:
+            search, n_rows = self._begin_search()
+            if optimizer.infill is None:
+                n_rows = int(_SHARE_BEFORE_PROXY * n_rows)
+                text = f"Searching the function, {n_rows} evaluations."
+                # A repeat may come in between.
+                yield Phase("explore", text, self._watched(search.explore(n_rows)), n_rows + 1)
+        phase = self._rounds_of_noise
+        if phase is not None:
+            yield phase
+
+    def _learn(self) -> ModelState:
+        """Let the proxy learn all samples."""
+        run = self._run
+        # Samples that a search has chosen lie low; what is usual is known from those before.
+        typical = float(np.median(values_of(self._data.y[: run.n_initial])))
+        self.state = replace(learn_model(run, self._optimizer, self._data), typical=typical)
+        return self.state
+
+    def _is_worth_a_repeat(self, state: ModelState) -> bool:
+        """Tell whether a fitted proxy suspects noise, which a repeat would tell."""
+        goes_on = self.end is None and self._run.oracle.n_left >= 1
+        return goes_on and self._watch.doubts(state.proxy)
+
+    def _search_on(self, state: ModelState) -> Phase | None:
+        """Return the search from the proxy's best points; None where nothing is left for it."""
+        run, optimizer = self._run, self._optimizer
+        if self._is_search_of_noise:
+            return self._rounds_of_noise
+        is_side_by_side = run.oracle.in_flight is not None and optimizer.refiner == "auto"
+        if is_side_by_side and self.early_search is None:
+            # The local search would ask for one row after another.
+            self._begin_search()
+        if self.early_search is None:
+            return refinement_by(run, optimizer, state)
+        search = self.early_search
+        routine = self._routine(search.refine_from(run.space.encode(state.candidates)))
+        n_rows = int(min(run.oracle.n_left, search.n_left))
+        return Phase("refine", "Refining on the function.", routine, n_rows)
+
+    def _found(self, state: ModelState) -> OptimizeResult:
+        """Return the result of the search, never worse than the best row before it."""
+        oracle, last = self._run.oracle, self._last
+        if last is None or self._is_search_of_noise:
+            spent = f"Noisy values: {oracle.stopping.n_evaluated} evaluations."
+            return best_row(oracle, spent if self.end is None else str(self.end))
+        if self.end is not None:
+            return not_worse(best_row(oracle, str(self.end)), state)
+        assert isinstance(last.strategy, Routine)
+        # The search tells, once all results are there.
+        early = self.early_search
+        found = last.strategy.result if early is None else early.result()
+        return not_worse(refined(self._run, found), state)
+
+    @property
+    def _is_search_of_noise(self) -> bool:
+        return self._watch.is_noisy and self._optimizer.refiner == "auto"
+
+    @property
+    def _rounds_of_noise(self) -> Phase | None:
+        """The search of noisy values; None where values are exact or another refiner is set."""
+        run, optimizer = self._run, self._optimizer
+        if not self._is_search_of_noise or run.oracle.n_left < 1:
+            return None
+        rounds = NoisyRounds(run, optimizer)
+        text = f"Searching noisy values, {rounds.n_rows} evaluations."
+        return Phase("infill", text, rounds, rounds.n_rows)
+
+    def _watched(self, batches: Batches) -> Routine:
+        """Return the search of the objective, which ends where values are found to have noise."""
+        if self._optimizer.refiner != "auto":
+            return self._routine(batches)
+        model = noise_model(self._optimizer, self._run)
+        return WatchedSearch(batches, self._watch, model, self._late_rows)
+
+    def _begin_search(self) -> tuple[EarlySearch, int]:
+        """Begin the search of the objective; return it and how many evaluations it has."""
+        self.early_search, n_rows = _search_begun(self._run, self._optimizer)
+        return self.early_search, n_rows
+
+    def _routine(self, batches: Batches) -> Routine:
+        """Return a part of the early search as a strategy."""
+        return Routine(batches, self._late_rows)
+
+    @property
+    def _late_rows(self) -> LateRows | None:
+        """Who tells the early search of results that come late; None where none do."""
+        if self._run.oracle.in_flight is None:
+            return None
+        assert self.early_search is not None
+        return LateRows(self.early_search, self._run.space)
+
+
+def _opened_at_best(space: Variables, data: Dataset) -> Variables:
+    """Return the variables so that a search of the best sample may pass the end of a period."""
+    if not (space.kinds.is_periodic.any() and space.counts(data.X).any()):
+        return space
+    return space.opened_at(space.best_rows(data.X, data.y)[0][0])
+
+
+def _moved_to(
+    space: Variables, points: NDArray[np.float64], rows: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return points on the axes, moved to where their rows lie on those that are continuous."""
+    return np.where(space.is_discrete_axis, points, space.encode(rows))
+
+
+def _search_begun(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch, int]:
+    """Begin the search of the objective; return it and how many evaluations it has."""
+    data = run.oracle.data.by_setting
+    space = run.space = _opened_at_best(run.space, data)
+    is_default = optimizer.refiner == "auto"
+    refiner = seeded(SurrogateCMAES() if is_default else optimizer.refiner, run.seeds["refiner"])
+    # Where not every point of the box is a row, the search works on the axes.
+    rows_of = None if space.is_continuous_box else partial(nearest_to_axes, space)
+    moved_to = None if space.constraints is None else partial(_moved_to, space)
+    search = refiner.begin(space.axes, rows_of, space.is_category_axis, moved_to)
+    _note(search, space, data)
+    n_left, n_most = run.oracle.n_left, refiner.max_evaluations
+    if n_most is None and np.isinf(n_left):
+        n_most = _N_REFINED
+    n_allowed = int(n_left if n_most is None else min(n_left, n_most))
+    search.allow(n_allowed)
+    return search, n_allowed
+
+
+def _note(search: EarlySearch, space: Variables, data: Dataset) -> None:
+    """Let a search take samples into account."""
+    counts = space.counts(data.X)
+    search.note(space.encode(space.snap(data.X[counts])), data.y[counts])
+    failed = space.encode(data.X_failed)
+    search.note(failed, np.full((len(failed), *data.y.shape[1:]), np.nan))
