@@ -33,4 +33,4 @@ def point_in_words(settings: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    return number(value) if isinstance(value, float | np.floating) else str(value)
+    return number(float(value)) if isinstance(value, float | np.floating) else str(value)
