@@ -1,8 +1,8 @@
-"""Find the best operating point of a heat pump through a neural proxy.
+"""Maximize the performance of a heat pump within 200 runs of a simulator, beside other tools.
 
-The simulator in `heat_pump.py` computes the cycle from real fluid properties. A design of runs
-teaches the proxy; three optimizers search it; what each promises is checked on the simulator and
-refined there. Run it with --help to see what can be changed.
+The simulator in `heat_pump.py` computes the cycle from real fluid properties; some runs fail.
+`ProxyOptimizer`, CMA-ES, TPE and restarts of COBYQA get the same number of runs. Run it with --help
+to see what can be changed.
 """
 
 from __future__ import annotations
@@ -13,185 +13,154 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-from heat_pump import BOUNDS, NAMES, UNITS, loss, simulate
-from sklearn.frozen import FrozenEstimator
+from heat_pump import BOUNDS, NAMES, UNITS, simulate
+from other_tools import OTHER_TOOLS, Recorder, values_found
 
-from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt.evaluation import Evaluator
+from sklearn_proxyopt import ProxyOptimizer
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
-from sklearn_proxyopt.optimizers import GeneticAlgorithm, MultiStartBFGS, ParticleSwarm
-from sklearn_proxyopt.refine import LocalRefinement
-from sklearn_proxyopt.samplers import SobolSampler
 
-OPTIMIZERS = {
-    "particle swarm": ParticleSwarm(),
-    "genetic algorithm": GeneticAlgorithm(),
-    "multi-start BFGS": MultiStartBFGS(),
+OURS = "ProxyOptimizer"
+SPACE = dict(zip(NAMES, BOUNDS.tolist(), strict=True))
+# A color, a dash and a line width for each tool; the colors differ for color-blind readers too.
+STYLES = {
+    OURS: ("#0072b2", "-", 2.6),
+    "CMA-ES": ("#d55e00", "--", 1.6),
+    "TPE (Optuna)": ("#009e73", "-.", 1.6),
+    "COBYQA, restarts": ("#7f7f7f", ":", 2.0),
 }
 
 
+def performance(run):
+    """Return the coefficient of performance less penalties of one run, given by names."""
+    return _performance(np.array([run[name] for name in NAMES]))
+
+
+def _performance(point):
+    cycle = simulate(point)
+    return cycle.cop - cycle.penalty
+
+
 def main() -> None:
-    """Sample, train, search, verify, print and draw."""
+    """Run all tools, print the table and the verdict, and draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=4000, help="runs in the design")
-    parser.add_argument("--refine", type=int, default=200, help="runs to refine each optimum")
+    parser.add_argument("--runs", type=int, default=200, help="simulator runs of each tool")
+    parser.add_argument("--seeds", type=int, default=3, help="repetitions with other seeds")
     parser.add_argument("--small", action="store_true", help="small numbers, to try it quickly")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", default="quickstart.png", help="where the picture goes")
     options = parser.parse_args()
     if options.small:
-        options.samples, options.refine = 400, 60
+        options.runs, options.seeds = 60, 1
 
-    print(f"1. Running the simulator at {options.samples} points of a Sobol design.")
-    start = time.perf_counter()
-    design = SobolSampler(options.samples, random_state=options.seed).sample(BOUNDS)
-    evaluate = Evaluator(loss, vectorized=False, on_error="drop")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FailedEvaluationWarning)
-        values = evaluate(design)
-    good = np.isfinite(values)
-    X, y = design[good], values[good]
     print(
-        f"   {evaluate.n_failed} runs failed inside CoolProp and are left out; the best of the "
-        f"others has COP {-y.min():.3f}, less penalties. {time.perf_counter() - start:.1f} s"
+        f"Maximizing the heat pump's performance: 6 variables, {options.runs} runs, "
+        f"{options.seeds} seed{'s' * (options.seeds > 1)} for each tool.\n"
     )
-
-    print("2. Training the proxy.")
-    start = time.perf_counter()
-    n_test = len(X) // 10
-    proxy = NeuralProxyRegressor(random_state=options.seed).fit(X[n_test:], y[n_test:])
-    print(
-        f"   R2 on {n_test} runs it has not seen: {proxy.score(X[:n_test], y[:n_test]):.4f}. "
-        f"{time.perf_counter() - start:.1f} s"
-    )
-
-    print("3. Searching the proxy, and refining on the simulator.\n")
-    results = {}
-    print(f"{'COP less':20}{'proxy':>10}{'true value':>12}{'after':>12}{'best':>10}{'true':>8}")
-    print(
-        f"{'penalties, by':20}{'promises':>10}{'there':>12}{'refinement':>12}{'row':>10}{'runs':>8}"
-        f"{'seconds':>10}"
-    )
-    for name, optimizer in OPTIMIZERS.items():
+    values = {name: [] for name in STYLES}
+    seconds = dict.fromkeys(STYLES, 0.0)
+    answers = []
+    for seed in range(options.seeds):
         start = time.perf_counter()
-        search = ProxyOptimizer(
-            proxy=FrozenEstimator(proxy),
-            optimizer=optimizer,
-            refiner=LocalRefinement(max_evaluations=options.refine),
-            vectorized=False,
-            on_error="drop",
-            verdict=False,
-            random_state=options.seed,
-        )
+        optimizer = ProxyOptimizer(vectorized=False, on_error="learn", random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FailedEvaluationWarning)
-            results[name] = result = search.minimize(loss, BOUNDS, X=X, y=y)
-        print(
-            f"{name:20}{-result.fun_proxy:10.3f}{-result.true_at_proxy:12.3f}{-result.fun:12.3f}"
-            f"{-y.min():10.3f}{result.nfev:8d}{time.perf_counter() - start:10.1f}"
-        )
+            result = optimizer.maximize(performance, SPACE, budget=options.runs)
+        seconds[OURS] += time.perf_counter() - start
+        values[OURS].append(optimizer.to_frame()["value"].to_numpy())
+        answers.append((optimizer, result))
+        for name in OTHER_TOOLS:
+            start = time.perf_counter()
+            recorder = Recorder(_performance, BOUNDS, options.runs)
+            values[name].append(values_found(name, recorder, seed))
+            seconds[name] += time.perf_counter() - start
 
-    control, n_runs, seconds = refine_best_row(X, y, options.refine)
-    print(
-        f"{'no proxy':20}{'-':>10}{'-':>12}{-control.fun:12.3f}{-y.min():10.3f}{n_runs:8d}"
-        f"{seconds:10.1f}"
-    )
-    print("\nThe last line is the control: the same refinement, from the best row alone.")
-    print("A penalty is 0.3 of COP for each kelvin beyond a limit.")
-
-    print(
-        "\n4. Whether the proxy's optimum could have been believed. Values are minus those above.\n"
-    )
-    print(search.diagnose(of="proxy"))
-
-    best = min(results.values(), key=lambda result: result.fun)
-    cycle = simulate(best.x)
-    print(
-        f"\nBest operating point, {cycle.heat_out / 1000:.0f} kW of heat for "
-        f"{cycle.electric_power / 1000:.2f} kW of electricity "
-        f"(COP {cycle.cop:.3f}, {cycle.cop - cycle.penalty:.3f} less penalties):"
-    )
-    for name, value, unit in zip(NAMES, best.x, UNITS, strict=True):
-        print(f"  {name:26}{value:8.3f} {unit}")
-    tightest = max(cycle.excess, key=cycle.excess.__getitem__)
-    print(f"  tightest limit: {tightest}, exceeded by {cycle.excess[tightest]:.2f} K")
-    draw(proxy, best.x, results, -y.min(), options.output)
+    print_comparison(values, seconds, options.runs)
+    optimizer, result = sorted(answers, key=lambda answer: answer[1].fun)[len(answers) // 2]
+    print_answer(optimizer, result)
+    draw(values, result, options.output)
     print(f"\nThe picture is in {options.output}.")
 
 
-def refine_best_row(X, y, n_evaluations):
-    """Refine the best row without any proxy, by as many runs as each proxy's optimum got."""
-    start = time.perf_counter()
-    evaluate = Evaluator(loss, vectorized=False, on_error="drop")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FailedEvaluationWarning)
-        result = LocalRefinement(max_evaluations=n_evaluations).refine(
-            evaluate, X[[y.argmin()]], BOUNDS
-        )
-    return result, evaluate.n_calls, time.perf_counter() - start
+def best_so_far(values):
+    """Return the best value after each run; NaN while all runs have failed."""
+    return np.fmax.accumulate(np.asarray(values, dtype=float))
 
 
-def draw(proxy, x_best, results, best_row, output) -> None:
-    """Draw slices of proxy and simulator through the best point, and promise against truth."""
-    figure = plt.figure(figsize=(12, 6.2), layout="constrained")
-    slices, bars = figure.subfigures(1, 2, width_ratios=[2.4, 1])
-    slices.suptitle("COP less penalties, through the best point", fontsize=12)
-    axes = slices.subplots(2, 3, sharey=True).ravel()
-    for j, ax in enumerate(axes):
-        line = np.repeat(x_best[None], 81, axis=0)
-        line[:, j] = np.linspace(*BOUNDS[j], 81)
-        truth = np.array([_cop_or_nan(x) for x in line])
-        failed = np.isnan(truth)
-        ax.plot(line[:, j], truth, color="black", linewidth=2, label="simulator")
-        ax.plot(line[:, j], -proxy.predict(line), color="#d55e00", linestyle="--", label="proxy")
-        ax.axvline(x_best[j], color="0.6", linewidth=1, linestyle=":", zorder=0)
-        if failed.any():
-            ax.axvspan(
-                line[failed, j].min(),
-                line[failed, j].max(),
-                facecolor="0.9",
-                edgecolor="0.6",
-                hatch="//",
-                linewidth=0,
-                label="run fails",
+def print_comparison(values, seconds, n_runs) -> None:
+    """Print the median over the seeds of what each tool has found, and its lowest."""
+    checkpoints = [n_runs // 4, n_runs // 2, n_runs]
+    print("Coefficient of performance (COP) less penalties, the best so far; median of the seeds")
+    heads = "".join(f"{f'{n} runs':>11}" for n in checkpoints)
+    print(f"{'':18}{heads}{'worst seed':>13}{'seconds a seed':>17}")
+    for name, runs in values.items():
+        curves = np.array([best_so_far(one) for one in runs])
+        medians = "".join(f"{np.median(curves[:, n - 1]):11.3f}" for n in checkpoints)
+        mean = seconds[name] / len(runs)
+        print(f"{name:18}{medians}{curves[:, -1].min():13.3f}{mean:17.1f}")
+
+
+def print_answer(optimizer, result) -> None:
+    """Print the settings with their units, and the verdict in words."""
+    cycle = simulate(result.x)
+    print("\nThe settings of the median seed:")
+    for name, value, unit in zip(NAMES, result.x, UNITS, strict=True):
+        print(f"  {name:26}{value:8.3f} {unit}")
+    print(
+        f"They turn {cycle.electric_power / 1000:.2f} kW of electricity into "
+        f"{cycle.heat_out / 1000:.0f} kW of heat (COP {cycle.cop:.3f}); limits of the machine "
+        f"cost {cycle.penalty:.3f}, at 0.3 for each kelvin beyond one."
+    )
+    print(f"\nThe verdict on them:\n{result}")
+
+
+def draw(values, result, output) -> None:
+    """Draw the best value against the number of runs, with the verdict beside the last point."""
+    figure, ax = plt.subplots(figsize=(7.5, 4.6), layout="constrained")
+    ends = []
+    for name, runs in values.items():
+        color, dash, width = STYLES[name]
+        curves = np.array([best_so_far(one) for one in runs])
+        numbers = np.arange(1, curves.shape[1] + 1)
+        if len(curves) > 1:
+            ax.fill_between(
+                numbers, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.08, lw=0
             )
-        ax.set_xlabel(f"{NAMES[j]} [{UNITS[j]}]")
-        ax.set_xlim(*BOUNDS[j])
-    axes[0].set_ylim(-4.0, best_row + 1.0)
-    axes[0].set_ylabel("COP less penalties")
-    axes[3].set_ylabel("COP less penalties")
-    handles = {
-        label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    slices.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+        middle = np.median(curves, axis=0)
+        ax.plot(numbers, middle, color=color, linestyle=dash, linewidth=width)
+        ends.append((middle[-1], name, color, numbers[-1], middle[len(middle) // 4]))
+    # The window holds what the tools reach in the last three quarters of their runs.
+    low, high = min(end[-1] for end in ends), max(end[0] for end in ends)
+    margin = 0.12 * (high - low)
+    ax.set(ylim=(low - margin, high + 2.0 * margin), xlim=(1, ends[0][3]))
+    ax.set(xlabel="simulator runs", ylabel="best COP less penalties so far")
+    label_ends(ax, ends, apart=0.45 * margin)
+    ax.plot(ends[0][3], ends[0][0], "o", ms=9, color=STYLES[OURS][0], clip_on=False, zorder=5)
+    ax.annotate(
+        f"{result.verdict} ({100 * result.probability:.0f} %)",
+        (ends[0][3], ends[0][0]),
+        xytext=(-10, 12),
+        textcoords="offset points",
+        ha="right",
+        weight="bold",
+        color=STYLES[OURS][0],
+    )
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.savefig(output, dpi=150)
 
-    ax = bars.subplots()
-    bars.suptitle("Promise and truth", fontsize=12)
-    kinds = {
-        "proxy promises": ("fun_proxy", "white", "//"),
-        "true there": ("true_at_proxy", "#56b4e9", ""),
-        "refined": ("fun", "#0072b2", ""),
-    }
-    for k, (label, (key, color, hatch)) in enumerate(kinds.items()):
-        heights = [-result[key] for result in results.values()]
-        places = np.arange(len(results)) + 0.27 * (k - 1)
-        drawn = ax.bar(
-            places, heights, 0.25, label=label, color=color, hatch=hatch, edgecolor="black"
+
+def label_ends(ax, ends, apart) -> None:
+    """Write the name of each line at its right end, pushed apart where they would overlap."""
+    place = np.inf
+    for value, name, color, n_runs, _ in sorted(ends, reverse=True):
+        place = min(value, place - apart)
+        ax.annotate(
+            name,
+            (n_runs, place),
+            xytext=(12, 0),
+            textcoords="offset points",
+            va="center",
+            color=color,
+            annotation_clip=False,
         )
-        ax.bar_label(drawn, fmt="%.2f", fontsize=8, padding=2)
-    ax.axhline(best_row, color="black", linestyle="--", linewidth=1, label="best row of the design")
-    ax.set_xticks(range(len(results)), [name.replace(" ", "\n") for name in results])
-    ax.set_ylabel("COP less penalties")
-    ax.margins(y=0.12)
-    bars.legend(loc="outside lower center", ncols=2)
-    figure.savefig(output, dpi=120)
-
-
-def _cop_or_nan(x) -> float:
-    try:
-        return -loss(x)
-    except ValueError:
-        return np.nan
 
 
 if __name__ == "__main__":

@@ -262,3 +262,8 @@ def test_the_hooks_use_the_ruff_of_the_constraints():
     )
     hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
     assert set(re.findall(r"ruff==([\d.]+)", hooks)) == {constraint[1]}
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {sklearn_proxyopt.__version__}\n" in citation
