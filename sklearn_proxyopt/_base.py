@@ -34,7 +34,7 @@ from sklearn_proxyopt._run._persistence import read_knowledge, write_knowledge
 from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._run import PaidRun, Run, draw_seeds, open_run
-from sklearn_proxyopt._run._run_log import RunLog, frame_of_samples
+from sklearn_proxyopt._run._run_log import History, RunLog, frame_of_samples
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import (
     OptimizerName,
@@ -543,28 +543,36 @@ class BaseProxyOptimizer(
         -------
         pandas.DataFrame
             The variables, under their names and with labels; `value`, or `value_0`, `value_1`, ...
-            of several outputs, NaN for a failure; `round`, the batch it was evaluated in; `stage`,
-            the phase of the run, or "told", "given" or "journal" for samples that came from there;
-            `reason`, why `ask` proposed it; `seconds` that it took; and `failure`, what went wrong.
-            What is not known is missing. A variable that has one of these names keeps it, and the
-            note gets an underscore.
+            of several outputs, NaN for a failure; of one output `lower` and `upper`, between which
+            the surrogate model expects the value, without its noise, with a probability of 90 %;
+            `round`, the batch it was evaluated in; `stage`, the phase of the run, or "told",
+            "given" or "journal" for samples that came from there; `reason`, why `ask` proposed it;
+            `seconds` that it took; and `failure`, what went wrong. What is not known is missing. A
+            variable that has one of these names keeps it, and the note gets an underscore.
 
         Raises
         ------
         ImportError
             If pandas is not installed.
         """
+        history, state = self._history, self._known
+        variables = state.variables
+        if variables is None:
+            variables = self._spec.variables(history.X)
+        interval = state.intervals(history.X) if isinstance(state, ModelState) else None
+        return frame_of_samples(history, variables, interval)
+
+    @property
+    def _history(self) -> History:
+        """Every sample that is known, in the order in which they came."""
         state = self._known
         if state.data is None:
             check_is_fitted(self, "X_")
         assert state.data is not None
-        variables = state.variables
-        if variables is None:
-            variables = self._spec.variables(state.data.evaluated)
-        log = copy.deepcopy(self._run_log)
-        if self.journal is not None and Journal(self.journal).path.exists():
-            log.recall(Journal(self.journal))
-        return frame_of_samples(log, state.data, state.goal.turned(state.data.y), variables)
+        journal = None if self.journal is None else Journal(self.journal)
+        if journal is not None and not journal.path.exists():
+            journal = None
+        return History.of(self._run_log, state.data, state.goal.turned(state.data.y), journal)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write what is known into a file that can run no code.

@@ -93,7 +93,8 @@ def test_the_table_has_every_evaluation_with_its_phase_and_its_failure():
     opt.minimize(wear, SPACE)
     frame = opt.to_frame()
     assert frame.columns.tolist() == [
-        *("speed", "tool", "value", "round", "stage", "reason", "seconds", "failure"),
+        *("speed", "tool", "value", "lower", "upper"),
+        *("round", "stage", "reason", "seconds", "failure"),
     ]
     assert len(frame) == opt.result_.nfev == len(opt.X_) + len(opt.X_failed_)
     assert frame["stage"].tolist() == ["design"] * 12 + ["refine"] * (len(frame) - 12)
@@ -104,6 +105,10 @@ def test_the_table_has_every_evaluation_with_its_phase_and_its_failure():
     assert (frame["seconds"] >= 0.0).all()
     good = frame[~failed]
     np.testing.assert_array_equal(good["value"], opt.y_)
+    X = opt.variables_.to_frame(opt._history.X)
+    predicted, deviation = opt.predict(X), opt.predict(X, return_std=True)[1]
+    np.testing.assert_allclose(frame["lower"] + frame["upper"], 2.0 * predicted)
+    np.testing.assert_allclose(frame["upper"] - frame["lower"], 2.0 * 1.645 * deviation)
 
 
 def test_the_table_says_why_points_were_asked_for():

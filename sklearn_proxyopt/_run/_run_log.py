@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import time
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -14,7 +17,7 @@ from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["RunLog", "frame_of_samples"]
+__all__ = ["History", "RunLog", "frame_of_samples"]
 
 _GIVEN = "given"
 
@@ -28,6 +31,7 @@ class _Entry:
     n_round: int | None = None
     seconds: float | None = None
     error: str | None = None
+    ended: float | None = None
 
 
 class RunLog:
@@ -47,7 +51,7 @@ class RunLog:
 
     def evaluated(self, x: NDArray[np.float64], n_round: int, seconds: float, error: str) -> None:
         """Note an evaluation of the objective."""
-        self._add(x, self.stage, n_round, seconds, error or None)
+        self._add(x, self.stage, n_round, seconds, error or None, time.time())
 
     def told(self, X: NDArray[np.float64]) -> None:
         """Note results that were told."""
@@ -68,14 +72,17 @@ class RunLog:
         n_features = list(frame.columns).index("value") - 2
         keys = row_keys(frame.iloc[:, 2 : 2 + n_features].to_numpy(dtype=np.float64))
         places = [-len(keys) + place for place in range(len(keys))]
-        facts = zip(keys, places, frame["round"], frame["duration"], frame["error"], strict=True)
+        ended = [datetime.fromisoformat(one).timestamp() for one in frame["ended"]]
+        columns = (frame[name] for name in ("round", "duration", "error"))
         known = set(self._entries)
-        for key, place, n_round, seconds, error in facts:
+        for key, place, n_round, seconds, error, end in zip(
+            keys, places, *columns, ended, strict=True
+        ):
             if key not in known:
                 is_round = np.isfinite(float(n_round if n_round is not None else np.nan))
                 number = int(n_round) if is_round else None
                 told = None if error is None or error != error else str(error)
-                self._entries[key].append(_Entry(place, "journal", number, seconds, told))
+                self._entries[key].append(_Entry(place, "journal", number, seconds, told, end))
 
     def entries_of(self, X: NDArray[np.float64], failed: bool) -> list[_Entry]:
         """Return the entry of each sample; repeats of a setting take theirs in turn."""
@@ -93,21 +100,86 @@ class RunLog:
         return [self._reasons.get(key) for key in row_keys(X)]
 
 
-def frame_of_samples(
-    log: RunLog, data: Dataset, y: NDArray[np.float64], variables: Variables
-) -> Any:
-    """Return samples as a table, in the order in which they came.
+@dataclass(frozen=True)
+class History:
+    """Every sample that is known, in the order in which they came.
 
     Parameters
     ----------
-    log : RunLog
-        What is noted of them.
-    data : Dataset
+    X : ndarray of shape (n_samples, n_features)
         The samples.
-    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        Their values, as they are shown.
+    outputs : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        Their values in the user's sign, NaN where an evaluation failed.
+    entries : list of _Entry
+        What is noted of each.
+    reasons : list of str or None
+        Why each was asked for.
+    """
+
+    X: NDArray[np.float64]
+    outputs: NDArray[np.float64]
+    entries: list[_Entry]
+    reasons: list[str | None]
+
+    @classmethod
+    def of(
+        cls, log: RunLog, data: Dataset, y: NDArray[np.float64], journal: Journal | None
+    ) -> History:
+        """Return the history of samples.
+
+        Parameters
+        ----------
+        log : RunLog
+            What is noted of them.
+        data : Dataset
+            The samples.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Their values, as they are shown.
+        journal : Journal or None
+            Tells of evaluations of earlier runs.
+        """
+        if journal is not None:
+            log = copy.deepcopy(log)
+            log.recall(journal)
+        X = data.evaluated
+        entries = log.entries_of(data.X, False) + log.entries_of(data.X_failed, True)
+        outputs = np.full((len(X), *y.shape[1:]), np.nan)
+        outputs[: len(y)] = y
+        reasons = log.reasons_of(X)
+        order = np.argsort([one.place for one in entries], kind="stable")
+        return cls(
+            X[order], outputs[order], [entries[i] for i in order], [reasons[i] for i in order]
+        )
+
+    @property
+    def stages(self) -> list[str]:
+        """The phase of the run that each belongs to, or where it came from."""
+        return [one.stage for one in self.entries]
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """What each took, NaN where that is not known."""
+        return np.array([one.seconds for one in self.entries], dtype=np.float64)
+
+    @property
+    def ended(self) -> NDArray[np.float64]:
+        """When the result of each was there, in seconds since 1970; NaN where not known."""
+        return np.array([one.ended for one in self.entries], dtype=np.float64)
+
+
+def frame_of_samples(
+    history: History, variables: Variables, interval: NDArray[np.float64] | None
+) -> Any:
+    """Return samples as a table.
+
+    Parameters
+    ----------
+    history : History
+        The samples.
     variables : Variables
         Names and labels.
+    interval : ndarray of shape (n_samples, 2) or None
+        Where the value of each lies by the surrogate model, where that is known.
 
     Returns
     -------
@@ -115,25 +187,24 @@ def frame_of_samples(
         Variables, values and notes.
     """
     pandas_for("to_frame")
-    X = data.evaluated
-    entries = log.entries_of(data.X, False) + log.entries_of(data.X_failed, True)
-    values = np.full((len(X), *y.shape[1:]), np.nan)
-    values[: len(y)] = y
-    frame, values = variables.to_frame(X), values.reshape(len(X), -1)
+    frame = variables.to_frame(history.X)
+    values = history.outputs.reshape(len(history.X), -1)
     columns: dict[str, Any] = {
         "value" if values.shape[1] == 1 else f"value_{i}": values[:, i]
         for i in range(values.shape[1])
     }
+    if values.shape[1] == 1:
+        ends = np.full((len(values), 2), np.nan) if interval is None else interval
+        columns |= {"lower": ends[:, 0], "upper": ends[:, 1]}
     columns |= {
-        "round": [one.n_round for one in entries],
-        "stage": [one.stage for one in entries],
-        "reason": log.reasons_of(X),
-        "seconds": [one.seconds for one in entries],
-        "failure": [one.error for one in entries],
+        "round": [one.n_round for one in history.entries],
+        "stage": history.stages,
+        "reason": history.reasons,
+        "seconds": [one.seconds for one in history.entries],
+        "failure": [one.error for one in history.entries],
     }
     for name, column in columns.items():
         while name in frame.columns:
             name += "_"
         frame[name] = column
-    order = np.argsort([one.place for one in entries], kind="stable")
-    return frame.iloc[order].reset_index(drop=True)
+    return frame

@@ -25,6 +25,8 @@ __all__ = ["MIN_DIAGNOSED", "FittedState", "FrontState", "LearnedState", "ModelS
 
 # Fewer rows cannot be halved and still say anything.
 MIN_DIAGNOSED = 10
+# Standard deviations on either side that hold 90 %.
+_NINETY_PERCENT = 1.645
 
 
 # Kinds of fields: one that is no attribute of the optimizer; one that a file does not hold as it
@@ -222,6 +224,13 @@ class ModelState(LearnedState):
     def deviations(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return standard deviations of what is predicted, (n, n_outputs); None if not told."""
         return RegressorFunction(self.proxy).deviations(self.variables.features(X))
+
+    def intervals(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return what holds the values of rows in nine cases of ten, (n, 2); None if not told."""
+        deviations = None if self.merit is not None else self.deviations(X)
+        if deviations is None:
+            return None
+        return self.predict(X)[:, None] + _NINETY_PERCENT * deviations[:, :1] * [-1.0, 1.0]
 
     @property
     def learned(self) -> Dataset:

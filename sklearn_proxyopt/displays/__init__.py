@@ -12,6 +12,9 @@ from sklearn_proxyopt.displays._importance import ImportanceDisplay
 from sklearn_proxyopt.displays._landscape import LandscapeDisplay
 from sklearn_proxyopt.displays._near_optimal import NearOptimalDisplay
 from sklearn_proxyopt.displays._optimum_spread import OptimumSpreadDisplay
+from sklearn_proxyopt.displays._parallel_coordinates import ParallelCoordinatesDisplay
+from sklearn_proxyopt.displays._pareto import ParetoDisplay
+from sklearn_proxyopt.displays._timeline import TimelineDisplay
 
 __all__ = [
     "ConvergenceDisplay",
@@ -22,4 +25,7 @@ __all__ = [
     "LandscapeDisplay",
     "NearOptimalDisplay",
     "OptimumSpreadDisplay",
+    "ParallelCoordinatesDisplay",
+    "ParetoDisplay",
+    "TimelineDisplay",
 ]

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sklearn_proxyopt.diagnosis import Diagnosis
-from sklearn_proxyopt.displays._base import check_optimizer, despine, pyplot
+from sklearn_proxyopt.displays._base import Display, check_optimizer, despine, pyplot
 from sklearn_proxyopt.displays._fidelity import FidelityDisplay
 from sklearn_proxyopt.displays._optimum_spread import OptimumSpreadDisplay
 
@@ -18,7 +19,7 @@ _N_BARS = 8
 _N_PANELS = 4
 
 
-class DiagnosisDisplay:
+class DiagnosisDisplay(Display):
     """A diagnosis on one page: the verdict, what decides it, fidelity, and agreement.
 
     Parameters
@@ -37,9 +38,6 @@ class DiagnosisDisplay:
     figure_ : matplotlib.figure.Figure
         The figure they are part of.
     """
-
-    axes_: Any
-    figure_: Any
 
     def __init__(
         self, diagnosis: Diagnosis, fidelity: FidelityDisplay, spread: OptimumSpreadDisplay
@@ -79,33 +77,24 @@ class DiagnosisDisplay:
             The display, drawn.
         """
         estimator = check_optimizer(estimator)
-        panels = _panels(ax)
         diagnosis = estimator.diagnose(objective, n_checks=n_checks, regret=regret)
         fidelity = FidelityDisplay.of(estimator)
         if np.isfinite(diagnosis.truth) and fidelity.truth_at_optimum is None:
             fidelity.truth_at_optimum = diagnosis.truth
-        return cls(diagnosis, fidelity, OptimumSpreadDisplay.of(estimator)).plot(ax=panels)
+        return cls(diagnosis, fidelity, OptimumSpreadDisplay.of(estimator)).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
+    @property
+    def _n_panels(self) -> int:
+        return _N_PANELS
 
-        Parameters
-        ----------
-        ax : array of 4 matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure.
+    def _new_axes(self) -> Any:
+        return pyplot().subplots(2, 2, figsize=(11.0, 8.0), layout="constrained")[1]
 
-        Returns
-        -------
-        DiagnosisDisplay
-            The display itself.
-        """
-        panels = _panels(ax)
-        self._plot_verdict(panels[0])
-        self._plot_contributions(panels[1])
-        self.fidelity.plot(ax=panels[2])
-        self.spread.plot(ax=panels[3])
-        self.axes_, self.figure_ = panels, panels[0].figure
-        return self
+    def _draw(self, axes: NDArray[Any]) -> None:
+        self._plot_verdict(axes[0])
+        self._plot_contributions(axes[1])
+        self.fidelity.plot(ax=axes[2])
+        self.spread.plot(ax=axes[3])
 
     def _plot_verdict(self, ax: Any) -> None:
         import textwrap
@@ -134,13 +123,3 @@ class DiagnosisDisplay:
         ax.set_xlabel("worse than usual (hatched)  |  better   (log-odds)")
         ax.tick_params("y", labelsize="small")
         despine(ax)
-
-
-def _panels(ax: Any) -> Any:
-    if ax is None:
-        grid = pyplot().subplots(2, 2, figsize=(11.0, 8.0), layout="constrained")[1]
-        return grid.ravel()
-    axes = np.asarray(ax, dtype=object).ravel()
-    if len(axes) != _N_PANELS or not all(hasattr(one, "plot") for one in axes):
-        raise ValueError(f"ax must be {_N_PANELS} matplotlib axes or None; got {ax!r}.")
-    return axes

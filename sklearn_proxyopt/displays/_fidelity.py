@@ -5,16 +5,26 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt.diagnosis._evidence import best_of
-from sklearn_proxyopt.displays._base import axes_for, check_optimizer, despine, goal_of
+from sklearn_proxyopt.displays._base import (
+    COLORS,
+    Display,
+    check_optimizer,
+    despine,
+    goal_of,
+    ink,
+    legend_beside,
+    paper,
+)
 
 __all__ = ["FidelityDisplay"]
 
 
-class FidelityDisplay:
+class FidelityDisplay(Display):
     """What proxies of half of the rows say of the rows that they have not seen.
 
     The best tenth of the rows is marked, for that is where a search goes; so is the optimum with
@@ -49,9 +59,6 @@ class FidelityDisplay:
     >>> display.is_best.sum()
     np.int64(3)
     """
-
-    ax_: Any
-    figure_: Any
 
     def __init__(
         self,
@@ -120,60 +127,41 @@ class FidelityDisplay:
             direction=goal.directions[0],
         )
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure.
-
-        Returns
-        -------
-        FidelityDisplay
-            The display itself.
-        """
-        ax = axes_for(ax)
+    def _draw(self, axes: NDArray[Any]) -> None:
+        ax = axes[0]
         both = np.concatenate([self.truth, self.predicted])
         ends = [float(both.min()), float(both.max())]
-        ax.plot(ends, ends, color="0.6", linewidth=0.8)
+        ax.plot(ends, ends, color=ink(), linewidth=0.8, alpha=0.5)
         rest = ~self.is_best
-        ax.plot(self.predicted[rest], self.truth[rest], ".", color="0.7", markersize=4, label="row")
+        ax.plot(self.predicted[rest], self.truth[rest], ".", color="0.55", label="sample")
         ax.plot(
             self.predicted[self.is_best],
             self.truth[self.is_best],
             "^",
-            color="black",
-            markersize=4,
-            label="one of the best rows",
+            color=COLORS[0],
+            markersize=5,
+            linestyle="none",
+            label="one of the best samples",
         )
         if self.promise is not None and self.band is not None:
             low, high = self.band
-            middle = (low + high) / 2.0
             ax.errorbar(
                 self.promise,
-                middle,
+                (low + high) / 2.0,
                 yerr=(high - low) / 2.0,
-                color="tab:blue",
+                fmt="none",
+                ecolor=COLORS[1],
                 capsize=4,
-                linewidth=1.5,
-                label="band of the promise, 90 %",
+                linewidth=2.0,
+                label="90 % interval at the model's optimum",
             )
         if self.promise is not None and self.truth_at_optimum is not None:
-            ax.plot(
-                self.promise,
-                self.truth_at_optimum,
-                "*",
-                markersize=14,
-                markerfacecolor="white",
-                markeredgecolor="black",
-                label="truth at the optimum",
-            )
-        ax.set(xlabel="predicted, unseen", ylabel="true value")
-        ax.legend(frameon=False, fontsize="small")
+            style = {"markerfacecolor": paper(), "markeredgecolor": ink(), "linestyle": "none"}
+            where = (self.promise, self.truth_at_optimum)
+            ax.plot(*where, "*", markersize=14, label="measured at the model's optimum", **style)
+        ax.set(xlabel="predicted by models of the other half of the data", ylabel="measured value")
         despine(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        legend_beside(ax, ax.get_legend_handles_labels()[0])
 
 
 def _truth_at_proxy(estimator: Any) -> float | None:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
 from sklearn_proxyopt._utils._validation import check_option
-from sklearn_proxyopt.displays._base import COLORS, MARKERS, axes_for, despine, ink
+from sklearn_proxyopt.displays._base import COLORS, MARKERS, SMALL, Display, despine, ink
 
 __all__ = ["FidelityTradeoffDisplay"]
 
@@ -17,7 +17,7 @@ _FIDELITIES = ("fidelity", "r2", "score")
 _OPTIMA = ("optimum", "optimum_error", "regret")
 
 
-class FidelityTradeoffDisplay:
+class FidelityTradeoffDisplay(Display):
     """The fidelity of surrogate models against the error of the optima that they lead to.
 
     Each candidate of a grid is a point with the spread over its folds. Candidates in the lower
@@ -57,9 +57,6 @@ class FidelityTradeoffDisplay:
     >>> round(float(display.correlation), 2)
     -0.5
     """
-
-    ax_: Any
-    figure_: Any
 
     def __init__(
         self,
@@ -142,20 +139,8 @@ class FidelityTradeoffDisplay:
             group_name=chosen,
         ).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure.
-
-        Returns
-        -------
-        FidelityTradeoffDisplay
-            The display itself.
-        """
-        ax = axes_for(ax)
+    def _draw(self, axes: NDArray[Any]) -> None:
+        ax = axes[0]
         groups = np.array(self.groups or [""] * len(self.error), dtype=object)
         labels = list(dict.fromkeys(groups))
         for number, label in enumerate(labels):
@@ -177,10 +162,9 @@ class FidelityTradeoffDisplay:
         ax.annotate(
             "best optimum",
             (self.fidelity[best], self.error[best]),
-            xytext=(0, -16),
+            xytext=(7, -14),
             textcoords="offset points",
-            ha="center",
-            fontsize="small",
+            fontsize=SMALL,
         )
         ax.margins(0.12)
         is_wide = (self.error > 0.0).all() and self.error.max() > 30.0 * self.error.min()
@@ -188,10 +172,8 @@ class FidelityTradeoffDisplay:
         if np.isfinite(self.correlation):
             ax.set_title(f"rank correlation {self.correlation:+.2f}", fontsize="medium")
         if len(labels) > 1:
-            ax.legend(title=self.group_name, frameon=False, fontsize="small")
+            ax.legend(title=self.group_name, frameon=False, fontsize=SMALL)
         despine(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
 
     def _below_and_above(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
         """Return the lengths of error bars, which never reach below zero."""

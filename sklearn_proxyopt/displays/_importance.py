@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sklearn_proxyopt.displays._base import COLORS, despine, ink, pyplot
+from sklearn_proxyopt.displays._base import (
+    COLORS,
+    WIDTH,
+    Display,
+    despine,
+    ink,
+    legend_beside,
+    pyplot,
+)
 from sklearn_proxyopt.inspection import Importances, importances
 
 __all__ = ["ImportanceDisplay"]
 
 
-class ImportanceDisplay:
+class ImportanceDisplay(Display):
     """How much each variable matters, in the whole search space and at the optimum.
 
     On the left the share of the variance, together with other variables and alone, with intervals
@@ -31,9 +40,6 @@ class ImportanceDisplay:
     figure_ : matplotlib.figure.Figure
         The figure they are part of.
     """
-
-    axes_: Any
-    figure_: Any
 
     def __init__(self, importances: Importances) -> None:
         self.importances = importances
@@ -58,29 +64,18 @@ class ImportanceDisplay:
         """
         return cls(importances(estimator, **params)).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
+    @property
+    def _n_panels(self) -> int:
+        return 2
 
-        Parameters
-        ----------
-        ax : array of two matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure.
+    def _new_axes(self) -> Any:
+        figsize = (WIDTH, 1.1 + 0.42 * len(self.importances.names))
+        style = {"sharey": True, "layout": "constrained", "width_ratios": (3, 2)}
+        return pyplot().subplots(1, 2, figsize=figsize, **style)[1]
 
-        Returns
-        -------
-        ImportanceDisplay
-            The display itself.
-        """
+    def _draw(self, axes: NDArray[Any]) -> None:
         found = self.importances
         order = np.argsort(found.total_order, kind="stable")
-        height = 0.9 + 0.42 * len(order)
-        if ax is None:
-            ax = pyplot().subplots(
-                1, 2, figsize=(7.5, height), sharey=True, layout="constrained", width_ratios=(3, 2)
-            )[1]
-        axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
-        if len(axes) != 2 or not all(hasattr(one, "plot") for one in axes):
-            raise ValueError(f"ax must be two matplotlib axes or None; got {ax!r}.")
         places = np.arange(len(order))
         kinds = (
             ("with others", found.total_order, found.total_order_interval, COLORS[0], 0.17),
@@ -93,10 +88,8 @@ class ImportanceDisplay:
             axes[0].errorbar(own, places + shift, xerr=bars, fmt="none", ecolor=ink(), capsize=2)
         axes[0].set(xlabel="share of the variance", xlim=(0.0, 1.0))
         axes[0].set_yticks(places, [found.names[index] for index in order])
-        axes[0].legend(frameon=False, fontsize="small", loc="lower right")
+        legend_beside(axes[0], axes[0].get_legend_handles_labels()[0])
         axes[1].barh(places, found.local_change[order], 0.5, color=COLORS[2])
-        axes[1].set(xlabel="change of the value at the optimum")
+        axes[1].set(xlabel="change at the optimum")
         for one in axes:
             despine(one)
-        self.axes_, self.figure_ = axes, axes[0].figure
-        return self

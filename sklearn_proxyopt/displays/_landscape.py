@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
 from sklearn_proxyopt._run._space_spec import of_plain_rows
@@ -14,11 +15,14 @@ from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.displays._base import (
     COLORS,
+    WIDTH,
+    Display,
     best_known,
     check_optimizer,
     despine,
     goal_of,
     ink,
+    legend_beside,
     names_of,
     pyplot,
 )
@@ -28,11 +32,12 @@ __all__ = ["LandscapeDisplay"]
 
 _MAX_SLICES = 12
 _BAND = 0.9
+_OF_MODEL, _OF_HALVES = "90 % interval", "models of half of the data"
 # Integers drawn as points of their own, and letters of labels in a line.
 _MOST_APART, _MOST_LETTERS = 24, 24
 
 
-class LandscapeDisplay:
+class LandscapeDisplay(Display):
     """The surrogate model over one or two variables, or slices through its optimum along each.
 
     Two numbers are drawn as levels, with the samples and the optima, and beside them the function
@@ -76,9 +81,6 @@ class LandscapeDisplay:
         The figure they are part of.
     """
 
-    axes_: Any
-    figure_: Any
-
     def __init__(
         self,
         grids: list[NDArray[np.float64]],
@@ -93,7 +95,7 @@ class LandscapeDisplay:
         direction: Direction = "minimize",
         kinds: list[str] | None = None,
         labels: dict[int, list[str]] | None = None,
-        band_label: str = "models of half of the data",
+        band_label: str = _OF_HALVES,
     ) -> None:
         self.grids = grids
         self.kinds = kinds or ["number"] * len(grids)
@@ -115,22 +117,25 @@ class LandscapeDisplay:
         *,
         objective: Callable[..., Any] | None = None,
         features: Sequence[int | str] | None = None,
+        output: int = 0,
         n_points: int = 60,
         ax: Any = None,
     ) -> Self:
-        """Draw the landscape of a fitted optimizer's proxy.
+        """Draw the landscape of a fitted optimizer's surrogate model.
 
         Parameters
         ----------
-        estimator : ProxyOptimizer
-            Fitted.
+        estimator : ProxyOptimizer or ParetoOptimizer
+            Fitted. Of a front the slices run through the best predicted point of one objective.
         objective : callable, default=None
             A cheap function, (n, n_features) to (n,), to be drawn too; it is called at every
             point of the picture, with a DataFrame where the optimizer calls its objective by
-            names. None draws the proxy alone.
+            names. None draws the model alone.
         features : sequence of int or str, default=None
             The variables, by place or name. Two give levels; one, or more than two, slices. None
             takes all, up to 12.
+        output : int, default=0
+            Which objective of a `ParetoOptimizer` is drawn.
         n_points : int, default=60
             Points along each variable.
         ax : matplotlib.axes.Axes or array of them, default=None
@@ -142,107 +147,62 @@ class LandscapeDisplay:
         LandscapeDisplay
             The display, drawn.
         """
-        estimator = check_optimizer(estimator)
+        view = _view_of(estimator, output)
         check_integer(n_points, "n_points", minimum=2)
         if objective is not None and not callable(objective):
             raise ValueError(f"objective must be callable or None; got {objective!r}.")
-        all_names = names_of(estimator)
-        drawn = _places(features, all_names, estimator.variables_.searched.tolist())
-        subject, goal = subject_of(estimator), goal_of(estimator)
-        variables, center = estimator.variables_, estimator.x_proxy_
-        grids = [_grid(variables, place, n_points) for place in drawn]
+        variables, names = estimator.variables_, names_of(estimator)
+        drawn = _places(features, names, variables.searched.tolist())
         kinds = [_kind(variables, place) for place in drawn]
-        shape = (-1, n_points)
-        if len(drawn) == 2 and "category" not in kinds:
-            mesh = np.meshgrid(*grids, indexing="ij")
-            points = np.tile(center, (n_points**2, 1))
-            points[:, drawn] = np.column_stack([one.ravel() for one in mesh])
-        else:
-            points = np.tile(center, (len(drawn) * n_points, 1))
-            for number, (index, grid) in enumerate(zip(drawn, grids, strict=True)):
-                points[number * n_points : (number + 1) * n_points, index] = grid
-        points = variables.valid(points)
-        evidence = evidence_of(estimator)
-        proxy = goal.turned(evidence.predict(points))
-        band, band_label = None, "models of half of the data"
-        if len(points) == len(drawn) * n_points:
-            interval = None if estimator._known.merit else subject.intervals(points, _BAND)
-            if interval is not None:
-                band, band_label = interval.T, f"{100 * _BAND:.0f} % interval"
-            else:
-                halves = np.vstack([goal.turned(evidence.predict_halves(points).T).T, proxy])
-                band = np.array([halves.min(axis=0), halves.max(axis=0)])
-            band = band.reshape(2, *shape)
-        truth = None
-        if objective is not None:
-            form = estimator.input_format
-            function = of_plain_rows(objective, variables, input_format=form, vectorized=True)
-            outputs = np.asarray(function(points), dtype=np.float64)
-            judged = measured_merit(estimator._known, goal.turned(outputs))
-            truth = goal.turned(judged).reshape(shape)
+        grids = [_grid(variables, place, n_points) for place in drawn]
+        is_plane = len(drawn) == 2 and "category" not in kinds
+        points = variables.valid((_plane if is_plane else _slices)(view.center, drawn, grids))
+        shape, band, band_label = (-1, n_points), None, ""
+        proxy = view.values(points)
+        if not is_plane:
+            band, band_label = view.band(points, proxy)
+            band = None if band is None else band.reshape(2, *shape)
         levels = variables.kinds.levels
         return cls(
             grids,
             proxy.reshape(shape),
             band,
-            truth,
-            [all_names[index] for index in drawn],
+            None if objective is None else view.measured(objective, points).reshape(shape),
+            [names[place] for place in drawn],
             estimator.X_[: estimator.n_learned_][:, drawn],
-            center[drawn],
-            best_known(estimator)[drawn],
-            direction=goal.directions[0],
+            view.center[drawn],
+            view.best[drawn],
+            direction=view.goal.directions[0],
             kinds=kinds,
             labels={
-                number: [str(label) for label in levels[index]]
-                for number, index in enumerate(drawn)
-                if index in levels
+                number: [str(label) for label in levels[place]]
+                for number, place in enumerate(drawn)
+                if place in levels
             },
             band_label=band_label,
         ).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
+    @property
+    def _is_plane(self) -> bool:
+        return len(self.grids) == 2 and "category" not in self.kinds
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes or array of them, default=None
-            Where to draw. None makes a new figure.
+    @property
+    def _n_panels(self) -> int:
+        return (1 if self.truth is None else 2) if self._is_plane else len(self.grids)
 
-        Returns
-        -------
-        LandscapeDisplay
-            The display itself.
-        """
-        is_plane = len(self.grids) == 2 and "category" not in self.kinds
-        n_panels = (1 if self.truth is None else 2) if is_plane else len(self.grids)
-        axes = self._panels(ax, n_panels, 4.4 if is_plane else 3.0)
-        if is_plane:
-            self._plot_levels(axes)
-        else:
-            self._plot_slices(axes)
-        self.axes_, self.figure_ = axes, axes[0].figure
-        return self
-
-    def _panels(self, ax: Any, n_panels: int, width: float) -> NDArray[Any]:
-        if ax is not None:
-            axes = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
-            if len(axes) != n_panels or not all(hasattr(one, "plot") for one in axes):
-                raise ValueError(f"ax must be {n_panels} matplotlib axes or None; got {ax!r}.")
-            return axes
-        n_columns = min(n_panels, 4)
-        n_rows = -(-n_panels // n_columns)
-        grid = pyplot().subplots(
-            n_rows,
-            n_columns,
-            figsize=(max(width * n_columns, 4.5), 0.85 * width * n_rows + 0.5),
-            squeeze=False,
-            sharey=True,
-            layout="constrained",
-        )[1]
-        panels: NDArray[Any] = grid.ravel()
-        for unused in panels[n_panels:]:
+    def _new_axes(self) -> Any:
+        n_columns = min(self._n_panels, 2)
+        n_rows = -(-self._n_panels // n_columns)
+        height = 3.6 if self._is_plane and n_columns == 1 else 2.3
+        figsize, style = (WIDTH, height * n_rows + 0.7), {"squeeze": False, "sharey": True}
+        grid = pyplot().subplots(n_rows, n_columns, figsize=figsize, layout="constrained", **style)
+        panels = grid[1].ravel()
+        for unused in panels[self._n_panels :]:
             unused.set_visible(False)
-        return panels[:n_panels]
+        return panels[: self._n_panels]
+
+    def _draw(self, axes: NDArray[Any]) -> None:
+        (self._plot_levels if self._is_plane else self._plot_slices)(axes)
 
     def _plot_levels(self, axes: NDArray[Any]) -> None:
         panels = [("model", self.proxy)]
@@ -282,17 +242,7 @@ class LandscapeDisplay:
             self._scale(axis.xaxis, 0)
             self._scale(axis.yaxis, 1)
         axes[0].set_ylabel(self.names[1])
-        self._legend(axes[0], axes[0].get_legend_handles_labels()[0], "lower")
-
-    def _legend(self, axis: Any, handles: list[Any], side: str) -> None:
-        """Put a legend beside the panels where the figure makes room, or else into a panel."""
-        engine = axis.figure.get_layout_engine()
-        if engine is None:
-            axis.legend(handles=handles, frameon=False, fontsize="small")
-            return
-        columns = max(1, min(len(handles), int(axis.figure.get_figwidth() / 1.9)))
-        style: dict[str, Any] = {"frameon": False, "fontsize": "small", "ncols": columns}
-        axis.figure.legend(handles=handles, loc=f"outside {side} left", **style)
+        legend_beside(axes[0], axes[0].get_legend_handles_labels()[0])
 
     def _plot_slices(self, axes: NDArray[Any]) -> None:
         for number, axis in enumerate(axes):
@@ -328,14 +278,15 @@ class LandscapeDisplay:
             axis.set_xlabel(self.names[number])
             self._scale(axis.xaxis, number)
             despine(axis)
-        axes[0].set_ylabel("value")
+        for axis in axes[::2] if len(axes) > 1 else axes:
+            axis.set_ylabel("value")
         shown = [_line([], [], color=ink(), label="model")]
         if self.band is not None:
             shown.append(_line([], [], color=COLORS[4], linewidth=5, label=self.band_label))
         if self.truth is not None:
             shown.append(_line([], [], color=COLORS[0], linestyle="--", label="function"))
         shown.append(_line([], [], color=COLORS[1], linestyle=":", label="optimum of the model"))
-        self._legend(axes[0], shown, "upper")
+        legend_beside(axes[0], shown)
 
     def _scale(self, axis: Any, number: int) -> None:
         """Let an axis show labels, integers or powers of ten, as its variable has them."""
@@ -351,6 +302,105 @@ class LandscapeDisplay:
                 range(len(labels)), labels, rotation=slant, ha="right" if slant else "center"
             )
             axis.axes.set_xlim(-0.5, len(labels) - 0.5)
+
+
+class _OptimumView:
+    """The landscape around the one optimum of a fitted optimizer, values as they are judged."""
+
+    def __init__(self, optimizer: Any) -> None:
+        self._optimizer, self._subject = check_optimizer(optimizer), subject_of(optimizer)
+        self._evidence, self.goal = evidence_of(optimizer), goal_of(optimizer)
+        self.center, self.best = optimizer.x_proxy_, best_known(optimizer)
+
+    def values(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the model predicts."""
+        return self.goal.turned(self._evidence.predict(points))
+
+    def band(
+        self, points: NDArray[np.float64], own: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64] | None, str]:
+        """Return the ends of the interval, of shape (2, n_points), and what it is."""
+        has_merit = self._optimizer._known.merit is not None
+        interval = None if has_merit else self._subject.intervals(points, _BAND)
+        if interval is not None:
+            return interval.T, _OF_MODEL
+        halves = self.goal.turned(self._evidence.predict_halves(points).T).T
+        every = np.vstack([halves, own])
+        return np.array([every.min(axis=0), every.max(axis=0)]), _OF_HALVES
+
+    def measured(
+        self, objective: Callable[..., Any], points: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the values of the function."""
+        outputs = self.goal.turned(_outputs(self._optimizer, objective, points))
+        return self.goal.turned(measured_merit(self._optimizer._known, outputs))
+
+
+class _FrontView:
+    """The landscape of one objective, around the point of the front where it is best."""
+
+    def __init__(self, optimizer: Any, output: int) -> None:
+        check_is_fitted(optimizer, "proxy_")
+        self._optimizer, self._output = optimizer, output
+        self._subject = subject_of(optimizer, output=output)
+        self.goal, self.center = self._subject.goal, self._subject.optimum
+        F = self.goal.turned(optimizer.F_front_[:, output])
+        self.best = optimizer.X_front_[int(F.argmin())]
+
+    def values(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the model predicts."""
+        return self._subject.values(points)
+
+    def band(
+        self, points: NDArray[np.float64], own: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64] | None, str]:
+        """Return the ends of the interval, of shape (2, n_points), and what it is."""
+        interval = self._subject.intervals(points, _BAND)
+        return None if interval is None else interval.T, _OF_MODEL
+
+    def measured(
+        self, objective: Callable[..., Any], points: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the values of the function."""
+        return _outputs(self._optimizer, objective, points)[:, self._output]
+
+
+def _view_of(estimator: Any, output: int) -> _OptimumView | _FrontView:
+    """Return what is drawn of an optimizer."""
+    if hasattr(estimator, "ask") and not hasattr(estimator, "diagnose"):
+        return _FrontView(estimator, output)
+    if output:
+        raise ValueError(f"output must be 0 for a ProxyOptimizer; got {output!r}.")
+    return _OptimumView(check_optimizer(estimator))
+
+
+def _outputs(
+    estimator: Any, objective: Callable[..., Any], points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what a function says of rows, called as the optimizer calls it."""
+    form = estimator.input_format
+    function = of_plain_rows(objective, estimator.variables_, input_format=form, vectorized=True)
+    return np.asarray(function(points), dtype=np.float64)
+
+
+def _plane(
+    center: NDArray[np.float64], drawn: list[int], grids: list[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the points of a plane through a point."""
+    mesh = np.meshgrid(*grids, indexing="ij")
+    points = np.tile(center, (mesh[0].size, 1))
+    points[:, drawn] = np.column_stack([one.ravel() for one in mesh])
+    return points
+
+
+def _slices(
+    center: NDArray[np.float64], drawn: list[int], grids: list[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the points of lines through a point, along each variable."""
+    points = np.tile(center, (sum(map(len, grids)), 1))
+    for number, (place, grid) in enumerate(zip(drawn, grids, strict=True)):
+        points[number * len(grid) : (number + 1) * len(grid), place] = grid
+    return points
 
 
 def _line(*args: Any, **style: Any) -> Any:

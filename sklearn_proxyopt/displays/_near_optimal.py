@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sklearn_proxyopt.displays._base import COLORS, axes_for, despine, ink
+from sklearn_proxyopt.displays._base import COLORS, SMALL, WIDTH, Display, despine, ink, pyplot
 from sklearn_proxyopt.inspection import NearOptimal, near_optimal
 
 __all__ = ["NearOptimalDisplay"]
@@ -15,7 +16,7 @@ __all__ = ["NearOptimalDisplay"]
 _MOST_SAMPLES, _MOST_LETTERS = 120, 36
 
 
-class NearOptimalDisplay:
+class NearOptimalDisplay(Display):
     """The settings that are as good as the best, variable by variable.
 
     Each variable has a line from its lower to its upper bound. The bar is the range in which it is
@@ -34,9 +35,6 @@ class NearOptimalDisplay:
     figure_ : matplotlib.figure.Figure
         The figure it is part of.
     """
-
-    ax_: Any
-    figure_: Any
 
     def __init__(self, near: NearOptimal) -> None:
         self.near = near
@@ -65,22 +63,14 @@ class NearOptimalDisplay:
         """
         return cls(near_optimal(estimator, within, **params)).plot(ax=ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
+    def _new_axes(self) -> Any:
+        height = 1.0 + 0.5 * self.near.variables.n_axes
+        return pyplot().subplots(figsize=(WIDTH, height), layout="constrained")[1]
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure.
-
-        Returns
-        -------
-        NearOptimalDisplay
-            The display itself.
-        """
+    def _draw(self, axes: NDArray[Any]) -> None:
         near, variables = self.near, self.near.variables
         searched = variables.searched
-        ax = axes_for(ax, (6.5, 1.0 + 0.5 * len(searched)))
+        ax = axes[0]
         ends = variables.to_unit_cube(np.vstack([near.lower, near.upper, near.optimum]))
         samples = variables.to_unit_cube(near.samples[:_MOST_SAMPLES])
         texts = self._texts()
@@ -102,7 +92,7 @@ class NearOptimalDisplay:
                 xytext=(10, 0),
                 textcoords="offset points",
                 va="center",
-                fontsize="small",
+                fontsize=SMALL,
                 annotation_clip=False,
             )
         names = variables.names or [f"x{index}" for index in range(variables.n_features)]
@@ -111,8 +101,6 @@ class NearOptimalDisplay:
         ax.set(ylim=(len(searched) - 0.5, -0.5), xlim=(-0.03, 1.03))
         ax.set_title(f"as good as the best to within {near.within:.3g}", fontsize="medium")
         despine(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
 
     def _texts(self) -> list[str]:
         """Return the range of each variable as a text."""

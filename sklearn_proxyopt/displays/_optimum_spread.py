@@ -5,23 +5,31 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sklearn_proxyopt._run._diagnose import evidence_of
 from sklearn_proxyopt.displays._base import (
-    axes_for,
+    COLORS,
+    WIDTH,
+    Display,
     best_known,
     check_optimizer,
     despine,
+    ink,
+    legend_beside,
     names_of,
+    paper,
+    pyplot,
 )
 
 __all__ = ["OptimumSpreadDisplay"]
 
 
-class OptimumSpreadDisplay:
+class OptimumSpreadDisplay(Display):
     """Where the optimum is, by every proxy that was asked: one basin, or many.
 
-    Each line is one place, drawn over the variables from the lower to the upper bound of the box.
+    Each path is one optimum, over the variables from the top to the bottom, each of which goes from
+    its lower to its upper bound.
 
     Parameters
     ----------
@@ -49,9 +57,6 @@ class OptimumSpreadDisplay:
     >>> OptimumSpreadDisplay([0.5, 0.5], [[0.4, 0.5]], [[0.9, 0.1]]).names
     ['x0', 'x1']
     """
-
-    ax_: Any
-    figure_: Any
 
     def __init__(
         self,
@@ -113,50 +118,30 @@ class OptimumSpreadDisplay:
             names=[names_of(estimator)[place] for place in estimator.variables_.searched],
         )
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
+    def _new_axes(self) -> Any:
+        figsize = (WIDTH, 1.6 + 0.42 * len(self.optimum))
+        return pyplot().subplots(figsize=figsize, layout="constrained")[1]
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; None makes a new figure.
-
-        Returns
-        -------
-        OptimumSpreadDisplay
-            The display itself.
-        """
-        n_features = len(self.optimum)
-        ax = axes_for(ax, (max(4.0, min(0.7 * n_features + 2.5, 12.0)), 3.8))
-        columns = np.arange(n_features)
+    def _draw(self, axes: NDArray[Any]) -> None:
+        ax, n_features = axes[0], len(self.optimum)
+        rows = np.arange(n_features)
         kinds = [
-            (self.other_minima, ":", ".", "0.7", 4, "other minimum of the proxy"),
-            (self.halves, "-", "o", "tab:blue", 5, "minimum by half of the rows"),
+            (self.other_minima, ":", ".", "0.55", 5, "other optimum of the model"),
+            (self.halves, "-", "o", COLORS[0], 5, "optimum by half of the data"),
         ]
         if self.best is not None:
-            kinds.append((self.best[None], "--", "D", "black", 6, "best true point"))
-        kinds.append((self.optimum[None], "-", "*", "black", 13, "the optimum in question"))
+            kinds.append((self.best[None], "--", "D", COLORS[1], 7, "best measured"))
+        kinds.append((self.optimum[None], "-", "*", ink(), 13, "optimum in question"))
+        for row in rows:
+            ax.axhline(row, color=ink(), alpha=0.25, linewidth=0.8, zorder=0)
+        handles = []
         for places, line, marker, color, size, label in kinds:
-            for place in places:
-                ax.plot(
-                    columns,
-                    place,
-                    marker,
-                    linestyle=line,
-                    color=color,
-                    markersize=size,
-                    linewidth=0.8,
-                    markerfacecolor="white",
-                    label=label,
-                )
-                label = "_nolegend_"
-        ax.set_xticks(columns, self.names)
-        if n_features > 6:
-            ax.tick_params("x", rotation=60)
-        ax.set_yticks([0.0, 0.5, 1.0], ["lower\nbound", "middle", "upper\nbound"])
-        ax.set_ylim(-0.05, 1.05)
-        ax.set_xlim(-0.4, n_features - 0.6)
-        ax.legend(frameon=False, fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0))
+            style = {"linestyle": line, "color": color, "markersize": size, "linewidth": 0.9}
+            style |= {"marker": marker, "markerfacecolor": paper(), "markeredgecolor": color}
+            lines = [ax.plot(place, rows, label=label, **style)[0] for place in places]
+            handles += lines[:1]
+        ax.set_yticks(rows, self.names)
+        ax.set_xticks([0.0, 1.0], ["lower bound", "upper bound"])
+        ax.set(ylim=(n_features - 0.5, -0.5), xlim=(-0.05, 1.05))
         despine(ax)
-        self.ax_, self.figure_ = ax, ax.figure
-        return self
+        legend_beside(ax, handles)

@@ -87,7 +87,7 @@ def test_the_best_value_never_rises(planar):
     assert (np.diff(display.best) <= 0).all()
     assert display.best[-1] == planar.fun_
     assert display.ax_.get_yscale() == "log"
-    assert display.stages == {"rows learned from": 0, "refinement": planar.n_learned_}
+    assert display.stages == {"samples learned from": 0, "refinement": planar.n_learned_}
 
 
 def test_axes_passed_in_are_drawn_on(planar):

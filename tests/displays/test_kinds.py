@@ -17,6 +17,7 @@ from sklearn_proxyopt.displays import (  # noqa: E402
     LandscapeDisplay,
     NearOptimalDisplay,
     OptimumSpreadDisplay,
+    ParallelCoordinatesDisplay,
 )
 from sklearn_proxyopt.displays._base import ink  # noqa: E402
 from sklearn_proxyopt.optimizers import NSGA2  # noqa: E402
@@ -31,6 +32,7 @@ DISPLAYS = [
     LandscapeDisplay,
     NearOptimalDisplay,
     OptimumSpreadDisplay,
+    ParallelCoordinatesDisplay,
 ]
 MIXED = {
     "flow": (0.0, 1.0),
@@ -171,7 +173,7 @@ def test_a_front_has_importances_of_each_objective():
     assert display.axes_[0].get_yticklabels()[-1].get_text() == "x1"
 
 
-@pytest.mark.parametrize("display", [LandscapeDisplay, ImportanceDisplay, NearOptimalDisplay])
+@pytest.mark.parametrize("display", [one for one in DISPLAYS if one is not DiagnosisDisplay])
 def test_lines_are_light_on_a_dark_background(display, runs):
     with plt.style.context("dark_background"):
         options = {"n_samples": 64} if display is ImportanceDisplay else {}
@@ -189,5 +191,5 @@ def test_lines_are_light_on_a_dark_background(display, runs):
 
 @pytest.mark.parametrize("ax", ["here", [1, 2]])
 def test_what_is_no_pair_of_axes_is_refused(runs, ax):
-    with pytest.raises(ValueError, match="ax must be two matplotlib axes or None"):
+    with pytest.raises(ValueError, match="ax must be 2 matplotlib axes or None"):
         ImportanceDisplay.from_estimator(runs("numbers"), n_samples=64, ax=ax)
