@@ -46,7 +46,8 @@ class Merit:
 
     References
     ----------
-    .. [1] Nocedal and Wright, "Numerical Optimization", 2006, section 17.2.
+    .. [1] Nocedal and Wright, "Numerical Optimization", 2006, section 17.2,
+       :doi:`10.1007/978-0-387-40065-5`.
     """
 
     prices: NDArray[np.float64]

@@ -30,7 +30,8 @@ def best_first(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
 
     References
     ----------
-    .. [1] Deb, "An efficient constraint handling method for genetic algorithms", 2000.
+    .. [1] Deb, "An efficient constraint handling method for genetic algorithms", 2000,
+       :doi:`10.1016/S0045-7825(99)00389-8`.
     """
     return np.lexsort((values_of(outputs), violations(outputs)))
 

@@ -166,7 +166,8 @@ class Comparison:
 
     References
     ----------
-    .. [1] Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", 2007.
+    .. [1] Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", 2007,
+       :doi:`10.1198/016214506000001437`.
     """
 
     cells: list[Cell]

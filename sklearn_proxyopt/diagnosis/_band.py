@@ -40,7 +40,7 @@ def errors_of_the_chosen(
     References
     ----------
     .. [1] Tibshirani, Foygel Barber, Candes and Ramdas, "Conformal Prediction Under Covariate
-       Shift", 2019.
+       Shift", 2019, :arxiv:`1904.06019`.
     """
     order = np.argsort(predicted, kind="stable")
     n = len(order)

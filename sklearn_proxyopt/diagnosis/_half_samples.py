@@ -71,7 +71,8 @@ class HalfSampleEnsemble:
 
     References
     ----------
-    .. [1] Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", SIAM, 1982.
+    .. [1] Efron, "The Jackknife, the Bootstrap and Other Resampling Plans", SIAM, 1982,
+       :doi:`10.1137/1.9781611970319`.
     """
 
     def __init__(

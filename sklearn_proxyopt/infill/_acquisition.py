@@ -74,7 +74,8 @@ class AcquisitionInfill(BaseInfill):
         References
         ----------
         .. [1] Huang, Allen, Notz and Zeng, "Global Optimization of Stochastic Black-Box Systems via
-           Sequential Kriging Meta-Models", Journal of Global Optimization 34, 2006.
+           Sequential Kriging Meta-Models", Journal of Global Optimization 34, 2006,
+           :doi:`10.1007/s10898-005-2454-3`.
         """
         return self._worth(_predicted(to_unit_cube(points, known.bounds), known), known)
 

@@ -31,7 +31,8 @@ class ExpectedImprovement(AcquisitionInfill):
     References
     ----------
     .. [1] Jones, Schonlau and Welch, "Efficient Global Optimization of Expensive Black-Box
-       Functions", Journal of Global Optimization 13, 1998, equation 15.
+       Functions", Journal of Global Optimization 13, 1998, equation 15,
+       :doi:`10.1023/A:1008306431147`.
     """
 
     def _gain(

@@ -126,7 +126,7 @@ def importances(
     References
     ----------
     .. [1] Saltelli, Annoni, Azzini, Campolongo, Ratto and Tarantola, "Variance based sensitivity
-       analysis of model output", 2010.
+       analysis of model output", 2010, :doi:`10.1016/j.cpc.2009.09.018`.
 
     Examples
     --------

@@ -50,7 +50,7 @@ def level_set(
     References
     ----------
     .. [1] Au and Beck, "Estimation of small failure probabilities in high dimensions by subset
-       simulation", 2001.
+       simulation", 2001, :doi:`10.1016/S0266-8920(01)00019-4`.
     """
     points = qmc.Sobol(n_axes, rng=rng).random(_N_FIRST)
     values = losses(points)

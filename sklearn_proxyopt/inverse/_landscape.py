@@ -156,7 +156,7 @@ class LandscapeInverse(BaseInverse):
     References
     ----------
     .. [1] "Optimization Landscapes Learned: Proxy Networks Boost Convergence in Physics-based
-       Inverse Problems", arXiv 2501.16573, 2025. The penalty is 3 / 0.1 in its first author's
+       Inverse Problems", :arxiv:`2501.16573`, 2025. The penalty is 3 / 0.1 in its first author's
        code.
 
     Examples

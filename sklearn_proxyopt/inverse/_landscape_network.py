@@ -60,7 +60,7 @@ class LandscapeNetwork(nn.Module):
     References
     ----------
     .. [1] Lu et al., "Learning Nonlinear Operators via DeepONet", Nature Machine Intelligence 3,
-       2021.
+       2021, :doi:`10.1038/s42256-021-00302-5`.
     """
 
     frequencies: Tensor

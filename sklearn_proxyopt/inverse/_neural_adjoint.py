@@ -101,7 +101,7 @@ class NeuralAdjointInverse(BaseInverse):
     References
     ----------
     .. [1] Ren, Padilla and Malof, "Benchmarking Deep Inverse Models over Time, and the
-       Neural-Adjoint Method", 2020.
+       Neural-Adjoint Method", 2020, :arxiv:`2009.12919`.
 
     Examples
     --------

@@ -58,7 +58,8 @@ class DifferentialEvolution(BaseOptimizer):
     References
     ----------
     .. [1] Storn and Price, "Differential Evolution - a Simple and Efficient Heuristic for Global
-       Optimization over Continuous Spaces", Journal of Global Optimization 11, 1997.
+       Optimization over Continuous Spaces", Journal of Global Optimization 11, 1997,
+       :doi:`10.1023/A:1008202821328`.
 
     Examples
     --------

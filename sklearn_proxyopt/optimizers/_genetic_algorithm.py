@@ -64,8 +64,8 @@ class GeneticAlgorithm(BaseOptimizer):
 
     References
     ----------
-    .. [1] Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic
-       algorithm: NSGA-II", 2002.
+    .. [1] Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm:
+       NSGA-II", 2002, :doi:`10.1109/4235.996017`.
 
     Examples
     --------

@@ -163,7 +163,7 @@ class GraduatedSearch(BaseOptimizer):
     ----------
     .. [1] Blake and Zisserman, "Visual Reconstruction", 1987.
     .. [2] "Optimization Landscapes Learned: Proxy Networks Boost Convergence in Physics-based
-       Inverse Problems", arXiv 2501.16573, 2025.
+       Inverse Problems", :arxiv:`2501.16573`, 2025.
 
     Examples
     --------

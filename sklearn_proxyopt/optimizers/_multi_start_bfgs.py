@@ -65,8 +65,8 @@ class MultiStartBFGS(BaseOptimizer):
 
     References
     ----------
-    .. [1] Bertsekas, "Projected Newton Methods for Optimization Problems with Simple
-       Constraints", SIAM Journal on Control and Optimization 20 (2), 1982.
+    .. [1] Bertsekas, "Projected Newton Methods for Optimization Problems with Simple Constraints",
+       SIAM Journal on Control and Optimization 20 (2), 1982, :doi:`10.1137/0320018`.
 
     Examples
     --------

@@ -59,8 +59,8 @@ class NSGA2(BoxEstimator):
 
     References
     ----------
-    .. [1] Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic
-       algorithm: NSGA-II", 2002.
+    .. [1] Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm:
+       NSGA-II", 2002, :doi:`10.1109/4235.996017`.
 
     Examples
     --------

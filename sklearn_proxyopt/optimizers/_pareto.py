@@ -72,8 +72,8 @@ def crowding(F: NDArray[np.float64]) -> NDArray[np.float64]:
 
     References
     ----------
-    .. [1] Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic
-       algorithm: NSGA-II", 2002, section III.B.
+    .. [1] Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm:
+       NSGA-II", 2002, section III.B, :doi:`10.1109/4235.996017`.
     """
     distance = np.zeros(len(F))
     for column in F.T:
@@ -105,7 +105,8 @@ def hypervolume(F: ArrayLike, reference: ArrayLike) -> float:
 
     References
     ----------
-    .. [1] Zitzler and Thiele, "Multiobjective optimization using evolutionary algorithms", 1998.
+    .. [1] Zitzler and Thiele, "Multiobjective optimization using evolutionary algorithms", 1998,
+       :doi:`10.1007/BFb0056872`.
 
     Examples
     --------

@@ -75,11 +75,12 @@ class ParticleSwarm(BaseOptimizer):
 
     References
     ----------
-    .. [1] Kennedy and Eberhart, "Particle Swarm Optimization", 1995.
+    .. [1] Kennedy and Eberhart, "Particle Swarm Optimization", 1995,
+       :doi:`10.1109/ICNN.1995.488968`.
     .. [2] Clerc and Kennedy, "The Particle Swarm: Explosion, Stability, and Convergence in a
-       Multidimensional Complex Space", 2002.
+       Multidimensional Complex Space", 2002, :doi:`10.1109/4235.985692`.
     .. [3] Albreiki, Belayouni and Gupta, "On Using Deep Learning Proxies as Forward Models in
-       Optimization Problems", 2023.
+       Optimization Problems", 2023, :arxiv:`2301.07102`.
 
     Examples
     --------

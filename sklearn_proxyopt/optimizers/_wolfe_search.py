@@ -51,7 +51,7 @@ class WolfeSearch:
     References
     ----------
     .. [1] Moré and Thuente, "Line Search Algorithms with Guaranteed Sufficient Decrease", ACM
-       Transactions on Mathematical Software 20 (3), 1994.
+       Transactions on Mathematical Software 20 (3), 1994, :doi:`10.1145/192115.192132`.
     """
 
     # x: end of the interval with the lowest value; y: its other end.

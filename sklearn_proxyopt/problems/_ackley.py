@@ -36,7 +36,7 @@ class Ackley(Problem):
     ----------
     .. [1] Ackley, "A Connectionist Machine for Genetic Hillclimbing", Kluwer, 1987.
     .. [2] Albreiki, Belayouni and Gupta, "On Using Deep Learning Proxies as Forward Models in
-       Optimization Problems", 2023, equation 3.
+       Optimization Problems", 2023, equation 3, :arxiv:`2301.07102`.
 
     Examples
     --------

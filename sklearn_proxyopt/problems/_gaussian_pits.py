@@ -41,7 +41,7 @@ class GaussianPits(Problem):
     References
     ----------
     .. [1] Gallagher and Yuan, "A General-Purpose Tunable Landscape Generator", IEEE Transactions on
-       Evolutionary Computation 10 (5), 2006.
+       Evolutionary Computation 10 (5), 2006, :doi:`10.1109/TEVC.2005.863628`.
 
     Examples
     --------

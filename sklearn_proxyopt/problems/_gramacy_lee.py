@@ -27,8 +27,8 @@ class GramacyLee(Problem):
 
     References
     ----------
-    .. [1] Gramacy and Lee, "Cases for the nugget in modeling computer experiments", Statistics
-       and Computing 22 (3), 2012.
+    .. [1] Gramacy and Lee, "Cases for the nugget in modeling computer experiments", Statistics and
+       Computing 22 (3), 2012, :doi:`10.1007/s11222-010-9224-x`.
 
     Examples
     --------

@@ -35,7 +35,7 @@ class Griewank(Problem):
     References
     ----------
     .. [1] Griewank, "Generalized Descent for Global Optimization", Journal of Optimization Theory
-       and Applications 34, 1981.
+       and Applications 34, 1981, :doi:`10.1007/BF00933356`.
 
     Examples
     --------

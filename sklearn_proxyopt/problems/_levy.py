@@ -35,7 +35,8 @@ class Levy(Problem):
     References
     ----------
     .. [1] Laguna and Marti, "Experimental Testing of Advanced Scatter Search Designs for Global
-       Optimization of Multimodal Functions", Journal of Global Optimization 33, 2005.
+       Optimization of Multimodal Functions", Journal of Global Optimization 33, 2005,
+       :doi:`10.1007/s10898-004-1936-z`.
 
     Examples
     --------

@@ -32,8 +32,8 @@ class Rosenbrock(Problem):
 
     References
     ----------
-    .. [1] Rosenbrock, "An Automatic Method for Finding the Greatest or Least Value of a
-       Function", The Computer Journal 3 (3), 1960.
+    .. [1] Rosenbrock, "An Automatic Method for Finding the Greatest or Least Value of a Function",
+       The Computer Journal 3 (3), 1960, :doi:`10.1093/comjnl/3.3.175`.
 
     Examples
     --------

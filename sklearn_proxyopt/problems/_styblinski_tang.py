@@ -31,7 +31,8 @@ class StyblinskiTang(Problem):
 
     References
     ----------
-    .. [1] Styblinski and Tang, "Experiments in Nonconvex Optimization", Neural Networks 3, 1990.
+    .. [1] Styblinski and Tang, "Experiments in Nonconvex Optimization", Neural Networks 3, 1990,
+       :doi:`10.1016/0893-6080(90)90029-K`.
 
     Examples
     --------

@@ -124,13 +124,16 @@ default="auto"
     References
     ----------
     .. [1] Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006.
-    .. [2] Dubrule, "Cross Validation of Kriging in a Unique Neighborhood", 1983.
-    .. [3] Duvenaud, Nickisch and Rasmussen, "Additive Gaussian Processes", 2011.
+    .. [2] Dubrule, "Cross Validation of Kriging in a Unique Neighborhood", 1983,
+       :doi:`10.1007/BF01033232`.
+    .. [3] Duvenaud, Nickisch and Rasmussen, "Additive Gaussian Processes", 2011,
+       :arxiv:`1112.4394`.
     .. [4] Hvarfner, Hellsten and Nardi, "Vanilla Bayesian Optimization Performs Great in High
-       Dimensions", 2024. The prior of the lengthscales.
+       Dimensions", 2024. The prior of the lengthscales, :arxiv:`2402.02229`.
     .. [5] Titsias, "Variational Learning of Inducing Variables in Sparse Gaussian Processes", 2009.
     .. [6] Binois, Gramacy and Ludkovski, "Practical Heteroscedastic Gaussian Process Modeling for
-       Large Simulation Experiments", 2018. Repeated rows by their means.
+       Large Simulation Experiments", 2018. Repeated rows by their means,
+       :doi:`10.1080/10618600.2018.1458625`.
 
     Examples
     --------

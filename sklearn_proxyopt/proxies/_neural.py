@@ -191,11 +191,11 @@ default="auto"
     References
     ----------
     .. [1] Albreiki, Belayouni and Gupta, "On Using Deep Learning Proxies as Forward Models in
-       Optimization Problems", 2023.
+       Optimization Problems", 2023, :arxiv:`2301.07102`.
     .. [2] Tancik et al., "Fourier Features Let Networks Learn High Frequency Functions in Low
-       Dimensional Domains", 2020.
+       Dimensional Domains", 2020, :arxiv:`2006.10739`.
     .. [3] "Optimization Landscapes Learned: Proxy Networks Boost Convergence in Physics-based
-       Inverse Problems", arXiv 2501.16573, 2025. The noise, and the penalty on predictions above
+       Inverse Problems", :arxiv:`2501.16573`, 2025. The noise, and the penalty on predictions above
        the truth.
 
     Examples

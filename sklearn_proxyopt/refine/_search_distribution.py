@@ -42,8 +42,8 @@ class SearchDistribution:
 
     References
     ----------
-    .. [1] Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772, 2016. Constants are
-       those of its table 1, equation numbers those of its version of 2023.
+    .. [1] Hansen, "The CMA Evolution Strategy: A Tutorial", :arxiv:`1604.00772`, 2016. Constants
+       are those of its table 1, equation numbers those of its version of 2023.
     """
 
     def __init__(

@@ -88,8 +88,9 @@ class SurrogateCMAES(BaseRefiner):
 
     References
     ----------
-    .. [1] Hansen, "The CMA Evolution Strategy: A Tutorial", arXiv:1604.00772, 2016.
-    .. [2] Hansen, "A Global Surrogate Assisted CMA-ES", GECCO, 2019.
+    .. [1] Hansen, "The CMA Evolution Strategy: A Tutorial", :arxiv:`1604.00772`, 2016.
+    .. [2] Hansen, "A Global Surrogate Assisted CMA-ES", GECCO, 2019,
+       :doi:`10.1145/3321707.3321842`.
 
     Examples
     --------

@@ -44,7 +44,7 @@ class GaussianSampler(BaseSampler):
     References
     ----------
     .. [1] Albreiki, Belayouni and Gupta, "On Using Deep Learning Proxies as Forward Models in
-       Optimization Problems", 2023.
+       Optimization Problems", 2023, :arxiv:`2301.07102`.
 
     Examples
     --------

@@ -34,7 +34,7 @@ class HaltonSampler(UnitCubeSampler):
 
     References
     ----------
-    .. [1] Owen, "A randomized Halton algorithm in R", arXiv:1706.02808, 2017.
+    .. [1] Owen, "A randomized Halton algorithm in R", :arxiv:`1706.02808`, 2017.
 
     Examples
     --------

@@ -35,8 +35,8 @@ class LatinHypercubeSampler(UnitCubeSampler):
 
     References
     ----------
-    .. [1] McKay, Beckman and Conover, "A Comparison of Three Methods for Selecting Values of
-       Input Variables", Technometrics 21 (2), 1979.
+    .. [1] McKay, Beckman and Conover, "A Comparison of Three Methods for Selecting Values of Input
+       Variables", Technometrics 21 (2), 1979, :doi:`10.1080/00401706.1979.10489755`.
 
     Examples
     --------

@@ -38,7 +38,7 @@ class SobolSampler(UnitCubeSampler):
     References
     ----------
     .. [1] Owen, "Scrambling Sobol and Niederreiter-Xing Points", Journal of Complexity 14 (4),
-       1998.
+       1998, :doi:`10.1006/jcom.1998.0487`.
 
     Examples
     --------

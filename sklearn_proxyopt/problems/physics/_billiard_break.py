@@ -56,7 +56,7 @@ class BilliardBreak(ForwardModel):
     References
     ----------
     .. [1] "Optimization Landscapes Learned: Proxy Networks Boost Convergence in Physics-based
-       Inverse Problems", arXiv 2501.16573, 2025. The layout is that of its first author's code.
+       Inverse Problems", :arxiv:`2501.16573`, 2025. The layout is that of its first author's code.
 
     Examples
     --------

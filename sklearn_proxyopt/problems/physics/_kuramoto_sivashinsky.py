@@ -40,7 +40,7 @@ class KuramotoSivashinsky(ForwardModel):
     References
     ----------
     .. [1] Cox and Matthews, "Exponential Time Differencing for Stiff Systems", Journal of
-       Computational Physics 176, 2002, equations 20 and 22.
+       Computational Physics 176, 2002, equations 20 and 22, :doi:`10.1006/jcph.2002.6995`.
     .. [2] "Can Neural Networks Improve Classical Optimization of Inverse Problems?", section 4.3,
        2023.
 

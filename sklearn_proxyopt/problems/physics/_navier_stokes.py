@@ -56,7 +56,7 @@ class NavierStokes(ForwardModel):
     ----------
     .. [1] "Can Neural Networks Improve Classical Optimization of Inverse Problems?", section 4.4,
        2023.
-    .. [2] Stam, "Stable Fluids", SIGGRAPH 1999.
+    .. [2] Stam, "Stable Fluids", SIGGRAPH 1999, :doi:`10.1145/311535.311548`.
 
     Examples
     --------
