@@ -54,8 +54,8 @@ print(optimizer.diagnose(regret=0.5))
 # With five true evaluations
 # --------------------------
 # Now the function is called five times: at the optimum, and at rivals that some proxies hold for as
-# good. The page shows the verdict, what decides it, how unseen rows are predicted, and where the
-# proxies put the minimum.
+# good. The page shows the verdict, what was predicted, measured and is best known, the facts for
+# and against the optimum, and what to do next.
 
 DiagnosisDisplay.from_estimator(optimizer, rippled_valley, n_checks=5, regret=0.5)
 plt.show()

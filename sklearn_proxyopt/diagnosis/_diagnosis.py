@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.diagnosis._advice import Advice
+from sklearn_proxyopt.diagnosis._card import card_of
 from sklearn_proxyopt.diagnosis._credibility import credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
 from sklearn_proxyopt.diagnosis._reasons import reasons_for
@@ -172,14 +172,7 @@ class Diagnosis:
         return frame.sort_values("contribution", key=lambda c: -c.abs(), kind="stable")
 
     def _repr_html_(self) -> str:
-        width = round(100 * self.probability) if self.verdict is not None else 0
-        reasons = "".join(f"<li>{escape(reason)}</li>" for reason in self.reasons)
-        return (
-            f"<div><b>{escape(self.headline)}</b>"
-            '<div style="width:16em;border:1px solid gray">'
-            f'<div style="width:{width}%;background:gray">&nbsp;</div></div>'
-            f"<ul>{reasons}</ul></div>"
-        )
+        return card_of(self, (FALSE, CREDIBLE))
 
 
 def stated_regret(evidence: Evidence, typical: float) -> float:

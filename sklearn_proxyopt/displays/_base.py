@@ -81,7 +81,8 @@ class Display(ABC):
             n_panels = f"{self._n_panels} " if self._n_panels > 1 else ""
             raise ValueError(f"ax must be {n_panels}matplotlib axes or None; got {ax!r}.")
         self._draw(axes)
-        self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure
+        # Of axes in a part of a figure, the whole.
+        self.axes_, self.ax_, self.figure_ = axes, axes[0], axes[0].figure.figure
         return self
 
 

@@ -93,8 +93,8 @@ def test_the_best_value_never_rises(planar):
 def test_axes_passed_in_are_drawn_on(planar):
     ax = plt.figure().add_subplot()
     assert FidelityDisplay.from_estimator(planar, ax=ax).ax_ is ax
-    axes = plt.figure().subplots(2, 2)
-    assert DiagnosisDisplay.from_estimator(planar, ax=axes).axes_[0] is axes[0, 0]
+    axes = plt.figure().subplots(3, 1)
+    assert DiagnosisDisplay.from_estimator(planar, ax=axes).axes_[0] is axes[0]
 
 
 def test_two_variables_are_drawn_as_levels_beside_the_function(planar):

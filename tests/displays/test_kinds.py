@@ -173,7 +173,7 @@ def test_a_front_has_importances_of_each_objective():
     assert display.axes_[0].get_yticklabels()[-1].get_text() == "x1"
 
 
-@pytest.mark.parametrize("display", [one for one in DISPLAYS if one is not DiagnosisDisplay])
+@pytest.mark.parametrize("display", DISPLAYS)
 def test_lines_are_light_on_a_dark_background(display, runs):
     with plt.style.context("dark_background"):
         options = {"n_samples": 64} if display is ImportanceDisplay else {}
