@@ -1,4 +1,4 @@
-"""Infill strategies: where the next true evaluations go."""
+"""Infill strategies: where to evaluate next."""
 
 from sklearn_proxyopt.infill._base import BaseInfill, Knowledge
 from sklearn_proxyopt.infill._doubtful_minima import DoubtfulMinima

@@ -29,7 +29,7 @@ _SPARE = 8
 class AcquisitionInfill(BaseInfill):
     """Base of the strategies that weigh the prediction against its standard deviation.
 
-    A subclass owes `_gain(mean, deviation, lowest)` of all points of a pool, larger where an
+    A subclass implements `_gain(mean, deviation, lowest)` of all points of a pool, larger where an
     evaluation is worth more and never negative.
     """
 

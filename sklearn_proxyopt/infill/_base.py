@@ -1,4 +1,4 @@
-"""What an infill strategy owes: the points to evaluate next, from all that is known."""
+"""The contract of infill strategies: the points to evaluate next, from all that is known."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Knowledge:
     optimizer : optimizer
         Searches it, seeded.
     X : ndarray of shape (n_rows, n_features)
-        The rows inside the box that meet the constraints, at least one; points on the axes.
+        The rows inside the bounds that meet the constraints, at least one; points on the axes.
     y : ndarray of shape (n_rows,)
         Their values; with a penalty where the function returns constraints.
     bounds : ndarray of shape (n_features, 2)
@@ -48,7 +48,7 @@ class Knowledge:
         `learn(rows, bounds)` fits a copy of the proxy on the rows at some places of `X` and returns
         it with its distinct minima in a box, the lowest first.
     doubts : callable
-        Returns where proxies of half of the rows have their minima, of shape (n, n_features).
+        Returns minima of models refitted on half of the samples, of shape (n, n_features).
     rows_at : callable, default=None
         `rows_at(points)` returns the rows that would be evaluated for points, themselves points of
         the box; NaN where there is none. None where every point is a row.
@@ -97,17 +97,17 @@ class Knowledge:
 class BaseInfill(BaseEstimator, ABC):
     """Base of all infill strategies.
 
-    A subclass owes `_propose`, which returns points in the order of their promise. They need be
-    neither new nor apart, nor rows, nor as many as asked for: what is missing is filled up with
-    points far from all that is known.
+    A subclass implements `_propose`, which returns points, the most promising first. They need not
+    be new, apart from one another, or as many as asked for: points far from all that is known are
+    added.
 
     Parameters
     ----------
     n_points : int, default=5
-        Points a round.
+        Points per round.
     n_rounds : int, default=None
-        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
-        design pays for.
+        Rounds at most. None makes 10, or with a budget as many as fit into half of what the design
+        leaves.
     """
 
     # That of a strategy whose constructor does not know it.
@@ -124,7 +124,7 @@ class BaseInfill(BaseEstimator, ABC):
             check_integer(self.n_rounds, "n_rounds")
 
     def check_proxy(self, proxy: Any) -> None:
-        """Raise an error if the strategy cannot work with a proxy, before anything is paid for.
+        """Raise an error if the strategy cannot work with a proxy, before anything is evaluated.
 
         Parameters
         ----------
@@ -147,7 +147,7 @@ class BaseInfill(BaseEstimator, ABC):
         Returns
         -------
         ndarray of shape (n_points, n_features)
-            Points inside the box, new and apart from one another; fewer where no more new ones
+            Points inside the bounds, new and apart from one another; fewer where no more new ones
             are found that may succeed.
         """
         self._begin_round(known)

@@ -1,4 +1,4 @@
-"""Infill where proxies of half of the rows see their minima."""
+"""Infill where models refitted on half of the samples have their minima."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["DoubtfulMinima"]
 class DoubtfulMinima(BaseInfill):
     """Evaluate the minima that a diagnosis would doubt.
 
-    After the proxy's own minimum come those that proxies of half of the rows have elsewhere, the
-    ones that `ProxyOptimizer.diagnose` asks for second opinions: where they disagree on the place
-    of the minimum, an evaluation settles it.
+    The first point is the minimum of the proxy. Then come the minima, elsewhere, of models refitted
+    on half of the samples, which `ProxyOptimizer.diagnose` uses too. If they disagree about where
+    the minimum lies, an evaluation decides.
 
     Parameters
     ----------
     n_points : int, default=5
-        Points a round.
+        Points per round.
     n_rounds : int, default=None
-        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
-        design pays for.
+        Rounds at most. None makes 10, or with a budget as many as fit into half of what the design
+        leaves.
     """
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:

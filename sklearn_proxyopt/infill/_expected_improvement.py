@@ -23,10 +23,10 @@ class ExpectedImprovement(AcquisitionInfill):
     Parameters
     ----------
     n_points : int, default=5
-        Points a round.
+        Points per round.
     n_rounds : int, default=None
-        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
-        design pays for.
+        Rounds at most. None makes 10, or with a budget as many as fit into half of what the design
+        leaves.
 
     References
     ----------

@@ -20,10 +20,10 @@ class LowerConfidenceBound(AcquisitionInfill):
     Parameters
     ----------
     n_points : int, default=5
-        Points a round.
+        Points per round.
     n_rounds : int, default=None
-        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
-        design pays for.
+        Rounds at most. None makes 10, or with a budget as many as fit into half of what the design
+        leaves.
     n_deviations : float, default=2.0
         Standard deviations that the bound lies below the prediction.
     """

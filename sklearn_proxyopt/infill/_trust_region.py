@@ -28,10 +28,10 @@ class TrustRegion(BaseInfill):
     Parameters
     ----------
     n_points : int, default=5
-        Points a round.
+        Points per round.
     n_rounds : int, default=None
-        Rounds at most. None makes 10, or with a budget as many as half of what it leaves after the
-        design pays for.
+        Rounds at most. None makes 10, or with a budget as many as fit into half of what the design
+        leaves.
     initial_width : float, default=0.4
         Width of the first region as a share of the box's.
     min_width : float, default=1e-4

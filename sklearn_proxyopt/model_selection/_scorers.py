@@ -27,7 +27,7 @@ def optimum_error_scorer(problem: Any, of: str = "x") -> _OptimumErrorScorer:
         `sklearn_proxyopt.problems`.
     of : {"x", "fun"}, default="x"
         What is compared: the Euclidean distance from `x_` to the nearest optimum, in the user's
-        units, or how far the true value at `x_` misses `f_opt`.
+        units, or how far the objective at `x_` misses `f_opt`.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def regret_scorer(n_picks: int = 1) -> _RegretScorer:
     """Make a scorer from the regret of following an estimator among rows held out.
 
     The estimator picks the rows that it predicts best: the lowest, or the highest where it is an
-    optimizer that maximises. The regret is how far the best of them misses the best row there is.
+    optimizer that maximizes. The regret is how far the best of them misses the best row there is.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def regret_scorer(n_picks: int = 1) -> _RegretScorer:
 def credibility_scorer(
     objective: Any = None, *, n_checks: int = 5, regret: float | None = None
 ) -> _CredibilityScorer:
-    """Make a scorer from the probability that a proxy's optimum can be believed.
+    """Make a scorer from the probability that the optimum of a proxy is reliable.
 
     Parameters
     ----------
@@ -98,8 +98,9 @@ def credibility_scorer(
     n_checks : int, default=5
         How many times it is called for each, at most.
     regret : float, default=None
-        How far the true value may lie above the lowest, in units of `y`. Probabilities compare
-        only for the same regret: None tolerates a share of what each estimator's own rows span.
+        Tolerated gap between the objective at the optimum and its lowest value, in units of `y`.
+        Compare probabilities only for the same regret: None tolerates a share of what the rows of
+        each estimator span.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Optimizers: search of a cheap, vectorised function."""
+"""Optimizers: search of a cheap, vectorized function."""
 
 from sklearn_proxyopt.optimizers._base import BaseOptimizer
 from sklearn_proxyopt.optimizers._batched_bfgs import batched_bfgs

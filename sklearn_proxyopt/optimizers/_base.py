@@ -1,4 +1,4 @@
-"""What an optimizer owes: the minimum of a cheap, vectorised function inside a box."""
+"""The contract of optimizers: the minimum of a cheap, vectorized function within bounds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SearchCallback = Callable[[OptimizeResult], Any]
 
 
 class UnitCubeFunction:
-    """A vectorised function seen from the unit cube: checked, counted, its best point kept.
+    """A vectorized function seen from the unit cube: checked, counted, its best point kept.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class UnitCubeFunction:
 class BaseOptimizer(BoxEstimator, ABC):
     """Base of all optimizers.
 
-    A subclass has the parameter `random_state` and owes two methods: `check_parameters`, and
+    A subclass has the parameter `random_state` and implements two methods: `check_parameters`, and
     `_search`, which works in the unit cube and returns an `OptimizeResult` with `x` there.
     """
 
@@ -87,7 +87,7 @@ class BaseOptimizer(BoxEstimator, ABC):
         random_state: Any = None,
         callback: SearchCallback | None = None,
     ) -> OptimizeResult:
-        """Find the minimum of a vectorised function inside a box.
+        """Find the minimum of a vectorized function within bounds.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class BaseOptimizer(BoxEstimator, ABC):
             Maps rows of shape (n, n_features) to values of shape (n,). If it has a method
             `value_and_grad(X)`, optimizers that use gradients call that.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box. None takes the one read by `fit`.
+            The bounds. None takes those read by `fit`.
         x0 : array-like of shape (n_features,) or (n_starts, n_features), default=None
             Points to start from, beside those the optimizer draws itself.
         random_state : None, int, RandomState or Generator, default=None
@@ -134,7 +134,7 @@ class BaseOptimizer(BoxEstimator, ABC):
         proxy : NeuralProxyRegressor
             A fitted proxy of one target, or any with its method `torch_module`.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box. None takes the one read by `fit`.
+            The bounds. None takes those read by `fit`.
         x0 : array-like of shape (n_features,) or (n_starts, n_features), default=None
             Points to start from, beside those the optimizer draws itself.
         random_state : None, int, RandomState or Generator, default=None

@@ -31,7 +31,7 @@ def batched_bfgs(
     first_step: float = 1.0,
     callback: Callable[[OptimizeResult], Any] | None = None,
 ) -> OptimizeResult:
-    """Minimise many functions of a few variables each, in one batch of tensors.
+    """Minimize many functions of a few variables each, in one batch of tensors.
 
     Each problem has its own inverse Hessian, line search and stop, and takes the steps that
     `scipy.optimize.minimize(method="BFGS")` would take on it alone, so that it ends in the same

@@ -138,7 +138,7 @@ class DescentBatch:
     searches : list of Search
         Their searches.
     first_step : float, default=0.1
-        Longest first step of a start, as a share of the box's width.
+        Longest first step of a start, as a share of the width of the bounds.
     """
 
     def __init__(

@@ -53,7 +53,7 @@ class DifferentialEvolution(BaseOptimizer):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     References
     ----------

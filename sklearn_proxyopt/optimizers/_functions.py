@@ -28,7 +28,7 @@ __all__ = [
 class ProxyFunction(ABC):
     """A proxy, or any function, as the function of rows that is searched.
 
-    A subclass owes the values. What else it offers it says by the attributes, and writes the
+    A subclass implements the values. What else it offers it says by the attributes, and writes the
     methods that belong to them.
 
     Attributes

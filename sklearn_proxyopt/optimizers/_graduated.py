@@ -1,4 +1,4 @@
-"""A walk down a ladder of functions, from the smoothest to the one that is meant."""
+"""Coarse-to-fine search: from the smoothest of several functions to the sharpest."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Ladder(ProxyFunction):
         proxy : NeuralProxyRegressor
             Fitted, with one target.
         *further : callable
-            Sharper functions that follow, as the true one.
+            Sharper functions that follow, such as the objective.
 
         Returns
         -------
@@ -123,9 +123,9 @@ class GraduatedSearch(BaseOptimizer):
 
     The first function of a `Ladder` is searched by an optimizer; the distinct minima found there
     start descents by BFGS on the second, those on the third, and so on to the last, which is the
-    function meant (graduated optimization [1]_). A ladder of two, with the truth below a smooth
-    proxy, is the two-step method of [2]_. What each level did is told: how far its minimum lies
-    from the end of the walk, and how many basins it has.
+    objective (graduated optimization [1]_). A ladder of two, a smooth proxy and then the function,
+    is the two-step method of [2]_. The result tells of each level how far its minimum lies from the
+    end of the search, and how many basins it has.
 
     Parameters
     ----------
@@ -137,8 +137,8 @@ class GraduatedSearch(BaseOptimizer):
     n_iterations : int, default=200
         Most steps of a descent on a level.
     tolerance : float, default=1e-8
-        A descent has converged when no free component of its gradient, over the width of the box,
-        exceeds this share of the spread of the values at the starts.
+        A descent has converged when no free component of its gradient, over the width of the
+        bounds, exceeds this share of the spread of the values at the starts.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the search of the first level, where `optimizer` has no seed of its own, and
         scrambles the sample.
@@ -146,7 +146,7 @@ class GraduatedSearch(BaseOptimizer):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     See Also
     --------
@@ -156,7 +156,7 @@ class GraduatedSearch(BaseOptimizer):
     -----
     The result of `minimize` has, beside what every optimizer returns, `x_levels` of shape
     (n_levels, n_features), the lowest point on each level; `drift` of shape (n_levels,), its
-    distance from `x`, as the root mean square over the variables in widths of the box; and
+    distance from `x`, as the root mean square over the variables in widths of the bounds; and
     `basins` of shape (n_levels,), the number of distinct minima, NaN where they were not counted.
 
     References
@@ -269,7 +269,7 @@ def descend(
     n_iterations: int = 200,
     tolerance: float = 1e-8,
 ) -> OptimizeResult:
-    """Descend from each start on one function after another, by BFGS in the box.
+    """Descend from each start on one function after another, by BFGS within the bounds.
 
     Parameters
     ----------
@@ -283,8 +283,8 @@ def descend(
     n_iterations : int, default=200
         Most steps of a descent on a function.
     tolerance : float, default=1e-8
-        A descent has converged when no free component of its gradient, over the width of the box,
-        exceeds this share of the spread of the values at the starts.
+        A descent has converged when no free component of its gradient, over the width of the
+        bounds, exceeds this share of the spread of the values at the starts.
 
     Returns
     -------

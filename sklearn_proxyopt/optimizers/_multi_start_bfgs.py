@@ -29,7 +29,7 @@ _VISITS = (3, 6, 9, 12, 16, 20, 30)
 
 
 class MultiStartBFGS(BaseOptimizer):
-    """BFGS from many starts at once, inside the box.
+    """BFGS from many starts at once, inside the bounds.
 
     The starts are the lowest of a quasi-random sample; all advance together as one batch, each
     with its own inverse Hessian, step length and stop; as they go on, the higher half of them
@@ -53,7 +53,7 @@ class MultiStartBFGS(BaseOptimizer):
         Size of the quasi-random sample, and number of children in a round, of which the lowest
         become starts.
     tolerance : float, default=1e-8
-        A start has converged when no free component of its gradient, over the width of the box,
+        A start has converged when no free component of its gradient, over the width of the bounds,
         exceeds this share of the spread of the sample's values.
     random_state : None, int, RandomState or Generator, default=None
         Scrambles the sample and draws the children.
@@ -61,7 +61,7 @@ class MultiStartBFGS(BaseOptimizer):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     References
     ----------

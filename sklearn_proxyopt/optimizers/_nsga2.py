@@ -24,7 +24,7 @@ __all__ = ["NSGA2"]
 class NSGA2(BoxEstimator):
     """A population that spreads along the Pareto front.
 
-    Parents win tournaments by the number of their front and then by how far their neighbours are;
+    Parents win tournaments by the number of their front and then by how far their neighbors are;
     simulated binary crossover and polynomial mutation make the offspring; the best fronts of
     parents and offspring together go on [1]_. A row that violates its constraints less dominates
     one that violates them more. Each generation is evaluated in one call.
@@ -50,7 +50,7 @@ class NSGA2(BoxEstimator):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     See Also
     --------
@@ -114,7 +114,7 @@ class NSGA2(BoxEstimator):
         random_state: Any = None,
         callback: SearchCallback | None = None,
     ) -> OptimizeResult:
-        """Find the Pareto front of a vectorised function inside a box.
+        """Find the Pareto front of a vectorized function within bounds.
 
         Parameters
         ----------
@@ -123,7 +123,7 @@ class NSGA2(BoxEstimator):
             first, then constraints, which hold where they are at most 0. A row with a number
             that is not finite is as bad as can be.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box. None takes the one read by `fit`.
+            The bounds. None takes those read by `fit`.
         n_constraints : int, default=0
             How many of the columns are constraints.
         x0 : array-like of shape (n_features,) or (n_starts, n_features), default=None

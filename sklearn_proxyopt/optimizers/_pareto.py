@@ -17,7 +17,7 @@ def nondominated(F: ArrayLike, violation: ArrayLike | None = None) -> NDArray[np
     Parameters
     ----------
     F : array-like of shape (n, n_objectives)
-        Objectives, to be minimised.
+        Objectives, to be minimized.
     violation : array-like of shape (n,), default=None
         By how much each row violates its constraints, 0 where it is feasible; None for no
         constraints.
@@ -68,7 +68,7 @@ def ranks_of(
 
 
 def crowding(F: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far the neighbours of each row of a front are, infinity at its ends [1]_.
+    """Return how far the neighbors of each row of a front are, infinity at its ends [1]_.
 
     References
     ----------

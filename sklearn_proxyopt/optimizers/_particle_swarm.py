@@ -71,7 +71,7 @@ class ParticleSwarm(BaseOptimizer):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     References
     ----------

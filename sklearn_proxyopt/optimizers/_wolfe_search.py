@@ -28,7 +28,7 @@ class WolfeSearch:
 
     A search looks for a step with f(step) <= f(0) + c1 step f'(0) and |f'(step)| <= c2 |f'(0)|.
     All problems try a step each, hear what came of it, and go on by themselves: one may be at its
-    first step while its neighbour is at its tenth. The arithmetic is that of MINPACK's `dcsrch`
+    first step while its neighbor is at its tenth. The arithmetic is that of MINPACK's `dcsrch`
     [1]_, which SciPy uses; where a trial is not finite the step is halved.
 
     Parameters
@@ -38,7 +38,7 @@ class WolfeSearch:
     step : Tensor of shape (n,)
         First steps to try.
     value_tolerance : float
-        A search ends, at the lowest value it has seen, when the first slope promises no more than
+        A search ends, at the lowest value it has seen, when the first slope predicts no more than
         this share of the first value between the ends of its interval, and after its last trial.
 
     Attributes

@@ -1,4 +1,4 @@
-"""What a problem owes: a vectorised function with its box and its known optima."""
+"""The contract of problems: a vectorized function with its box and its known optima."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Problem", "RotatedProblem", "read_only"]
 
 
 class Problem(ABC):
-    """A function to minimise whose optimum is known.
+    """A function to minimize whose optimum is known.
 
-    A subclass sets the class attributes `half_width` and `optimum`, and `middle` where the box is
-    not centred at zero, which fill every axis alike, and owes `_evaluate(X, xp)`, written for
+    A subclass sets the class attributes `half_width` and `optimum`, and `middle` if the bounds are
+    not centered at zero, the same on every axis. It implements `_evaluate(X, xp)`, written for
     NumPy and torch at once. A problem does not change: an attribute is set once.
 
     Parameters
@@ -30,7 +30,7 @@ class Problem(ABC):
     Attributes
     ----------
     bounds : ndarray of shape (n_dims, 2)
-        The box.
+        The search space.
     x_opt : ndarray of shape (n_optima, n_dims)
         The global minima.
     f_opt : float
@@ -144,7 +144,7 @@ class RotatedProblem(Problem):
     Attributes
     ----------
     bounds : ndarray of shape (n_dims, 2)
-        The box.
+        The search space.
     x_opt : ndarray of shape (1, n_dims)
         The global minimum.
     f_opt : float

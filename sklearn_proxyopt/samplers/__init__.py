@@ -1,4 +1,4 @@
-"""Samplers: designs, and the rows of a table nearest to one."""
+"""Samplers: designs, and the rows of a table that are nearest."""
 
 from sklearn_proxyopt.samplers._base import BaseSampler, UnitCubeSampler
 from sklearn_proxyopt.samplers._gaussian import GaussianSampler

@@ -1,4 +1,4 @@
-"""What a sampler owes: a design inside a box, and the rows of a table nearest to one."""
+"""The contract of samplers: a design within bounds, and the rows of a table that are nearest."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _MOST_NUMBERS = np.iinfo(np.intp).max // 16
 class BaseSampler(BoxEstimator, ABC):
     """Base of all samplers.
 
-    A subclass has `n_samples` and `random_state` and owes one method, `_sample_box(n_samples,
-    bounds, rng)`, which returns `n_samples` points of the box. One that fills the box without
-    regard to where it lies is simpler as a `UnitCubeSampler`.
+    A subclass has `n_samples` and `random_state` and implements one method,
+    `_sample_box(n_samples, bounds, rng)`, which returns `n_samples` points inside the bounds. If
+    the design does not depend on the bounds, derive from `UnitCubeSampler` instead.
     """
 
     n_samples: int
@@ -37,7 +37,7 @@ class BaseSampler(BoxEstimator, ABC):
     def _sample_box(
         self, n_samples: int, bounds: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        """Return points of the box, of shape (n_samples, n_features)."""
+        """Return points inside the bounds, of shape (n_samples, n_features)."""
 
     def sample(self, bounds: ArrayLike | None = None) -> NDArray[np.float64]:
         """Draw a design.
@@ -45,12 +45,12 @@ class BaseSampler(BoxEstimator, ABC):
         Parameters
         ----------
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box. None takes the one read by `fit`.
+            The bounds. None takes those read by `fit`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
-            Points inside the box, in the units of `bounds`.
+            Points inside the bounds, in the units of `bounds`.
         """
         box = self._resolve_bounds(bounds)
         n_samples = check_integer(self.n_samples, "n_samples")
@@ -72,7 +72,7 @@ class BaseSampler(BoxEstimator, ABC):
         X : array-like of shape (n_rows, n_features)
             The pool of rows.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
-            The box. None takes the one read by `fit`, or else that of the rows of `X`.
+            The bounds. None takes those read by `fit`, or else the range of `X`.
 
         Returns
         -------
@@ -101,7 +101,7 @@ class BaseSampler(BoxEstimator, ABC):
 class UnitCubeSampler(BaseSampler):
     """Base of the samplers whose design is one of the unit cube, stretched to the box.
 
-    A subclass has the parameters `n_samples` and `random_state` and owes one method,
+    A subclass has the parameters `n_samples` and `random_state` and implements one method,
     `_sample_unit(n_samples, n_features, rng)`, which returns `n_samples` points of the unit cube.
     """
 

@@ -22,11 +22,11 @@ class GaussianSampler(BaseSampler):
     n_samples : int, default=100
         Number of points.
     center : array-like of shape (n_features,), default=None
-        The guess, in the user's units, inside the box. None takes the middle of the box.
+        The guess, in the user's units, inside the bounds. None takes the middle of the bounds.
     spread : float or array-like of shape (n_features,), default=1/3
-        Standard deviation of each variable as a share of half the width of the box.
+        Standard deviation of each variable as a share of half the width of the bounds.
     outside : {"reject", "clip"}, default="reject"
-        What becomes of draws outside the box: drawn again, or moved to the nearest side, where
+        What becomes of draws outside the bounds: drawn again, or moved to the nearest side, where
         points then pile up.
     random_state : None, int, RandomState or Generator, default=None
         Draws the points.
@@ -34,7 +34,7 @@ class GaussianSampler(BaseSampler):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     Notes
     -----

@@ -19,7 +19,7 @@ _PRIMES = np.array([n for n in range(2, 114) if all(n % k for k in range(2, n))]
 
 
 class GridSampler(UnitCubeSampler):
-    """Space points equally over the box, for any number of points and of variables.
+    """Space points equally over the search space, for any number of points and of variables.
 
     The levels of each variable run from one side of the box to the other. Their numbers, as
     equal as can be, are the smallest whose product reaches `n_samples`; a variable with a single
@@ -36,7 +36,7 @@ class GridSampler(UnitCubeSampler):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     Notes
     -----
@@ -44,7 +44,7 @@ class GridSampler(UnitCubeSampler):
     wherever k and the numbers of levels have a factor in common. Instead, the point with the
     level numbers i_1, ..., i_d gets the fractional part of i_1 sqrt(2) + i_2 sqrt(3) +
     i_3 sqrt(5) + ... (Richtmyer's sequence [1]_), and the `n_samples` points with the smallest
-    ones are kept. As no step of these shifts is a whole number, neither the points nor the gaps
+    ones are kept. As no step of these shifts is an integer, neither the points nor the gaps
     gather anywhere.
 
     References

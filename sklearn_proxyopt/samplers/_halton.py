@@ -30,7 +30,7 @@ class HaltonSampler(UnitCubeSampler):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     References
     ----------

@@ -13,7 +13,7 @@ __all__ = ["UniformSampler"]
 
 
 class UniformSampler(UnitCubeSampler):
-    """Draw points independently and uniformly over the box.
+    """Draw points independently and uniformly over the search space.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class UniformSampler(UnitCubeSampler):
     Attributes
     ----------
     bounds_ : ndarray of shape (n_features, 2)
-        The box read by `fit`, if it was called.
+        The bounds read by `fit`, if it was called.
 
     Examples
     --------

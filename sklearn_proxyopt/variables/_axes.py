@@ -142,7 +142,7 @@ class Axes:
         Returns
         -------
         ndarray of shape (n, n_features)
-            Rows inside the box to the last bit, in the user's units.
+            Rows inside the bounds to the last bit, in the user's units.
         """
         return self.valid(self.in_units(Z))
 
@@ -172,7 +172,7 @@ class Axes:
         Returns
         -------
         ndarray of shape (n, n_features)
-            Rows inside the box to the last bit, in the user's units.
+            Rows inside the bounds to the last bit, in the user's units.
         """
         return self.decode(from_unit_cube(U, self.axes))
 
@@ -265,7 +265,7 @@ class Axes:
         Returns
         -------
         ndarray of shape (n, n_features)
-            Rows at the nearest steps and codes, inside the box to the last bit.
+            Rows at the nearest steps and codes, inside the bounds to the last bit.
         """
         return np.clip(self._grid.nearest(self.wrapped(X)), self._lower, self._upper)
 
@@ -275,7 +275,7 @@ class Axes:
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units, also outside of the box.
+            Rows, in the user's units, also outside the bounds.
 
         Returns
         -------

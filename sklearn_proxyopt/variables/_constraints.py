@@ -28,7 +28,7 @@ class Constraints:
     given : LinearConstraint, NonlinearConstraint, or sequence of them
         The constraints, on rows in the user's units.
     sample : ndarray of shape (n, n_features)
-        Valid rows spread over the box, on which the span of each value is measured.
+        Valid rows spread over the search space, on which the span of each value is measured.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Constraints:
     matrix : ndarray of shape (n_linear, n_features)
         The matrix of the linear ones, whose values come first.
     scale : ndarray of shape (n_values,)
-        What each value spans over the box.
+        What each value spans over the search space.
     """
 
     def __init__(self, given: Any, sample: NDArray[np.float64]) -> None:
@@ -145,7 +145,7 @@ class Constraints:
         return np.vstack([self.matrix, *curved])
 
     def _spans(self, sample: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what each value spans over the box: between the quartiles if it can be huge."""
+        """Return what each value spans: between the quartiles if it can be huge."""
         values = self.values(sample)
         values = np.where(np.isfinite(values), values, np.nan)
         spans = np.ones(len(self))

@@ -174,8 +174,8 @@ def _walk(
     """Walk inside the feasible region by hit and run, many walkers side by side.
 
     A walker steps in the direction from one other to another, so that they keep the shape of the
-    region however thin it is, or in any direction; how far is drawn between the sides of the box,
-    and drawn again nearer while that leads out of the region.
+    region however thin it is, or in any direction; how far is drawn between the edges of the
+    bounds, and drawn again nearer while that leads out of the region.
     """
     place = variables.to_unit_cube(starts[rng.integers(len(starts), size=n_walkers)])
     n_features = place.shape[1]

@@ -63,7 +63,7 @@ class Experiments(Axes):
         X : ndarray of shape (n, n_features)
             Rows, in the user's units.
         largest : float, default=0.005
-            Most of it, in widths of the box.
+            Most of it, in widths of the bounds.
 
         Returns
         -------
@@ -91,7 +91,7 @@ class Experiments(Axes):
         X : ndarray of shape (n, n_features)
             Rows that were done, in the user's units.
         largest : float, default=0.05
-            How far a number may be off, in widths of the box.
+            How far a number may be off, in widths of the bounds.
 
         Returns
         -------
@@ -152,7 +152,7 @@ class Experiments(Axes):
         return np.where(is_circle, difference - period * np.rint(difference / period), difference)
 
     def _widths_at(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the width of the box as it looks at each number, on a logarithmic axis too."""
+        """Return the width of the bounds as it looks at each number, on a logarithmic axis too."""
         low, high = self.bounds.T
         width = np.broadcast_to(high - low, X.shape)
         is_log = self.kinds.is_log
@@ -164,6 +164,6 @@ class Experiments(Axes):
 
     @property
     def _widths(self) -> NDArray[np.float64]:
-        """The widths of the box, 1 of what is fixed."""
+        """The widths of the bounds, 1 of what is fixed."""
         width = np.ptp(self.bounds, axis=1)
         return np.where(width > 0.0, width, 1.0)

@@ -27,7 +27,7 @@ def names_of_frame(X: Any) -> tuple[str, ...] | None:
 
 
 def kinds_of_frame(X: Any) -> Kinds:
-    """Return the variables that the columns of a table are, in the box of its rows."""
+    """Return the variables that the columns of a table are, within the bounds of its rows."""
     names = names_of_frame(X)
     domains = [_domain_of(column, _label(names, i)) for i, column in enumerate(_columns(X))]
     return Kinds(tuple(domains), names)

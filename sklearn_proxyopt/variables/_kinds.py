@@ -154,7 +154,7 @@ class Kinds:
     def check_rows(self, X: NDArray[np.float64]) -> None:
         """Raise an error unless rows hold integers, codes and positive values where they must.
 
-        They may lie outside the box and miss the constraints.
+        They may lie outside the bounds and miss the constraints.
         """
         for place, one in enumerate(self.domains):
             column = X[:, place]
@@ -193,7 +193,7 @@ def kind_of(facts: dict[str, Any], place: int) -> str:
 def kinds_of_facts(
     facts: dict[str, Any], box: NDArray[np.float64], names: tuple[str, ...] | None
 ) -> Kinds:
-    """Return the variables that facts tell of, inside a box."""
+    """Return the variables that facts tell of, within bounds."""
     domains = tuple(
         _domain_of(facts, place, low, high) for place, (low, high) in enumerate(box.tolist())
     )

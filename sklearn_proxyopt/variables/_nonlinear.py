@@ -27,7 +27,7 @@ class Nonlinear:
     name : str
         What an error calls it.
     sample : ndarray of shape (n, n_features)
-        Valid rows spread over the box, at one of which it must answer.
+        Valid rows spread over the search space, at one of which it must answer.
 
     Attributes
     ----------

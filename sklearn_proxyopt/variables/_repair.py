@@ -237,7 +237,7 @@ class Repair:
         return None if found.x is None else counted.rows(found.x[None, :n])[0]
 
     def _moved(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Change one whole number at a time, or else a category, to where least is missed."""
+        """Change one integer at a time, or else a category, to where least is missed."""
         is_category = self._variables.kinds.is_category
         missed = self._missed(x[None])[0]
         for _ in range(_MOST_MOVES):
@@ -264,7 +264,7 @@ class Repair:
     def central_row(self) -> NDArray[np.float64] | None:
         """Return a row far inside the linear constraints, or None if nothing meets them.
 
-        It is the centre of the largest ball that they and the box, in widths of the box, hold.
+        It is the center of the largest ball that they and the box, in widths of the bounds, hold.
         """
         variables, n = self._variables, self._variables.n_features
         counted = _Counted(variables, self._constraints)

@@ -98,9 +98,9 @@ class Variables(Features):
         Returns
         -------
         ndarray of bool of shape (n,)
-            Whether each lies inside the box, holds integers, steps and codes where it must, and
-            meets every constraint: an equation to 1e-8 of what its values span in the box, an
-            inequality exactly.
+            Whether each lies inside the bounds, holds integers, steps and codes where it must, and
+            meets every constraint: an equation to 1e-8 of what its values span within the bounds,
+            an inequality exactly.
         """
         X = self.wrapped(np.asarray(X, dtype=np.float64))
         feasible: NDArray[np.bool_] = (self.valid(X) == X).all(axis=1)
@@ -139,7 +139,7 @@ class Variables(Features):
         Returns
         -------
         ndarray of shape (n, n_features + n_constraints)
-            In widths of the bounds, and in what the values of each constraint span in the box; 0
+            In widths of the bounds, and in what the values of each constraint span within them; 0
             where a row meets it up to the digits that it was written with.
         """
         X, reach = self.wrapped(X), self.reach(X)

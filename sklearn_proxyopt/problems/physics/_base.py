@@ -1,4 +1,4 @@
-"""What a forward model owes: predictions from unknowns and conditions, and random problems."""
+"""The contract of forward models: predictions from unknowns and conditions, random problems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ForwardModel(ABC):
     """A simulator whose parameters are to be found from what it produces.
 
     It is called on a batch of independent problems at once and is differentiable with respect to
-    the unknowns. A subclass sets the attributes below and owes `_simulate` and `_draw`.
+    the unknowns. A subclass sets the attributes below and implements `_simulate` and `_draw`.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ class ForwardModel(ABC):
     start : ndarray of shape (n_unknowns,)
         The best guess without a measurement, where a local search begins.
     hard_bounds : bool
-        Whether unknowns outside the box are meaningless, rather than only unlikely.
+        Whether unknowns outside the bounds are meaningless, rather than only unlikely.
     observation_shape : tuple of int
         Shape of what is measured on one problem.
     condition_shape : tuple of int

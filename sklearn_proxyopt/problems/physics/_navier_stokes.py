@@ -31,7 +31,7 @@ class NavierStokes(ForwardModel):
     flow beside them back.
 
     At the start the fluid moves at random, and a push of Gaussian shape with radius 8 is added,
-    centred at (x, 20). The unknowns are x and the two components of the push. What is known is the
+    centered at (x, 20). The unknowns are x and the two components of the push. What is known is the
     velocity in the upper half before the push, and what is observed the velocity there at the end;
     the lower half, which the measurements drawn by `sample` also contain, is taken as zero.
 
@@ -46,7 +46,7 @@ class NavierStokes(ForwardModel):
     viscosity : float, default=0.0
         Viscosity; interpolation adds some of its own.
     obstacles : sequence of (float, float, float), default=((30, 50, 9), (55, 60, 8), (75, 45, 9))
-        Centre and radius of each disc; cells whose centres lie inside are solid.
+        Center and radius of each disc; cells whose centers lie inside are solid.
     noise : float, default=0.5
         Standard deviation of the random velocity at the start.
     bounds : array-like of shape (3, 2), default=((10, 90), (-5, 5), (2, 8))
