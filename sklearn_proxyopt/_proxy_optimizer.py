@@ -111,15 +111,15 @@ class ProxyOptimizer(BaseProxyOptimizer):
         to the proxy's lowest. See `smoothing_report_`. Needs a `NeuralProxyRegressor`, whose
         `over_prediction_penalty` the levels share, or have 10 where it is 1.
     refiner : "auto", refiner or None, default="auto"
-        Spends true evaluations on the proxy's best points in `minimize`: "auto" for a
-        `LocalRefinement`, or with a budget for a `SurrogateCMAES`, which begins before the proxy
-        learns; None to spend none but that of the proxy's optimum. One that is given keeps to its
-        own `max_evaluations` within a budget too; that of a `SurrogateCMAES` is what the budget
-        leaves where it is None.
+        Improves the best points of the proxy by evaluations of the function, in `minimize`.
+        "auto": without a budget, a `LocalRefinement` after the proxy has learned; with a budget, a
+        `SurrogateCMAES`, which also explores the function before the proxy learns. None: only the
+        optimum of the proxy is evaluated. An instance keeps to its own `max_evaluations`, within a
+        budget too; ``SurrogateCMAES(max_evaluations=None)`` uses what the budget leaves.
     infill : infill strategy, default=None
-        Chooses the points of further rounds of evaluations in `minimize`, between the first design
-        and the refinement, from a proxy that learns anew each round; see
-        `sklearn_proxyopt.infill`. None has no such rounds.
+        Evaluates further samples in rounds, in `minimize`, between the initial design and the
+        refinement; the proxy learns after each round. See `sklearn_proxyopt.infill`. None has no
+        such rounds.
     vectorized : bool, default=True
         Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
         takes one row of shape (n_features,) and returns a number.
