@@ -371,10 +371,11 @@ class ProxyOptimizer(BaseProxyOptimizer):
             them before the proxy learned;
             `n_failed`; `nit`, the descents of the refinement; `success` and `message`, which says
             what ended the run; `measured`, True; `verdict` and `probability`, whether `x` can be
-            believed (see `diagnose`); `x_named`, a dict of `x` with labels, where the variables
-            have names. With constraints also `constraints`, those of `x`; `feasible`, whether all
-            of them hold, without which `success` is False; `maxcv`, the largest violation;
-            `constraints_proxy` and `constraints_at_proxy`, those promised and true at `x_proxy`.
+            believed, and `next_steps`, what to do next (see `diagnose`); `x_named`, a dict of `x`
+            with labels, where the variables have names. With constraints also `constraints`, those
+            of `x`; `feasible`, whether all of them hold, without which `success` is False; `maxcv`,
+            the largest violation; `constraints_proxy` and `constraints_at_proxy`, those promised
+            and true at `x_proxy`.
 
         Raises
         ------

@@ -7,6 +7,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer
+from sklearn_proxyopt.diagnosis._wording import chance_in_words
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.refine import LocalRefinement
@@ -44,7 +45,9 @@ def test_a_measured_result_is_printed_in_six_lines():
     assert [line[:13].strip() for line in lines] == names
     assert lines[0].endswith(f"{result.fun:.6g}, measured; {result.nfev} new runs, 1 failed")
     assert lines[1].endswith(f"speed {result.x[0]:.6g}, tool drill")
-    assert lines[3][13:].startswith(f"{result.verdict} ({100 * result.probability:.0f} %)")
+    chance = chance_in_words(result.probability)
+    assert lines[3][13:].startswith(f"{result.verdict} ({chance})")
+    assert lines[5][13:83] in f"{result.next_steps[0]}."
     assert not any("nit" in line or len(line) > 100 for line in lines)
 
 

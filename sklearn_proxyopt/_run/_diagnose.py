@@ -129,7 +129,7 @@ def add_verdict(state: ModelState) -> None:
         return
     diagnosis = diagnose(state, of="answer")
     result.verdict, result.probability = diagnosis.verdict, diagnosis.probability
-    result.regret = diagnosis.regret
+    result.regret, result.next_steps = diagnosis.regret, diagnosis.next_steps
     result.message = f"{result.message} {diagnosis.headline}"
     if diagnosis.verdict == "false":
         warn_user(f"x_ is hardly the {state.goal.optimum}. {diagnosis}", FalseOptimumWarning)

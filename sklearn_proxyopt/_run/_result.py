@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
+from sklearn_proxyopt._utils._html import card, table
+from sklearn_proxyopt.diagnosis._wording import chance_in_words
+
 __all__ = ["RunResult"]
 
-# Settings named in a line, and characters of what ended a run.
-_MOST_SETTINGS, _MOST_CHARACTERS = 8, 90
-_NEXT = {
-    "credible": "inspection.near_optimal(optimizer) tells how far you may move.",
-    "doubtful": "a larger budget; optimizer.diagnose(objective) checks the optimum by a few runs.",
-    "false": "a larger budget: a better value is likely. optimizer.diagnose() has the reasons.",
-}
+# Settings named in a line, and characters of one.
+_MOST_SETTINGS, _MOST_CHARACTERS = 8, 87
 
 
 class RunResult(OptimizeResult):
@@ -35,8 +33,13 @@ class RunResult(OptimizeResult):
     """
 
     def __str__(self) -> str:
-        lines = self._of_front() if "F" in self else self._of_optimum()
-        return "\n".join(f"{name:<13}{text}" for name, text in lines)
+        return "\n".join(f"{name:<13}{text}" for name, text in self._lines())
+
+    def _repr_html_(self) -> str:
+        return card(table(self._lines()))
+
+    def _lines(self) -> Iterator[tuple[str, str]]:
+        return self._of_front() if "F" in self else self._of_optimum()
 
     def _of_optimum(self) -> Iterator[tuple[str, str]]:
         """Yield the lines of one optimum."""
@@ -64,7 +67,7 @@ class RunResult(OptimizeResult):
     def _verdict(self) -> str:
         if self.get("verdict") is None:
             return "none; call optimizer.diagnose()"
-        share = f"{self.verdict} ({100.0 * self.probability:.0f} %)"
+        share = f"{self.verdict} ({chance_in_words(self.probability)})"
         return f"{share}: within {self.regret:.3g} of the best value" if "regret" in self else share
 
     def _model(self) -> str:
@@ -79,7 +82,8 @@ class RunResult(OptimizeResult):
             return "a larger budget: no settings are known that meet all constraints."
         if not self.get("measured", True):
             return "measure these settings, and tell the value by optimizer.tell."
-        return _NEXT.get(self.get("verdict", ""), "optimizer.diagnose() judges the optimum.")
+        steps = self.get("next_steps", ())
+        return _cut(f"{steps[0]}.") if len(steps) else "optimizer.diagnose() judges the optimum."
 
     def _of_front(self) -> Iterator[tuple[str, str]]:
         """Yield the lines of a front."""
@@ -91,8 +95,7 @@ class RunResult(OptimizeResult):
         yield "Hypervolume", "not measured" if hypervolume is None else f"{hypervolume:.6g}"
         predicted = len(self.get("F_proxy", ()))
         yield "Model", f"predicts a front of {predicted} points"
-        message = str(self.get("message", ""))
-        yield "Ended", message[:_MOST_CHARACTERS] + ("..." if message[_MOST_CHARACTERS:] else "")
+        yield "Ended", _cut(str(self.get("message", "")))
         is_measured = self.get("measured", True)
         yield (
             "Next",
@@ -102,6 +105,11 @@ class RunResult(OptimizeResult):
                 else "measure points of optimizer.X_front_, and tell the values by optimizer.tell."
             ),
         )
+
+
+def _cut(text: str) -> str:
+    """Return a text that fits into a line."""
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 4].rstrip()} ..."
 
 
 def _numbered(x: Any) -> dict[str, Any]:

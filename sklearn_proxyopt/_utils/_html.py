@@ -12,8 +12,8 @@ __all__ = ["card", "folded", "listed", "table", "text_of"]
 # Letters and lines take the color of what is around them, so that a card is light where a notebook
 # is dark, whatever switches that.
 _STYLE = """
-@ { max-width: 46em; padding: .6em .9em; line-height: 1.45; border-radius: .4em;
-    border: 1px solid color-mix(in srgb, currentColor 30%, transparent); overflow-wrap: anywhere; }
+@ { max-width: 46em; padding: .6em .9em; line-height: 1.45; overflow-wrap: break-word;
+    border: 1px solid color-mix(in srgb, currentColor 30%, transparent); border-radius: .4em; }
 @ h4 { margin: .9em 0 .2em; font-size: 1em; }
 @ p, @ ul, @ ol { margin: .3em 0; }
 @ ul, @ ol { padding-left: 1.4em; }

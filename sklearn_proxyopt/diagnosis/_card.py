@@ -21,15 +21,15 @@ _MODES = {
 # The parts of the scale in the colors of Okabe and Ito, which all readers tell apart.
 _STYLE = """
 @ .scale { position: relative; display: flex; height: 1.5em; max-width: 26em; margin: .5em 0 1.6em;
-    font-size: .85em; text-align: center; }
+    font-size: .8em; text-align: center; white-space: nowrap; }
 @ .scale span { opacity: .45; color: #000; overflow: hidden; line-height: 1.75em; }
 @ .scale span.it { opacity: 1; font-weight: bold; }
 @ .scale .false { background: #E69F00; } @ .scale .doubtful { background: #999; }
 @ .scale .credible { background: #56B4E9; }
 @ .scale i { position: absolute; top: 1.7em; transform: translateX(-50%); font-style: normal;
     line-height: 1; opacity: .75; }
-@ .scale b { position: absolute; top: -.25em; height: 2em; width: 5px; margin-left: -2px;
-    background: currentColor; outline: 1px solid #888; }
+@ .scale b { position: absolute; z-index: 1; top: -.25em; height: 2em; width: 5px;
+    margin-left: -2px; background: currentColor; outline: 1px solid #888; }
 @ ul.reasons { list-style: none; padding-left: 0; }
 @ .verdict { font-size: 1.15em; }
 """

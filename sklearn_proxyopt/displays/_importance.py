@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._inspect._importances import Importances, importances
 from sklearn_proxyopt.displays._base import (
     COLORS,
     WIDTH,
@@ -16,7 +17,6 @@ from sklearn_proxyopt.displays._base import (
     legend_beside,
     pyplot,
 )
-from sklearn_proxyopt.inspection import Importances, importances
 
 __all__ = ["ImportanceDisplay"]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_proxyopt._inspect._subject import subject_of
 from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
 from sklearn_proxyopt._run._space_spec import of_plain_rows
 from sklearn_proxyopt._utils._goal import Direction, Goal
@@ -26,7 +27,6 @@ from sklearn_proxyopt.displays._base import (
     names_of,
     pyplot,
 )
-from sklearn_proxyopt.inspection._subject import subject_of
 
 __all__ = ["LandscapeDisplay"]
 

@@ -7,8 +7,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._inspect._near_optimal import NearOptimal, near_optimal
 from sklearn_proxyopt.displays._base import COLORS, SMALL, WIDTH, Display, despine, ink, pyplot
-from sklearn_proxyopt.inspection import NearOptimal, near_optimal
 
 __all__ = ["NearOptimalDisplay"]
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._html import card, table
 from sklearn_proxyopt._utils._validation import check_bounds, check_integer
 from sklearn_proxyopt.evaluation._journal_contents import Contents, inspect, read
 from sklearn_proxyopt.evaluation._journal_file import reading
@@ -20,6 +21,7 @@ from sklearn_proxyopt.evaluation._journal_memory import JournalMemory
 from sklearn_proxyopt.evaluation._journal_problem import kinds_known
 from sklearn_proxyopt.evaluation._journal_rescue import back_up, repair
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
+from sklearn_proxyopt.exceptions import JournalError
 
 __all__ = ["Journal"]
 
@@ -288,6 +290,32 @@ class Journal:
 
     def __repr__(self) -> str:
         return f"Journal({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        rows: list[tuple[str, Any]] = [("journal", self.path)]
+        try:
+            return card(table(rows + _summary(self._contents())))
+        except (JournalError, OSError) as error:
+            return card(table([*rows, ("not readable", error)]))
+
+
+def _summary(contents: Contents) -> list[tuple[str, Any]]:
+    """Return what is in a journal, in a few lines."""
+    values, failed = contents.rows("done")[1], contents.rows("failed")[0]
+    names = contents.names or [f"x{place}" for place in range(contents.n_features)]
+    ranges = [f"{low:.6g} to {high:.6g}" for low, high in _ends(values)]
+    return [
+        ("variables", ", ".join(names)),
+        ("evaluated", f"{len(values) + len(failed)}, of which {len(failed)} failed"),
+        ("asked for", f"{len(contents.pending_points)} points without a result"),
+        ("values", "; ".join(ranges) or "none yet"),
+    ]
+
+
+def _ends(values: NDArray[np.float64]) -> Iterator[tuple[float, float]]:
+    """Yield the lowest and the highest value of each output."""
+    for column in values.T if len(values) else ():
+        yield float(column.min()), float(column.max())
 
 
 def _as_names(names: Any, n_features: int) -> list[str]:

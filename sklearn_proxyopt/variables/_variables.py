@@ -9,11 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import qmc
 
 from sklearn_proxyopt._utils._dataset import lowest_rows
+from sklearn_proxyopt._utils._html import card, table
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.variables._constraints import Constraints
 from sklearn_proxyopt.variables._features import Features
 from sklearn_proxyopt.variables._reading import read_bounds
 from sklearn_proxyopt.variables._repair import Repair
+from sklearn_proxyopt.variables._words import rows_in_words
 
 __all__ = ["Variables"]
 
@@ -294,6 +296,11 @@ class Variables(Features):
                 )
             }
         )
+
+    def _repr_html_(self) -> str:
+        rows = [*rows_in_words(self.kinds)]
+        constraints = "" if self.constraints is None else "<p>with constraints between them</p>"
+        return card(table(rows, ("variable", "kind", "may be")), constraints)
 
     def _shown_names(self) -> tuple[str, ...]:
         return self.names or tuple(f"x{place}" for place in range(self.n_features))

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_proxyopt._inspect._subject import Subject, subject_of
 from sklearn_proxyopt._utils._goal import Direction
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt._utils._types import BoundsLike
 from sklearn_proxyopt._utils._validation import check_real
-from sklearn_proxyopt.inspection._subject import Subject, subject_of
 from sklearn_proxyopt.variables._frames import is_frame
 
 __all__ = ["what_if"]

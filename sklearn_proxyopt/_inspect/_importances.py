@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import sobol_indices, uniform
 
+from sklearn_proxyopt._inspect._subject import Subject, subject_of
 from sklearn_proxyopt._utils._goal import Direction
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt._utils._types import BoundsLike, RandomStateLike
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
-from sklearn_proxyopt.inspection._subject import Subject, subject_of
 
 __all__ = ["Importances", "importances"]
 
