@@ -1,10 +1,13 @@
 """Settings of the Sphinx build."""
 
 import re
+import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
 import sklearn_proxyopt
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 project = "sklearn_proxyopt"
 author = "sklearn_proxyopt developers"
@@ -14,6 +17,7 @@ version = ".".join(release.split(".")[:2])
 
 extensions = [
     "numpydoc",
+    "result_table",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
@@ -23,7 +27,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_ext"]
 default_role = "literal"
 toc_object_entries_show_parents = "hide"
 
@@ -64,6 +68,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"{project} {release}"
 html_static_path = ["_static"]
 html_css_files = ["custom.css"]
+html_js_files = ["tables.js"]
 html_show_sourcelink = False
 html_sidebars = {"index": [], "install": [], "quickstart": []}
 html_theme_options = {

@@ -114,7 +114,7 @@ def print_answer(optimizer, result) -> None:
 
 def draw(values, result, output) -> None:
     """Draw the best value against the number of runs, with the verdict beside the last point."""
-    figure, ax = plt.subplots(figsize=(7.5, 4.6), layout="constrained")
+    figure, ax = plt.subplots(figsize=(5.6, 3.9), layout="constrained")
     ends = []
     for name, runs in values.items():
         color, dash, width = STYLES[name]
@@ -144,7 +144,7 @@ def draw(values, result, output) -> None:
         color=STYLES[OURS][0],
     )
     ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(output, dpi=150)
+    figure.savefig(output, dpi=200)
 
 
 def label_ends(ax, ends, apart) -> None:

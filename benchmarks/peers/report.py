@@ -50,7 +50,10 @@ def write_report(cache: Path, results: Path) -> None:
         )
         page += _show(beside_the_best(rows, budget), results, f"beside_{budget}", title)
     page += _show(
-        pairs(rows), results, "pairs", "Cases in which ours is lower : higher than theirs"
+        pairs(rows),
+        results,
+        "pairs",
+        "Cases in which ours is lower : higher than theirs, with as many evaluations",
     )
     page += ["Regret against evaluations", "--------------------------", ""]
     for dim in DIMS:
@@ -65,10 +68,12 @@ def write_report(cache: Path, results: Path) -> None:
                 "",
             ]
     page += ["Two simulators", "--------------", ""]
-    page += _show(simulators(rows), results, "simulators", "Median regret")
+    for problem, title in TITLES.items():
+        table = simulator(rows, problem)
+        page += _show(table, results, f"simulator_{problem}", f"Median regret, {title}")
     page += _show(lowest_found(runs), results, "lowest", "Lowest values that any run found")
     page += ["What was run", "------------", ""]
-    title = "Cases (a function with a seed) that were run, and runs that ended early"
+    title = "Cases (a function with a seed) that were run, and runs that were stopped or failed"
     page += _show(coverage(cache), results, "coverage", title)
     (results / "results.inc").write_text("\n".join(page))
 
@@ -151,19 +156,19 @@ def pairs(rows: pd.DataFrame) -> pd.DataFrame:
             for budget in BUDGETS:
                 mine, theirs = here[here.index.get_level_values("budget") == budget].values.T
                 won, lost = int((mine < theirs).sum()), int((mine > theirs).sum())
-                row[f"{budget} evaluations"] = f"{won} : {lost}" if len(mine) else ""
+                row[f"with {budget}"] = f"{won} : {lost}" if len(mine) else ""
             table.append(row)
     return pd.DataFrame(table)
 
 
-def simulators(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return median regrets on the simulators, a row a solver."""
-    here = rows[rows["problem"].isin(SIMULATORS)]
+def simulator(rows: pd.DataFrame, problem: str) -> pd.DataFrame:
+    """Return median regrets on one of the simulators, a row a solver."""
+    here = rows[rows["problem"] == problem]
     if here.empty:
         return pd.DataFrame()
-    table = here.pivot_table("regret", "solver", ["problem", "budget"], aggfunc="median")
+    table = here.pivot_table("regret", "solver", "budget", aggfunc="median")
     table = table.sort_values(table.columns[-1])
-    table.columns = [f"{TITLES[problem]}, {budget}" for problem, budget in table.columns]
+    table.columns = [f"{budget} evaluations" for budget in table.columns]
     return _labelled(table.reset_index())
 
 
@@ -189,7 +194,7 @@ def coverage(cache: Path) -> pd.DataFrame:
                 "where": "simulators" if is_simulator else f"{cell.dim} variables",
                 "case": (cell.problem, cell.seed),
                 "is run": run is not None,
-                "stopped by the time limit": run is not None and run.ended == "time",
+                "stopped": run is not None and run.ended == "time",
                 "failed": run is not None and run.is_failed,
             }
         )
@@ -200,12 +205,18 @@ def coverage(cache: Path) -> pd.DataFrame:
     counts = done.pivot_table("case", "solver", "where", aggfunc="nunique", fill_value=0)
     wanted = cells.groupby("where", sort=False)["case"].nunique()
     places = sorted(counts, key=lambda name: (name == "simulators", len(name), name))
-    table = counts[places].rename(columns={name: f"{name}, of {wanted[name]}" for name in places})
-    table.insert(0, "largest budget", [SOLVERS[name].largest_budget for name in table.index])
-    ends = ["stopped by the time limit", "failed"]
+    table = counts[places].rename(
+        columns={name: f"{_short(name)} / {wanted[name]}" for name in places}
+    )
+    table.insert(0, "budget", [SOLVERS[name].largest_budget for name in table.index])
+    ends = ["stopped", "failed"]
     table = table.join(done.groupby("solver")[ends].sum())
     order = [solver for solver in SOLVERS if solver in table.index]
     return _labelled(table.loc[order].reset_index())
+
+
+def _short(where: str) -> str:
+    return f"in {where.removesuffix(' variables')}" if where.endswith(" variables") else where
 
 
 def _medians(rows: pd.DataFrame, budget: int) -> pd.DataFrame:

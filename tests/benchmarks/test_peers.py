@@ -271,7 +271,7 @@ def test_two_solvers_are_paired_where_both_have_reached_the_budget():
         }
     )
     rows.loc[rows.index[-1], "cut"] = True
-    table = pairs(rows).set_index("solver")["200 evaluations"]
+    table = pairs(rows).set_index("solver")["with 200"]
     assert table.to_dict() == {"CMA-ES (cma)": "1 : 0", "EGO (SMT)": "1 : 1"}
 
 
