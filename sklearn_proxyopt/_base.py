@@ -265,6 +265,7 @@ class BaseProxyOptimizer(
         with opened as run:
             self._publish(self._spend(run, with_design=X is None or self.sampler is not None))
         self._conclude()
+        run.progress.conclude(self.result_)
         return self.result_
 
     def _stopping(self, goal: Goal, **limits: Any) -> StoppingCriteria:

@@ -147,7 +147,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Seeds the sampler, the proxy and the optimizer where they have no seed of their own. No
         global generator is touched.
     verbose : int, default=0
-        At 1 and above, prints a line a stage.
+        At 1 and above, prints how far the run has come: a line at every tenth of the budget, every
+        half a minute and at the end of each phase.
 
     Attributes
     ----------

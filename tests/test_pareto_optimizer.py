@@ -317,7 +317,7 @@ def test_rows_with_names_are_learned_under_them():
 def test_callbacks_are_told_of_the_stages(capsys):
     pytest.importorskip("rich")
     quick(verbose=1).set_callbacks(ProgressBar()).minimize(zdt1, BOX)
-    assert "Verifying the front" in capsys.readouterr().out
+    assert "verifying the front" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class RunResult(OptimizeResult):
         yield "Best value", f"{self.fun:.6g}, {self._origin()}"
         yield "Settings", _settings(self.get("x_named") or _numbered(self.x))
         yield "Interval", self._interval()
-        yield "Verdict", self._verdict()
+        yield "Verdict", self.verdict_in_words
         yield "Model", self._model()
         yield "Next", self._next()
 
@@ -64,7 +64,9 @@ class RunResult(OptimizeResult):
         is_measured = self.get("measured", True)
         return "none; the value is measured" if is_measured else "not told by this surrogate model"
 
-    def _verdict(self) -> str:
+    @property
+    def verdict_in_words(self) -> str:
+        """The verdict with its chance and what is tolerated."""
         if self.get("verdict") is None:
             return "none; call optimizer.diagnose()"
         share = f"{self.verdict} ({chance_in_words(self.probability)})"

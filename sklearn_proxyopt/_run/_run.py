@@ -138,6 +138,7 @@ def open_run(
         optimizer._begin_anew(keeps_box, stopping.goal)
         optimizer._run_log = oracle.log
         progress, seeds = Progress(optimizer, optimizer._n_phases), draw_seeds(optimizer, oracle)
+        progress.begin(objective, space, stopping)
         yield PaidRun(optimizer, space, seeds, progress, stopping.goal, oracle)
 
 
