@@ -15,6 +15,7 @@ __all__ = [
     "RefittedProxyWarning",
     "RowsOutsideWarning",
     "StartReturnedWarning",
+    "WildValuesWarning",
 ]
 
 
@@ -87,3 +88,7 @@ class RowsOutsideWarning(UserWarning):
 
 class StartReturnedWarning(UserWarning):
     """Inverse problems end at the best guess: no search found a lower loss."""
+
+
+class WildValuesWarning(UserWarning):
+    """Some values lie far from all others, or values span more than six decades."""

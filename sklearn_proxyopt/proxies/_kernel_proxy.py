@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,9 +18,11 @@ from sklearn_proxyopt.proxies._savable import SavableMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight
 
 if TYPE_CHECKING:
-    from sklearn_proxyopt.proxies._kernel._learning import Target
-    from sklearn_proxyopt.proxies._kernel._preparing import PreparedRows
+    import torch
+
+    from sklearn_proxyopt.proxies._kernel._learning import Plan
     from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
+    from sklearn_proxyopt.proxies._kernel._wild import Taming
 
 __all__ = ["KernelProxyRegressor"]
 
@@ -114,6 +115,12 @@ default="auto"
 
     Several targets are learned one after another, each with processes of its own.
 
+    Values that lie far from all others, such as penalties and outliers, would spoil every
+    prediction. A `WildValuesWarning` names them, and if rows left out are then predicted better,
+    they are learned as little more than the others, or as what the others say there, but no better
+    than the median. Values of one sign that span many decades are learned by their logarithm in
+    the same case.
+
     A standard deviation is that of the function, without the noise that was given or that repeats
     have told; a new value has both. It counts how far the processes disagree, allows for the
     parameters that were fitted, and is scaled until somewhat more than nine of ten rows left out
@@ -201,8 +208,6 @@ default="auto"
         """
         import torch
 
-        from sklearn_proxyopt.proxies._kernel._preparing import PreparedRows
-
         X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True, y_numeric=True)
         self.check_parameters()
         weight = check_sample_weight(sample_weight, len(X))
@@ -215,21 +220,26 @@ default="auto"
         if noise_std is not None:
             noise_std = check_row_noise(noise_std, np.asarray(y))
         noise = GivenNoise.of(self.noise_std, noise_std, weight, self.n_outputs_)
-        prepared = PreparedRows.of(X[used], targets[used], noise.weight)
         # Whatever modes the caller has switched on, the tensors made here are ordinary ones.
         with plain_torch(), torch.no_grad(), threads_for(len(X)):
-            self._learn(prepared, noise, limits, seed)
+            self._learn(X[used], targets[used], noise, limits, seed)
         return self
 
     def _learn(
-        self, prepared: PreparedRows, noise: GivenNoise, limits: list[SoftLimits], seed: int
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        noise: GivenNoise,
+        limits: list[SoftLimits],
+        seed: int,
     ) -> None:
         """Learn a stack for each target and put all into one module."""
         import torch
 
         from sklearn_proxyopt.proxies._device import resolve_device, resolve_dtype
-        from sklearn_proxyopt.proxies._kernel._learning import Plan, learn_stack
+        from sklearn_proxyopt.proxies._kernel._learning import Plan, learn_stack, targets_of
         from sklearn_proxyopt.proxies._kernel._module import KernelModule
+        from sklearn_proxyopt.proxies._kernel._preparing import PreparedRows
 
         dtype = resolve_dtype(self.dtype)
         device = resolve_device(self.device, dtype)
@@ -237,8 +247,9 @@ default="auto"
         plan = Plan(self.trend, self.max_exact_rows, self.n_inducing, smallest_noise)
         # Learning takes float64, which not every device has.
         learns_on = device if device.type == "cuda" else torch.device("cpu")
-        stacks = []
-        for target in _targets(prepared, noise, learns_on):
+        y, tamings = _tamed(X, y, noise, plan, learns_on, seed)
+        prepared, stacks = PreparedRows.of(X, y, noise.weight), []
+        for target in targets_of(prepared, noise, learns_on):
             generator = torch.Generator(device="cpu").manual_seed(seed)
             stacks.append(learn_stack(target, plan, generator))
         module = KernelModule(
@@ -248,8 +259,12 @@ default="auto"
             torch.from_numpy(prepared.spread),
             [stack.to(dtype) for stack in stacks],
             limits,
+            tamings,
         )
         units = prepared.spread * np.sqrt(prepared.one / noise.average)
+        units = units * [
+            one.unit(level) for one, level in zip(tamings, prepared.level, strict=True)
+        ]
         found = units * np.sqrt([stack.noise for stack in stacks])
         self._set_noise(found if noise.std is None else noise.std)
         self.processes_ = module.weights_by_name()
@@ -332,19 +347,20 @@ default="auto"
         resolve_device(self.device, resolve_dtype(self.dtype))
 
 
-def _targets(prepared: PreparedRows, noise: GivenNoise, device: Any) -> Iterator[Target]:
-    """Yield what processes learn, on a device."""
-    import torch
+def _tamed(
+    X: NDArray[np.float64],
+    y: NDArray[np.float64],
+    noise: GivenNoise,
+    plan: Plan,
+    device: torch.device,
+    seed: int,
+) -> tuple[NDArray[np.float64], list[Taming]]:
+    """Return what is learned in place of the values (n, n_outputs), and how it was made of them."""
+    from sklearn_proxyopt.proxies._kernel._taming import Tamer, tamed
 
-    from sklearn_proxyopt.proxies._kernel._learning import Target
-    from sklearn_proxyopt.proxies._kernel._noise import Repeats
-
-    of_targets = (prepared.values, prepared.weight, prepared.squares)
-    rows, degrees = (torch.from_numpy(one).to(device) for one in (prepared.rows, prepared.degrees))
-    for place, arrays in enumerate(zip(*of_targets, strict=True)):
-        values, weight, squares = (torch.from_numpy(one).to(device) for one in arrays)
-        variance = None
-        if noise.std is not None:
-            share = noise.std[place] / prepared.spread[place]
-            variance = float(share**2 * noise.average / prepared.one[place])
-        yield Target(rows, values, weight, Repeats(squares, degrees), variance)
+    columns = [
+        tamed(Tamer(X, column, noise.of_target(place), plan, device, seed))
+        for place, column in enumerate(y.T)
+    ]
+    values, tamings = zip(*columns, strict=True)
+    return np.column_stack(values), list(tamings)

@@ -91,6 +91,11 @@ class GivenNoise:
         relative = np.maximum(shares / np.where(mean > 0, mean, 1.0), _MOST_EXACT**2)
         return cls(size * np.sqrt(mean), weight / np.where(mean > 0, relative, 1.0), average)
 
+    def of_target(self, place: int) -> Self:
+        """Return that of one target."""
+        std = None if self.std is None else self.std[[place]]
+        return type(self)(std, self.weight[:, [place]], self.average)
+
 
 def check_row_noise(noise_std: ArrayLike, y: NDArray[Any]) -> NDArray[np.float64]:
     """Return a standard deviation for each value, in a shape that values `y` may have."""

@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.proxies._asking import MomentsMixin
+from sklearn_proxyopt.proxies._kernel._wild import is_wild
 from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
 from sklearn_proxyopt.proxies._known_rows import KnownRows
 from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor
@@ -159,7 +160,8 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         seeds = [int(seed) for seed in rng.integers(2**31, size=2)]
         kernel, network = self._parts(seeds)
         blend, share = None, np.zeros(1 if y.ndim == 1 else y.shape[1])
-        if rows.n_distinct >= self.min_network_rows:
+        # A network would learn wild values as they are.
+        if rows.n_distinct >= self.min_network_rows and not is_wild(rows.X, rows.y):
             blend = self._weigh((kernel, network), rows, rng)
             share = blend.share
         if blend is None or rows.n_distinct <= kernel.max_exact_rows:

@@ -196,7 +196,7 @@ def _targets(
     device: torch.device,
 ) -> list[Target]:
     """Return rows as each target of a module knows them."""
-    X, values, weight, _ = merged(X, y, np.ones_like(y))
+    X, values, weight, _ = merged(X, module.learned(X, y), np.ones_like(y))
     scales = [getattr(module, name).cpu().double().numpy() for name in _SCALES]
     center, half_width, level, spread = scales
     rows = torch.from_numpy((X - center) / half_width).to(device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +18,7 @@ from sklearn_proxyopt.proxies._kernel._kriging import (
     settings_prior,
 )
 from sklearn_proxyopt.proxies._kernel._noise import NOTHING_KNOWN, NoiseFacts, Repeats
+from sklearn_proxyopt.proxies._kernel._preparing import PreparedRows
 from sklearn_proxyopt.proxies._kernel._process import (
     Design,
     ExactProcess,
@@ -25,9 +27,10 @@ from sklearn_proxyopt.proxies._kernel._process import (
 )
 from sklearn_proxyopt.proxies._kernel._stack import LeftOut, Stack, Uncertainty
 from sklearn_proxyopt.proxies._kernel._warps import IdentityWarp, Warp, warps_for
+from sklearn_proxyopt.proxies._noise_std import GivenNoise
 from sklearn_proxyopt.proxies._trend import PolynomialBasis, Trend, candidate_trends
 
-__all__ = ["MAX_ROWS", "Plan", "Target", "learn_stack"]
+__all__ = ["MAX_ROWS", "Plan", "Target", "learn_stack", "predicted_left_out", "targets_of"]
 
 # Up to so many rows all processes learn from all of them; beyond, settings are learned on a
 # sample of as many, and so many processes go on to all rows.
@@ -169,6 +172,19 @@ class _Fit:
         return value, warp.slope_back(without) * self.kriging.spreads
 
 
+def targets_of(prepared: PreparedRows, noise: GivenNoise, device: torch.device) -> Iterator[Target]:
+    """Yield what processes learn, on a device."""
+    of_targets = (prepared.values, prepared.weight, prepared.squares)
+    rows, degrees = (torch.from_numpy(one).to(device) for one in (prepared.rows, prepared.degrees))
+    for place, arrays in enumerate(zip(*of_targets, strict=True)):
+        values, weight, squares = (torch.from_numpy(one).to(device) for one in arrays)
+        variance = None
+        if noise.std is not None:
+            share = noise.std[place] / prepared.spread[place]
+            variance = float(share**2 * noise.average / prepared.one[place])
+        yield Target(rows, values, weight, Repeats(squares, degrees), variance)
+
+
 def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack:
     """Learn processes of several designs and weigh them by their errors at rows left out.
 
@@ -186,8 +202,28 @@ def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack
     Stack
         The processes.
     """
-    if len(target.rows) < _FEW_ROWS or not bool(target.values.std(correction=0) > 0):
+    if _tells_little(target):
         return _of_few(target)
+    return _stacked(*_fits(target, plan, generator))
+
+
+def predicted_left_out(target: Target, plan: Plan, generator: torch.Generator) -> Tensor:
+    """Return what a stack predicts of rows left out, (n,), of which there are not too many."""
+    if _tells_little(target):
+        return target.values.mean().expand(len(target.values))
+    fits, target, _ = _fits(target, plan, generator)
+    left_out = _left_out(fits, target)
+    return left_out.weights() @ left_out.values
+
+
+def _tells_little(target: Target) -> bool:
+    return len(target.rows) < _FEW_ROWS or not bool(target.values.std(correction=0) > 0)
+
+
+def _fits(
+    target: Target, plan: Plan, generator: torch.Generator
+) -> tuple[list[_Fit], Target, bool]:
+    """Return processes, the rows they learned, and whether what these leave is noise."""
     sample = target.sample(_MAX_ROWS_TO_CHOOSE, generator)
     order = sample.order(generator)
 
@@ -204,7 +240,7 @@ def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack
         fits = sorted(fits, key=lambda fit: _error(fit, sample))[:_N_KEPT]
         target = target.sample(max(MAX_ROWS, plan.max_exact_rows), generator)
         fits = _with_all_rows(fits, target, plan, generator)
-    return _stacked(fits, target, is_noisy)
+    return fits, target, is_noisy
 
 
 def _designs(
@@ -317,14 +353,18 @@ def _induced(fit: _Fit, inducing: Tensor, target: Target) -> _Fit:
     return _Fit(design, kriging, warped, process)
 
 
-def _stacked(fits: list[_Fit], target: Target, is_noisy: bool) -> Stack:
+def _left_out(fits: list[_Fit], target: Target) -> LeftOut:
     values, spreads = (
         torch.stack(one) for one in zip(*[fit.left_out() for fit in fits], strict=True)
     )
     n_parameters = torch.tensor(
         [fit.n_parameters for fit in fits], dtype=torch.long, device=values.device
     )
-    left_out = LeftOut(values, spreads, target.values, target.weight, n_parameters)
+    return LeftOut(values, spreads, target.values, target.weight, n_parameters)
+
+
+def _stacked(fits: list[_Fit], target: Target, is_noisy: bool) -> Stack:
+    left_out = _left_out(fits, target)
     weights = left_out.weights()
     stack = _stack(fits, weights, Uncertainty.learned(left_out, weights))
     stack.noise = _noise_of(fits, weights, is_noisy) if target.noise is None else target.noise

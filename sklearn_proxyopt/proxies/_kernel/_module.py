@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import log
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_proxyopt.proxies._kernel._process import faded
 from sklearn_proxyopt.proxies._kernel._stack import Stack
 from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
+from sklearn_proxyopt.proxies._kernel._wild import AS_THEY_ARE, Taming
 
 __all__ = ["KernelModule"]
 
@@ -28,6 +32,8 @@ class KernelModule(nn.Module):
         The processes of each target.
     limits : sequence of SoftLimits
         What is possible for each target.
+    tamings : sequence of Taming, default=()
+        How the values of each target were changed before they were learned; none by default.
     n_std : float, default=0.0
         Number of standard deviations to subtract.
     """
@@ -50,6 +56,7 @@ class KernelModule(nn.Module):
         spread: Tensor,
         stacks: Sequence[Stack],
         limits: Sequence[SoftLimits],
+        tamings: Sequence[Taming] = (),
         n_std: float = 0.0,
     ) -> None:
         super().__init__()
@@ -59,6 +66,8 @@ class KernelModule(nn.Module):
         self.register_buffer("spread", spread)
         self.stacks = nn.ModuleList(stacks)
         self.limits = nn.ModuleList(limits)
+        self.tamings = tuple(tamings) or (AS_THEY_ARE,) * len(stacks)
+        self._has_logarithms = any(one.kind == "logarithm" for one in self.tamings)
         self.n_std = n_std
 
     @property
@@ -81,6 +90,7 @@ class KernelModule(nn.Module):
             self.spread,
             list(self.stacks),
             list(self.limits),
+            self.tamings,
             n_std,
         )
 
@@ -98,7 +108,10 @@ class KernelModule(nn.Module):
         scaled = self.scaled(x)
         moments = [stack.moments(scaled) for stack in self.stacks]
         values, deviations = (torch.stack(one, dim=1) for one in zip(*moments, strict=True))
-        return self.in_units(values.to(x.dtype)), self.spread * deviations.to(x.dtype)
+        deviations = self.spread * deviations.to(x.dtype)
+        if self._has_logarithms:
+            deviations = deviations * self._slopes(values.to(x.dtype))
+        return self.in_units(values.to(x.dtype)), deviations
 
     def members(self, x: Tensor) -> Tensor:
         """Return the predictions of the only member, of shape (1, n, n_outputs).
@@ -122,8 +135,39 @@ class KernelModule(nn.Module):
 
     def in_units(self, values: Tensor) -> Tensor:
         """Return values (..., n_outputs) of the processes in the user's units."""
-        return self._limited(self.level + self.spread * values)
+        values = self.level + self.spread * values
+        return self._limited(self._powers(values) if self._has_logarithms else values)
+
+    def _slopes(self, values: Tensor) -> Tensor:
+        """Return the sizes of the derivatives of values in units by those that were learned."""
+        learned = self.level + self.spread * values
+        one = torch.ones_like(learned)
+        return torch.where(self._are_logarithms(values), self._powers(learned).abs(), one)
+
+    def _powers(self, learned: Tensor) -> Tensor:
+        """Return values of which the logarithm was learned, and others as they are."""
+        signs = learned.new_tensor([one.sign for one in self.tamings])
+        powers = signs * (signs * learned).clamp(max=_highest_log(learned.dtype)).exp()
+        return torch.where(self._are_logarithms(learned), powers, learned)
+
+    def _are_logarithms(self, like: Tensor) -> Tensor:
+        are = [one.kind == "logarithm" for one in self.tamings]
+        return torch.tensor(are, device=like.device)
+
+    def learned(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what is learned in place of values (n, n_outputs) of rows, in the user's units."""
+        if all(one == AS_THEY_ARE for one in self.tamings):
+            return y
+        rows = torch.from_numpy(X).to(self.center)
+        predicted = self(rows).cpu().double().numpy()
+        columns = zip(self.tamings, y.T, predicted.T, strict=True)
+        return np.column_stack([one.learned(column, other) for one, column, other in columns])
 
     def _limited(self, values: Tensor) -> Tensor:
         each = zip(self.limits, values.unbind(dim=-1), strict=True)
         return torch.stack([limit(one) for limit, one in each], dim=-1)
+
+
+def _highest_log(dtype: torch.dtype) -> float:
+    """Return the logarithm of a number that is far from the largest of a type."""
+    return 0.9 * log(torch.finfo(dtype).max)

@@ -22,6 +22,7 @@ from sklearn_proxyopt.proxies._kernel._process import (
 )
 from sklearn_proxyopt.proxies._kernel._stack import Stack, Uncertainty
 from sklearn_proxyopt.proxies._kernel._warps import WARPS, SoftLimits
+from sklearn_proxyopt.proxies._kernel._wild import KINDS, Taming
 from sklearn_proxyopt.proxies._reading import (
     count_functions,
     expect,
@@ -67,7 +68,27 @@ def module_to_file(module: KernelModule) -> tuple[Arrays, Facts]:
             }
         )
     limits = [_numbers_of(limit) for limit in module.limits]
-    return arrays, {"stacks": stacks, "limits": limits}
+    known: Facts = {"stacks": stacks, "limits": limits}
+    if any(one.kind for one in module.tamings):
+        known["tamings"] = [_facts_of(one) for one in module.tamings]
+    return arrays, known
+
+
+def _facts_of(taming: Taming) -> Facts:
+    if taming.kind in ("", "logarithm"):
+        return {"kind": taming.kind, "sign": taming.sign}
+    return {"kind": taming.kind, "usual": [taming.low, taming.high, taming.middle]}
+
+
+def _taming(facts: Facts) -> Taming:
+    expect(facts["kind"] in KINDS, "known ways to tame values")
+    if "usual" not in facts:
+        expect(facts["kind"] in ("", "logarithm"), "the ends of usual values")
+        return Taming(facts["kind"], sign=-1.0 if float(facts["sign"]) < 0.0 else 1.0)
+    numbers = [float(one) for one in facts["usual"]]
+    expect(len(numbers) == 3 and bool(np.isfinite(numbers).all()), "three numbers of usual values")
+    expect(numbers[0] < numbers[1], "usual values in order")
+    return Taming(facts["kind"], *numbers)
 
 
 def _process_to_file(process: Process, name: str) -> tuple[Arrays, Facts]:
@@ -106,7 +127,10 @@ def module_from_file(arrays: Arrays, facts: Facts, n_features: int) -> KernelMod
     dtypes = {stack.weights.dtype for stack in stacks}
     expect(len(dtypes) == 1, "processes of one type")
     limits = [_limits(one) for one in facts["limits"]]
-    return KernelModule(center, half_width, level, spread, stacks, limits)
+    # Files of before wild values were tamed have none.
+    tamings = [_taming(one) for one in facts.get("tamings", [])]
+    expect(len(tamings) in (0, n_outputs), "a way to tame values for each output")
+    return KernelModule(center, half_width, level, spread, stacks, limits, tamings)
 
 
 def _stack(arrays: Arrays, name: str, facts: Facts, n_features: int) -> Stack:
