@@ -8,6 +8,7 @@ from sklearn_proxyopt.inverse._landscape import LandscapeInverse
 from sklearn_proxyopt.inverse._minimize_many import minimize_many
 from sklearn_proxyopt.inverse._networks import ConvNet, DenseNet
 from sklearn_proxyopt.inverse._neural_adjoint import NeuralAdjointInverse
+from sklearn_proxyopt.inverse._path import SearchPath
 from sklearn_proxyopt.inverse._problem import InverseProblem
 from sklearn_proxyopt.inverse._reparameterized import ReparameterizedInverse
 from sklearn_proxyopt.inverse._supervised import SupervisedInverse
@@ -23,6 +24,7 @@ __all__ = [
     "LandscapeInverse",
     "NeuralAdjointInverse",
     "ReparameterizedInverse",
+    "SearchPath",
     "SupervisedInverse",
     "minimize_many",
 ]

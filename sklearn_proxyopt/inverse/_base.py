@@ -30,6 +30,7 @@ from sklearn_proxyopt._utils._validation import (
 from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning, StartReturnedWarning
 from sklearn_proxyopt.inverse._diagnosis import InverseDiagnosis, diagnose_problems
+from sklearn_proxyopt.inverse._path import PathRecorder
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
 from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
 from sklearn_proxyopt.inverse._saving import read_solvers, write_solvers
@@ -51,9 +52,9 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     """Base of all inverse solvers.
 
     A subclass has the parameters `problem`, `refine`, `tolerance`, `loss_tolerance`, `batch_size`,
-    `device` and `random_state`, and owes `check_parameters`, `_learn`, which sees the problems of
-    `fit` and returns their estimates, and `_estimate`, which answers new ones. Both work in
-    unbounded variables.
+    `path_length`, `device` and `random_state`, and owes `check_parameters`, `_learn`, which sees
+    the problems of `fit` and returns their estimates, and `_estimate`, which answers new ones. Both
+    work in unbounded variables.
     """
 
     problem: InverseProblem | None
@@ -61,6 +62,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     tolerance: float
     loss_tolerance: float
     batch_size: int | None
+    path_length: int
     device: Any
     random_state: Any
 
@@ -81,6 +83,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         check_real(self.loss_tolerance, "loss_tolerance", minimum=0.0)
         if self.batch_size is not None:
             check_integer(self.batch_size, "batch_size")
+        check_integer(self.path_length, "path_length", minimum=0)
         resolve_device(self.device, torch.float64)
 
     @with_callbacks
@@ -117,6 +120,9 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
 
         self._settle(*X.shape)
         problems = self._problem_set(X, noise_std)
+        if self.path_length:
+            shape = len(X), self.problem_.n_unknowns
+            problems.recorder = PathRecorder(self.path_length, *shape)
         rng = as_generator(self.random_state)
         estimates = self._learn(problems, rng, tell)
         answers, self.converged_ = self._refined(problems, estimates, tell)
@@ -127,6 +133,8 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         reduced_chi2 = problems.reduced_chi2(self.loss_)
         if reduced_chi2 is not None:
             self.reduced_chi2_ = reduced_chi2
+        if problems.recorder is not None:
+            self.path_ = problems.recorder.path(self.solutions_, self.loss_, self.n_forward_calls_)
         context.call_on_fit_task_end(estimator=self)
         return self
 
@@ -216,7 +224,8 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted solver into a file that can run no code.
 
-        The file holds plain arrays, and text in JSON: the answers, and all that was learned.
+        The file holds plain arrays, and text in JSON: the answers, and all that was learned, but
+        not the path.
         Parameters, and with them the problem and the kind of its network, are not in it: they are
         in the program.
 

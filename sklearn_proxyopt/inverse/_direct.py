@@ -45,6 +45,9 @@ class DirectInverse(BaseInverse):
         Or when a step gained no more than this share of its loss.
     batch_size : int, default=None
         Most problems that are simulated at once; None takes all. Smaller ones need less memory.
+    path_length : int, default=0
+        Most points of the way of the search that `path_` keeps, each of which takes 8 bytes for
+        each problem and each of its unknowns and its loss. 0 keeps none.
     device : str or torch.device, default="auto"
         Where the simulator runs: "cpu", "cuda". "auto" is the CPU, and a GPU where a
         model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
@@ -69,6 +72,8 @@ class DirectInverse(BaseInverse):
         lowest points of their descents.
     n_forward_calls_ : int
         Simulations of one problem that `fit` has used.
+    path_ : SearchPath
+        With `path_length`: where the search of each problem stood after how many simulations.
     problem_ : InverseProblem
         The problem in use.
     device_ : str
@@ -108,6 +113,7 @@ class DirectInverse(BaseInverse):
         tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
         batch_size: int | None = None,
+        path_length: int = 0,
         device: Any = "auto",
         random_state: Any = None,
     ) -> None:
@@ -119,6 +125,7 @@ class DirectInverse(BaseInverse):
         self.tolerance = tolerance
         self.loss_tolerance = loss_tolerance
         self.batch_size = batch_size
+        self.path_length = path_length
         self.device = device
         self.random_state = random_state
 

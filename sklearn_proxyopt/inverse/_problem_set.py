@@ -13,6 +13,7 @@ from scipy.optimize import OptimizeResult
 from torch import Tensor
 
 from sklearn_proxyopt.inverse._noise import Noise
+from sklearn_proxyopt.inverse._path import PathRecorder
 from sklearn_proxyopt.inverse._problem import InverseProblem
 from sklearn_proxyopt.optimizers import batched_bfgs
 
@@ -48,6 +49,8 @@ class ProblemSet:
         Simulations so far, of one problem each; one with its gradient by torch counts once.
     has_gaps : bool
         Whether any point of a problem was not measured.
+    recorder : PathRecorder or None
+        Who is told where searches stand.
     spread : Tensor of shape (n_problems,)
         How much the loss of each problem differs over the box, in its own units. Losses are
         compared with tolerances in units of it.
@@ -77,6 +80,7 @@ class ProblemSet:
         self.noise = problem.noise_of(rows, noise_std)
         self.start = problem.start_for(rows)
         self.n_forward_calls = 0
+        self.recorder: PathRecorder | None = None
         self._surveyed: tuple[Tensor, Tensor] | None = None
 
     def losses(self, latent: Tensor, index: Tensor | None = None) -> Tensor:
@@ -84,9 +88,11 @@ class ProblemSet:
 
         Without a gradient they are computed in batches.
         """
-        if not (latent.requires_grad and torch.is_grad_enabled()) and self._is_large(latent):
+        with_gradient = latent.requires_grad and torch.is_grad_enabled()
+        if not with_gradient and self._is_large(latent):
             return self._losses_in_batches(latent, index)
-        self.n_forward_calls += len(latent)
+        n = len(latent)
+        self.n_forward_calls += self.calls_for_gradients(n) if with_gradient else n
         rows, noise = self.rows, self.noise
         if index is not None:
             rows, noise = rows[index], None if noise is None else noise.of(index)
@@ -288,6 +294,23 @@ class ProblemSet:
         """Return how many simulations some gradients take."""
         return n * self.problem.calls_for_gradient
 
+    @property
+    def is_static(self) -> bool:
+        """Whether a GPU may record a simulation and its loss, of which nobody hears then."""
+        return self.problem.is_static and self.recorder is None
+
+    def note_step(self, index: Tensor | None, latent: Tensor, losses: Tensor) -> None:
+        """Tell the recorder what a network says of some problems."""
+        if self.recorder is not None:
+            unknowns = self.problem.to_unknowns(latent)
+            self.recorder.note_step(index, unknowns, losses, self.n_forward_calls)
+
+    def note_trials(self, index: Tensor, latent: Tensor, losses: Tensor) -> None:
+        """Tell the recorder of points of a descent."""
+        if self.recorder is not None:
+            unknowns = self.problem.to_unknowns(latent)
+            self.recorder.note_trials(index, unknowns, losses, self.n_forward_calls)
+
     def descend(
         self,
         latent: Tensor,
@@ -301,8 +324,15 @@ class ProblemSet:
 
         Tolerances are in units of the spread of the losses, and so are the values of the result.
         """
+        if self.recorder is not None:
+            self.recorder.begin_descent()
         if self._is_large(latent):
             return self._descend_in_batches(latent, tell, number, options)
+        return self._descend(latent, tell, number, options)
+
+    def _descend(
+        self, latent: Tensor, tell: Tell | None, number: Tensor | None, options: dict[str, Any]
+    ) -> OptimizeResult:
         callback = None if tell is None else lambda state: tell()
         losses = _Losses(self, number)
         n_before = self.n_forward_calls
@@ -317,7 +347,7 @@ class ProblemSet:
         if number is None:
             number = torch.arange(len(latent), device=latent.device) % len(self.rows)
         parts = zip(self.batches_of(latent), self.batches_of(number), strict=True)
-        results = [self.descend(own, tell, index, **options) for own, index in parts]
+        results = [self._descend(own, tell, index, options) for own, index in parts]
         names = ("x", "fun", "nit", "nfev", "status", "success")
         return OptimizeResult(
             {name: np.concatenate([one[name] for one in results]) for name in names}
@@ -328,13 +358,15 @@ class _Losses:
     """The losses of problems in turn, as a function that says whether it may be recorded."""
 
     def __init__(self, problems: ProblemSet, number: Tensor | None) -> None:
-        self.is_static = problems.problem.is_static
+        self.is_static = problems.is_static
         self._problems, self._spread, self._number = problems, problems.spread, number
 
     def __call__(self, latent: Tensor, row: Tensor) -> Tensor:
         """Return the losses of some rows of the starts, in units of their spread."""
         index = row % len(self._spread) if self._number is None else self._number[row]
-        return self._problems.losses(latent, index) / self._spread[index]
+        losses = self._problems.losses(latent, index)
+        self._problems.note_trials(index, latent, losses)
+        return losses / self._spread[index]
 
 
 def spread_of(losses: Tensor) -> Tensor:

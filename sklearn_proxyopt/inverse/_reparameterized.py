@@ -63,6 +63,9 @@ class ReparameterizedInverse(NetworkInverse):
     batch_size : int, default=None
         Most problems that are simulated at once, in one step of Adam; None takes all. Smaller
         ones need less memory, and more steps are taken for the same number of simulations.
+    path_length : int, default=0
+        Most points of the way of the search that `path_` keeps, each of which takes 8 bytes for
+        each problem and each of its unknowns and its loss. 0 keeps none.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
         model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
@@ -92,6 +95,8 @@ class ReparameterizedInverse(NetworkInverse):
         Steps taken, by all networks.
     n_forward_calls_ : int
         Simulations of one problem that `fit` has used.
+    path_ : SearchPath
+        With `path_length`: where the search of each problem stood after how many simulations.
     network_ : torch.nn.Module
         The trained network; of several the one that ended with the lowest mean loss.
     problem_ : InverseProblem
@@ -138,6 +143,7 @@ class ReparameterizedInverse(NetworkInverse):
         tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
         batch_size: int | None = None,
+        path_length: int = 0,
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -153,6 +159,7 @@ class ReparameterizedInverse(NetworkInverse):
         self.tolerance = tolerance
         self.loss_tolerance = loss_tolerance
         self.batch_size = batch_size
+        self.path_length = path_length
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
@@ -168,7 +175,7 @@ class ReparameterizedInverse(NetworkInverse):
         trainings: list[_Training] = []
         # A network of the user may decide by what it computes.
         is_ours = self.network is None or isinstance(self.network, (DenseNet, ConvNet))
-        is_static = is_ours and problems.problem.is_static and problems.rows.is_cuda
+        is_static = is_ours and problems.is_static and problems.rows.is_cuda
         is_static = is_static and not self.exploration
         stopped = False
         while len(trainings) < self.n_networks and not stopped:
@@ -301,6 +308,7 @@ class _Training:
         shift.backward(torch.where(finite[:, None], gradient, 0.0) / self._unit)
         self._optimizer.step()
         loss = loss.detach()
+        self._problems.note_step(index, latent, loss)
         lower = finite & (loss < self.lowest[own])
         self.kept[own] = torch.where(lower[:, None], latent.detach(), self.kept[own])
         self.lowest[own] = torch.where(lower, loss, self.lowest[own])

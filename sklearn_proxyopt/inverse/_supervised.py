@@ -46,6 +46,9 @@ class SupervisedInverse(NetworkInverse):
         Or when a step gained no more than this share of its loss.
     batch_size : int, default=None
         Most problems that are simulated at once; None takes all. Smaller ones need less memory.
+    path_length : int, default=0
+        Most points of the way of the search that `path_` keeps, each of which takes 8 bytes for
+        each problem and each of its unknowns and its loss. 0 keeps none.
     device : str or torch.device, default="auto"
         Where network and simulator run: "cpu", "cuda". "auto" is the CPU, and a GPU where a
         model of `sklearn_proxyopt.problems.physics` has very many numbers to match.
@@ -75,6 +78,8 @@ class SupervisedInverse(NetworkInverse):
         Steps taken.
     n_forward_calls_ : int
         Simulations of one problem that `fit` has used.
+    path_ : SearchPath
+        With `path_length`: where the search of each problem stood after how many simulations.
     network_ : torch.nn.Module
         The trained network.
     problem_ : InverseProblem
@@ -117,6 +122,7 @@ class SupervisedInverse(NetworkInverse):
         tolerance: float = 1e-8,
         loss_tolerance: float = 1e-9,
         batch_size: int | None = None,
+        path_length: int = 0,
         device: Any = "auto",
         dtype: str = "float64",
         random_state: Any = None,
@@ -130,6 +136,7 @@ class SupervisedInverse(NetworkInverse):
         self.tolerance = tolerance
         self.loss_tolerance = loss_tolerance
         self.batch_size = batch_size
+        self.path_length = path_length
         self.device = device
         self.dtype = dtype
         self.random_state = random_state
