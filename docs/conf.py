@@ -1,5 +1,6 @@
 """Settings of the Sphinx build."""
 
+import os
 import re
 import sys
 from importlib.metadata import version as version_of
@@ -21,11 +22,21 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
+# A build needs no network. With one, names of other packages become links to their documentation:
+# DOCS_ONLINE=1 python -m sphinx docs docs/_build/html
+if os.environ.get("DOCS_ONLINE"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "python": ("https://docs.python.org/3", None),
+        "scipy": ("https://docs.scipy.org/doc/scipy", None),
+        "sklearn": ("https://scikit-learn.org/stable", None),
+        "torch": ("https://pytorch.org/docs/stable", None),
+    }
 templates_path = ["_templates"]
 exclude_patterns = ["_build", "_ext"]
 default_role = "literal"
@@ -51,6 +62,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"^(?!plot_)",
     "within_subsection_order": "ExampleTitleSortKey",
     "download_all_examples": False,
+    "image_srcset": ["2x"],
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
