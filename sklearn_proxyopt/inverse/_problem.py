@@ -13,6 +13,7 @@ from scipy.optimize import LinearConstraint
 from torch import Tensor
 
 from sklearn_proxyopt._utils._validation import check_option, check_real
+from sklearn_proxyopt.evaluation._workers import check_executor
 from sklearn_proxyopt.inverse._noise import (
     Noise,
     check_covariance,
@@ -90,8 +91,12 @@ class InverseProblem(SearchBox):
         until only those that raise are lost, which then count as failed, as if they were NaN, and
         warns. Simulations that return NaN count as failed in any case.
     n_jobs : int, default=None
-        Processes among which a batch is divided if `differentiable` is False; None is one, -1 all
-        processors.
+        Workers among which a batch is divided if `differentiable` is False: processes, or what the
+        backend of `joblib.parallel_config` has. None is one, -1 all processors.
+    executor : object with a method `submit`, default=None
+        Runs the parts of a batch instead, such as those of `concurrent.futures` or of a cluster;
+        `n_jobs` then says how many parts there are, None as many as it runs at once. Copies of the
+        problem share it; a problem with one cannot be pickled unless the executor can.
 
     Examples
     --------
@@ -123,6 +128,7 @@ class InverseProblem(SearchBox):
         difference_step: float = 1e-4,
         on_error: str = "raise",
         n_jobs: int | None = None,
+        executor: Any = None,
     ) -> None:
         if not callable(forward):
             raise ValueError(f"forward must be callable; got {forward!r}.")
@@ -156,7 +162,10 @@ class InverseProblem(SearchBox):
         check_option(on_error, "on_error", ("raise", "drop"))
         if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
             raise ValueError(f"n_jobs must be an integer other than 0, or None; got {n_jobs!r}.")
-        self._simulator = Simulator(forward, differentiable, on_error, n_jobs)
+        check_executor(executor)
+        if executor is not None and differentiable:
+            raise ValueError("differentiable must be False where an executor is given; got True.")
+        self._simulator = Simulator(forward, differentiable, on_error, n_jobs, executor)
 
     @property
     def is_static(self) -> bool:

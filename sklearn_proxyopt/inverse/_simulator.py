@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sklearn_proxyopt._utils._warning import warn_user
+from sklearn_proxyopt.evaluation._workers import open_workers
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 
 __all__ = ["ByDifferences", "Simulator", "jacobian_by_differences"]
@@ -31,13 +32,20 @@ class Simulator:
     on_error : {"raise", "drop"}
         Whether its errors go to the caller, or count as simulations without a value.
     n_jobs : int or None
-        Processes for a function of NumPy.
+        Workers for a function of NumPy.
+    executor : object or None
+        Who runs them, instead of processes.
     """
 
     forward: Callable[..., Any]
     differentiable: bool
     on_error: str
     n_jobs: int | None
+    executor: Any = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # An executor cannot be copied, and need not be.
+        return replace(self, forward=copy.deepcopy(self.forward, memo))
 
     def __call__(
         self, unknowns: Tensor, conditions: Tensor | None, shape: tuple[int, ...] | None
@@ -79,12 +87,16 @@ class Simulator:
         return predicted if own is None else predicted.to(arguments[0])
 
     def _values(self, arrays: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return what a function of NumPy says, side by side if there are several processes."""
-        n_parts = 1 if self.n_jobs is None else min(len(arrays[0]), effective_n_jobs(self.n_jobs))
-        if n_parts <= 1:
+        """Return what a function of NumPy says, side by side if there are several workers."""
+        if self.n_jobs is None and self.executor is None:
             return np.asarray(self.forward(*arrays), dtype=np.float64)
-        parts = zip(*(np.array_split(array, n_parts) for array in arrays), strict=True)
-        results = Parallel(n_jobs=self.n_jobs)(delayed(self.forward)(*part) for part in parts)
+        with open_workers(self.n_jobs, self.executor) as workers:
+            n_parts = min(len(arrays[0]), workers.n)
+            parts = zip(*(np.array_split(array, n_parts) for array in arrays), strict=True)
+            for ticket, part in enumerate(parts):
+                workers.submit(ticket, self.forward, *part)
+            ended = dict(workers.next() for _ in range(n_parts))
+        results = [ended[ticket].result() for ticket in range(n_parts)]
         return np.concatenate([np.asarray(one, dtype=np.float64) for one in results])
 
 

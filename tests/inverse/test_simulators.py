@@ -1,5 +1,7 @@
 """Simulators as they come: in NumPy or in single precision, with holes, with errors."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +102,39 @@ def test_a_function_of_numpy_may_run_in_several_processes():
     np.testing.assert_array_equal(together.solutions_, alone.solutions_)
 
 
+class Watched(ThreadPoolExecutor):
+    """Keeps the sizes of what it is given."""
+
+    def __init__(self, n):
+        super().__init__(n)
+        self.sizes = []
+
+    def submit(self, function, *arguments):
+        self.sizes.append(len(arguments[0]))
+        return super().submit(function, *arguments)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_an_executor_runs_the_parts_of_each_batch(n_jobs):
+    with Watched(3) as executor:
+        problem = InverseProblem(decay, BOX, differentiable=False, n_jobs=n_jobs, executor=executor)
+        solver = clone(DirectInverse(problem)).fit(X)
+    alone = DirectInverse(IN_NUMPY).fit(X)
+    np.testing.assert_array_equal(solver.solutions_, alone.solutions_)
+    assert sum(executor.sizes) >= alone.n_forward_calls_
+    assert max(executor.sizes) == -(-12 * 4 // (n_jobs or 3))
+
+
+def test_an_error_in_an_executor_leaves_fit():
+    def broken(unknowns):
+        raise ZeroDivisionError("no flow")
+
+    with ThreadPoolExecutor(2) as executor:
+        problem = InverseProblem(broken, BOX, differentiable=False, executor=executor)
+        with pytest.raises(ZeroDivisionError, match="no flow"):
+            DirectInverse(problem).fit(X)
+
+
 def test_noise_of_the_simulator_is_bridged_by_larger_differences():
     def rough(unknowns):
         return decay(unknowns) + 1e-6 * np.sin(1e7 * unknowns.sum(axis=1, keepdims=True))
@@ -186,6 +221,8 @@ def test_an_error_of_the_simulator_leaves_fit_by_default():
         ({"on_error": "ignore"}, "on_error must be one of 'raise', 'drop'; got 'ignore'"),
         ({"difference_step": 0.0}, "difference_step must be a finite number"),
         ({"n_jobs": 0}, "n_jobs must be"),
+        ({"executor": 3, "differentiable": False}, "executor must have a method submit"),
+        ({"executor": ThreadPoolExecutor(1)}, "differentiable must be False"),
     ],
 )
 def test_settings_of_a_simulator_that_make_no_sense_are_refused(options, message):
