@@ -20,7 +20,7 @@ _MODES = {
 }
 # The parts of the scale in the colors of Okabe and Ito, which all readers tell apart.
 _STYLE = """
-@ .scale { position: relative; display: flex; height: 1.5em; max-width: 26em; margin: .5em 0 1.6em;
+@ .scale { position: relative; display: flex; height: 1.5em; max-width: 26em; margin: 1em 0 1.6em;
     font-size: .8em; text-align: center; white-space: nowrap; }
 @ .scale span { opacity: .45; color: #000; overflow: hidden; line-height: 1.75em; }
 @ .scale span.it { opacity: 1; font-weight: bold; }
@@ -28,8 +28,7 @@ _STYLE = """
 @ .scale .credible { background: #56B4E9; }
 @ .scale i { position: absolute; top: 1.7em; transform: translateX(-50%); font-style: normal;
     line-height: 1; opacity: .75; }
-@ .scale b { position: absolute; z-index: 1; top: -.25em; height: 2em; width: 5px;
-    margin-left: -2px; background: currentColor; outline: 1px solid #888; }
+@ .scale b { position: absolute; top: -1.05em; line-height: 1; transform: translateX(-50%); }
 @ ul.reasons { list-style: none; padding-left: 0; }
 @ .verdict { font-size: 1.15em; }
 """
@@ -72,7 +71,7 @@ def _scale(found: Any, limits: tuple[float, float]) -> str:
         )
     ]
     marks = [f'<i style="left:{100 * edge:.0f}%">{100 * edge:.0f} %</i>' for edge in limits]
-    here = f'<b style="left:{100.0 * found.probability:.1f}%"></b>'
+    here = f'<b style="left:{100.0 * found.probability:.1f}%">\N{BLACK DOWN-POINTING TRIANGLE}</b>'
     label = f"chance {chance_in_words(found.probability)}"
     return (
         f'<div class="scale" role="img" aria-label="{label}">{"".join(spans + marks)}{here}</div>'
