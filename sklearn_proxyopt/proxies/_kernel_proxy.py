@@ -125,8 +125,8 @@ default="auto"
     have told; a new value has both. It counts how far the processes disagree, allows for the
     parameters that were fitted, and is scaled until somewhat more than nine of ten rows left out
     lie within the 90 % interval. Where an optimizer goes, among the lowest and the highest values,
-    it is twice as wide as the largest errors of rows left out there: what is chosen for its
-    prediction is likely to be mispredicted.
+    it is up to twice as wide as the largest errors of rows left out there, the less wide the more
+    rows there are: what is chosen for its prediction is likely to be mispredicted.
 
     References
     ----------

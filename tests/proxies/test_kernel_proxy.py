@@ -605,7 +605,7 @@ class TestCalibration:
         rule = Calibration.learned(mean, torch.ones_like(mean), truth)
         # Somewhat wider, since processes have seen these rows.
         assert 1.9 < rule.middle / (1 + 1.75 / 20) < 2.1
-        assert min(rule.bottom, rule.top) > 2.0 * rule.middle
+        assert min(rule.bottom, rule.top) > 1.5 * rule.middle
 
     def test_deviations_that_are_too_large_are_narrowed(self):
         truth = torch.linspace(-1.0, 1.0, 50, dtype=torch.float64)
@@ -625,9 +625,17 @@ class TestCalibration:
         mean = torch.where(truth < -0.9, truth + 5.0, truth)
         rule = Calibration.learned(mean, torch.ones_like(truth), truth)
         factors = rule.at(torch.tensor([-3.0, -1.0, -0.9, 0.0, 3.0], dtype=torch.float64))
-        assert factors[0] == factors[1] == pytest.approx(2.0 * 5.0 / 1.645)
+        assert factors[0] == factors[1] == pytest.approx((1 + 7.1 / 101**0.5) * 5.0 / 1.645)
         assert factors[1] > factors[2] > factors[3]
         assert factors[3] == factors[4] == 0.25
+
+    @pytest.mark.parametrize(("n_rows", "times"), [(20, 2.0), (50, 2.0), (100, 1.71), (5041, 1.1)])
+    def test_what_is_chosen_of_more_rows_is_mispredicted_by_less(self, n_rows, times):
+        truth = torch.linspace(-1.0, 1.0, n_rows, dtype=torch.float64)
+        rule = Calibration.learned(truth + 3.0, torch.ones_like(truth), truth)
+        largest = times * 3.0 / 1.645
+        assert rule.bottom == pytest.approx(max(largest, rule.middle))
+        assert rule.top == rule.bottom
 
     def test_values_that_are_equal_are_borne(self):
         truth = torch.zeros(30, dtype=torch.float64)

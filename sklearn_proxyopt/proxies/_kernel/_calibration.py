@@ -17,8 +17,9 @@ _SHARE, _DEVIATIONS, _SEEN = 0.9, 1.645, 1.75
 # Few rows narrow no interval, and none is made narrower than this share of what processes say.
 _FEW, _LEAST = 20, 0.25
 # An optimizer seeks out where a proxy errs most: among the lowest values, and the highest, the
-# interval is so many times as wide as the largest errors there, those of this share.
-_LARGEST, _TIMES = 0.01, 2.0
+# interval is wider than the largest errors there, those of this share, by one and this number over
+# the root of how many rows there are, at most so many times as wide.
+_LARGEST, _WIDER, _MOST_TIMES = 0.01, 7.1, 2.0
 # This share of the values lies in full where an optimizer goes, and this share in part.
 _IN_FULL, _IN_PART = 0.02, 0.1
 _NARROWEST = 1e-3
@@ -63,7 +64,8 @@ class Calibration:
         order = truth.argsort(stable=True)
         n_half = max(n_rows // 2, 1)
         ends = [ratios[half] for half in (order[:n_half], order[-n_half:])]
-        bottom, top = (max(_TIMES * _largest(one), middle) for one in ends)
+        times = min(1.0 + _WIDER / n_rows**0.5, _MOST_TIMES)
+        bottom, top = (max(times * _largest(one), middle) for one in ends)
         shares = truth.new_tensor([_IN_FULL, _IN_PART, 1.0 - _IN_PART, 1.0 - _IN_FULL])
         lowest, low, high, highest = truth.quantile(shares).tolist()
         return cls(bottom, middle, top, lowest, low, high, highest)
