@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sklearn_proxyopt import exceptions
+
 ROOT = Path(__file__).parents[1]
 SPEC = spec_from_file_location("check_pages", ROOT / "docs/check_pages.py")
 check_pages = module_from_spec(SPEC)
@@ -71,3 +73,8 @@ def test_a_search_that_leads_elsewhere_is_told(monkeypatch):
 @pytest.mark.parametrize("page", sorted(set(check_pages.SEARCHES.values())))
 def test_the_pages_that_are_searched_for_exist(page):
     assert (ROOT / f"docs/{page}.rst").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in exceptions.__all__ if name.endswith("Warning")])
+def test_every_warning_is_on_the_page_of_common_errors(name):
+    assert f":class:`~exceptions.{name}`" in (ROOT / "docs/user_guide/faq.rst").read_text()
