@@ -63,6 +63,11 @@ class TurnedProxy(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         members = self.regressor.predict_members(X)
         return np.stack([self.goal.turned(one) for one in members])
 
+    @_has("draw_functions")
+    def draw_functions(self, *args: Any) -> TurnedProxy:
+        """Return functions that the rows allow."""
+        return TurnedProxy(self.regressor.draw_functions(*args), self.goal)
+
     @_has("value_and_grad")
     def value_and_grad(self, X: Any) -> Any:
         """Return values of shape (n,) and gradients of shape (n, n_features)."""

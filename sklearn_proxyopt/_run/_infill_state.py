@@ -86,14 +86,22 @@ class InfillState:
             rows_at=None if space.is_continuous_box else self.rows_at,
             caution=None if self._risk is None else self.caution,
             noise_std=self._noise_std,
+            draw=self._draw if hasattr(self._model.proxy, "draw_functions") else None,
         )
 
     @cached_property
     def _proxy(self) -> Any:
         """The proxy as one of points on the axes, of one value a row."""
-        merit, proxy = self._model.merit, without_names(self._model.proxy)
+        return self._on_axes(self._model.proxy)
+
+    def _draw(self, n_functions: int, seed: int) -> Any:
+        """Draw functions that the samples allow, as one proxy with members."""
+        return self._on_axes(self._model.proxy.draw_functions(n_functions, seed))
+
+    def _on_axes(self, regressor: Any) -> Any:
+        merit, proxy = self._model.merit, without_names(regressor)
         if merit is not None:
-            proxy = MeritFunction(RegressorFunction(self._model.proxy), merit)
+            proxy = MeritFunction(RegressorFunction(regressor), merit)
         if self._space.is_continuous_box:
             return proxy
         return AxesProxy(proxy, self._space, PENALTY * self._spread)

@@ -59,6 +59,9 @@ class Knowledge:
     noise_std : float, default=0.0
         Standard deviation of the noise of values; 0 for exact ones. With noise the lowest value is
         the luckiest, and what the proxy says of the rows counts.
+    draw : callable, default=None
+        `draw(n_functions, seed)` returns a proxy whose members are functions that the rows allow.
+        None where the proxy draws none.
     """
 
     proxy: Any
@@ -74,6 +77,7 @@ class Knowledge:
     rows_at: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     caution: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     noise_std: float = 0.0
+    draw: Callable[[int, int], Any] | None = None
 
     @property
     def best(self) -> NDArray[np.float64]:

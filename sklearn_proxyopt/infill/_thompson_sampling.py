@@ -1,4 +1,4 @@
-"""Infill at the minima of an ensemble's members."""
+"""Infill at the minima of functions that the rows allow."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ __all__ = ["ThompsonSampling"]
 
 
 class ThompsonSampling(BaseInfill):
-    """Evaluate the minimum of each member of an ensemble.
+    """Evaluate the minima of functions that the rows allow.
 
-    Each member stands for a function that the rows allow; where they agree, points gather, where
-    not, they spread. Needs a `NeuralProxyRegressor` of several members.
+    These are drawn from the Gaussian processes of a `ProxyRegressor` or `KernelProxyRegressor`, one
+    for each point, or they are the members of a `NeuralProxyRegressor` that has several. Where they
+    agree, points gather, where not, they spread.
 
     Parameters
     ----------
@@ -30,27 +31,32 @@ class ThompsonSampling(BaseInfill):
     """
 
     def check_proxy(self, proxy: Any) -> None:
-        """Raise an error unless the proxy has members.
+        """Raise an error unless the proxy has members or draws functions.
 
         Parameters
         ----------
         proxy : regressor
             Not fitted yet.
         """
+        if hasattr(proxy, "draw_functions"):
+            return
         if not offers_module(proxy) or (members_of(proxy) or 1) < 2:
             raise ValueError(
-                "proxy must have members for ThompsonSampling, as NeuralProxyRegressor("
-                f"n_members=5) has; got {proxy!r}."
+                "proxy must draw functions for ThompsonSampling, as ProxyRegressor() does, or have "
+                f"members, as NeuralProxyRegressor(n_members=5) has; got {proxy!r}."
             )
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
         seed = seed_argument(known.optimizer, int(known.rng.integers(2**31 - 1)))
         options = {"bounds": known.bounds, "x0": known.best, **seed}
-        if offers_module(known.proxy):
-            found = known.optimizer.minimize_members(known.proxy, **options)
+        proxy = known.proxy
+        if known.draw is not None:
+            proxy = known.draw(self.n_points, int(known.rng.integers(2**31 - 1)))
+        if offers_module(proxy):
+            found = known.optimizer.minimize_members(proxy, **options)
         else:
             # No torch module knows nonlinear constraints.
-            found = [known.optimizer.minimize(one, **options) for one in known.proxy.members()]
+            found = [known.optimizer.minimize(one, **options) for one in proxy.members()]
         minima = np.array([one.x for one in found])
         others = [one.x_candidates[1:] for one in found]
         return np.vstack([known.rng.permutation(minima), *others])

@@ -20,6 +20,7 @@ from sklearn_proxyopt.proxies._shares import check_sample_weight
 if TYPE_CHECKING:
     import torch
 
+    from sklearn_proxyopt.proxies._drawn import DrawnFunctions
     from sklearn_proxyopt.proxies._kernel._learning import Plan
     from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
     from sklearn_proxyopt.proxies._kernel._wild import Taming
@@ -334,6 +335,39 @@ default="auto"
             SoftLimits(float(lower), float(upper), float(soft))
             for (lower, upper), soft in zip(bounds, softness, strict=True)
         ]
+
+    def draw_functions(self, n_functions: int = 1, random_state: Any = None) -> DrawnFunctions:
+        """Draw functions that the rows allow.
+
+        Each is drawn from one of the processes, chosen by its weight. The processes' own standard
+        deviations hold, which are not calibrated.
+
+        Parameters
+        ----------
+        n_functions : int, default=1
+            How many.
+        random_state : None, int, RandomState or Generator, default=None
+            Draws them.
+
+        Returns
+        -------
+        DrawnFunctions
+            An object with `predict_members`, which returns an array of shape
+            (n_functions, n_samples), or (n_functions, n_samples, n_outputs); with `predict`, their
+            mean; and with `torch_module`, which takes the place of a function as `member`.
+        """
+        import torch
+        from sklearn.utils.validation import check_is_fitted
+
+        from sklearn_proxyopt.proxies._drawn import DrawnFunctions
+        from sklearn_proxyopt.proxies._kernel._paths import sample_paths
+
+        check_is_fitted(self)
+        check_integer(n_functions, "n_functions")
+        seed = int(as_generator(random_state).integers(2**63))
+        with plain_torch(), torch.no_grad():
+            paths = sample_paths(self._module, n_functions, seed)
+        return DrawnFunctions(paths.eval(), self._single_output)
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""

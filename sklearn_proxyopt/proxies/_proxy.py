@@ -7,11 +7,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin, clone
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.proxies._asking import MomentsMixin
+from sklearn_proxyopt.proxies._drawn import DrawnFunctions
 from sklearn_proxyopt.proxies._kernel._wild import is_wild
 from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
 from sklearn_proxyopt.proxies._known_rows import KnownRows
@@ -264,6 +265,25 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
             if part.random_state is None:
                 part.set_params(random_state=seed)
         return parts
+
+    def draw_functions(self, n_functions: int = 1, random_state: Any = None) -> DrawnFunctions:
+        """Draw functions that the rows allow, as the processes know them.
+
+        Parameters
+        ----------
+        n_functions : int, default=1
+            How many.
+        random_state : None, int, RandomState or Generator, default=None
+            Draws them.
+
+        Returns
+        -------
+        DrawnFunctions
+            The functions, as of `KernelProxyRegressor.draw_functions`.
+        """
+        check_is_fitted(self)
+        drawn: DrawnFunctions = self.kernel_.draw_functions(n_functions, random_state)
+        return drawn
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""

@@ -94,8 +94,8 @@ def test_a_proxy_without_a_deviation_is_refused_before_anything_is_paid_for(infi
 
 
 @pytest.mark.parametrize("proxy", [LinearRegression(), NeuralProxyRegressor()])
-def test_thompson_sampling_needs_members(proxy):
-    with pytest.raises(ValueError, match="proxy must have members"):
+def test_thompson_sampling_needs_functions_to_draw_from(proxy):
+    with pytest.raises(ValueError, match=r"proxy must draw functions.*or have members"):
         optimizer_with(ThompsonSampling(), proxy=proxy).minimize(PROBLEM, PROBLEM.bounds)
 
 
@@ -341,6 +341,32 @@ def test_members_are_searched_by_any_optimizer_in_any_space(optimizer, space):
     bounds = [(0, 10) if space else Integer(0, 10), (0, 10)]
     assert sampling.minimize(fun, bounds).nfev_design == 24 + 3
     assert sampling.variables_.is_feasible(sampling.X_).all()
+
+
+@pytest.mark.parametrize("proxy", [None, "gp"])
+@pytest.mark.parametrize(
+    "space",
+    [
+        {},
+        {"direction": "maximize"},
+        {"constraints": NonlinearConstraint(np.prod, 0, 20)},
+        {"n_constraints": 1},
+    ],
+    ids=["box", "maximize", "nonlinear", "learned"],
+)
+def test_thompson_sampling_draws_functions_from_the_processes_in_any_space(proxy, space):
+    sign = -1.0 if "direction" in space else 1.0
+
+    def fun(X):
+        value = sign * (np.square(X - 7.3).sum(axis=1) + np.cos(3.0 * X[:, 0]))
+        return np.column_stack([value, X[:, 0] - 9.0]) if "n_constraints" in space else value
+
+    sampling = optimizer_with(ThompsonSampling(3), proxy=proxy, n_rounds=1, **space)
+    sampling.minimize(fun, [(0, 10)] * 2) if sign > 0 else sampling.maximize(fun, [(0, 10)] * 2)
+    y = np.reshape(sampling.y_, (len(sampling.X_), -1))[:, 0]
+    assert sampling.result_.nfev_design == 24 + 3
+    # Where the drawn functions agree, one point is their minimum, and others fill the round.
+    assert (sign * y[24:27]).min() < (sign * y[:24]).min()
 
 
 def test_members_on_the_axes_are_those_of_the_ensemble_with_a_penalty():

@@ -102,6 +102,13 @@ class Covariance(ABC):
     def between(self, parameters: Tensor, x: Tensor, rows: Tensor) -> Tensor:
         """Return the covariances (..., m, n) of points and rows for one setting (n_parameters,)."""
 
+    @abstractmethod
+    def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        """Draw frequencies (n, n_features) whose cosines have this covariance, on the CPU.
+
+        The parameters, (n_parameters,), lie on the CPU too.
+        """
+
 
 class _Radial(Covariance):
     """A function of the distance, with a lengthscale for each variable."""
@@ -152,6 +159,9 @@ class SquaredExponential(_Radial):
         value = (-0.5 * squared).exp()
         return value, (-0.5 * value,)
 
+    def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        return _normal((n, self.n_features), generator) / parameters.exp()
+
 
 class Matern52(_Radial):
     """The Matern covariance of smoothness 5/2."""
@@ -164,6 +174,11 @@ class Matern52(_Radial):
         decay = (-scaled).exp()
         line = 1.0 + scaled
         return (line + scaled.square() / 3.0) * decay, (line * decay * (-5.0 / 6.0),)
+
+    def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        # Those of a Matern covariance of smoothness 5/2 have a t distribution with 5 degrees.
+        chi = _normal((n, 5), generator).square().mean(dim=1, keepdim=True)
+        return _normal((n, self.n_features), generator) / chi.sqrt() / parameters.exp()
 
 
 class AdditiveSquaredExponential(Covariance):
@@ -228,6 +243,20 @@ class AdditiveSquaredExponential(Covariance):
             apart = column[..., :, None] - centers[..., None, :]
             total = total + (-0.5 * apart.square()).exp()
         return torch.lerp(value, total / self.n_features, logit.sigmoid())
+
+    def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        whole, alone, logit = parameters.split([self.n_features, self.n_features, 1])
+        share = logit.sigmoid()
+        normal = _normal((n, self.n_features), generator)
+        weights = torch.cat([1.0 - share, (share / self.n_features).expand(self.n_features)])
+        which = weights.multinomial(n, True, generator=generator)
+        is_only = torch.nn.functional.one_hot(which, self.n_features + 1)[:, 1:].to(normal)
+        of_whole = (which == 0).to(normal)[:, None]
+        return normal * (of_whole / whole.exp() + is_only / alone.exp())
+
+
+def _normal(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    return torch.randn(*shape, generator=generator, dtype=torch.float64, device="cpu")
 
 
 def _vector(values: Sequence[float]) -> Tensor:

@@ -116,17 +116,21 @@ class Process(nn.Module, ABC):
         """
         within, fading = faded(x)
         cross, functions = self._cross(x), self.basis(within)
-        if self._factors is None:
-            # They are kept, whatever mode the caller has switched on for now.
-            with plain_torch(), torch.no_grad():
-                self._factors = self._factorize()
-        share = self._unit_variance(cross, functions, *self._factors)
+        share = self._unit_variance(cross, functions, *self.factors())
         share = share + self.ripples * self.settings[-1].exp()
         variance = self.variance * share
         # Warped values have unit spread, which is all that is known far away.
         variance = torch.lerp(torch.ones_like(variance), variance, fading.square())
         slope = self.warp.slope_back(self._warped(fading, cross, functions))
         return self._value(fading, cross, functions), variance * slope.square()
+
+    def factors(self) -> Factors:
+        """Return what variances are computed with, made when it is first asked for."""
+        if self._factors is None:
+            # They are kept, whatever mode the caller has switched on for now.
+            with plain_torch(), torch.no_grad():
+                self._factors = self._factorize()
+        return self._factors
 
     def _cross(self, x: Tensor) -> Tensor:
         return self.covariance.between(self.settings[:-1], x, self.rows)
