@@ -1,0 +1,70 @@
+"""The words of README, documentation and docstrings: those of the field, one for each thing."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PHRASES = tomllib.loads((ROOT / "tests/plain_words.toml").read_text(encoding="utf-8"))["phrase"]
+GENERATED = {"auto_examples", "generated", "_build"}
+# Rooms whose docstrings are held to the same words.
+PLAIN_MODULES = ("infill", "model_selection", "optimizers", "problems", "samplers", "variables")
+
+PAGES = {
+    str(path.relative_to(ROOT)): path
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.rst"))]
+    if not GENERATED & set(path.parts) and path.name != "sg_execution_times.rst"
+}
+MODULES = {
+    str(path.relative_to(ROOT)): path
+    for module in PLAIN_MODULES
+    for path in sorted((ROOT / "sklearn_proxyopt" / module).rglob("*.py"))
+}
+
+
+def prose_of(text):
+    """Return the text without code: fenced and indented blocks, doctests, names in backticks."""
+    text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^\.\. code-block::.*?(?=^\S)", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^ *>>> .*?(?:\n *\n|\Z)", "\n", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"``.*?``|:[a-z:]+:`[^`]*`|`[^`<]*`", "NAME", text, flags=re.DOTALL)
+    return " ".join(text.split())
+
+
+def docstrings_of(text):
+    """Return the prose of all docstrings of a module."""
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+    return "\n\n".join(filter(None, (ast.get_docstring(node) for node in nodes)))
+
+
+def phrases_in(prose):
+    """Return each phrase that is out of place, with the words around it."""
+    found = []
+    for phrase in PHRASES:
+        for match in re.finditer(phrase["pattern"], prose, re.IGNORECASE):
+            around = prose[max(match.start() - 40, 0) : match.end() + 40]
+            if not any(re.search(context, around, re.IGNORECASE) for context in phrase["allowed"]):
+                found.append(f"...{around}... (write: {phrase['write']})")
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_is_written_in_the_words_of_the_field(page):
+    assert phrases_in(prose_of(PAGES[page].read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_are_written_in_the_words_of_the_field(module):
+    assert phrases_in(prose_of(docstrings_of(MODULES[module].read_text(encoding="utf-8")))) == []
+
+
+def test_a_phrase_is_found_across_lines_and_not_in_code_or_in_its_right_context():
+    assert len(phrases_in(prose_of("Rows already paid\nfor, nothing callable."))) == 1
+    assert phrases_in(prose_of("Call `paid for` or ``paid for``.\n\n>>> x = 'paid for'\n")) == []
+    assert phrases_in(prose_of("The constraints must leave room inside the bounds.")) == []
