@@ -31,7 +31,7 @@ from sklearn_proxyopt._run._metadata import metadata_of_rows, metadata_router, r
 from sklearn_proxyopt._run._pace import Pace
 from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._persistence import read_knowledge, write_knowledge
-from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive
+from sklearn_proxyopt._run._phases import design_phase, design_sampler, drive, pursue
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._run import PaidRun, Run, draw_seeds, open_run
 from sklearn_proxyopt._run._run_log import History, RunLog, frame_of_samples
@@ -59,6 +59,7 @@ from sklearn_proxyopt._utils._types import (
 from sklearn_proxyopt._utils._validation import (
     check_integer,
     check_option,
+    check_real,
     check_verbose,
     unmasked,
 )
@@ -91,8 +92,8 @@ class BaseProxyOptimizer(
 ):
     """Base of the optimizers: parameters in common, and all that does not depend on the answer.
 
-    A subclass owes `_learn`, which turns samples into what is learned of them, `_spend`, which
-    evaluates the objective, with the `_criteria` that end it, and the method `minimize`, which says
+    A subclass owes `_learn`, which turns samples into what is learned of them, `_plan`, what a run
+    evaluates, with the `_criteria` that end it, and the method `minimize`, which says
     what it returns.
     What is known is one value, `_state`; the public attributes are read from it.
     """
@@ -144,8 +145,17 @@ class BaseProxyOptimizer(
         """Return what ends a run; nothing of its arguments is checked yet."""
 
     @abstractmethod
-    def _spend(self, run: PaidRun, *, with_design: bool) -> LearnedState:
+    def _plan(self, run: PaidRun) -> Any:
+        """Return what a run evaluates, and what it learns in between."""
+
+    # Whether `ask` has a run to step where there is no budget.
+    _asks_without_budget: bool = False
+
+    def _spend(self, run: PaidRun, *, with_design: bool) -> Any:
         """Evaluate the objective until the run ends, and return what it found."""
+        plan = self._plan(run)
+        pursue(run, plan, with_design=with_design)
+        return plan.answer()
 
     @abstractmethod
     def minimize(
@@ -397,18 +407,29 @@ class BaseProxyOptimizer(
         """
         return metadata_router(self)
 
-    def ask(self, n_points: int = 1) -> Any:
+    @with_callbacks
+    def ask(self, n_points: int = 1, *, explore: float | None = None) -> Any:
         """Propose experiments.
 
-        Before any are known, the points of the sampler's design are handed out in order. Then up
-        to half of the points, the first one always, are the proxy's lowest minima, or of its
-        front those that lie farthest from the known one; the others are those of a design that lie
-        farthest from all that is known or pending.
+        With the parameter `budget` the points are those of a run of `minimize` with that budget:
+        asked for one at a time and told in turn, they are its very rows. In any other number and
+        order they are chosen with those in mind that are pending, and results are used as they
+        come. Points that were withdrawn leave their share of the budget to others.
+
+        Without a budget, or when it is spent, there is no last point to plan for. After a small
+        design, and whenever the number of samples has doubled, a `ProxyOptimizer` asks for the
+        proxy's optima; in between it searches around the best. A `ParetoOptimizer`, and one with a
+        refiner or an infill of its own, or with noise, asks for points of which one half, the first
+        always, are the proxy's lowest minima, or of its front those that lie farthest from the
+        known one; the other half lie far from all that is known.
 
         Parameters
         ----------
         n_points : int, default=1
             How many.
+        explore : float, default=None
+            The share of points, from 0 to 1, that lie as far as can be from all that is known or
+            pending, over several calls where they are few. None leaves it to the search.
 
         Returns
         -------
@@ -416,18 +437,23 @@ class BaseProxyOptimizer(
             Points inside the box, that of the parameter `bounds` as it is now unless `minimize`
             was given one; none of them known or asked for before; valid rows that meet the
             constraints. With a journal the box stays that of the journal. Where the variables have
-            names, and pandas is installed, a DataFrame with labels and two columns more, which
-            `tell` leaves aside: `predicted`, what the proxy says there, NaN before there is one
-            (`predicted_0`, `predicted_1`, ... of several outputs), and `reason`, why the point was
-            chosen. Else an array, in which labels are codes.
+            names, and pandas is installed, a DataFrame with labels and further columns, which
+            `tell` leaves aside: `predicted`, what the proxy says there; `lower` and `upper`, its
+            90 % interval; and `reason`, why the point was chosen. Of several outputs these are
+            `predicted_0`, `lower_0`, `upper_0`, `predicted_1`, ...; what no proxy tells is NaN.
+            Else an array, in which labels are codes; `to_frame` tells the reasons then. With noise
+            a run with a budget asks for a point again where that tells more than a new one.
         """
         n_points = check_integer(n_points, "n_points")
+        if explore is not None:
+            check_real(explore, "explore", minimum=0.0, maximum=1.0)
         self.check_parameters()
-        space, points, reasons = AskTell(self).ask(n_points)
+        space, points, reasons = AskTell(self).ask(n_points, explore)
         if space.names is None or find_spec("pandas") is None:
             return points
+        self._learn_if_due()
         state = self._known
-        predicted = state.predict(points) if isinstance(state, LearnedState) else None
+        predicted = state.interval(points) if isinstance(state, LearnedState) else None
         return with_notes(space, points, predicted, reasons)
 
     def withdraw(self, X: ArrayLike) -> Self:
@@ -522,20 +548,32 @@ class BaseProxyOptimizer(
         known = self._known.data
         self._know((Dataset.of(X[:0], y[:0]) if known is None else known).told(X, y), X)
 
-    @with_callbacks
     def _know(self, data: Dataset, answered: NDArray[np.float64]) -> None:
-        """Learn from samples, which answer some pending points; if that raises, nothing changes."""
-        state = self._known
+        """Take samples for known, which answer some pending points.
+
+        The proxy learns them as soon as somebody looks at what it has learned.
+        """
+        state = self._known.unlearned(data)
         space = AskTell(self).space_told(data.X) if len(data) >= 2 else None
         if space is None or not space.counts(data.X).any():
-            self._publish(state.unlearned(data))
+            self._publish(state)
         else:
-            run = Run(self, space, draw_seeds(self), Progress(self, 2), state.goal)
-            self._publish(self._learn(run, data))
-            run.progress.end(f"Learned {len(data)} rows.")
+            self._publish(replace(state, bounds=space.bounds, variables=space, is_due=True))
         if self._pending is not None:
             self._pending.answer(answered, AskTell(self).space_known())
             self.X_pending_ = self._pending.points
+
+    @with_callbacks
+    def _learn_if_due(self) -> None:
+        """Learn what was told, if that was not done yet; if that raises, it is due again."""
+        state = self._known
+        if not state.is_due:
+            return
+        assert state.data is not None
+        assert state.variables is not None
+        run = Run(self, state.variables, draw_seeds(self), Progress(self, 2), state.goal)
+        self._publish(self._learn(run, state.data))
+        run.progress.end(f"Learned {len(state.data)} rows.")
 
     def to_frame(self) -> Any:
         """Return every sample that is known as a table, in the order in which they came.
@@ -556,6 +594,7 @@ class BaseProxyOptimizer(
         ImportError
             If pandas is not installed.
         """
+        self._learn_if_due()
         history, state = self._history, self._known
         variables = state.variables
         if variables is None:
@@ -590,6 +629,7 @@ class BaseProxyOptimizer(
         path : str or path-like
             The file; one that is there is replaced.
         """
+        self._learn_if_due()
         write_knowledge(self, path)
 
     def load(self, path: str | PathLike[str]) -> Self:
@@ -630,9 +670,11 @@ class BaseProxyOptimizer(
             self._publish(replace(self._known, bounds=bounds, variables=saved.space))
             if len(saved.data.evaluated):
                 self._take_in(*saved.data.results())
-        if len(saved.pending):
+        if len(saved.pending) or saved.asked:
             self._pending = AskTell(self).pending_points(saved.n_features)
-            self._pending.points = self.X_pending_ = saved.pending
+            self._pending.points, self._pending.asked = saved.pending, saved.asked
+        if len(saved.pending):
+            self.X_pending_ = saved.pending
         return self
 
     @with_callbacks
@@ -678,6 +720,9 @@ class BaseProxyOptimizer(
                 return object.__getattribute__(self, name)
             if not name.endswith("_") or name.startswith("_"):
                 raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+            if name in self._state_class.attributes() and self._known.is_due:
+                self._learn_if_due()
+                return getattr(self, name)
             raise AttributeError(
                 f"{kind!r} object has no attribute {name!r} now. The results of an optimizer are "
                 "there after fit, minimize or maximize, or once enough rows were told."

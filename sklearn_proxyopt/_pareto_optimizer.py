@@ -13,7 +13,6 @@ from scipy.optimize import OptimizeResult
 from sklearn_proxyopt._base import BaseProxyOptimizer
 from sklearn_proxyopt._run._components import check_that_outputs_are_borne
 from sklearn_proxyopt._run._pace import Pace
-from sklearn_proxyopt._run._phases import pursue
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import ProxyName, SamplerName
@@ -322,10 +321,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
             corner = goal.turned(np.array([self.reference], dtype=np.float64))[0]
         return FrontCriteria(**limits, goal=goal, reference=corner)
 
-    def _spend(self, run: PaidRun, *, with_design: bool) -> FrontState:
-        plan = FrontPlan(run, self)
-        pursue(run, plan, with_design=with_design)
-        return plan.answer()
+    def _plan(self, run: PaidRun) -> FrontPlan:
+        return FrontPlan(run, self)
 
     @property
     def _n_phases(self) -> int:

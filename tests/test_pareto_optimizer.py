@@ -445,7 +445,8 @@ def test_a_front_of_labels_is_learned_from_a_table_and_asked_for(tmp_path):
     assert len(np.unique(opt.X_front_, axis=0)) == len(opt.X_front_)
     points = opt.ask(4)
     assert opt.variables_.is_feasible(opt.X_pending_).all()
-    assert points.columns.tolist() == [*frame, "predicted_0", "predicted_1", "reason"]
+    notes = [f"{name}_{i}" for i in range(2) for name in ("predicted", "lower", "upper")]
+    assert points.columns.tolist() == [*frame, *notes, "reason"]
     np.testing.assert_array_equal(points.filter(like="predicted"), opt.predict(opt.X_pending_))
     assert points["reason"][0] == "proxy's front"
     opt.tell(points, beam(points))

@@ -71,7 +71,14 @@ def test_past_runs_with_a_text_column_lead_to_the_best_settings_and_the_next_fou
     assert best["solvent"] == "MeCN"
     assert best["hours"] == 3
     assert best["temperature"] == pytest.approx(80.0, abs=2.0)
-    assert following.columns.tolist() == [*NUMBERS, "solvent", "predicted", "reason"]
+    assert following.columns.tolist() == [
+        *NUMBERS,
+        "solvent",
+        "predicted",
+        "lower",
+        "upper",
+        "reason",
+    ]
     assert following["solvent"].isin(SOLVENTS).all()
 
 

@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_array
 
 from sklearn_proxyopt._run._components import warn_of_rows_outside
 from sklearn_proxyopt._run._design import MinimaAndDesign
+from sklearn_proxyopt._run._engine import Engine, asked_run
 from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._phases import design_sampler
 from sklearn_proxyopt._run._run import draw_seeds, writing_journal
@@ -29,6 +30,8 @@ from sklearn_proxyopt.variables._kinds import Kinds, kinds_of_facts
 
 __all__ = ["AskTell"]
 
+# What a proxy can learn from.
+_N_LEAST = 2
 # Seconds that results told wait for another who tells the same journal.
 _PATIENCE = 60.0
 
@@ -64,7 +67,9 @@ class AskTell:
     def _state(self) -> FittedState:
         return self._optimizer._known
 
-    def ask(self, n_points: int) -> tuple[Variables, NDArray[np.float64], list[str]]:
+    def ask(
+        self, n_points: int, explore: float | None = None
+    ) -> tuple[Variables, NDArray[np.float64], list[str]]:
         """Return points that are neither known nor pending, and keep them as pending.
 
         The variables come before them, and the reason of each after them.
@@ -72,10 +77,7 @@ class AskTell:
         optimizer = self._optimizer
         self.recall()
         space, state = self._space_asked(), self._state
-        minima, risk = None, None
-        if isinstance(state, LearnedState):
-            minima, risk = state.candidates[space.is_feasible(state.candidates)], state.failure_risk
-        else:
+        if not (isinstance(state, LearnedState) or state.is_due):
             optimizer._publish(replace(state, bounds=space.bounds, variables=space))
         with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
             pending = self.pending_points(space.n_features)
@@ -84,15 +86,97 @@ class AskTell:
                 others = writer.pending_points()
                 own = pending.points[~is_among(pending.points, others)]
                 pending.recall(np.vstack([others, own]), known.evaluated, space)
-            source = "proxy's front" if isinstance(state, FrontState) else "proxy's optima"
-            strategy = MinimaAndDesign(pending.sampler, space, minima, risk, source)
-            points = strategy.propose(n_points, known, pending.points)
-            optimizer._run_log.asked(points, strategy.reasons)
+            n_far = None if explore is None else _n_far(explore, n_points, known, pending.points)
+            points, reasons = self._of_engine(space, n_points - (n_far or 0), known)
+            if len(points) < n_points:
+                taken = np.vstack([pending.points, points])
+                more = self._filling(space, n_far)
+                points = np.vstack([points, more.propose(n_points - len(points), known, taken)])
+                reasons = reasons + more.reasons
+            optimizer._run_log.asked(points, reasons)
             pending.add(points)
             if writer is not None:
                 writer.set_pending_points(pending.points)
+                writer.set_asked(pending.asked)
         optimizer.X_pending_ = pending.points
-        return space, points, strategy.reasons
+        return space, points, reasons
+
+    def _filling(self, space: Variables, n_far: int | None) -> MinimaAndDesign:
+        """Return what proposes points where there is no run that does."""
+        self._optimizer._learn_if_due()
+        state, sampler = self._state, self.pending_points(space.n_features).sampler
+        if not isinstance(state, LearnedState):
+            return MinimaAndDesign(sampler, space)
+        minima = state.candidates[space.is_feasible(state.candidates)]
+        source = "proxy's front" if isinstance(state, FrontState) else "proxy's optima"
+        return MinimaAndDesign(sampler, space, minima, state.failure_risk, source, n_far)
+
+    def _of_engine(
+        self, space: Variables, n_points: int, known: Dataset
+    ) -> tuple[NDArray[np.float64], list[str]]:
+        """Return what the run that is asked for points proposes, none where there is no run."""
+        pending, data = self.pending_points(space.n_features), self._data
+        engine = self._engine_for(space, data)
+        if engine is None:
+            return data.X[:0], []
+        strange = np.vstack([known.evaluated[len(data.evaluated) :], pending.points])
+        chosen = engine.propose(n_points, strange[~is_among(strange, engine.pending)])
+        pending.asked.append([len(data), len(data.X_failed), n_points])
+        return chosen
+
+    def _engine_for(self, space: Variables, data: Dataset) -> Engine | None:
+        """Return the run that is asked for points, which has taken in all that is told."""
+        if self._optimizer.budget is None and not self._optimizer._asks_without_budget:
+            return None
+        pending = self.pending_points(space.n_features)
+        engine: Engine | None = pending.engine
+        if engine is None and pending.asked:
+            engine = self._asked_again(space, data)
+        if engine is None or not engine.suits(space, data):
+            engine = self._engine_from(space, data, pending.n_asked)
+            pending.asked = [[len(data), len(data.X_failed), pending.n_asked]]
+        if engine is not None:
+            engine.take_in(data, pending.points)
+        pending.engine = engine
+        return engine
+
+    def _engine_from(self, space: Variables, data: Dataset, n_asked: int) -> Engine | None:
+        """Begin a run from samples, of which some points were asked for before."""
+        optimizer, budget = self._optimizer, self._optimizer.budget
+        if budget is not None:
+            budget = budget // optimizer.n_repeats - n_asked
+        if budget is None or budget < 1:
+            if not optimizer._asks_without_budget:
+                return None
+            budget = None
+        run = asked_run(optimizer, space, data, budget)
+        sampler = self.pending_points(space.n_features).sampler
+        return Engine(run, optimizer._plan(run), sampler, with_design=len(data) < _N_LEAST)
+
+    def _asked_again(self, space: Variables, data: Dataset) -> Engine | None:
+        """Return a run asked the same as the one before, None where it answers otherwise."""
+        pending = self.pending_points(space.n_features)
+        (n_good, n_failed, n_before), *asked = pending.asked
+        engine = self._engine_from(space, data.first(n_good, n_failed), n_before)
+        if engine is None:
+            return None
+        all_points = np.vstack([data.evaluated, pending.points])
+        for n_good, n_failed, n_points in asked:
+            if n_points > len(all_points):
+                return None
+            engine.take_in(data.first(n_good, n_failed))
+            points, _ = engine.propose(n_points, data.X[:0])
+            if (space.answered(points, all_points) < 0).any():
+                return None
+        return engine
+
+    @property
+    def _data(self) -> Dataset:
+        """The samples told."""
+        state, optimizer = self._state, self._optimizer
+        if state.data is None:
+            return Dataset.empty(len(self.space_known().kinds), optimizer._n_outputs)
+        return state.data
 
     def withdraw(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the pending points without some, also in the journal."""
@@ -213,6 +297,8 @@ class AskTell:
             self._recall_kinds(contents.names, facts, data.evaluated)
             optimizer._take_in(*data.results())
         self._recall_pending(contents.pending_points, data)
+        if contents.asked:
+            self.pending_points(X.shape[1]).asked = contents.asked
 
     def _recall_kinds(
         self, names: list[str] | None, facts: dict[str, Any] | None, rows: NDArray[np.float64]
@@ -311,6 +397,12 @@ class AskTell:
         if optimizer.bounds is None and state.bounds is not None:
             X = np.vstack([X, state.bounds.T])
         return optimizer._spec.variables(X)
+
+
+def _n_far(explore: float, n_points: int, known: Dataset, pending: NDArray[np.float64]) -> int:
+    """Return how many of the next points explore, so that the share holds over several calls."""
+    n_before = len(known.evaluated) + len(pending)
+    return int(explore * (n_before + n_points)) - int(explore * n_before)
 
 
 def _close(writer: JournalWriter, space: Variables, X: NDArray[np.float64]) -> None:

@@ -15,7 +15,7 @@ from sklearn_proxyopt._utils._distances import farthest_places
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
 
-__all__ = ["InitialDesign", "MinimaAndDesign"]
+__all__ = ["InitialDesign", "MinimaAndDesign", "OpenDesign"]
 
 # What a proxy can learn from.
 _N_LEAST = 2
@@ -86,12 +86,43 @@ class InitialDesign(Routine):
         return rows[~is_among(rows, taken)][: len(self.rows)]
 
 
+class OpenDesign(Strategy):
+    """Hand out a design, point after point, until enough samples are known.
+
+    Parameters
+    ----------
+    sampler : sampler
+        The design, seeded; drawn larger where it runs out, if it can.
+    space : Variables
+        The variables.
+    n_least : int
+        Samples with a value that are enough.
+    """
+
+    def __init__(self, sampler: Any, space: Variables, n_least: int) -> None:
+        self._sampler, self._space, self._n_least = sampler, space, n_least
+
+    def propose(
+        self, n: int | None, known: Dataset, pending: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the next points of the design; one for None."""
+        self.has_ended = len(known) >= self._n_least
+        if self.has_ended:
+            return known.X[:0]
+        n_points = 1 if n is None else n
+        taken = np.vstack([known.evaluated, pending])
+        return _untaken(self._sampler, self._space, n_points, taken)[:n_points]
+
+    def observe(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Do nothing."""
+
+
 class MinimaAndDesign(Strategy):
     """Propose minima of the proxy and, beside them, points of a design far from all others.
 
-    Without minima the design alone is handed out, in its order. With them up to half of the points
-    are minima, the lowest first. A design whose sampler has a parameter `n_samples` is drawn larger
-    when it runs out. Results change nothing here: the proxy learns anew and has other minima.
+    Before there are minima, the points of the design are proposed in order; then the lowest minima
+    come first. A design whose sampler has a parameter `n_samples` is drawn larger when it runs out.
+    Results change nothing here: the proxy learns anew and has other minima.
 
     Parameters
     ----------
@@ -105,6 +136,8 @@ class MinimaAndDesign(Strategy):
         Where evaluations fail: points to be avoided come last.
     source : str, default="proxy's optima"
         What the minima are.
+    n_far : int, default=None
+        How many of the points lie far from all others, at the least; None for half of them.
 
     Attributes
     ----------
@@ -119,9 +152,10 @@ class MinimaAndDesign(Strategy):
         minima: NDArray[np.float64] | None = None,
         risk: FailureRisk | EncodedRisk | None = None,
         source: str = "proxy's optima",
+        n_far: int | None = None,
     ) -> None:
         self._sampler, self._space, self._minima, self._risk = sampler, space, minima, risk
-        self._source = source
+        self._source, self._n_far = source, n_far
         self.reasons: list[str] = []
 
     def propose(
@@ -132,7 +166,8 @@ class MinimaAndDesign(Strategy):
         taken = np.vstack([known.evaluated, pending])
         chosen = np.empty((0, space.n_features))
         if self._minima is not None:
-            chosen = new_rows(self._minima, taken, space)[: -(-n_points // 2)]
+            n_far = n_points // 2 if self._n_far is None else self._n_far
+            chosen = new_rows(self._minima, taken, space)[: n_points - n_far]
         n_missing = n_points - len(chosen)
         filling = "design" if self._minima is None else "far from all that is known"
         self.reasons = [self._source] * len(chosen) + [filling] * n_missing
@@ -146,7 +181,7 @@ class MinimaAndDesign(Strategy):
 
     def _from_design(self, n_points: int, taken: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return points of the design that are not taken: safe ones, far from the others."""
-        pool = self._untaken(n_points, taken)
+        pool = _untaken(self._sampler, self._space, n_points, taken)
         if self._risk is not None:
             safe = self._risk.caution(pool) < 1.0
             pool = pool[safe] if safe.sum() >= n_points else pool
@@ -155,23 +190,26 @@ class MinimaAndDesign(Strategy):
             pool = pool[farthest_places(places(pool), places(taken), n_points)]
         return pool[:n_points]
 
-    def _untaken(self, n_points: int, taken: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the points of the design that are not taken, at least `n_points`."""
-        design = Design(self._sampler, self._space)
-        rows = design.sample()
-        points = new_rows(rows, taken, self._space)
-        while len(points) < n_points and design.grow():
-            n_before, rows = len(rows), design.sample()
-            points = new_rows(rows, taken, self._space)
-            if len(rows) <= n_before:
-                # No further rows are valid and feasible.
-                break
-        if len(points) < n_points:
-            raise ValueError(
-                f"n_points must not exceed the {len(points)} points that the sampler's design has "
-                f"left; got {n_points}."
-            )
-        return points
+
+def _untaken(
+    sampler: Any, space: Variables, n_points: int, taken: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the points of a design that are not taken, at least `n_points`."""
+    design = Design(sampler, space)
+    rows = design.sample()
+    points = new_rows(rows, taken, space)
+    while len(points) < n_points and design.grow():
+        n_before, rows = len(rows), design.sample()
+        points = new_rows(rows, taken, space)
+        if len(rows) <= n_before:
+            # No further rows are valid and feasible.
+            break
+    if len(points) < n_points:
+        raise ValueError(
+            f"n_points must not exceed the {len(points)} points that the sampler's design has "
+            f"left; got {n_points}."
+        )
+    return points
 
 
 def new_rows(

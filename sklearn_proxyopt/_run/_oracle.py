@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,19 @@ from sklearn_proxyopt._utils._distances import ROUNDING
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import Evaluator
 from sklearn_proxyopt.evaluation._call import Outcome
-from sklearn_proxyopt.evaluation._in_flight import InFlight
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["Oracle"]
+__all__ = ["Flight", "Oracle"]
+
+
+class Flight(Protocol):
+    """Evaluations that have begun, and are handed out as they are known."""
+
+    def begin(self, x: NDArray[np.float64], repeat: int) -> None:
+        """Begin an evaluation of a row that is not in flight."""
+
+    def next(self) -> tuple[NDArray[np.float64], int, Any]:
+        """Wait for a result; return its row, its repeat and its value, NaN if it failed."""
 
 
 class Oracle:
@@ -43,13 +52,13 @@ class Oracle:
         The samples given, as they were given, and those evaluated, each repeat a sample.
     log : RunLog
         When and why each was evaluated, and what that took.
-    in_flight : InFlight or None
+    in_flight : Flight or None
         What is evaluated side by side, None where whole batches are evaluated.
     n_pending : int
         How many evaluations may be in flight.
     """
 
-    in_flight: InFlight | None = None
+    in_flight: Flight | None = None
     n_pending: int = 1
 
     def __init__(
@@ -80,9 +89,7 @@ class Oracle:
         self._counts = Counter(row_keys(X))
         self._values: dict[bytes, list[NDArray[np.float64]]] = {}
         self._note(data.X, data.y)
-        for x, value, repeat in zip(X, self._turned(y), repeats, strict=True):
-            plain = float(value) if value.ndim == 0 else value.copy()
-            evaluator.record.add(x, plain, int(repeat))
+        self._put_on_record(X, y, repeats)
 
     def _log(self, x: NDArray[np.float64], n_round: int, outcome: Outcome) -> None:
         self.log.evaluated(x, n_round, outcome.duration, outcome.error)
@@ -113,7 +120,7 @@ class Oracle:
             begun = np.array([self.evaluator.record.get(x, n) is not None for x, n in pairs], bool)
             self._keep(asked[begun], found[begun], repeats[begun])
             n_new = int(is_new[: len(affordable)].ravel()[begun].sum())
-            values = self._means(affordable)
+            values = self.means(affordable)
         self.stopping.count(n_new, values, was_cut=len(affordable) < len(rows))
         return values
 
@@ -164,7 +171,26 @@ class Oracle:
         if any(other == key for other, _ in self._begun):
             return row[:0], outputs[:0]
         del self._in_flight[key]
-        return row, self._means(row)
+        return row, self.means(row)
+
+    def lose(self, x: NDArray[np.float64]) -> None:
+        """Give up a setting in flight, whose results will never come."""
+        [key] = row_keys(x[None])
+        del self._in_flight[key]
+        self._begun = {one: is_new for one, is_new in self._begun.items() if one[0] != key}
+
+    def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Keep samples evaluated elsewhere, NaN for those that failed; none is counted."""
+        repeats = self._numbers(X)
+        self._keep(X, y, repeats)
+        self._put_on_record(X, y, repeats)
+
+    def _put_on_record(
+        self, X: NDArray[np.float64], y: NDArray[np.float64], repeats: NDArray[np.intp]
+    ) -> None:
+        for x, value, repeat in zip(X, self._turned(y), repeats, strict=True):
+            plain = float(value) if value.ndim == 0 else value.copy()
+            self.evaluator.record.add(x, plain, int(repeat))
 
     def count(self, outputs: NDArray[np.float64]) -> None:
         """Count the result that was collected last.
@@ -198,10 +224,12 @@ class Oracle:
         """Return every repeat of some rows, and its number."""
         asked = np.repeat(rows, self.n_repeats, axis=0)
         numbers = np.tile(np.arange(self.n_repeats), len(rows))
-        if anew:
-            n_known = np.array([self._counts[key] for key in row_keys(asked)], dtype=np.intp)
-            numbers = n_known + occurrences(asked)
-        return asked, numbers
+        return asked, self._numbers(asked) if anew else numbers
+
+    def _numbers(self, rows: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the numbers that repeats of rows have, if they are evaluated once more."""
+        n_known = np.array([self._counts[key] for key in row_keys(rows)], dtype=np.intp)
+        return n_known + occurrences(rows)
 
     def _are_new(self, rows: NDArray[np.float64], anew: bool = False) -> NDArray[np.bool_]:
         """Tell which repeats are neither known nor of an earlier row, (n_rows, n_repeats)."""
@@ -210,7 +238,7 @@ class Oracle:
         is_new = [key not in self._known and not _seen_before(key, seen) for key in keys]
         return np.array(is_new, dtype=bool).reshape(len(rows), self.n_repeats)
 
-    def _means(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    def means(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the mean of what is known of each row, NaN where nothing is."""
         means = np.full((len(rows), *self.data.y.shape[1:]), np.nan)
         for place, key in enumerate(row_keys(rows)):
@@ -233,7 +261,7 @@ class Oracle:
         distances = np.abs(space.places(data.X) - space.places(x[None])).max(axis=1)
         nearest = int(np.argmin(distances))
         known = distances[nearest] < ROUNDING
-        return self._means(data.X[[nearest]])[0] if known else np.asarray(data.y[nearest] * np.nan)
+        return self.means(data.X[[nearest]])[0] if known else np.asarray(data.y[nearest] * np.nan)
 
     def generator(self) -> np.random.Generator:
         """Return fresh randomness, the same in every run that goes on from one journal."""

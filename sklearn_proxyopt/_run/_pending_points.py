@@ -13,7 +13,7 @@ __all__ = ["PendingPoints"]
 
 
 class PendingPoints:
-    """Points that were asked for and not told yet, and the design that new ones come from.
+    """Points that were asked for and not told yet, and where new ones come from.
 
     Parameters
     ----------
@@ -26,11 +26,19 @@ class PendingPoints:
     ----------
     points : ndarray of shape (n_pending, n_features)
         The points.
+    engine : Engine or None
+        The run that further points come from. It is not pickled: what was asked leads to it again.
+    asked : list of list of int
+        What leads to it: how many samples were known, with a value and failed, when the run began,
+        and how many points had been asked for; then the same two for each call of `ask`, and how
+        many points it wanted of the run.
     """
 
     def __init__(self, sampler: Any, n_features: int) -> None:
         self.sampler = sampler
         self.points = np.empty((0, n_features))
+        self.engine: Any = None
+        self.asked: list[list[int]] = []
 
     def add(self, points: NDArray[np.float64]) -> None:
         """Take points that are handed out as pending."""
@@ -45,3 +53,11 @@ class PendingPoints:
     def answer(self, X: NDArray[np.float64], space: Variables) -> None:
         """Take the points that the rows of `X` were done for off the pending ones."""
         self.points = self.points[space.answered(self.points, X) < 0]
+
+    @property
+    def n_asked(self) -> int:
+        """How many points the run was asked for, and those before it."""
+        return sum(n_points for *_, n_points in self.asked)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"engine": None}

@@ -226,6 +226,8 @@ class Saved:
         The samples.
     pending : ndarray of shape (n_pending, n_features)
         The pending points.
+    asked : list of list of int
+        What leads to the run again that points were asked of.
     space : Variables or None
         The variables inside the box, if there is one.
     kinds : Kinds
@@ -242,6 +244,7 @@ class Saved:
 
     data: Dataset
     pending: NDArray[np.float64]
+    asked: list[list[int]]
     space: Variables | None
     kinds: Kinds
     keeps_box: bool
@@ -273,6 +276,7 @@ def write_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Non
     arrays["X_pending"] = np.empty((0, n_features)) if pending is None else pending.points
     names = optimizer._names_seen
     about: Facts = {
+        "asked": [] if pending is None else pending.asked,
         "class": optimizer._saved_class,
         "n_constraints": int(optimizer.n_constraints),
         "n_features": n_features,
@@ -311,6 +315,7 @@ def read_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Save
     return Saved(
         data=Dataset(arrays["X"], goal.turned(arrays["y"]), arrays["X_failed"]),
         pending=arrays["X_pending"],
+        asked=_asked_in(facts, path),
         space=None if box is None else spec.inside(box),
         kinds=kinds,
         keeps_box=facts["keeps_box"] and box is not None,
@@ -318,6 +323,18 @@ def read_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Save
         goal=goal,
         state=state,
     )
+
+
+def _asked_in(facts: Facts, path: str | PathLike[str]) -> list[list[int]]:
+    """Return what leads to the run again that points were asked of."""
+    asked = facts.get("asked", [])
+    is_whole = isinstance(asked, list) and all(
+        isinstance(one, list) and len(one) == 3 and all(type(n) is int and n >= 0 for n in one)
+        for one in asked
+    )
+    if not is_whole:
+        raise ValueError(f"path must be a file whose facts fit together; got {path}.")
+    return asked
 
 
 def _kinds_of_file(arrays: Arrays, facts: Facts, path: str | PathLike[str]) -> Kinds:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 
 from sklearn_proxyopt._run._design import InitialDesign
@@ -81,12 +82,28 @@ class Phase:
 
 
 class Plan(Protocol):
-    """What a run evaluates, and what it learns in between."""
+    """What a run evaluates, and what it learns in between.
+
+    Attributes
+    ----------
+    end : StopRun or None
+        What ended the run, None where it goes on; set by whoever drives the phases.
+    """
 
     end: StopRun | None
 
+    @property
+    def candidates(self) -> NDArray[np.float64]:
+        """The points that the proxy found last."""
+
     def phases(self, *, with_design: bool) -> Iterator[Phase]:
         """Yield the phases, each prepared once the one before has ended, or what has ended it."""
+
+    def further(self) -> Iterator[Phase]:
+        """Yield phases for as long as somebody asks for more, once the others have ended."""
+
+    def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Forget points whose results will never come; tell which of them need no mention more."""
 
     def note(self, data: Dataset) -> None:
         """Take samples into account that were evaluated elsewhere."""

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ from sklearn_proxyopt._utils._validation import as_generator
 from sklearn_proxyopt.evaluation._journal_writer import JournalWriter
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._kinds import Kinds
+
+State = TypeVar("State", bound=FittedState)
 
 __all__ = ["PaidRun", "Run", "draw_seeds", "open_oracle", "open_run", "writing_journal"]
 
@@ -57,10 +59,6 @@ class Run:
         """How many rows the run has asked the objective for."""
         return 0
 
-    def publish(self, state: FittedState) -> None:
-        """Let a state be what the optimizer knows."""
-        self.optimizer._publish(state)
-
     @property
     def names(self) -> NDArray[np.object_] | None:
         """The names under which the proxy sees the rows."""
@@ -82,6 +80,14 @@ class PaidRun(Run):
 
     oracle: Oracle
     n_initial: int | None = None
+
+    def publish(self, state: FittedState) -> None:
+        """Let a state be what the optimizer knows."""
+        self.optimizer._publish(state)
+
+    def learn(self, learn: Callable[[], State]) -> State:
+        """Return what is learned of all samples."""
+        return learn()
 
     @property
     def n_evaluated(self) -> int:

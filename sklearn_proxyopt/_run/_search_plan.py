@@ -51,6 +51,8 @@ __all__ = ["SearchPlan"]
 _SHARE_BEFORE_PROXY = 0.5
 # Evaluations of the search that follows the proxy, where nothing says how many.
 _N_REFINED = 200
+# Evaluations between two looks at the proxy where nothing says when the run ends, at the least.
+_LEAST_FURTHER = 8
 
 
 class LateRows:
@@ -130,10 +132,43 @@ class SearchPlan:
         model = noise_model(self._optimizer, self._run) if watch.is_noisy else None
         return answered_by_objective(self._run, state, self._found(state), self._n_design, model)
 
+    def further(self) -> Iterator[Phase]:
+        """Yield searches on from what the proxy finds, each as long as all before, without a limit.
+
+        There are none where another refiner, or rounds of infill, would have to go on.
+        """
+        run, optimizer = self._run, self._optimizer
+        run.oracle.stopping.budget, self.end = None, None
+        if optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
+            return
+        while True:
+            self._watch.settle(self._data)
+            state = self._learn()
+            if self._is_search_of_noise:
+                return
+            n_more = max(len(self._data), _LEAST_FURTHER)
+            search = self.early_search or self._begin_search()[0]
+            search.allow(n_more)
+            yield replace(self._refinement(search, state), hands_on=True)
+            if search.n_left == n_more:
+                # It finds nothing new to evaluate.
+                return
+
+    @property
+    def candidates(self) -> NDArray[np.float64]:
+        """The minima that the proxy found last."""
+        return self._data.X[:0] if self.state is None else self.state.candidates
+
     def note(self, data: Dataset) -> None:
         """Take samples into account that were evaluated elsewhere."""
         if self.early_search is not None:
             _note(self.early_search, self._run.space, data)
+
+    def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Forget points whose results will never come; tell which of them need no mention more."""
+        if self.early_search is None:
+            return np.ones(len(X), dtype=bool)
+        return self.early_search.withdraw(X)
 
     @property
     def _data(self) -> Dataset:
@@ -166,7 +201,8 @@ class SearchPlan:
         run = self._run
         # Samples that a search has chosen lie low; what is usual is known from those before.
         typical = float(np.median(values_of(self._data.y[: run.n_initial])))
-        self.state = replace(learn_model(run, self._optimizer, self._data), typical=typical)
+        learned = run.learn(partial(learn_model, run, self._optimizer, self._data))
+        self.state = replace(learned, typical=typical)
         return self.state
 
     def _is_worth_a_repeat(self, state: ModelState) -> bool:
@@ -185,9 +221,12 @@ class SearchPlan:
             self._begin_search()
         if self.early_search is None:
             return refinement_by(run, optimizer, state)
-        search = self.early_search
-        routine = self._routine(search.refine_from(run.space.encode(state.candidates)))
-        n_rows = int(min(run.oracle.n_left, search.n_left))
+        return self._refinement(self.early_search, state)
+
+    def _refinement(self, search: EarlySearch, state: ModelState) -> Phase:
+        """Return the search on from the proxy's best points."""
+        routine = self._routine(search.refine_from(self._run.space.encode(state.candidates)))
+        n_rows = int(min(self._run.oracle.n_left, search.n_left))
         return Phase("refine", "Refining on the function.", routine, n_rows)
 
     def _found(self, state: ModelState) -> OptimizeResult:

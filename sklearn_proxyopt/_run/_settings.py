@@ -122,6 +122,16 @@ class AskingSettings(Settings, Protocol):
     _kinds_seen: Kinds | None
 
     @property
+    def _asks_without_budget(self) -> bool:
+        """Whether `ask` has a run to step where there is no budget."""
+
+    def _plan(self, run: Any) -> Any:
+        """Return what a run evaluates, and what it learns in between."""
+
+    def _learn_if_due(self) -> None:
+        """Learn what was told, if that was not done yet."""
+
+    @property
     def _goal(self) -> Goal:
         """What is sought of the values."""
 

@@ -21,12 +21,19 @@ from sklearn_proxyopt._utils._goal import MINIMUM, Goal
 from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["MIN_DIAGNOSED", "FittedState", "FrontState", "LearnedState", "ModelState"]
+__all__ = [
+    "MIN_DIAGNOSED",
+    "SHARE_OF_INTERVAL",
+    "FittedState",
+    "FrontState",
+    "LearnedState",
+    "ModelState",
+]
 
+# Standard deviations on either side that hold 90 %.
+SHARE_OF_INTERVAL = 1.645
 # Fewer rows cannot be halved and still say anything.
 MIN_DIAGNOSED = 10
-# Standard deviations on either side that hold 90 %.
-_NINETY_PERCENT = 1.645
 
 
 # Kinds of fields: one that is no attribute of the optimizer; one that a file does not hold as it
@@ -61,6 +68,8 @@ class FittedState:
         What is sought of the values.
     n_evaluations : int
         How many rows the last run asked the objective for, those on record among them.
+    is_due : bool
+        Whether the proxy is to learn the samples as soon as somebody looks at it.
     """
 
     data: Dataset | None = field(default=None, metadata=_INNER)
@@ -69,6 +78,7 @@ class FittedState:
     keeps_box: bool = field(default=False, metadata=_INNER)
     goal: Goal = field(default=MINIMUM, metadata=_INNER)
     n_evaluations: int = 0
+    is_due: bool = field(default=False, metadata=_INNER)
 
     def unlearned(self, data: Dataset) -> FittedState:
         """Return what is known of samples from which nothing is learned, in the same box."""
@@ -91,6 +101,11 @@ class FittedState:
             y = self.goal.turned(self.data.y)
             public |= {"X_": self.data.X, "y_": y, "X_failed_": self.data.X_failed}
         return public
+
+    @classmethod
+    def attributes(cls) -> set[str]:
+        """Return the names of the attributes that a state of this class may give an optimizer."""
+        return {f"{one.name}_" for one in fields(cls) if one.metadata.get("is_public", True)}
 
     def shown(self, name: str) -> Any:
         """Return a field, in the user's sign if it is in units of the values."""
@@ -163,6 +178,20 @@ class LearnedState(FittedState, ABC):
     def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
         """Return what the proxy says of rows; with options for it, just what it says."""
 
+    def deviations(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """Return standard deviations of what is predicted, (n, n_outputs); None if not told."""
+        return RegressorFunction(self.proxy).deviations(self.variables.features(X))
+
+    def interval(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what is predicted and where 90 % lie around it, of shape (n, n_outputs, 3).
+
+        The ends are NaN where the proxy tells no standard deviation.
+        """
+        predicted = np.asarray(self.predict(X), dtype=np.float64).reshape(len(X), -1)
+        deviations = self.deviations(X)
+        half = np.nan if deviations is None else SHARE_OF_INTERVAL * deviations
+        return np.stack([predicted, predicted - half, predicted + half], axis=2)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ModelState(LearnedState):
@@ -203,6 +232,11 @@ class ModelState(LearnedState):
             public["x_named_"] = self.variables.named(self.x)
         return public
 
+    @classmethod
+    def attributes(cls) -> set[str]:
+        """Return the names of the attributes that a state of this class may give an optimizer."""
+        return super().attributes() | {"x_named_"}
+
     @property
     def summary(self) -> str:
         """What was learned, in a sentence."""
@@ -221,16 +255,12 @@ class ModelState(LearnedState):
             return MeritFunction(RegressorFunction(self.proxy), self.merit).outputs(rows)
         return RegressorFunction(self.proxy)(rows)
 
-    def deviations(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return standard deviations of what is predicted, (n, n_outputs); None if not told."""
-        return RegressorFunction(self.proxy).deviations(self.variables.features(X))
-
     def intervals(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return what holds the values of rows in nine cases of ten, (n, 2); None if not told."""
         deviations = None if self.merit is not None else self.deviations(X)
         if deviations is None:
             return None
-        return self.predict(X)[:, None] + _NINETY_PERCENT * deviations[:, :1] * [-1.0, 1.0]
+        return self.predict(X)[:, None] + SHARE_OF_INTERVAL * deviations[:, :1] * [-1.0, 1.0]
 
     @property
     def learned(self) -> Dataset:

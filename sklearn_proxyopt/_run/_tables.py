@@ -27,7 +27,7 @@ from sklearn_proxyopt.variables._kinds import Kinds
 __all__ = ["read_rows", "read_samples", "with_notes"]
 
 # Columns beside the variables in the tables that `ask` hands out.
-_PREDICTED, _REASON = "predicted", "reason"
+_INTERVAL, _REASON = ("predicted", "lower", "upper"), "reason"
 
 
 def read_samples(
@@ -236,23 +236,23 @@ def with_notes(
         Gives names and labels.
     points : ndarray of shape (n_points, n_features)
         The points.
-    predicted : ndarray of shape (n_points,) or (n_points, n_outputs), or None
-        Predictions; None where there is no proxy yet.
+    predicted : ndarray of shape (n_points, n_outputs, 3), or None
+        Predictions and the ends of their intervals; None where there is no proxy yet.
     reasons : list of str
         Why each was chosen.
 
     Returns
     -------
     pandas.DataFrame
-        The variables; then `predicted`, or `predicted_0`, `predicted_1`, ... of several outputs,
-        NaN where there is no proxy; then `reason`.
+        The variables; then `predicted`, `lower` and `upper`, of several outputs `predicted_0`,
+        `lower_0`, ..., NaN where they are not known; then `reason`.
     """
     frame = space.to_frame(points)
-    table = np.full((len(points), 1), np.nan) if predicted is None else predicted
-    table = table.reshape(len(points), -1)
-    names = [f"{_PREDICTED}_{i}" for i in range(table.shape[1])]
-    for name, column in zip(names if table.shape[1] > 1 else [_PREDICTED], table.T, strict=True):
-        frame[_apart_from(frame, name)] = column
+    table = np.full((len(points), 1, 3), np.nan) if predicted is None else predicted
+    for output in range(table.shape[1]):
+        for name, column in zip(_INTERVAL, table[:, output].T, strict=True):
+            full_name = name if table.shape[1] == 1 else f"{name}_{output}"
+            frame[_apart_from(frame, full_name)] = column
     frame[_apart_from(frame, _REASON)] = reasons
     return frame
 
@@ -265,7 +265,7 @@ def _without_notes(X: Any, names: tuple[str, ...] | None) -> Any:
     if len(columns) <= len(names) or columns[: len(names)] != names:
         return X
     notes = [name.rstrip("_").rstrip("0123456789").rstrip("_") for name in columns[len(names) :]]
-    return X[list(names)] if set(notes) <= {_PREDICTED, _REASON} else X
+    return X[list(names)] if set(notes) <= {*_INTERVAL, _REASON} else X
 
 
 def _apart_from(frame: Any, name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -146,8 +147,21 @@ class FrontPlan:
             if self.end is None and len(self.rounds) < self._optimizer.n_rounds:
                 state = self._learn()
 
+    def further(self) -> Iterator[Phase]:
+        """Yield nothing."""
+        yield from ()
+
+    @property
+    def candidates(self) -> NDArray[np.float64]:
+        """The front that the proxy found last."""
+        return self._run.oracle.data.X[:0] if self.state is None else self.state.candidates
+
     def note(self, data: Dataset) -> None:
         """Do nothing: the proxy learns all samples anyway."""
+
+    def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Do nothing: no point is remembered."""
+        return np.ones(len(X), dtype=bool)
 
     def answer(self) -> FrontState:
         """Return what was found, once all phases have ended."""
@@ -169,7 +183,8 @@ class FrontPlan:
         return seeded_sampler(self._optimizer, "sobol", max(budget // 2, 2), seed)
 
     def _learn(self) -> FrontState:
-        self.state = learn_front(self._run, self._optimizer, self._run.oracle.data)
+        run = self._run
+        self.state = run.learn(partial(learn_front, run, self._optimizer, run.oracle.data))
         self._run.publish(self.state.unanswered())
         return self.state
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 from collections.abc import Iterator
@@ -117,6 +118,12 @@ class Contents:
         """Names of the inputs, None where they have none."""
         names = [name for _, name, *_ in self.variables]
         return names if all(names) else None
+
+    @property
+    def asked(self) -> list[list[int]]:
+        """What leads to the run again that points were asked of."""
+        asked: list[list[int]] = json.loads(self.facts.get("asked", "[]"))
+        return asked
 
     @property
     def pending_points(self) -> NDArray[np.float64]:

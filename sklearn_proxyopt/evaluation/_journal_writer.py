@@ -232,6 +232,10 @@ class JournalWriter:
         """Return the points handed out and not told, of shape (n_pending, n_features)."""
         return self._known().pending_points
 
+    def set_asked(self, asked: list[list[int]]) -> None:
+        """Keep what leads to the run again that points were asked of."""
+        self._set_facts({"asked": json.dumps(asked)})
+
     def set_pending_points(self, X: NDArray[np.float64]) -> None:
         """Keep these points, of shape (n_pending, n_features), as those handed out and not told."""
         known = {row[1 : 1 + self._n_features]: row[1:] for row in self._known().pending}

@@ -32,6 +32,9 @@ class EarlySearch(Protocol):
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take the results of rows that were pending; others are passed over."""
 
+    def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Forget rows whose results will never come; tell which of them were pending."""
+
     def allow(self, n_evaluations: int) -> None:
         """Allow this many more evaluations in all."""
 

@@ -247,7 +247,7 @@ class Descent:
         distances = np.where(self._is_kin(), np.square(white).sum(axis=1), np.inf)
         n_coefficients = (n_features + 1) * (n_features + 2) / 2
         most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
-        near = np.argsort(distances, kind="stable")[:most]
+        near = _smallest(distances, most)
         within = distances[near] <= _REACH**2 * n_features
         within[: 2 * n_features + 1] = True
         self._rows = near[within & np.isfinite(distances[near])]
@@ -388,3 +388,11 @@ class Descent:
         if not len(self._ledger.points):
             return np.zeros(len(points))
         return self._ledger.values[cKDTree(self._ledger.points).query(points)[1]]
+
+
+def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
+    """Return the places of the smallest values in order, of equal ones the first."""
+    places = np.arange(len(values))
+    if n < len(values):
+        places = np.flatnonzero(values <= np.partition(values, n - 1)[n - 1])
+    return places[np.argsort(values[places], kind="stable")][:n]

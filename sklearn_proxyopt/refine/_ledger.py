@@ -35,11 +35,12 @@ def _tell_nobody(point: NDArray[np.float64], outputs: NDArray[np.float64]) -> No
 
 @dataclass
 class _LateRow:
-    """A point whose row is pending, the key of that row, and who is told what it gives."""
+    """A point whose row is pending, the key of that row, who is told what it gives, who asked."""
 
     point: NDArray[np.float64]
     key: bytes
     tell: _Tell
+    is_own: bool
 
 
 class Ledger(EvaluatedRows):
@@ -133,7 +134,8 @@ class Ledger(EvaluatedRows):
         places = np.array([row_of[key] for key in strange]).reshape(-1, len(self.bounds))
         units = to_unit_cube(places, self.bounds)
         for row, unit in zip(strange, np.clip(units, 0.0, 1.0), strict=True):
-            self._put_off(row, unit, self._keys(unit[None])[0][0], _tell_nobody)
+            key = self._keys(unit[None])[0][0]
+            self._put_off(row, _LateRow(unit, key, _tell_nobody, is_own=False))
 
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take the outputs of rows that were pending; others are passed over."""
@@ -143,6 +145,17 @@ class Ledger(EvaluatedRows):
                 late.tell(late.point, outputs)
                 self._keep(late.point[None], outputs[None], [late.key])
         self._gather_pending()
+
+    def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Forget rows whose results will never come; tell which of them were pending."""
+        late = [self._late.pop(row, None) for row in row_keys(X)]
+        for row, one in zip(row_keys(X), late, strict=True):
+            if one is not None:
+                del self._known[one.key]
+                self._asked.discard(row)
+                self.n_evaluations -= one.is_own
+        self._gather_pending()
+        return np.array([one is not None for one in late], dtype=bool)
 
     def evaluate(self, points: NDArray[np.float64], tell: _Tell | None = None) -> Batches:
         """Yield the new rows of points; return the outputs of all, NaN where the objective fails.
@@ -170,7 +183,8 @@ class Ledger(EvaluatedRows):
             self._keep(points[now], outputs[~is_late], [keys[i] for i in now])
             for row, place in zip(asked, affordable, strict=True):
                 if row in self._expected:
-                    self._put_off(row, points[place], keys[place], tell or _tell_nobody)
+                    late = _LateRow(points[place], keys[place], tell or _tell_nobody, is_own=True)
+                    self._put_off(row, late)
         if len(affordable) < len(new):
             raise StopRun(TOO_FEW_LEFT)
         if not self.is_plain:
@@ -254,10 +268,10 @@ class Ledger(EvaluatedRows):
         to_failed = cKDTree(self.failed @ whitening).query(points)[0]
         return np.asarray(to_failed < cKDTree(self.points @ whitening).query(points)[0])
 
-    def _put_off(self, row: bytes, point: NDArray[np.float64], key: bytes, tell: _Tell) -> None:
+    def _put_off(self, row: bytes, late: _LateRow) -> None:
         """Note that what a row gives will be known later."""
-        self._late[row] = _LateRow(point, key, tell)
-        self._known[key] = None
+        self._late[row] = late
+        self._known[late.key] = None
         self._gather_pending()
 
     def _gather_pending(self) -> None:

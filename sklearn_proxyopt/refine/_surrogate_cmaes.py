@@ -255,8 +255,14 @@ class SurrogateSearch:
         return self._end - self._ledger.n_evaluations
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take evaluated rows into account, in the user's units."""
+        """Take evaluated rows into account, in the user's units.
+
+        One that is better than all before begins a descent, if there is any.
+        """
+        before = self._ledger.lowest
         self._ledger.note(X, y)
+        if self._descents and self._ledger.lowest < before:
+            self._begin_descent(self._ledger.lowest_point, _WIDE_STEP, self._population())
 
     def expect(self, X: NDArray[np.float64], points: NDArray[np.float64]) -> None:
         """Take rows for pending: what is asked of them now may be answered later, by `settle`.
@@ -273,6 +279,10 @@ class SurrogateSearch:
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take the outputs of rows that were pending, NaN where they failed."""
         self._ledger.settle(X, y)
+
+    def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Forget rows whose results will never come; tell which of them were pending."""
+        return self._ledger.withdraw(X)
 
     def allow(self, n_evaluations: int) -> None:
         """Allow this many more evaluations in all."""

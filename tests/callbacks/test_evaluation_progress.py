@@ -109,7 +109,7 @@ def test_samples_from_the_record_count_as_in_the_budget():
 
 def test_fit_and_tell_show_their_phases():
     X = SobolSampler(32, random_state=0).sample(BOX)
-    for run in (lambda opt: opt.fit(X, bowl(X)), lambda opt: opt.tell(X, bowl(X))):
+    for run in (lambda opt: opt.fit(X, bowl(X)), lambda opt: opt.tell(X, bowl(X)).x_):
         assert any("learning the model" in one for one in pictures(run))
 
 
