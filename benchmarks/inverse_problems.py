@@ -33,6 +33,7 @@ from sklearn_proxyopt.inverse import (
     InverseProblem,
     NeuralAdjointInverse,
     ReparameterizedInverse,
+    SearchPath,
     SupervisedInverse,
 )
 from sklearn_proxyopt.problems.physics import (
@@ -99,6 +100,8 @@ METHODS = (
 DERIVED = "best_of_direct_and_networks"
 SIZES = {True: (2, 8, 32), False: (2, 4, 8, 16, 32, 64, 128, 256)}
 N_SEEDS = {True: 2, False: 5}
+# Points of the way of each search that are kept for `inverse_figures.py`.
+N_POINTS = 200
 # Losses that differ by less, in relation to the larger, count as equal.
 EQUAL = 1e-3
 COLUMNS = (
@@ -131,7 +134,7 @@ class Clock:
     def on_fit_task_end(self, estimator: Any, context: Any, **_: Any) -> bool:
         """Note the time of a step."""
         if context.task_name == "step":
-            type(self).times.append(time.perf_counter())
+            type(self).times.append(time.process_time())
         return False
 
     def teardown(self, estimator: Any, context: Any) -> None:
@@ -184,26 +187,31 @@ def make_solver(experiment: str, method: str, quick: bool, seed: int) -> Any:
     return solvers[method]
 
 
-def run_cell(experiment: str, method: str, n: int, seed: int, quick: bool) -> dict[str, Any]:
-    """Solve n problems by a method; return losses and cost, before and after refinement."""
+def run_cell(
+    experiment: str, method: str, n: int, seed: int, quick: bool
+) -> tuple[dict[str, Any], SearchPath]:
+    """Solve n problems by a method; return losses and cost, and the way of the search.
+
+    Costs and losses are those before and after refinement, times those of the processor.
+    """
     X, _ = MODELS[experiment].sample(n, random_state=1000 * seed + n)
-    solver = make_solver(experiment, method, quick, seed)
+    solver = make_solver(experiment, method, quick, seed).set_params(path_length=N_POINTS)
     learns = isinstance(solver, BaseInverse) and not isinstance(solver, DirectInverse)
     if learns:
         solver.set_callbacks(Clock())
-    start = time.perf_counter()
+    start = time.process_time()
     solver.fit(X)
     cell = {
         "loss": solver.loss_.tolist(),
         "forward_calls": int(solver.n_forward_calls_),
-        "seconds": time.perf_counter() - start,
+        "seconds": time.process_time() - start,
     }
     if learns:
         simulated_each_step = isinstance(solver, ReparameterizedInverse)
         cell["estimate_loss"] = solver.estimate_loss_.tolist()
         cell["estimate_calls"] = n * solver.n_iter_ if simulated_each_step else n
         cell["estimate_seconds"] = Clock.times[solver.n_iter_ - 1] - start
-    return cell
+    return cell, solver.path_
 
 
 def run(experiment: str, methods: list[str], sizes: list[int], seeds: int, options: Any) -> None:
@@ -216,8 +224,14 @@ def run(experiment: str, methods: list[str], sizes: list[int], seeds: int, optio
             path = options.cache / mode / experiment / f"{method}-{n}-{seed}.json"
             if path.exists():
                 continue
-            cell = run_cell(experiment, method, n, seed, options.quick)
+            cell, way = run_cell(experiment, method, n, seed, options.quick)
             path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(
+                path.with_suffix(".npz"),
+                unknowns=way.unknowns,
+                loss=way.loss,
+                calls=way.n_forward_calls,
+            )
             unfinished = path.with_suffix(".part")
             unfinished.write_text(json.dumps(cell))
             unfinished.rename(path)
@@ -350,6 +364,36 @@ def compare_with_paper(table: Path) -> None:
         csv.writer(file, lineterminator="\n").writerows(lines)
 
 
+# How many times longer the paper's joint training takes than BFGS.
+PAPER_FACTORS = {
+    "wave_packet": "3 to 6",
+    "billiards": "3 to 6",
+    "kuramoto_sivashinsky": "3 to 6",
+    "navier_stokes": "22",
+}
+
+
+def write_factors(table: Path) -> None:
+    """Write how many times as long, and as many simulations, trainings need as BFGS."""
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["refined"] == "true"]
+    cost = {(row["experiment"], row["method"], row["n"]): row for row in rows}
+    lines = [("experiment", "method", "time / BFGS", "paper", "simulations / BFGS")]
+    for (experiment, method, n), row in cost.items():
+        if method not in ("reparameterized", "with_exploration", "several_networks"):
+            continue
+        if n != "all":
+            continue
+        alone = cost[experiment, "direct", n]
+        ratios = [float(row[key]) / float(alone[key]) for key in ("seconds", "forward_calls")]
+        paper = PAPER_FACTORS[experiment] if method == "reparameterized" else ""
+        names = experiment.replace("_", " "), method.replace("_", " ")
+        time_factor, call_factor = (f"{one:.{0 if one >= 10 else 1}f}" for one in ratios)
+        lines.append((*names, time_factor, paper, call_factor))
+    with table.with_name(f"{table.stem}_factors.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
+
+
 # Mean losses below this are drawn there: all of the problems are solved.
 _SOLVED = 1e-4
 _MARKERS = "osD^v<P*X"
@@ -409,6 +453,7 @@ def main() -> None:
         run(options.experiment, options.methods, sizes, seeds, options)
     summarize(options.cache, mode, output)
     compare_with_paper(output)
+    write_factors(output)
     draw(output)
     print(f"written: {output}")
 
