@@ -1,9 +1,11 @@
 """Check the built documentation: links, clicks from the landing page, and first hits of the search.
 
+    python -m sphinx -E -b html docs docs/_build/html
     python docs/check_pages.py docs/_build/html
 
-It needs Sphinx and the folder that `sphinx -b html` wrote, and no network. What it finds wrong is
-printed, and the exit status is the number of such findings.
+It needs Sphinx, no network, and a build of all pages anew (`-E`): Sphinx keeps the index entries of
+pages that it reads, so that searches of a build in pieces lead elsewhere. What it finds wrong is
+printed, and the exit status is the number of such findings, at most 100.
 """
 
 from __future__ import annotations
