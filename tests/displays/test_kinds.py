@@ -7,6 +7,7 @@ from sklearn.linear_model import LinearRegression
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
+from matplotlib.text import Text  # noqa: E402
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer  # noqa: E402
 from sklearn_proxyopt.displays import (  # noqa: E402
@@ -81,6 +82,19 @@ RUNS = {
 }
 
 
+def check_that_a_phone_shows_it(figure):
+    """Check that 390 pixels show letters of 9, and that nothing leaves the picture."""
+    width, height = figure.get_size_inches()
+    pixels = 390.0 / (72.0 * width)
+    texts = [one for one in figure.findobj(Text) if one.get_text().strip() and one.get_visible()]
+    assert min(one.get_fontsize() for one in texts) * pixels >= 9.0
+    box = figure.get_tightbbox(figure.canvas.get_renderer())
+    assert box.x0 >= -0.03
+    assert box.y0 >= -0.03
+    assert box.x1 <= width + 0.03
+    assert box.y1 <= height + 0.03
+
+
 @pytest.fixture(scope="module")
 def runs():
     known = {}
@@ -107,6 +121,7 @@ def test_every_display_is_drawn_of_every_kind_of_run(display, name, runs):
     options |= {"within": 0.1} if display is NearOptimalDisplay else {}
     drawn = display.from_estimator(runs(name), **options)
     drawn.figure_.canvas.draw()
+    check_that_a_phone_shows_it(drawn.figure_)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
@@ -193,3 +208,36 @@ def test_lines_are_light_on_a_dark_background(display, runs):
 def test_what_is_no_pair_of_axes_is_refused(runs, ax):
     with pytest.raises(ValueError, match="ax must be 2 matplotlib axes or None"):
         ImportanceDisplay.from_estimator(runs("numbers"), n_samples=64, ax=ax)
+
+
+def test_the_optimum_of_each_model_stands_at_the_names_of_its_variables(runs):
+    ax = OptimumSpreadDisplay.from_estimator(runs("mixed")).ax_
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == list(MIXED)[:4]
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["lower bound", "upper bound"]
+    places = np.concatenate([line.get_xdata() for line in ax.lines])
+    assert places.min() >= 0.0
+    assert places.max() <= 1.0
+
+
+def test_predictions_stand_below_what_was_measured(runs):
+    opt = runs("noisy")
+    display = FidelityDisplay.from_estimator(opt)
+    assert display.ax_.get_xlabel().startswith("predicted")
+    assert display.ax_.get_ylabel() == "measured value"
+    np.testing.assert_array_equal(np.sort(display.truth), np.sort(opt.y_))
+
+
+def test_the_run_of_a_maximum_climbs(runs):
+    display = ConvergenceDisplay.from_estimator(runs("maximized"))
+    assert (np.diff(display.best) >= 0.0).all()
+    assert display.ax_.get_xlabel() == "evaluations"
+    assert display.ax_.get_ylabel() == "best measured value"
+    assert display.ax_.get_yscale() == "linear"
+
+
+def test_a_sample_that_misses_a_constraint_is_no_best_value(runs):
+    opt = runs("constrained")
+    display = ConvergenceDisplay.from_estimator(opt)
+    feasible = opt.y_[:, 1] <= 0.0
+    assert not feasible.all()
+    assert display.best[-1] == opt.y_[feasible, 0].min()
