@@ -7,7 +7,9 @@ from sklearn.ensemble import RandomForestRegressor
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer
 from sklearn_proxyopt._run._noise import NoiseWatch
+from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.infill import ExpectedImprovement, Knowledge
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import KernelProxyRegressor
@@ -108,6 +110,36 @@ def test_noise_that_is_known_needs_no_repeat_to_be_believed():
     assert opt.noise_std_ == 0.5
     assert result.fun_std > 0.0
     assert fun.n_calls == 24
+
+
+def test_a_lucky_value_reaches_no_target():
+    opt = optimizer(noise_std=1.0)
+    result = opt.minimize(Noisy(1.0), BOX, budget=40, target=-0.7)
+    assert result.fun_lowest < -0.7 < 0.0 <= bowl(result.x[None])[0]
+    assert result.nfev == 40
+
+
+def test_an_estimate_reaches_a_target():
+    opt = optimizer(noise_std=0.3)
+    result = opt.minimize(Noisy(0.3), BOX, budget=60, target=0.5)
+    assert "target of 0.5 was reached" in result.message
+    assert result.nfev < 60
+    assert result.fun < 0.6
+
+
+def test_patience_counts_evaluations_that_improve_no_estimate():
+    stopping = StoppingCriteria(patience=10)
+    stopping.begin(np.array([3.0]))
+    stopping.read_estimates()
+    # Nothing was estimated that could have been improved.
+    stopping.count(20, np.array([2.0]))
+    stopping.estimate(1.0)
+    stopping.count(6, np.array([0.1]))
+    stopping.estimate(0.9)
+    stopping.count(6, np.array([0.0]))
+    stopping.estimate(0.95)
+    with pytest.raises(StopRun, match="no gain within 12 evaluations"):
+        stopping.count(6, np.array([-1.0]))
 
 
 def test_repeats_in_a_table_say_that_values_have_noise():

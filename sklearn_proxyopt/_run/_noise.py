@@ -227,6 +227,7 @@ class NoisyRounds(Routine):
             if size < 1:
                 return
             known = self._learned(model, rng)
+            self._of_run.oracle.stopping.estimate(known.lowest)
             if n_left <= _SHARE_OF_MINIMA * self.n_rows + 1.0:
                 first = known.minima[:1]
             elif self._repeats and n_round % _REPEATS_EVERY == 0:

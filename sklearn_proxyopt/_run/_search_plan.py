@@ -101,6 +101,8 @@ class SearchPlan:
     def __init__(self, run: PaidRun, optimizer: SearchSettings) -> None:
         self._run, self._optimizer = run, optimizer
         self._watch = NoiseWatch(optimizer.noise_std, optimizer._n_outputs)
+        if self._is_search_of_noise:
+            run.oracle.stopping.read_estimates()
         self.early_search: EarlySearch | None = None
         self.end: StopRun | None = None
         self.state: ModelState | None = None

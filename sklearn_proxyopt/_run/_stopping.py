@@ -49,6 +49,7 @@ class StoppingCriteria:
     _mark: float = field(default=float("inf"), init=False)
     _n_without_gain: int = field(default=0, init=False)
     _start: float = field(default=0.0, init=False)
+    _reads_estimates: bool = field(default=False, init=False)
 
     def check_parameters(self) -> None:
         """Raise an error that names the first limit that is out of its limits."""
@@ -65,6 +66,26 @@ class StoppingCriteria:
         """Begin to count the time; note the outputs of rows that are known."""
         self._start = time.monotonic()
         self._gains(outputs)
+
+    def read_estimates(self) -> None:
+        """Take no single value for what it says from now on: values have noise."""
+        if not self._reads_estimates:
+            self._reads_estimates, self._lowest, self._mark = True, float("inf"), float("inf")
+            self._n_without_gain = 0
+
+    def estimate(self, lowest: float) -> None:
+        """Note what the lowest value is estimated to be.
+
+        Raises
+        ------
+        StopRun
+            If a limit has been reached.
+        """
+        self.read_estimates()
+        self._lowest = lowest
+        if self._marks_gain():
+            self._n_without_gain = 0
+        self.count(0, np.empty(0))
 
     @property
     def n_left(self) -> float:
@@ -98,7 +119,10 @@ class StoppingCriteria:
             If a limit has been reached. A budget ends the run when more is asked for than it has.
         """
         self.n_evaluated += n_new
-        self._n_without_gain = 0 if self._gains(outputs) else self._n_without_gain + n_new
+        # Before the first estimate there is nothing that could have been improved.
+        begins = self._reads_estimates and not np.isfinite(self._mark)
+        has_gained = begins or self._gains(outputs)
+        self._n_without_gain = 0 if has_gained else self._n_without_gain + n_new
         if self._reaches(outputs[:0]):
             raise StopRun(
                 f"The target of {self.target:.6g} was reached after {self.n_evaluated} evaluations."
@@ -115,7 +139,13 @@ class StoppingCriteria:
 
     def _gains(self, outputs: NDArray[np.float64]) -> bool:
         """Take outputs into account; tell whether they are better than all before."""
+        if self._reads_estimates:
+            return False
         self._lowest = min(self._lowest, _lowest_of(outputs))
+        return self._marks_gain()
+
+    def _marks_gain(self) -> bool:
+        """Tell whether the lowest value is better than all before, and note it."""
         if not self._lowest < self._mark - _LEAST_GAIN * abs(self._lowest):
             return False
         self._mark = self._lowest
@@ -125,7 +155,8 @@ class StoppingCriteria:
         """Tell whether the target is reached, with outputs that were not yet taken into account."""
         if self.target is None:
             return False
-        return min(self._lowest, _lowest_of(outputs)) <= self.goal.value(self.target)
+        new = np.inf if self._reads_estimates else _lowest_of(outputs)
+        return min(self._lowest, new) <= self.goal.value(self.target)
 
     @property
     def _is_late(self) -> bool:
