@@ -40,10 +40,10 @@ _DEFAULT_N_OBJECTIVES = 2
 class ParetoOptimizer(BaseProxyOptimizer):
     """Find the Pareto front of an expensive function of several objectives through a proxy.
 
-    `fit` learns a proxy from rows that were already paid for and finds the proxy's front.
-    `minimize` buys the rows from a function, does the same, and verifies points spread along the
-    proxy's front on the function, in rounds that learn from what was verified. `ask` and `tell` do
-    it with experiments that are run elsewhere.
+    `fit` learns a proxy from a table of past runs and finds the front of the proxy. `minimize`
+    evaluates a function, does the same, and measures points spread along the predicted front, in
+    rounds that learn from these values. `ask` and `tell` do that with experiments that are run
+    elsewhere.
 
     Parameters
     ----------
@@ -72,10 +72,10 @@ class ParetoOptimizer(BaseProxyOptimizer):
     n_repeats : int, default=1
         As of `ProxyOptimizer`. Points of a front are those of the mean values.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
-        Decides which rows the proxy learns from first: those of its design, bought from the
-        objective, or, in `fit` without one, picked among the rows given. None takes every row
-        given; `minimize` without rows then buys a Sobol design of 256, or half of the budget. A
-        name takes that number too.
+        Makes the initial design, from which the proxy learns first: evaluated by the objective
+        or, in `fit` without one, picked among the samples given. None takes every sample given;
+        `minimize` without samples then evaluates a Sobol design of 256 points, or half of the
+        budget. A name makes a design of that size too.
     proxy : regressor, {"gp", "neural"} or None, default=None
         As of `ProxyOptimizer`. It learns all outputs, so it has to bear several targets.
     optimizer : NSGA2, default=None
@@ -109,11 +109,11 @@ class ParetoOptimizer(BaseProxyOptimizer):
         The answer, in the order of the first objective: the front of all rows where the run
         evaluated the objective to find it, which `result_.measured` says, and else the proxy's.
     F_front_ : ndarray of shape (n_points, n_objectives)
-        Its objectives: measured, or promised by the proxy.
-    X_front_proxy_ : ndarray of shape (n_promised, n_features_in_)
+        Its objectives: measured, or predicted by the proxy.
+    X_front_proxy_ : ndarray of shape (n_predicted, n_features_in_)
         The proxy's front.
-    F_front_proxy_ : ndarray of shape (n_promised, n_objectives)
-        What the proxy promises there.
+    F_front_proxy_ : ndarray of shape (n_predicted, n_objectives)
+        The predictions of the proxy there.
     X_ : ndarray of shape (n_rows, n_features_in_)
         The evaluated rows.
     y_ : ndarray of shape (n_rows, n_objectives + n_constraints)
@@ -229,7 +229,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits.
 
-        The parts are asked too, so that nothing is paid for before all of them are in order.
+        The parts are checked too, so that nothing is evaluated before all of them are in order.
         """
         if self.n_objectives is not None:
             check_integer(self.n_objectives, "n_objectives")
@@ -284,21 +284,21 @@ class ParetoOptimizer(BaseProxyOptimizer):
         Returns
         -------
         scipy.optimize.OptimizeResult
-            `X` of shape (n_points, n_features) and `F` of shape (n_points, n_objectives), the
-            front of all rows evaluated, each of them feasible; with constraints `constraints` of
-            shape (n_points, n_constraints). `X_proxy` and `F_proxy`, the front that the proxy
-            promised last. `X_verified`, `F_promised` and `F_verified`, what the proxy said of the
-            points that were verified and what is true (NaN where it failed). `hypervolume` of `F`
-            beyond `reference`; `nfev`, the rows the function was really called on; `nfev_design`
-            of them for the design; `n_failed`; `nit`, the rounds; `success` and `message`. Where
-            no feasible row was found, `success` is False, and `X` holds the row that violates its
+            `X` of shape (n_points, n_features) and `F` of shape (n_points, n_objectives), the front
+            of all rows evaluated, each of them feasible; with constraints `constraints` of shape
+            (n_points, n_constraints). `X_proxy` and `F_proxy`, the front that the proxy predicted
+            last. `X_verified`, `F_promised` and `F_verified`, the predictions at points that were
+            verified and the values measured there (NaN where they failed). `hypervolume` of `F`
+            beyond `reference`; `nfev`, the rows the function was really called on; `nfev_design` of
+            them for the design; `n_failed`; `nit`, the rounds; `success` and `message`. Where no
+            feasible row was found, `success` is False, and `X` holds the row that violates its
             constraints least.
 
         Raises
         ------
         EvaluationError
-            If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
-            `y_`.
+            If an evaluation fails and `on_error` is "raise". All values measured until then stay in
+            `X_` and `y_`.
         """
         return self._optimize(
             "minimize",

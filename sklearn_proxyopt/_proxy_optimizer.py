@@ -48,18 +48,18 @@ __all__ = ["ProxyOptimizer"]
 
 
 class ProxyOptimizer(BaseProxyOptimizer):
-    """Find the minimum or maximum of an expensive function through a proxy.
+    """Find the minimum or maximum of an expensive function through a surrogate model, a proxy.
 
-    `fit` learns a proxy from rows that were already paid for and finds the proxy's optimum.
-    `minimize` and `maximize` buy the rows from a function, do the same, and then refine the proxy's
-    best points on the function. `ask` and `tell` do it with experiments that are run elsewhere.
+    `fit` learns a proxy from a table of past runs and finds the optimum of the proxy. `minimize`
+    and `maximize` evaluate a function, learn a proxy of it, and refine the optimum on the function.
+    `ask` and `tell` do that with experiments that are run elsewhere.
 
     Parameters
     ----------
     objective : callable, default=None
-        The function, where there is one. With a budget, `fit` then runs as `minimize` does; with a
-        sampler, it learns from the sampler's design, evaluated by the objective, in place of its
-        rows.
+        The function, if there is one. With a budget, `fit` then runs as `minimize` does; with a
+        sampler, it learns from the design of the sampler, evaluated by the objective, in place of
+        the samples passed to it.
     bounds : array-like of shape (n_features, 2), scipy.optimize.Bounds, dict or list, default=None
         What each variable may be, in the user's units: a pair (low, high), a kind such as
         ``Integer(1, 8)`` of `sklearn_proxyopt.variables`, a list of labels, or a single value for
@@ -67,19 +67,18 @@ class ProxyOptimizer(BaseProxyOptimizer):
         the rows, with integers and labels as the columns of a DataFrame tell.
     direction : {"minimize", "maximize"} or None, default=None
         Which optimum is sought. None leaves it to the method called; `fit` and `tell` then
-        minimise. Whatever it is, all values are in the function's own sign.
+        minimize. In both cases all values have the sign of the function.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
         Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
         No row that misses one is evaluated or returned.
     n_constraints : int, default=0
-        How many constraints the objective returns beside its value, which are as expensive as the
-        value itself: outputs then have shape (n, 1 + n_constraints), value first, and a row is
-        feasible where each of the others is at most 0. The proxy learns them all; any regressor
-        of several targets will do.
+        How many constraints the objective returns after its value (outcome constraints): outputs
+        then have shape (n, 1 + n_constraints), value first, and a sample is feasible if each of the
+        others is at most 0. The proxy learns them all; any regressor of several targets will do.
     budget : int, default=None
-        Rows that the function may be asked for in `minimize` and `maximize`, at least 4; rows given
-        do not count, those that an earlier run paid for do. None leaves it to the sampler, the
-        infill and the refiner.
+        How many evaluations `minimize` and `maximize` may use, at least 4. Samples passed as `X` do
+        not count; those that an earlier run evaluated do. None leaves it to the sampler, the infill
+        and the refiner.
     noise_std : "auto", None, float or array-like of shape (1 + n_constraints,), default="auto"
         Standard deviation of the noise of a value, in its units. None says that values are exact.
         "auto" learns it by the proxy, believes repeats, and lets `minimize` repeat an evaluation
@@ -92,14 +91,14 @@ class ProxyOptimizer(BaseProxyOptimizer):
         times are repeats too. With 1, values that are found to have noise are repeated where that
         pays; a larger number is kept to.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
-        Decides which rows the proxy learns from: those of its design, bought from the objective
-        or, without one, picked among the rows given. None takes every row given; `minimize`
-        without rows then buys a Sobol design of 1,024. A name takes that number too, or what a
-        budget pays for.
+        Makes the initial design, from which the proxy learns: evaluated by the objective or,
+        without one, picked among the samples given. None takes every sample given; `minimize`
+        without samples then evaluates a Sobol design of 1,024 points. A name makes a design of that
+        size too, or of what a budget allows.
     proxy : regressor, {"gp", "neural"} or None, default=None
         Learns the function. None takes a `ProxyRegressor`, which is Gaussian processes, a network
-        or both, as the rows favour; with `smoothing` a `NeuralProxyRegressor`. "gp" stands for a
-        `KernelProxyRegressor`, "neural" for a `NeuralProxyRegressor`.
+        or both, whichever the data favors; with `smoothing` a `NeuralProxyRegressor`. "gp" stands
+        for a `KernelProxyRegressor`, "neural" for a `NeuralProxyRegressor`.
     optimizer : optimizer, {"bfgs", "de", "ga", "pso"} or None, default=None
         Searches the proxy: "bfgs" and None for a `MultiStartBFGS`, "de" for a
         `DifferentialEvolution`, "ga" for a `GeneticAlgorithm`, "pso" for a `ParticleSwarm`.
@@ -158,18 +157,18 @@ class ProxyOptimizer(BaseProxyOptimizer):
     x_named_ : dict
         The same by the names of the variables, with labels, where there are names.
     fun_ : float
-        Its value, without constraints: measured, or promised by the proxy.
+        Its value, without constraints: measured, or predicted by the proxy.
     x_proxy_ : ndarray of shape (n_features_in_,)
-        The proxy's optimum, always.
+        The optimum of the proxy, always.
     fun_proxy_ : float
-        What the proxy promises there, always.
+        The prediction of the proxy there, always.
     x_best_row_ : ndarray of shape (n_features_in_,)
         The row with the best value inside the box, before any refinement; with constraints
         the best feasible one, or, if none is, that with the least violation.
     fun_best_row_ : float
         Its value.
     X_ : ndarray of shape (n_rows, n_features_in_)
-        The evaluated rows. After an evaluation that failed, those paid for until then.
+        The evaluated samples. After a failure that ended a run, those evaluated until then.
     y_ : ndarray of shape (n_rows,) or (n_rows, 1 + n_constraints)
         Their values, with constraints if there are any.
     n_evaluations_ : int
@@ -192,11 +191,11 @@ class ProxyOptimizer(BaseProxyOptimizer):
     ladder_ : NeuralProxyRegressor
         With `smoothing`: the smoother proxies, a member each.
     smoothing_report_ : dict
-        With `smoothing`: what the dial does, with an entry for each level, the proxy's last:
-        `noise`; `basins`, the number of distinct minima; `drift`, how far the lowest of them lies
-        from where the walk from it ends on the proxy, as the root mean square over the variables
-        in widths of the box; `promise`, the proxy's value there; `used`, whether the search went
-        by it.
+        With `smoothing`: an entry for each level, from the smoothest to the proxy: `noise`;
+        `basins`, the number of distinct minima; `drift`, how far the lowest of them lies from the
+        minimum of the proxy that it leads to, as the root mean square over the variables in widths
+        of the bounds; `promise`, the prediction of the proxy there; `used`, whether the search used
+        the level.
     bounds_ : ndarray of shape (n_features_in_, 2)
         The box.
     result_ : scipy.optimize.OptimizeResult
@@ -221,11 +220,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
     The parameters come in four groups: the problem, up to `n_repeats`; the method, from `sampler`
     to `infill`; the evaluation of the objective, from `vectorized` to `journal`; and the rest.
 
-    An evaluation is paid for once; a repeat is an evaluation of its own. The record of what was
-    evaluated, by setting and number of its repeat, belongs to the objective and is shared by an
-    estimator and its clones, so that folds and refits that ask for the same point are answered
-    from it. A worker process has a record of its own, unless there is a journal, which they all
-    share.
+    A sample is evaluated once; a repeat is a new evaluation. The record of what was evaluated, by
+    setting and number of its repeat, belongs to the objective. An estimator and its clones share
+    it, so that folds and refits find known points. A worker process has its own record, unless
+    there is a journal, which they all share.
 
     Examples
     --------
@@ -328,20 +326,19 @@ class ProxyOptimizer(BaseProxyOptimizer):
             What each variable may be; None takes the parameter `bounds`, or else the box of the
             rows `X`.
         X : array-like of shape (n_samples, n_features), default=None
-            Rows of the function that were already paid for. With them and no sampler, no design
-            is bought; with a sampler, the points of its design that are among them are not bought
-            again. Each run begins anew: what was told before is known to it where it is given
-            here, as ``X=opt.X_, y=opt.y_``.
+            Past samples of the function. With them and no sampler, no initial design is evaluated;
+            with a sampler, the points of its design that are among them are not evaluated again.
+            Each run begins anew: to use what was told before, pass ``X=opt.X_, y=opt.y_``.
         y : array-like of shape (n_samples,) or (n_samples, 1 + n_constraints), default=None
             Their values, with constraints if there are any.
         budget : int, default=None
-            Rows that the function may be asked for; None takes the parameter `budget`.
+            How many evaluations may be used; None takes the parameter `budget`.
         target : float, default=None
-            The run ends at a value as good as this. Evaluations that have begun side by side, or in
-            the same call of a vectorised function, still count.
+            The run ends at a value as good as this. Evaluations that are running in parallel, or in
+            the same call of a vectorized function, still count.
         max_seconds : float, default=None
-            No evaluation begins after this many seconds, and no call of a vectorised function,
-            but for those until two rows have succeeded; the proxy still learns.
+            No evaluation begins after this many seconds, nor a call of a vectorized function,
+            except until two samples have succeeded; the proxy still learns.
         patience : int, default=None
             The run ends after this many evaluations in a row without a better value, when a
             batch is over.
@@ -350,10 +347,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
             are workers, those of `n_jobs` or of `executor`; 1 asks for whole batches, one after
             another.
         order : {"seed", "results"}, default="seed"
-            With rows pending, whether each result is used in the order of asking, so that the rows
-            depend on the seed and on `n_pending` alone, or as it comes, so that no worker waits
-            for a slow one. With "seed", an `n_pending` of twice the workers keeps most of them
-            busy.
+            With samples pending: "seed" uses results in the order of asking, so that the samples
+            depend on the seed and on `n_pending` alone; "results" uses each as soon as it is there,
+            so that no worker waits for a slow one. With "seed", an `n_pending` of twice the workers
+            keeps most of them busy.
         executor : concurrent.futures.Executor, default=None
             Where the function is evaluated, such as the `get_executor()` of a client of Dask or a
             pool of mpi4py; None takes joblib's backend of the moment. It is not shut down. With an
@@ -362,27 +359,26 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Returns
         -------
         scipy.optimize.OptimizeResult
-            `x` and `fun`, the best true point, never worse than the best row, also of the
+            `x` and `fun`, the best measured point, never worse than the best sample, also of the
             journal, or with noise the evaluated setting of the lowest estimated value and that
             estimate; `fun_std`, the standard deviation of `fun`, 0 for exact values, and with noise
             `interval`, that of 90 %; `x_lowest` and `fun_lowest`, the best single value, with noise
             the luckiest; `x_proxy` and `fun_proxy`, where the proxy alone would have sent you and
-            what it promised; `true_at_proxy`, the true value there (NaN if it failed, or with noise
-            was not evaluated); `nfev`, the rows the function was really called on; `nfev_design` of
-            them before the proxy learned;
-            `n_failed`; `nit`, the descents of the refinement; `success` and `message`, which says
-            what ended the run; `measured`, True; `verdict` and `probability`, whether `x` can be
-            believed, and `next_steps`, what to do next (see `diagnose`); `x_named`, a dict of `x`
-            with labels, where the variables have names. With constraints also `constraints`, those
-            of `x`; `feasible`, whether all of them hold, without which `success` is False; `maxcv`,
-            the largest violation; `constraints_proxy` and `constraints_at_proxy`, those promised
-            and true at `x_proxy`.
+            what it predicted; `true_at_proxy`, the measured value there (NaN if it failed, or with
+            noise was not evaluated); `nfev`, the samples that the function was really called on;
+            `nfev_design` of them before the proxy learned; `n_failed`; `nit`, the descents of the
+            refinement; `success` and `message`, which says what ended the run; `measured`, True;
+            `verdict` and `probability`, whether `x` is reliable, and `next_steps`, what to do next
+            (see `diagnose`); `x_named`, a dict of `x` with labels, where the variables have names.
+            With constraints also `constraints`, those of `x`; `feasible`, whether all of them hold,
+            without which `success` is False; `maxcv`, the largest violation; `constraints_proxy`
+            and `constraints_at_proxy`, those predicted and measured at `x_proxy`.
 
         Raises
         ------
         EvaluationError
-            If an evaluation fails and `on_error` is "raise". The rows paid for stay in `X_` and
-            `y_`.
+            If an evaluation fails and `on_error` is "raise". All values measured until then stay in
+            `X_` and `y_`.
         """
         return self._optimize(
             "minimize",
@@ -421,23 +417,23 @@ class ProxyOptimizer(BaseProxyOptimizer):
         regret: float | None = None,
         of: Literal["answer", "proxy"] | None = None,
     ) -> Diagnosis:
-        """Judge whether the optimum can be believed.
+        """Judge whether the optimum is reliable.
 
-        Proxies of the same kind learn from halves of the rows; where they find their minima, what
-        they say of this one and of rows that they have not seen is weighed against what is
-        tolerated, by a model that was learned on functions with known optima.
+        Models of the same kind are refitted on halves of the samples. Their minima, and their
+        predictions of this optimum and of unseen samples, are weighed against the tolerance by a
+        model that was learned on functions with known optima.
 
         Parameters
         ----------
         objective : callable, default=None
-            The true function, called to check the optimum and rivals of it. None spends no
-            evaluation: what is known from `minimize` is used, or else the rows alone.
+            The function, called to check the optimum and alternative optima. None spends no
+            evaluation: what is known from `minimize` is used, or else the samples alone.
         n_checks : int, default=5
             How many times it is called, at most.
         regret : float, default=None
-            How far the true value may miss the best in the box, in units of `y`. None
-            tolerates 2 % of what lies between the middle row and the best value known; where a
-            search chose further rows, the middle one of the first design.
+            The tolerance: how far the value at the optimum may lie from the best value within the
+            bounds, in units of `y`. None tolerates 2 % of the distance between the median and the
+            best known value; if a search chose further samples, the median of the initial design.
         of : {"answer", "proxy"} or None, default=None
             Which optimum is judged: `x_`, as `result_.verdict` does, or that of the proxy, which
             differs from it after `minimize`. None judges the answer.
@@ -454,7 +450,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
 
         Notes
         -----
-        What the checks pay for stays on record: `minimize` does not pay for it again.
+        What the checks evaluate stays on record: `minimize` does not evaluate it again.
         """
         state: ModelState = self._learned
         if objective is not None and not callable(objective):

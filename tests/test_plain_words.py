@@ -13,17 +13,30 @@ ROOT = Path(__file__).parents[1]
 PHRASES = tomllib.loads((ROOT / "tests/plain_words.toml").read_text(encoding="utf-8"))["phrase"]
 GENERATED = {"auto_examples", "generated", "_build"}
 # Rooms whose docstrings are held to the same words.
-PLAIN_MODULES = ("infill", "model_selection", "optimizers", "problems", "samplers", "variables")
+PLAIN_MODULES = (
+    "callbacks",
+    "infill",
+    "inspection",
+    "model_selection",
+    "optimizers",
+    "problems",
+    "samplers",
+    "variables",
+)
+PLAIN_FILES = ("_pareto_optimizer.py", "_proxy_optimizer.py")
 
 PAGES = {
     str(path.relative_to(ROOT)): path
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.rst"))]
     if not GENERATED & set(path.parts) and path.name != "sg_execution_times.rst"
 }
+PACKAGE = ROOT / "sklearn_proxyopt"
 MODULES = {
     str(path.relative_to(ROOT)): path
-    for module in PLAIN_MODULES
-    for path in sorted((ROOT / "sklearn_proxyopt" / module).rglob("*.py"))
+    for path in [
+        *(PACKAGE / name for name in PLAIN_FILES),
+        *(path for module in PLAIN_MODULES for path in sorted((PACKAGE / module).rglob("*.py"))),
+    ]
 }
 
 
