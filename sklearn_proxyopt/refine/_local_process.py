@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs, dtrtrs
 
+from sklearn_proxyopt._utils._matern import matern52
+
 __all__ = ["LocalProcess", "Settings"]
 
 # The settings that a search of them steps through.
@@ -98,6 +100,13 @@ class LocalProcess:
         Whether settings are chosen, those near to the ones given.
     turns_at_zero : bool, default=False
         Whether the values are those of a constraint.
+
+    Notes
+    -----
+    Its covariance is the one of `KernelProxyRegressor`, its likelihood is not: a descent learns
+    anew after each evaluation, so that a fit has to take a fraction of a millisecond. Settings are
+    steps of a table rather than what gradients lead to, noise hangs on the height, and the factors
+    come straight from LAPACK.
     """
 
     def __init__(
@@ -222,8 +231,7 @@ class LocalProcess:
 def _matern(distances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the Matern covariance of smoothness 5/2."""
     scaled = np.sqrt(5.0) * distances
-    covariance: NDArray[np.float64] = (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)
-    return covariance
+    return np.asarray(matern52(scaled, np.exp(-scaled)))
 
 
 def _typical_height(y: NDArray[np.float64]) -> float:

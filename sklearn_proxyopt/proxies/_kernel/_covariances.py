@@ -9,6 +9,8 @@ from math import log, sqrt
 import torch
 from torch import Tensor
 
+from sklearn_proxyopt._utils._matern import matern52
+
 __all__ = [
     "COVARIANCES",
     "AdditiveSquaredExponential",
@@ -172,8 +174,8 @@ class Matern52(_Radial):
         # No gradient is lost by the limit: that of the covariance vanishes at distance zero.
         scaled = (5.0 * squared.clamp_min(1e-30)).sqrt()
         decay = (-scaled).exp()
-        line = 1.0 + scaled
-        return (line + scaled.square() / 3.0) * decay, (line * decay * (-5.0 / 6.0),)
+        slope = (1.0 + scaled) * decay * (-5.0 / 6.0)
+        return matern52(scaled, decay), (slope,)
 
     def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
         # Those of a Matern covariance of smoothness 5/2 have a t distribution with 5 degrees.
