@@ -103,15 +103,15 @@ right.legend(frameon=False, ncols=2, loc="upper center")
 plt.show()
 
 # %%
-# What was promised
-# -----------------
-# Each verified point had a promise. How far these were off, half of them by more, says what the
-# front of the proxy alone would have been worth, and what each round taught it.
+# Predicted and measured
+# ----------------------
+# Each verified point had a prediction. The median error says how good the front of the proxy alone
+# would have been, and what each round taught it.
 
 error = np.abs(result.F_promised / result.F_verified - 1.0)
 for n_round, part in enumerate(np.array_split(error, result.nit), start=1):
     of_resistance, of_power = np.median(part, axis=0)
     print(
-        f"round {n_round}: the promises are off by {of_resistance:.0%} of the thermal resistance "
+        f"round {n_round}: predictions are off by {of_resistance:.0%} of the thermal resistance "
         f"and {of_power:.0%} of the fan power"
     )

@@ -4,9 +4,9 @@ A landscape that melts and hardens: smooth proxies lead out of local minima
 
 A short pulse hides in a noisy recording: when did it arrive? To compare the recording with a pulse
 at a guessed time is easy, but the misfit goes up and down with every period of the wave, and a
-descent stops in the nearest valley. A network that learns the misfit from guesses with noise on
-them learns a smoother landscape, without the traps; turned back step by step, the same dial leads
-a descent to the true minimum. This page turns the dial, and shows what it costs.
+descent stops in the nearest valley. A network that learns the misfit from guesses with added noise
+learns a smoother landscape, without these local minima. With less and less noise, a descent follows
+the minimum to the right one. This page varies the noise, and shows what it costs.
 """
 
 # %%
@@ -27,8 +27,8 @@ X, arrival = model.sample(40, random_state=0)
 (low, high), width = model.bounds[0], np.ptp(model.bounds)
 
 # %%
-# One fit learns the landscapes of all recordings, at eight settings of the dial: `input_noise` is
-# the standard deviation of the noise on the guess, as a share of the width of the box.
+# One fit learns the landscapes of all recordings, at eight levels of noise: `input_noise` is the
+# standard deviation of the noise on the guess, as a share of the width of the bounds.
 
 solver = LandscapeInverse(problem, n_iterations=2500, random_state=0).fit(X)
 report = solver.smoothing_report_
@@ -36,9 +36,8 @@ for noise, basins, drift in zip(report["noise"], report["basins"], report["drift
     print(f"noise {noise:5.3f}: {basins:3.1f} basins, the lowest drifts by {100 * drift:4.1f} %")
 
 # %%
-# The landscape of one recording, as the dial is turned from sharp to smooth. The circles are where
-# ten descents stand that began on the smoothest level and walked down; the dotted line is the
-# truth.
+# The landscape of one recording, from sharp to smooth. The circles are where ten descents are that
+# began on the smoothest level and followed the minimum; the dotted line is the solution.
 
 shown = (0.28, 0.14, 0.07, 0.025, 0.0)
 guesses = np.linspace(low, high, 400)[:, None]
@@ -93,9 +92,9 @@ figure, (top, bottom) = plt.subplots(
     2, 1, figsize=(7, 5.5), sharex=True, height_ratios=[2, 1], layout="constrained"
 )
 places = np.arange(len(ladder))
-top.axhline(refine(starts), color="0.4", linestyle=":", label="BFGS on the true misfit")
-top.plot(places, two_step, "o-", label="two-step: one level, then the truth")
-top.plot(places[:-1], graduated, "s--", label="graduated: from this level down, then the truth")
+top.axhline(refine(starts), color="0.4", linestyle=":", label="BFGS on the misfit alone")
+top.plot(places, two_step, "o-", label="two-step: one level, then the misfit")
+top.plot(places[:-1], graduated, "s--", label="graduated: all levels from here, then the misfit")
 top.set(ylabel="starts that succeed, %", ylim=(0, 100))
 figure.legend(loc="outside upper center")
 bottom.plot(places, 100 * report["drift"], "^-", color="C2")
@@ -104,11 +103,11 @@ bottom.set_xticks(places, [f"{noise:g}" for noise in ladder])
 plt.show()
 
 # %%
-# With too little noise (right) the proxy has the traps of the truth, and nothing is gained. With
-# too much (left) there is one basin, but its minimum has drifted by more than a period of the wave,
-# and the second step ends in the wrong valley. The walk down the ladder has neither fault: it takes
-# the basin from the smooth levels and the place from the sharp ones.
+# With too little noise (right) the proxy has the local minima of the misfit, and nothing is gained.
+# With too much (left) there is one basin, but its minimum has moved by more than a period of the
+# wave, and the second step ends in the wrong valley. The graduated search has neither fault: it
+# finds the basin on the smooth levels and the minimum on the sharp ones.
 #
-# Which levels to walk was chosen on simulated recordings, whose times of arrival are known:
+# The levels to use were chosen on simulated recordings, whose times of arrival are known:
 
-print("walked:", ", ".join(f"{noise:g}" for noise in solver.levels_))
+print("levels used:", ", ".join(f"{noise:g}" for noise in solver.levels_))

@@ -51,7 +51,7 @@ print(optimizer.diagnose())
 optimizer.ask(4)
 
 # %%
-# The simulator is at hand here, so the prediction can be checked:
+# The simulator is available here, so the prediction can be checked:
 
 cycle = simulate(optimizer.x_)
 print(f"predicted {optimizer.fun_:.3f}, measured {cycle.cop - cycle.penalty:.3f}")

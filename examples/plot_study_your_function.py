@@ -33,11 +33,11 @@ def cost(X):
 
 
 # %%
-# The rows given to `fit` are used for the fidelity alone: each candidate buys its own design, so
-# that it is judged by the rows it would have had. Where the optimum is known, as for the functions
-# of `sklearn_proxyopt.problems`, `optimum_error_scorer` measures the distance to it. Here it is
-# not, and the question is what the function says at the proxy's optimum. The seeds are part of the
-# grid: without repetitions a lucky design looks like a good one.
+# The rows given to `fit` are used for the fidelity alone: each candidate evaluates its own design,
+# so that it is judged by the rows it would have had. Where the optimum is known, as for the
+# functions of `sklearn_proxyopt.problems`, `optimum_error_scorer` measures the distance to it. Here
+# it is not, and the question is what the function says at the proxy's optimum. The seeds are part
+# of the grid: without repetitions a lucky design looks like a good one.
 
 
 def true_value(estimator, X, y):
@@ -89,11 +89,11 @@ for place, (_, rows) in enumerate(groups):
     ax.plot(rows["value"] - best, [place] * len(rows), "o", color="black", alpha=0.6)
 ax.set_yticks(range(len(groups)), [", ".join(key) for key in groups.groups])
 ax.set_xscale("log")
-figure.supxlabel("true value at the proxy's optimum, above the lowest there is")
+figure.supxlabel("measured value at the proxy's optimum, above the lowest there is")
 plt.show()
 
 # %%
-# What is left after the choice is made by a few true evaluations: `minimize` goes on from the
+# What is left after the choice is improved by a few evaluations: `minimize` goes on from the
 # proxy's best points, and never returns less than the best row.
 
 chosen = ProxyOptimizer(sampler=SobolSampler(150), proxy=proxies[0], random_state=0)

@@ -2,12 +2,12 @@
 A proxy with an R2 above 0.99, and a false optimum
 ==================================================
 
-How well a proxy predicts says little about its minimum. Here the proxy explains more than 99 % of
-the variance of rows it has not seen, and still sends us to the wrong place. The diagnosis tells.
+How well a surrogate predicts says little about its minimum. Here it explains more than 99 % of the
+variance of unseen samples, and still has its minimum at the wrong point. The diagnosis says so.
 """
 
 # %%
-# The function is a smooth valley with ripples. A neural proxy learns it from 300 rows.
+# The function is a smooth valley with ripples. A neural proxy learns it from 300 samples.
 
 import warnings
 
@@ -38,24 +38,24 @@ optimizer = ProxyOptimizer(bounds=bounds, proxy="neural", random_state=0)
 optimizer.fit(X, rippled_valley(X))
 
 X_new = SobolSampler(2000, random_state=1).sample(bounds)
-print(f"R2 at 2,000 new rows: {optimizer.score(X_new, rippled_valley(X_new)):.4f}")
-print(f"the proxy promises    {optimizer.fun_proxy_:.3f}")
-print(f"the function says     {rippled_valley(optimizer.x_proxy_[None])[0]:.3f}")
+print(f"R2 at 2,000 new samples: {optimizer.score(X_new, rippled_valley(X_new)):.4f}")
+print(f"predicted optimum:       {optimizer.fun_proxy_:.3f}")
+print(f"measured there:          {rippled_valley(optimizer.x_proxy_[None])[0]:.3f}")
 
 # %%
-# From the rows alone
-# -------------------
-# Proxies of half of the rows are asked for their opinion; nothing is paid for. A regret of 0.5, a
-# third of a ripple, is what we would tolerate.
+# From the samples alone
+# ----------------------
+# Models refitted on half of the samples are compared; nothing is evaluated. We tolerate a regret of
+# 0.5, a third of a ripple.
 
 print(optimizer.diagnose(regret=0.5))
 
 # %%
-# With five true evaluations
-# --------------------------
-# Now the function is called five times: at the optimum, and at rivals that some proxies hold for as
-# good. The page shows the verdict, what was predicted, measured and is best known, the facts for
-# and against the optimum, and what to do next.
+# With five evaluations
+# ---------------------
+# Now the function is called five times: at the optimum, and at alternative optima that some models
+# predict to be as good. The page shows the verdict, what was predicted, measured and is best known,
+# the facts for and against the optimum, and what to do next.
 
 DiagnosisDisplay.from_estimator(optimizer, rippled_valley, n_checks=5, regret=0.5)
 plt.show()
@@ -68,15 +68,15 @@ LandscapeDisplay.from_estimator(optimizer, objective=rippled_valley, n_points=15
 plt.show()
 
 # %%
-# The best rows lie off the line, by as much as a ripple is high; that is nothing beside the spread
-# of all rows, which is what R2 measures against.
+# The best samples lie off the line, by as much as a ripple is high. That is little compared with
+# the spread of all samples, to which R2 refers.
 
 FidelityDisplay.from_estimator(optimizer)
 plt.show()
 
 # %%
-# All proxies agree, within a few percent of the box. Agreement is no proof: they share the rows,
-# and what no row shows, none can see.
+# All models agree, within a few percent of the bounds. Agreement is no proof: they share the
+# samples, and none can know what no sample shows.
 
 OptimumSpreadDisplay.from_estimator(optimizer)
 plt.show()
@@ -84,8 +84,8 @@ plt.show()
 # %%
 # The remedy
 # ----------
-# `minimize` buys its rows, refines on the function, and ends with a verdict on its own answer.
-# Refinement descends into the nearest trough, which need not be the deepest.
+# `minimize` evaluates its own samples, refines on the function, and ends with a verdict on its
+# answer. Refinement descends into the nearest trough, which need not be the deepest.
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", FalseOptimumWarning)

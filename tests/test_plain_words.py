@@ -56,6 +56,13 @@ def docstrings_of(text):
     return "\n\n".join(filter(None, (ast.get_docstring(node) for node in nodes)))
 
 
+def text_of(example):
+    """Return the prose of a gallery page: its docstring and its comments."""
+    lines = example.splitlines()
+    comments = "\n".join(line[2:] for line in lines if line.startswith("# "))
+    return f"{ast.get_docstring(ast.parse(example))}\n\n{comments}"
+
+
 def phrases_in(prose):
     """Return each phrase that is out of place, with the words around it."""
     found = []
@@ -70,6 +77,13 @@ def phrases_in(prose):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_written_in_the_words_of_the_field(page):
     assert phrases_in(prose_of(PAGES[page].read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("plot_*.py")), ids=lambda p: p.stem
+)
+def test_a_gallery_page_is_written_in_the_words_of_the_field(path):
+    assert phrases_in(prose_of(text_of(path.read_text(encoding="utf-8")))) == []
 
 
 @pytest.mark.parametrize("module", MODULES)
