@@ -70,6 +70,16 @@ def test_a_result_comes_out_of_a_file_as_it_was(tmp_path):
     assert str(loaded.result_) == str(opt.result_)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
+def test_what_to_do_next_comes_out_of_a_file_too(tmp_path):
+    opt = optimizer(bounds=SPACE)
+    opt.minimize(wear)
+    opt.save(tmp_path / "state.npz")
+    loaded = optimizer(bounds=SPACE).load(tmp_path / "state.npz")
+    assert loaded.result_.next_steps == opt.result_.next_steps != []
+    assert str(loaded.result_) == str(opt.result_)
+
+
 def test_many_settings_are_cut_to_a_line():
     X = np.random.default_rng(0).uniform(size=(30, 12))
     opt = optimizer(sampler=None, proxy=LinearRegression()).fit(X, X.sum(axis=1))

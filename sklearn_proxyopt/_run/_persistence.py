@@ -207,13 +207,15 @@ def _arrays_and_facts(values: dict[str, Any]) -> tuple[Arrays, Facts]:
         plain = value.item() if isinstance(value, np.generic) else value
         if isinstance(plain, np.ndarray) and plain.dtype.kind in "biuf":
             arrays[name] = plain
-        elif plain is None or isinstance(plain, _PLAIN) or _is_plain_dict(plain):
+        elif plain is None or isinstance(plain, _PLAIN) or _is_plain_part(plain):
             facts[name] = plain
     return arrays, facts
 
 
-def _is_plain_dict(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(one, _PLAIN) for one in value.values())
+def _is_plain_part(value: Any) -> bool:
+    """Tell whether a dict or a list has nothing that JSON gives back as something else."""
+    parts = list(value.values()) if isinstance(value, dict) else value
+    return isinstance(parts, list) and all(isinstance(one, _PLAIN) for one in parts)
 
 
 @dataclass(frozen=True)
