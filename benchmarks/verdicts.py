@@ -1,11 +1,13 @@
-"""Proxies' optima on functions whose truth is known, and the evidence on each.
+"""Optima of functions whose truth is known, and the evidence on each.
 
     python benchmarks/verdicts.py
     python benchmarks/verdict_model.py
 
-The first draws combinations of function, number of variables, sampling scheme, number of rows,
-proxy and optimizer, fits each, and keeps the evidence on its optimum in `--cache`; it may be
-stopped and goes on. The second learns from them.
+The first draws cases: a function of one of the families of `verdict_functions.py`, a table of rows
+or a run with a budget, how many rows, whether they repeat or have noise, which variables are
+integers or labels, a constraint, and a proxy. It keeps what `diagnose` knows of each optimum in
+`--cache`; it may be stopped and goes on. Every other case is of a family that nothing is learned
+from. The second learns from the cases, and tries it on those.
 """
 
 from __future__ import annotations
@@ -19,170 +21,214 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from rich.progress import Progress
-from scipy.stats import spearmanr
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from scipy.optimize import LinearConstraint
 from sklearn.ensemble import RandomForestRegressor
+from threadpoolctl import threadpool_limits
+from verdict_functions import LEARNED, UNSEEN, Function
 
-from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt.diagnosis._evidence import Evidence, EvidenceCollector
-from sklearn_proxyopt.optimizers import GeneticAlgorithm, ParticleSwarm
-from sklearn_proxyopt.problems import (
-    Ackley,
-    Ellipsoid,
-    GaussianPits,
-    Griewank,
-    Levy,
-    Problem,
-    Rastrigin,
-    RippledBowl,
-    Rosenbrock,
-    StyblinskiTang,
-)
-from sklearn_proxyopt.samplers import GaussianSampler, SobolSampler, UniformSampler
-from sklearn_proxyopt.variables import Variables
+from sklearn_proxyopt import ProxyOptimizer
+from sklearn_proxyopt._run._diagnose import asked
+from sklearn_proxyopt.diagnosis._evidence import Evidence
+from sklearn_proxyopt.samplers import HaltonSampler, SobolSampler, UniformSampler
+from sklearn_proxyopt.variables import Categorical, Integer, Real
 
-FAMILIES = (
-    Ackley,
-    Ellipsoid,
-    GaussianPits,
-    Griewank,
-    Levy,
-    Rastrigin,
-    Rosenbrock,
-    StyblinskiTang,
+Rows = NDArray[np.float64]
+
+N_DIMS, OF_DIMS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20), (1, 5, 5, 4, 3, 3, 2, 2, 1, 1)
+N_ROWS, OF_ROWS = (
+    (20, 40, 60, 100, 200, 400, 1000, 2000, 5000),
+    (5, 6, 6, 6, 4, 1.5, 0.2, 0.08, 0.04),
 )
-# The first cases go round the families, the last are all of one whose ripples R2 does not notice
-# and whose deepest trough is not at the bottom of the bowl.
-N_ROUND = 720
-LAST_FAMILY = RippledBowl
-N_DIMS = (2, 3, 5, 10)
-N_ROWS = (60, 200, 600, 2000)
-SAMPLERS = ("uniform", "sobol", "gaussian")
-PROXIES = ("default", "default", "study", "forest")
-OPTIMIZERS = ("descents", "descents", "descents", "swarm", "genetic")
+BUDGETS = (20, 30, 50, 80, 120)
+# Standard deviations of noise, as shares of that of the values.
+NOISES, OF_NOISES = (0.0, 0.01, 0.03, 0.1), (7, 1, 1, 1)
+PROXIES, OF_PROXIES = ("default", "gp", "neural", "forest"), (16, 2, 1, 1)
+SPACES, OF_SPACES = ("box", "integers", "labels", "constraint"), (8, 1, 1, 1)
+SAMPLERS = {"sobol": SobolSampler, "halton": HaltonSampler, "uniform": UniformSampler}
+N_CHECKS = 5
+
+
+def _one_of(rng: np.random.Generator, options: tuple[Any, ...], odds: tuple[float, ...]) -> Any:
+    return options[rng.choice(len(options), p=np.array(odds) / np.sum(odds))]
 
 
 def draw_case(index: int) -> dict[str, Any]:
     """Draw a case by its number."""
     rng = np.random.default_rng(index)
-    family = FAMILIES[index % len(FAMILIES)] if index < N_ROUND else LAST_FAMILY
+    families = list(UNSEEN) if index % 2 else list(LEARNED)
     return {
         "index": index,
-        "family": family.__name__,
-        "n_dims": int(rng.choice(N_DIMS)),
-        "is_turned": bool(rng.random() < 0.67),
-        "sampler": str(rng.choice(SAMPLERS)),
-        "n_rows": int(rng.choice(N_ROWS)),
-        "proxy": str(rng.choice(PROXIES)),
+        "is_unseen": bool(index % 2),
+        "family": families[(index // 2) % len(families)],
+        "n_dims": int(_one_of(rng, N_DIMS, OF_DIMS)),
+        "is_run": bool(rng.random() < 0.25),
+        "n_rows": int(_one_of(rng, N_ROWS, OF_ROWS)),
+        "budget": int(rng.choice(BUDGETS)),
+        "noise": float(_one_of(rng, NOISES, OF_NOISES)),
+        "n_repeats": int(rng.choice([1, 1, 1, 2])),
+        "space": str(_one_of(rng, SPACES, OF_SPACES)),
+        "proxy": str(_one_of(rng, PROXIES, OF_PROXIES)),
+        "sampler": str(rng.choice(list(SAMPLERS))),
         "seed": int(rng.integers(2**31 - 1)),
-        "optimizer": str(rng.choice(OPTIMIZERS)),
     }
 
 
-def problem_of(case: dict[str, Any]) -> Problem:
-    """Return the function of a case."""
-    (family,) = (one for one in (*FAMILIES, LAST_FAMILY) if one.__name__ == case["family"])
-    more: dict[str, Any] = {}
-    if family is GaussianPits:
-        more = {"random_state": case["seed"]}
-    elif family is RippledBowl:
-        rng = np.random.default_rng(case["seed"])
-        height, n_ripples = 10.0 ** rng.uniform(-1.5, 0.8), rng.uniform(3.0, 15.0)
-        more = {"random_state": case["seed"], "height": height, "n_ripples": n_ripples}
-    problem = family(case["n_dims"], **more)
-    return problem.rotated_and_shifted(case["seed"]) if case["is_turned"] else problem
+class Space:
+    """A function on variables of several kinds, of which one setting is its minimum.
+
+    Parameters
+    ----------
+    function : Function
+        The function.
+    kind : {"box", "integers", "labels", "constraint"}
+        What is not plain about the variables. A function whose minimum has no known place stays
+        on its box.
+    rng : Generator
+        Draws where the steps lie.
+    """
+
+    def __init__(self, function: Function, kind: str, rng: np.random.Generator) -> None:
+        self.function = function
+        self.bounds: list[Any] = [Real(low, high) for low, high in function.bounds]
+        self.constraints: Any = ()
+        self._grids: dict[int, Rows] = {}
+        if function.x_opt is None or len(function.bounds) < 2:
+            return
+        if kind == "constraint":
+            normal = rng.standard_normal(len(function.bounds))
+            normal /= np.abs(normal).max() * np.ptp(function.bounds, axis=1)
+            slack = rng.choice([0.0, 0.1])
+            self.constraints = LinearConstraint(normal, ub=normal @ function.x_opt + slack)
+        elif kind != "box":
+            for place in range(0, len(function.bounds), 2):
+                self._put_on_grid(place, kind, rng)
+
+    def _put_on_grid(self, place: int, kind: str, rng: np.random.Generator) -> None:
+        """Let a variable have a few values, the best among them."""
+        low, high = self.function.bounds[place]
+        assert self.function.x_opt is not None
+        n = int(rng.integers(4, 12)) if kind == "integers" else 4
+        grid = np.append(rng.uniform(low, high, n - 1), self.function.x_opt[place])
+        self._grids[place] = np.sort(grid) if kind == "integers" else grid
+        levels = [f"level {i}" for i in range(n)]
+        self.bounds[place] = Integer(0, n - 1) if kind == "integers" else Categorical(levels)
+
+    def __call__(self, X: Rows) -> Rows:
+        """Return the true values of rows with codes."""
+        X = np.array(X, dtype=np.float64)
+        for place, grid in self._grids.items():
+            X[:, place] = grid[X[:, place].round().astype(int)]
+        return self.function(X)
 
 
-def optimizer_of(case: dict[str, Any], problem: Problem) -> ProxyOptimizer:
+class Noisy:
+    """The function as the optimizer sees it.
+
+    Parameters
+    ----------
+    space : Space
+        The true values.
+    noise : float
+        Standard deviation of the noise.
+    seed : int
+        Draws it.
+    """
+
+    def __init__(self, space: Space, noise: float, seed: int) -> None:
+        self._space, self._noise = space, noise
+        self._rng = np.random.default_rng(seed)
+
+    def __call__(self, X: Rows) -> Rows:
+        """Return values with noise."""
+        return self._space(X) + self._noise * self._rng.standard_normal(len(X))
+
+
+def optimizer_of(case: dict[str, Any], space: Space) -> ProxyOptimizer:
     """Return the optimizer of a case, not fitted."""
-    n_rows = case["n_rows"]
-    samplers = {
-        "uniform": UniformSampler(n_rows),
-        "sobol": SobolSampler(n_rows),
-        "gaussian": GaussianSampler(n_rows, center=problem.x_opt[0]),
-    }
-    proxies = {
-        "default": None,
-        "study": NeuralProxyRegressor(
-            (15, 50, 15, 10), activation="relu", trend="constant", features=None
-        ),
-        "forest": RandomForestRegressor(50),
-    }
-    # Short runs, so that some searches are stuck.
-    optimizers = {
-        "descents": None,
-        "swarm": ParticleSwarm(20, 50),
-        "genetic": GeneticAlgorithm(20, 30),
-    }
+    proxies = {"default": None, "gp": "gp", "neural": "neural", "forest": RandomForestRegressor(50)}
     return ProxyOptimizer(
-        problem,
-        problem.bounds,
-        sampler=samplers[case["sampler"]],
+        bounds=space.bounds,
+        constraints=space.constraints,
         proxy=proxies[case["proxy"]],
-        optimizer=optimizers[case["optimizer"]],
         verdict=False,
         random_state=case["seed"],
+        input_format="array",
     )
 
 
-def run_case(case: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Fit, refine, and gather the evidence on the proxy's optimum and on the refined point."""
-    problem = problem_of(case)
-    optimizer = optimizer_of(case, problem)
+def run_case(case: dict[str, Any]) -> dict[str, Any]:
+    """Learn a table or spend a budget, and gather what is known of the optima."""
+    makers = UNSEEN if case["is_unseen"] else LEARNED
+    function = makers[case["family"]](case["n_dims"], case["seed"])
+    rng = np.random.default_rng(case["seed"])
+    space = Space(function, case["space"], rng)
+    optimizer = optimizer_of(case, space)
+    sampler = SAMPLERS[case["sampler"]](1000, random_state=0)
+    usual = space(optimizer_rows(optimizer, sampler))
+    noise = case["noise"] * float(usual.std())
+    objective = Noisy(space, noise, case["seed"])
     start = time.process_time()
-    result = optimizer.minimize(problem, problem.bounds)
-    seconds = time.process_time() - start
-    n_rows = case["n_rows"]
-    X, y, bounds = optimizer.X_[:n_rows], optimizer.y_[:n_rows], optimizer.bounds_
-    start = time.process_time()
-    inquiry = EvidenceCollector(
-        optimizer.proxy_, X, y, Variables(bounds), optimizer._known.candidates, case["seed"]
-    )
-    kept: dict[str, Any] = {}
-    for name, x in (("proxy", result.x_proxy), ("refined", result.x)):
-        evidence = inquiry.about(x)
+    kept: dict[str, Any] = {"f_opt": function.f_opt, "noise_std": noise}
+    if case["is_run"]:
+        optimizer.set_params(n_repeats=1)
+        optimizer.minimize(objective, budget=case["budget"])
+        subjects = {"refined": {"of": "answer"}, "checks": {"of": "proxy", "n_checks": N_CHECKS}}
+    else:
+        sampler = SAMPLERS[case["sampler"]](case["n_rows"], random_state=case["seed"])
+        X = np.repeat(optimizer_rows(optimizer, sampler), case["n_repeats"], axis=0)
+        optimizer.fit(X, objective(X))
+        subjects = {"rows": {"of": "proxy"}, "checks": {"of": "proxy", "n_checks": N_CHECKS}}
+    for mode, options in subjects.items():
+        question, evidence = asked(
+            optimizer._known, objective if mode == "checks" else None, **options
+        )
         for field in fields(Evidence):
-            kept[f"{name}_{field.name}"] = getattr(evidence, field.name)
-        rivals = bounds[:, 0] + evidence.rivals * (bounds[:, 1] - bounds[:, 0])
-        kept[f"{name}_rival_truths"] = problem(rivals)
-        kept[f"{name}_value"] = problem(x[None])[0]
-    candidates = optimizer._known.candidates[:5]
-    kept["candidate_promises"] = optimizer.predict(candidates)
-    kept["candidate_truths"] = problem(candidates)
-    kept["in_sample_order"] = spearmanr(optimizer.predict(X), y).statistic
-    kept["f_opt"], kept["fit_seconds"] = problem.f_opt, seconds
-    kept["inquiry_seconds"] = time.process_time() - start
-    optima = np.atleast_2d(problem.x_opt)
-    kept["distance"] = np.linalg.norm(optima - result.x_proxy, axis=1).min()
+            kept[f"{mode}_{field.name}"] = getattr(evidence, field.name)
+        kept[f"{mode}_regret"] = question.regret
+        kept[f"{mode}_value"] = space(question.x[None])[0]
+        kept[f"{mode}_asked_as"] = question.mode
+    kept["seconds"] = time.process_time() - start
     return kept
 
 
-def make_cases(cache: Path, first: int, n_cases: int) -> None:
-    """Run the cases that are missing."""
-    cache.mkdir(parents=True, exist_ok=True)
-    with Progress() as progress:
-        for index in progress.track(range(first, n_cases), description="cases"):
-            path = cache / f"{index:05d}.npz"
-            if path.exists():
-                continue
-            case = draw_case(index)
-            kept = run_case(case)
-            part = path.with_suffix(".part.npz")
-            np.savez(part, case=json.dumps(case), **kept)
-            part.rename(path)
+def optimizer_rows(optimizer: ProxyOptimizer, sampler: Any) -> Rows:
+    """Return the rows of a design in the space of an optimizer."""
+    from sklearn_proxyopt.variables import Variables
+    from sklearn_proxyopt.variables._design import Design
+
+    variables = Variables(optimizer.bounds, constraints=optimizer.constraints)
+    return Design(sampler, variables).sample()
+
+
+def make_case(index: int, cache: Path, max_rows: float) -> None:
+    """Run a case, unless its file is there or it takes more rows than are wanted now."""
+    path, case = cache / f"{index:05d}.npz", draw_case(index)
+    if path.exists() or case["budget" if case["is_run"] else "n_rows"] > max_rows:
+        return
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        kept = run_case(case)
+    part = path.with_suffix(".part.npz")
+    np.savez_compressed(part, case=json.dumps(case), **kept)
+    part.rename(path)
 
 
 def main() -> None:
     """Make the cases."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--n-cases", type=int, default=840)
+    parser.add_argument("--n-cases", type=int, default=1000)
+    parser.add_argument("--n-jobs", type=int, default=1)
+    parser.add_argument("--max-rows", type=float, default=np.inf, help="put off larger cases")
     parser.add_argument("--cache", type=Path, default=Path(".cache/verdicts"))
     options = parser.parse_args()
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    make_cases(options.cache, options.first, options.n_cases)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    Parallel(options.n_jobs)(
+        delayed(make_case)(index, options.cache, options.max_rows)
+        for index in range(options.first, options.n_cases)
+    )
 
 
 if __name__ == "__main__":

@@ -289,6 +289,10 @@ class BaseProxyOptimizer(
     def _conclude(self) -> None:
         """Add what is said of an answer once the run has ended."""
 
+    def _settled(self, state: LearnedState) -> LearnedState:
+        """Return what was learned as the answer where nothing can be evaluated."""
+        return state
+
     @with_callbacks
     def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
         """Learn a proxy and find its optimum, or its front.
@@ -342,7 +346,7 @@ class BaseProxyOptimizer(
             picked = design.select(data.X)
             fit_params = metadata_of_rows(fit_params, len(data), picked)
             data = data[picked]
-        state = self._learn(run, data, **fit_params)
+        state = self._settled(self._learn(run, data, **fit_params))
         self._publish(state)
         run.progress.end(state.summary)
         return self
@@ -370,7 +374,7 @@ class BaseProxyOptimizer(
                 self._publish(self._spend(run, with_design=True))
                 return
             drive(run, design_phase(run, design_sampler(self, run.seeds["sampler"])))
-            state = self._learn(run, run.oracle.data)
+            state = self._settled(self._learn(run, run.oracle.data))
             self._publish(state)
             run.progress.end(state.summary)
 

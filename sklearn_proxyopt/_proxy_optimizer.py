@@ -12,6 +12,7 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._base import BaseProxyOptimizer
 from sklearn_proxyopt._proxy_search._smoothed_search import check_smoothing
+from sklearn_proxyopt._run._agreement import agreed
 from sklearn_proxyopt._run._components import (
     check_infill,
     check_refiner,
@@ -26,7 +27,7 @@ from sklearn_proxyopt._run._run import PaidRun, Run, open_oracle
 from sklearn_proxyopt._run._search_plan import SearchPlan
 from sklearn_proxyopt._run._settings import Regressor
 from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, SamplerName
-from sklearn_proxyopt._run._state import ModelState
+from sklearn_proxyopt._run._state import LearnedState, ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import Direction, Goal
@@ -403,11 +404,15 @@ class ProxyOptimizer(BaseProxyOptimizer):
     def _asks_without_budget(self) -> bool:  # type: ignore[override]
         return self.infill is None and begins_before_proxy(self.refiner)
 
+    def _settled(self, state: LearnedState) -> LearnedState:
+        assert isinstance(state, ModelState)
+        return agreed(state)
+
     def _conclude(self) -> None:
         state: ModelState = self._learned
         warn_of_constants(state.data.X, state.data.y, np.ones(state.variables.n_features, bool))
         if self.verdict:
-            add_verdict(state)
+            add_verdict(state, self.noise_std)
 
     def diagnose(
         self,
@@ -461,10 +466,17 @@ class ProxyOptimizer(BaseProxyOptimizer):
         if of is not None:
             check_option(of, "of", ("answer", "proxy"))
         if objective is None:
-            return diagnose(state, regret=regret, of=of)
+            return diagnose(state, regret=regret, of=of, noise_std=self.noise_std)
         limits = StoppingCriteria(goal=state.goal)
         with open_oracle(self, objective, state.data, state.variables, limits) as oracle:
-            return diagnose(state, oracle.evaluate, n_checks=n_checks, regret=regret, of=of)
+            return diagnose(
+                state,
+                oracle.evaluate,
+                n_checks=n_checks,
+                regret=regret,
+                of=of,
+                noise_std=self.noise_std,
+            )
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits.

@@ -15,11 +15,14 @@ from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
 from sklearn_proxyopt._utils._distances import SAME_SAMPLE
 from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.diagnosis import Diagnosis
+from sklearn_proxyopt.diagnosis._collector import EvidenceCollector
 from sklearn_proxyopt.diagnosis._diagnosis import Question, judge, stated_regret
-from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
+from sklearn_proxyopt.diagnosis._evidence import Evidence
+from sklearn_proxyopt.diagnosis._settings import Settings
+from sklearn_proxyopt.diagnosis._wording import number
 from sklearn_proxyopt.exceptions import FalseOptimumWarning
 
-__all__ = ["add_verdict", "diagnose", "evidence_of", "measured_merit"]
+__all__ = ["add_verdict", "asked", "diagnose", "evidence_of", "measured_merit"]
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -31,6 +34,7 @@ def diagnose(
     n_checks: int = 5,
     regret: float | None = None,
     of: str | None = None,
+    noise_std: Any = "auto",
 ) -> Diagnosis:
     """Judge the answer, or the proxy's optimum, by what is known or by a few evaluations.
 
@@ -46,29 +50,47 @@ def diagnose(
         What is tolerated, in units of the values; None for a share of their spread.
     of : {"answer", "proxy"}, default=None
         Which optimum; None for the answer, which is the proxy's optimum where nothing is measured.
+    noise_std : "auto", None, float or array-like, default="auto"
+        What the user says of the noise of values.
 
     Returns
     -------
     Diagnosis
         Verdict, probability, reasons and evidence.
     """
+    question = asked(state, evaluate, n_checks=n_checks, regret=regret, of=of, noise_std=noise_std)
+    return replace(judge(*question), smoothing=state.smoothing_report)
+
+
+def asked(
+    state: ModelState,
+    evaluate: Function | None = None,
+    *,
+    n_checks: int = 5,
+    regret: float | None = None,
+    of: str | None = None,
+    noise_std: Any = "auto",
+) -> tuple[Question, Evidence]:
+    """Return what `diagnose` judges, and what is known about it."""
     is_answer = of != "proxy" and _is_measured(state)
     x = state.x if is_answer else state.x_proxy
     assert x is not None
-    collector = state.evidence
+    collector = state.evidence_on_answer if is_answer else state.evidence
     evidence = collector.about(x)
+    known = Known(state, collector)
     if evaluate is None:
-        rows, measured = _known_checks(state, x)
+        rows, measured = known.checks(x)
     else:
         rivals = collector.rows_at(evidence.rivals[: n_checks - 1])
         rows = np.vstack([x[None], rivals[state.variables.is_feasible(rivals)]])
         measured = measured_merit(state, evaluate(rows))
-    x_best, lowest = _lowest(state, rows, measured)
-    evidence = replace(evidence, lowest_known=min(evidence.lowest_known, lowest))
+    x_best, lowest = known.lowest(rows, measured)
+    evidence = replace(evidence, lowest_known=lowest)
     mode = "rows"
     if len(rows) and np.isfinite(measured[0]):
         predicted = collector.predict(rows[1:]) if len(rows) > 1 else np.empty(0)
-        evidence = evidence.checked(float(measured[0]), predicted, measured[1:])
+        value, std = known.estimate(x, measured[0], evidence)
+        evidence = evidence.checked(value, predicted, measured[1:], std)
         mode = "refined" if is_answer else "checks"
     question = Question(
         subject="the answer" if is_answer else "the model's optimum",
@@ -80,8 +102,9 @@ def diagnose(
         goal=state.goal,
         X_checks=rows,
         y_checks=measured,
+        contradiction=known.contradiction(noise_std),
     )
-    return replace(judge(question, evidence), smoothing=state.smoothing_report)
+    return question, evidence
 
 
 def _is_measured(state: ModelState) -> bool:
@@ -89,14 +112,102 @@ def _is_measured(state: ModelState) -> bool:
     return state.result is not None and bool(state.result.get("measured", True))
 
 
-def _lowest(
-    state: ModelState, rows: NDArray[np.float64], measured: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], float]:
-    """Return the point of the lowest value known, checks included, and the value."""
-    X = np.vstack([state.data.X, rows])
-    values = np.append(measured_merit(state, state.data.y), measured)
-    place = int(np.nanargmin(values))
-    return X[place], float(values[place])
+class Known:
+    """What is known of the objective, at one setting as at another.
+
+    Parameters
+    ----------
+    state : ModelState
+        What was learned.
+    collector : EvidenceCollector
+        Knows of the noise.
+    """
+
+    def __init__(self, state: ModelState, collector: EvidenceCollector) -> None:
+        self._state, self._collector = state, collector
+        self._settings = Settings.of(state.data.X, state.data.y, state.variables)
+        # Of values with constraints, the noise of what is judged is not known.
+        self._noise = collector.noise if state.merit is None else 0.0
+
+    def checks(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the optimum and other low points of the proxy whose values are known.
+
+        The first is the optimum; without its own value the others are of no use.
+        """
+        state, settings = self._state, self._settings
+        points = np.vstack([x[None], state.candidates])
+        distance, row = self._nearest(points)
+        used = distance <= SAME_SAMPLE
+        used[1:] &= row[1:] != row[0]
+        if not used[0]:
+            return points[:0], np.empty(0)
+        values = settings.y[settings.group] if self._noise else state.data.y
+        return points[used], measured_merit(state, values[row[used]])
+
+    def lowest(
+        self, rows: NDArray[np.float64], measured: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], float]:
+        """Return the point of the lowest value known, checks included, and the value."""
+        state = self._state
+        if self._noise and self._is_estimated:
+            assert state.x is not None
+            assert state.fun is not None
+            return state.x, float(state.fun)
+        if self._noise:
+            X, values = self._collector.settings.X, self._collector.estimates()
+        else:
+            X = np.vstack([state.data.X, rows])
+            values = np.append(measured_merit(state, state.data.y), measured)
+        is_known = np.isfinite(values)
+        X, values = state.variables.rows_that_count(X[is_known], values[is_known])
+        place = int(np.argmin(values))
+        return X[place], float(values[place])
+
+    def estimate(
+        self, x: NDArray[np.float64], measured: float, evidence: Evidence
+    ) -> tuple[float, float]:
+        """Return the value at the optimum and its standard deviation, which noise leaves.
+
+        The mean of its measured values and the prediction are weighed by what they are sure of.
+        """
+        state, noise = self._state, self._noise
+        if not noise:
+            return float(measured), 0.0
+        if self._is_estimated and state.x is x:
+            assert state.fun is not None
+            assert state.result is not None
+            return float(state.fun), float(state.result.fun_std)
+        distance, row = self._nearest(x[None])
+        n = 1
+        if distance[0] <= SAME_SAMPLE:
+            n = int(self._settings.n_repeats[self._settings.group[row[0]]])
+        sure = np.array([n / noise**2, 1.0 / max(np.nan_to_num(evidence.deviation), noise) ** 2])
+        value = sure @ [measured, evidence.predicted] / sure.sum()
+        return float(value), float(1.0 / np.sqrt(sure.sum()))
+
+    @property
+    def _is_estimated(self) -> bool:
+        """Whether the answer is the setting of the lowest estimate."""
+        result = self._state.result
+        return _is_measured(self._state) and bool(result is not None and result.get("fun_std"))
+
+    def contradiction(self, noise_std: Any) -> str:
+        """Return how repeats contradict what was said of the noise, or nothing."""
+        if isinstance(noise_std, str):
+            noise_std = getattr(self._state.proxy, "noise_std", "auto")
+        if isinstance(noise_std, str):
+            return ""
+        said = 0.0 if noise_std is None else noise_std
+        if not self._settings.contradicts(said):
+            return ""
+        most = number(float(self._settings.ranges.max()))
+        return f"values at the same settings differ by up to {most}, but noise_std is {noise_std}"
+
+    def _nearest(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Return how far the nearest sample is from each row, and which it is."""
+        places = self._state.variables.places
+        distance, row = cKDTree(places(self._state.data.X)).query(places(X))
+        return distance, row
 
 
 def measured_merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,30 +215,12 @@ def measured_merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[n
     return merit_of_rows(outputs, state.merit)
 
 
-def _known_checks(
-    state: ModelState, x: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the optimum and other low points of the proxy whose values are known.
-
-    The first is the optimum; without its own value the others are of no use.
-    """
-    space, data = state.variables, state.data
-    known = cKDTree(space.places(data.X))
-    points = np.vstack([x[None], state.candidates])
-    distance, row = known.query(space.places(points))
-    used = distance <= SAME_SAMPLE
-    used[1:] &= row[1:] != row[0]
-    if not used[0]:
-        return points[:0], np.empty(0)
-    return points[used], measured_merit(state, data.y[row[used]])
-
-
-def add_verdict(state: ModelState) -> None:
+def add_verdict(state: ModelState, noise_std: Any) -> None:
     """Add the verdict on the answer to the result; warn where it is not believed."""
     result = state.result
     if result is None or state.n_learned < MIN_DIAGNOSED:
         return
-    diagnosis = diagnose(state, of="answer")
+    diagnosis = diagnose(state, of="answer", noise_std=noise_std)
     result.verdict, result.probability = diagnosis.verdict, diagnosis.probability
     result.regret, result.next_steps = diagnosis.regret, diagnosis.next_steps
     result.message = f"{result.message} {diagnosis.headline}"

@@ -31,6 +31,7 @@ from sklearn_proxyopt.proxies._plain_skorch import with_nets_wrapped
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
+    "answered_by_model",
     "in_users_sign",
     "learn_model",
     "learn_risk",
@@ -129,7 +130,7 @@ def learn_model(
     )
     best_row = run.goal.value(state.fun_best_row)
     progress.say(f"{state.summary[:-1]}; best row {best_row:.6g}.")
-    return _answered_by_model(state)
+    return answered_by_model(state)
 
 
 def _report_of(smoothed: SmoothedSearch, goal: Goal) -> dict[str, NDArray[Any]]:
@@ -150,7 +151,7 @@ def _search(
     return model.search(space.bounds, starts, risk, float(merits.max()), spread)
 
 
-def _answered_by_model(state: ModelState) -> ModelState:
+def answered_by_model(state: ModelState) -> ModelState:
     """Let the proxy's optimum be the answer, where nothing can be evaluated."""
     result = RunResult(in_users_sign(state.search, state.goal))
     result.x_proxy, result.fun_proxy, result.measured = state.x_proxy, result.fun, False

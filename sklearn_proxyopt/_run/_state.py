@@ -18,7 +18,7 @@ from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
 from sklearn_proxyopt._proxy_search._turned import turned_proxy
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import MINIMUM, Goal
-from sklearn_proxyopt.diagnosis._evidence import EvidenceCollector
+from sklearn_proxyopt.diagnosis._collector import EvidenceCollector
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
@@ -270,21 +270,29 @@ class ModelState(LearnedState):
     @cached_property
     def evidence(self) -> EvidenceCollector:
         """Proxies of half of the samples and what they say, collected once."""
-        learned = self.learned
-        if len(learned) < MIN_DIAGNOSED:
+        return self._evidence_from(self.learned, self.candidates)
+
+    @cached_property
+    def evidence_on_answer(self) -> EvidenceCollector:
+        """The same from all samples, those that the proxy has not learned too."""
+        if self.x is None or self.n_learned == len(self.data):
+            return self.evidence
+        return self._evidence_from(self.data, np.vstack([self.x[None], self.candidates]))
+
+    def _evidence_from(self, data: Dataset, minima: NDArray[np.float64]) -> EvidenceCollector:
+        if len(data) < MIN_DIAGNOSED:
             raise ValueError(
-                f"X must have at least {MIN_DIAGNOSED} rows for a diagnosis; got {len(learned)}."
+                f"X must have at least {MIN_DIAGNOSED} rows for a diagnosis; got {len(data)}."
             )
         merit = None if self.merit is None else self.merit.of_measured()
         seed = self.seeds["diagnosis"]
         proxy = turned_proxy(self.proxy, self.goal)
-        return EvidenceCollector(
-            proxy, learned.X, learned.y, self.variables, self.candidates, seed, merit
-        )
+        return EvidenceCollector(proxy, data.X, data.y, self.variables, minima, seed, merit)
 
     def __getstate__(self) -> dict[str, Any]:
         # Evidence is collected anew where it is needed again.
-        return {name: value for name, value in vars(self).items() if name != "evidence"}
+        collected = ("evidence", "evidence_on_answer")
+        return {name: value for name, value in vars(self).items() if name not in collected}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

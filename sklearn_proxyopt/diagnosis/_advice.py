@@ -64,10 +64,11 @@ class Advice:
         if self.verdict == "credible":
             return [self._widen() or "move on: inspection.near_optimal tells how far you may move"]
         return [
+            self._tell_noise(),
             self._measure_here(),
             self._repeat(),
-            self._search_elsewhere(),
             self._widen(),
+            self._search_elsewhere(),
             self._add_samples(),
         ]
 
@@ -88,7 +89,7 @@ class Advice:
     @property
     def _n_repeats(self) -> int:
         """Repeats that average the noise down to the regret."""
-        noise = self.evidence.noise / self.regret
+        noise = self.numbers["noise"]
         return int(np.ceil(noise**2)) if noise > 1.0 else 0
 
     @property
@@ -121,6 +122,15 @@ class Advice:
         between = f"between {number(low)} and {number(high)} with a probability of 90 %"
         return f"measure {self._point(self.x)}: expected {between}"
 
+    def _tell_noise(self) -> str:
+        noise = self.numbers["noise_or_structure"]
+        if noise < 1.0:
+            return ""
+        return (
+            f"repeat {self._point(self.x_best)}: one repeat tells whether the scatter of values "
+            f"({number(noise * self.regret)}) is noise"
+        )
+
     def _repeat(self) -> str:
         if not self._n_repeats:
             return ""
@@ -142,7 +152,7 @@ class Advice:
 
     def _widen(self) -> str:
         """Name a bound at which the optimum lies."""
-        sides = sides_of(self.x, self.variables)
+        sides = sides_of(self.x[None], self.variables)[0]
         if not sides.any():
             return ""
         place = int(np.flatnonzero(sides)[0])

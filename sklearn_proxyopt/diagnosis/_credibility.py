@@ -32,14 +32,15 @@ class Credibility:
 
     Parameters
     ----------
-    weights : dict of str to tuple of three floats
+    weights : dict of str to tuple of five floats
         For each number of the evidence the mean and the spread of its scaled values among the
-        cases that the model was learned from, and its weight.
+        cases that the model was learned from, its weight, and the least and the largest of these
+        values, beyond which it counts as at them.
     intercept : float
         The log-odds where every number has its mean.
     """
 
-    weights: dict[str, tuple[float, float, float]]
+    weights: dict[str, tuple[float, float, float, float, float]]
     intercept: float
 
     def contributions(self, numbers: dict[str, float]) -> dict[str, float]:
@@ -53,8 +54,9 @@ class Credibility:
         total = sum(abs(self.weights[name][2]) for name in known)
         added = dict.fromkeys(self.weights, 0.0)
         for name, value in known.items():
-            mean, spread, weight = self.weights[name]
-            added[name] = weight * (value - mean) / spread + self.intercept * abs(weight) / total
+            mean, spread, weight, low, high = self.weights[name]
+            deviation = (min(max(value, low), high) - mean) / spread
+            added[name] = weight * deviation + self.intercept * abs(weight) / total
         return added
 
     def probability(self, numbers: dict[str, float]) -> float:
@@ -67,8 +69,8 @@ class Credibility:
 
 @cache
 def credibility_model(mode: str) -> Credibility:
-    """Return the model of one of the modes, as learned by ``benchmarks/verdicts.py``."""
+    """Return the model of one of the modes, as learned by ``benchmarks/verdict_model.py``."""
     text = resources.files(__package__).joinpath(_FILE).read_text(encoding="utf-8")
     stored = json.loads(text)[mode]
-    weights = {name: (mean, spread, w) for name, (mean, spread, w) in stored["weights"].items()}
+    weights = {name: tuple(numbers) for name, numbers in stored["weights"].items()}
     return Credibility(weights, stored["intercept"])

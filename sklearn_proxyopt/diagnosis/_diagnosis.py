@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ FALSE = 0.2
 # The regret that is tolerated where none is stated: this share of how far the middle row lies
 # above the lowest value known.
 _SHARE_TOLERATED = 0.02
+# Shares of a value, and of nothing, that rounding may change.
+_ROUNDING, _SMALLEST = 1e-12, 1e-100
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Diagnosis:
         """What is judged, and the verdict, in one sentence."""
         point = f"{self.subject} ({point_in_words(self.settings)})"
         if self.verdict is None:
-            return f"No verdict on {point}: the data contradict what was said of them."
+            return f"No verdict on {point}: {self.reasons[0][2:]}."
         return (
             f"{point[0].upper()}{point[1:]} is {self.verdict} "
             f"({chance_in_words(self.probability)}): a {self._better} value {self._likely}."
@@ -176,9 +178,13 @@ class Diagnosis:
 
 
 def stated_regret(evidence: Evidence, typical: float) -> float:
-    """Return the regret that is tolerated where none is stated; `typical` is a middle value."""
-    spread = max(typical - evidence.lowest_known, np.finfo(float).tiny)
-    return _SHARE_TOLERATED * spread
+    """Return the regret that is tolerated where none is stated; `typical` is a middle value.
+
+    It is no less than the noise of a value, and than what rounding may do to one.
+    """
+    spread = typical - evidence.lowest_known
+    rounding = _ROUNDING * max(abs(typical), abs(evidence.lowest_known), _SMALLEST)
+    return max(_SHARE_TOLERATED * spread, evidence.certain_noise, rounding)
 
 
 @dataclass(frozen=True)
@@ -201,6 +207,8 @@ class Question:
         What is sought; the evidence and the checks come to be minimised.
     X_checks, y_checks : ndarray of shape (n_checks, n_features) and (n_checks,)
         Where the truth was called, and the values there.
+    contradiction : str, default=""
+        How the data contradict what was said of them.
     """
 
     subject: str
@@ -212,6 +220,7 @@ class Question:
     goal: Goal
     X_checks: NDArray[np.float64]
     y_checks: NDArray[np.float64]
+    contradiction: str = ""
 
 
 def judge(question: Question, evidence: Evidence) -> Diagnosis:
@@ -237,7 +246,7 @@ def judge(question: Question, evidence: Evidence) -> Diagnosis:
     advice = Advice(
         evidence, numbers, verdict, regret, question.x, question.x_best, question.variables, goal
     )
-    return Diagnosis(
+    diagnosis = Diagnosis(
         verdict=verdict,
         probability=probability,
         regret=regret,
@@ -257,6 +266,22 @@ def judge(question: Question, evidence: Evidence) -> Diagnosis:
         X_checks=question.X_checks,
         y_checks=goal.turned(question.y_checks),
         direction=goal.directions[0],
+    )
+    return _without_verdict(diagnosis, question.contradiction)
+
+
+def _without_verdict(diagnosis: Diagnosis, contradiction: str) -> Diagnosis:
+    """Return a diagnosis that judges nothing, if the data contradict what was said of them."""
+    if not contradiction:
+        return diagnosis
+    return replace(
+        diagnosis,
+        verdict=None,
+        probability=np.nan,
+        reasons=[f"- {contradiction}"],
+        next_steps=['set noise_std="auto", or to the standard deviation of a value, and run again'],
+        n_to_settle=None,
+        contributions=dict.fromkeys(diagnosis.contributions, 0.0),
     )
 
 

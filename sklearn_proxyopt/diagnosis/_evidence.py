@@ -3,131 +3,158 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import zip_longest
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
-from scipy.stats import qmc, spearmanr
+from scipy.stats import norm, spearmanr
 
-from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
-from sklearn_proxyopt._proxy_search._penalty import Merit, merit_of_rows
-from sklearn_proxyopt._utils._distances import SAME_BASIN, SAME_OPTIMUM
+from sklearn_proxyopt._utils._distances import SAME_BASIN
 from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quantile
-from sklearn_proxyopt.diagnosis._half_samples import HalfSampleEnsemble, judged_function
-from sklearn_proxyopt.optimizers import MultiStartBFGS
-from sklearn_proxyopt.optimizers._candidates import lowest_apart
-from sklearn_proxyopt.samplers import SobolSampler
-from sklearn_proxyopt.variables import Variables
-from sklearn_proxyopt.variables._design import Design
 
-__all__ = ["Evidence", "EvidenceCollector", "best_of"]
+__all__ = ["Evidence", "best_of", "distances"]
 
-# Points of the box at which all proxies are compared, and of them those kept as rivals.
-_N_ELSEWHERE = 1024
-_N_RIVALS = 10
 # The best rows are a tenth of all, and at least so many.
 _SHARE_OF_BEST = 0.1
 _MIN_BEST = 10
-_EDGE = 1e-6
-_BAND = 0.9
+# The band, and standard deviations of a prediction that is the lowest of all which hold as much.
+_BAND, _N_DEVIATIONS = 0.9, 2.0
+# The share of noise in the variance of values up to which their order tells of the function.
+_MOST_NOISE = 0.3
+# Standard deviations of a difference that may be noise.
+_BEYOND_NOISE = 2.0
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What is known about an optimum.
 
+    Rows at the same setting are one, with the mean of their values.
+
     Attributes
     ----------
-    place : ndarray of shape (n_features,)
+    place : ndarray of shape (n_axes,)
         The optimum, in the unit cube.
     predicted : float
         What the proxy says there.
+    deviation : float
+        Its standard deviation there; NaN if it tells none.
     measured : float
-        What the function says there; NaN if unknown.
+        What the function says there, with noise as estimated; NaN if unknown.
+    measured_std : float
+        The standard deviation of that, 0 without noise.
     lowest_predicted : float
         The lowest value of the proxy that any search has found.
     lowest_known : float
-        The lowest true value known.
-    rows : ndarray of shape (n_rows, n_features)
-        What the proxy learned from, in the unit cube.
+        The lowest true value known, with noise as estimated.
+    rows : ndarray of shape (n_rows, n_axes)
+        The settings that the proxy learned from, in the unit cube.
     values : ndarray of shape (n_rows,)
         Their values.
+    n_repeats : ndarray of shape (n_rows,)
+        How many values each of these is the mean of.
     unseen : ndarray of shape (n_rows,)
         What half-sample proxies that had not seen them say of the rows; NaN if all had.
     opinions : ndarray of shape (n_halves,)
         What each half-sample proxy says at the optimum.
     lows : ndarray of shape (n_halves,)
         The lowest value of each.
-    low_points : ndarray of shape (n_halves, n_features)
+    low_points : ndarray of shape (n_halves, n_axes)
         Where that is, in the unit cube.
     halves_at_lows : ndarray of shape (n_halves, n_halves)
         What each (row) says at the minimum of each (column).
-    rivals : ndarray of shape (n_rivals, n_features)
+    sides : ndarray of int of shape (n_features,)
+        At which bounds the optimum lies; see `sides_of`.
+    low_sides : ndarray of int of shape (n_halves, n_features)
+        At which the minimum of each half lies.
+    rivals : ndarray of shape (n_rivals, n_axes)
         Other places, in the unit cube, that may be as good, the most likely first.
-    rival_predictions : ndarray of shape (n_rivals,)
-        What the proxy says there.
+    rival_predictions, rival_lows : ndarray of shape (n_rivals,)
+        What the proxy says there, and the lowest that it or a half-sample proxy says.
+    elsewhere, elsewhere_std : ndarray of shape (n_elsewhere,)
+        What the proxy says of points all over the search space, and its standard deviations, or
+        those of the half-sample proxies if it tells none.
     check_predictions : ndarray of shape (n_checks,)
         What the proxy says at other places where it was checked.
     check_values : ndarray of shape (n_checks,)
         What the function says there.
-    rival_lows : ndarray of shape (n_rivals,)
-        The lowest that the proxy or a half-sample proxy says of each rival.
     noise : float
-        Standard deviation of the noise of a value.
+        Standard deviation of the noise of a single value.
+    is_noise_certain : bool
+        Whether the noise was given or told by repeats. If not, it may be structure finer than the
+        rows.
     """
 
     place: NDArray[np.float64]
     predicted: float
+    deviation: float
     measured: float
+    measured_std: float
     lowest_predicted: float
     lowest_known: float
     rows: NDArray[np.float64]
     values: NDArray[np.float64]
+    n_repeats: NDArray[np.intp]
     unseen: NDArray[np.float64]
     opinions: NDArray[np.float64]
     lows: NDArray[np.float64]
     low_points: NDArray[np.float64]
     halves_at_lows: NDArray[np.float64]
+    sides: NDArray[np.intp]
+    low_sides: NDArray[np.intp]
     rivals: NDArray[np.float64]
     rival_predictions: NDArray[np.float64]
+    rival_lows: NDArray[np.float64]
+    elsewhere: NDArray[np.float64]
+    elsewhere_std: NDArray[np.float64]
     check_predictions: NDArray[np.float64]
     check_values: NDArray[np.float64]
-    rival_lows: NDArray[np.float64]
-    noise: float = 0.0
+    noise: float
+    is_noise_certain: bool
 
     @property
-    def spread_of_values(self) -> float:
-        """How far the middle row lies above the lowest value known."""
-        return float(np.median(self.values) - min(self.lowest_known, self.values.min()))
+    def certain_noise(self) -> float:
+        """The noise of a single value as far as there is no doubt that it is noise."""
+        return self.noise if self.is_noise_certain else 0.0
 
     def checked(
-        self, measured: float, predictions: NDArray[np.float64], values: NDArray[np.float64]
+        self,
+        measured: float,
+        predictions: NDArray[np.float64],
+        values: NDArray[np.float64],
+        measured_std: float = 0.0,
     ) -> Evidence:
         """Return the evidence with the value at the optimum, and predictions and values elsewhere.
 
-        Values that are not finite, because their evaluation failed, are left out.
+        Values that are not finite, because their evaluation failed, are left out. Without noise
+        each is a value that is known.
         """
         known = np.isfinite(values)
-        lowest = np.nanmin([self.lowest_known, measured, *values[known]])
+        lowest = self.lowest_known
+        if not self.noise:
+            lowest = float(np.nanmin([lowest, measured, *values[known]]))
         return replace(
             self,
             measured=measured,
+            measured_std=measured_std,
             check_predictions=predictions[known],
             check_values=values[known],
-            lowest_known=float(lowest),
+            lowest_known=lowest,
         )
 
     def band(self) -> tuple[float, float]:
-        """Return where the truth at the optimum may lie, with a probability of 90 percent."""
-        known = np.isfinite(self.unseen)
-        errors, weights = errors_of_the_chosen(self.unseen[known], self.values[known])
+        """Return where the truth at the optimum may lie, with a probability of 90 percent.
+
+        It holds the errors of rows that were chosen as the optimum was, what proxies say that have
+        not seen half of the rows, and the interval of the proxy itself.
+        """
+        errors, weights = self._errors_of_the_chosen()
         tail = (1.0 - _BAND) / 2.0
-        return (
-            self.predicted + weighted_quantile(errors, weights, tail),
-            self.predicted + weighted_quantile(errors, weights, 1.0 - tail),
-        )
+        of_rows = [weighted_quantile(errors, weights, share) for share in (tail, 1.0 - tail)]
+        own = _N_DEVIATIONS * np.nan_to_num(self.deviation)
+        ends = self.predicted + np.array([*of_rows, -own, own])
+        both = np.concatenate([ends, self.opinions])
+        return float(both.min()), float(both.max())
 
     def numbers(self, regret: float) -> dict[str, float]:
         """Return the numbers of the evidence, those of values in units of the regret.
@@ -147,20 +174,43 @@ class Evidence:
             **self._fidelity(regret),
             **self._agreement(regret),
             **self._support(regret),
+            **self._posterior(regret),
             **self._checks(regret),
         }
+
+    def _errors_of_the_chosen(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the errors of predictions where an optimizer goes, and their weights.
+
+        The values have noise, which is no error of a prediction.
+        """
+        known = np.isfinite(self.unseen)
+        errors, weights = errors_of_the_chosen(self.unseen[known], self.values[known])
+        return errors * np.sqrt(self._share_of_errors(errors, weights, known)), weights
+
+    def _share_of_errors(
+        self,
+        errors: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        known: NDArray[np.bool_],
+    ) -> float:
+        """Return how much of the mean squared error is not noise."""
+        mean = float(weights @ errors**2)
+        noise = float((self.noise**2 / self.n_repeats[known]).mean())
+        return max(mean - noise, 0.0) / mean if mean > 0.0 else 1.0
 
     def _fidelity(self, regret: float) -> dict[str, float]:
         known = np.isfinite(self.unseen)
         unseen, values = self.unseen[known], self.values[known]
-        errors, weights = errors_of_the_chosen(unseen, values)
+        noise = float((self.noise**2 / self.n_repeats[known]).mean())
+        errors, weights = self._errors_of_the_chosen()
         best = best_of(values)
-        order = spearmanr(unseen[best], values[best]).statistic if np.ptp(unseen[best]) else 0.0
-        variance = max(float(values.var()), np.finfo(float).tiny)
+        error = max(float(np.square(values - unseen).mean()) - noise, 0.0)
+        of_best = max(float(np.square(values - unseen)[best].mean()) - noise, 0.0)
+        variance = max(float(values.var()) - noise, error)
         return {
-            "r2_unseen": 1.0 - float(np.square(values - unseen).mean()) / variance,
-            "order_of_best": float(np.nan_to_num(order)),
-            "error_of_best": float(np.sqrt(np.square(values - unseen)[best].mean())) / regret,
+            "r2_unseen": 1.0 - error / variance if variance > 0.0 else 1.0,
+            "order_of_best": _order(unseen[best], values[best], noise),
+            "error_of_best": float(np.sqrt(of_best)) / regret,
             "error_of_chosen": float(np.sqrt(weights @ errors**2)) / regret,
             "bias_of_chosen": float(weights @ errors) / regret,
             "share_misjudged": float(weights @ (np.abs(errors) > regret)),
@@ -172,7 +222,7 @@ class Evidence:
         # What the other half says of a minimum, above what the half that found it promised.
         partner = np.minimum(np.arange(n) ^ 1, n - 1)
         crossed = self.halves_at_lows[partner, np.arange(n)] - self.lows
-        distance = _distance(self.low_points, self.place)
+        distance = distances(self.low_points, self.place)
         return {
             "regret_in_opinions": float(own_regret.mean()) / regret,
             "share_agreeing": float((own_regret <= regret).mean()),
@@ -186,17 +236,33 @@ class Evidence:
         }
 
     def _support(self, regret: float) -> dict[str, float]:
-        tree = cKDTree(self.rows)
-        nearest = float(tree.query(self.place)[0])
-        sample = self.rows[:: max(len(self.rows) // 500, 1)]
-        typical = float(np.median(tree.query(sample, k=2)[0][:, 1]))
-        gain = self.values.min() - self.predicted
+        n_rows, n_axes = self.rows.shape
+        nearest = float(cKDTree(self.rows).query(self.place)[0])
+        gain = self.lowest_known - self.predicted
+        on_edge = self.sides != 0
         return {
-            "distance_to_rows": nearest / max(typical, np.finfo(float).tiny),
-            "n_on_edge": float(((self.place < _EDGE) | (self.place > 1.0 - _EDGE)).sum()),
+            # The spacing of as many rows on a grid; that of the rows themselves may be nothing.
+            "distance_to_rows": nearest * n_rows ** (1.0 / n_axes) / np.sqrt(n_axes),
+            "n_on_edge": float(on_edge.sum()),
+            "edges_in_doubt": float((self.low_sides != self.sides)[:, on_edge].mean(axis=0).sum()),
             "gain_over_rows": max(float(gain), 0.0) / regret,
             "shortfall": max(-float(gain), 0.0) / regret,
-            "rows_per_variable": len(self.rows) / self.rows.shape[1],
+            "rows_per_variable": n_rows / n_axes,
+            "n_variables": float(n_axes),
+            "noise": self.certain_noise / regret,
+            "noise_or_structure": (self.noise - self.certain_noise) / regret,
+        }
+
+    def _posterior(self, regret: float) -> dict[str, float]:
+        """Return what the standard deviations say of the optimum, and of points elsewhere."""
+        here = self.predicted if np.isnan(self.measured) else self.measured
+        std = np.maximum(self.elsewhere_std, 1e-9 * regret)
+        z = (here - self.elsewhere) / std
+        gains = std * (z * norm.cdf(z) + norm.pdf(z))
+        return {
+            "deviation": self.deviation / regret,
+            "gain_elsewhere": float(gains.max()) / regret,
+            "chance_elsewhere": float(norm.cdf(z - regret / std).max()),
         }
 
     def _checks(self, regret: float) -> dict[str, float]:
@@ -207,13 +273,19 @@ class Evidence:
         left = truth - np.array([self.lows.mean(), self.lowest_predicted])
         left_in_opinions, left_in_proxy = np.maximum(left, 0.0) / regret
         return {
-            "known_regret": (truth - self.lowest_known) / regret,
+            "known_regret": self._known_regret / regret,
             "error_at_optimum": abs(truth - self.predicted) / regret,
             "left_in_opinions": float(left_in_opinions),
             "left_in_proxy": float(left_in_proxy),
             "error_at_checks": error / regret,
             "lead_over_checks": lead / regret,
         }
+
+    @property
+    def _known_regret(self) -> float:
+        """How far the value lies above the lowest known one, beyond what may be noise."""
+        gap = self.measured - self.lowest_known
+        return gap - min(_BEYOND_NOISE * self.measured_std, max(gap, 0.0))
 
 
 def best_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -222,156 +294,14 @@ def best_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.argsort(values, kind="stable")[:n_best]
 
 
-class EvidenceCollector:
-    """Second opinions on a fitted proxy, and the low points that it and they know of.
-
-    Parameters
-    ----------
-    proxy : regressor
-        The fitted proxy.
-    X : ndarray of shape (n_rows, n_features)
-        The rows it learned from.
-    y : ndarray of shape (n_rows,)
-        Their values.
-    variables : Variables
-        The space, of whose features the proxy is a function.
-    minima : ndarray of shape (n_minima, n_features)
-        Low points of the proxy.
-    seed : int
-        Seeds the half-sample proxies and the searches.
-    merit : Merit, default=None
-        What counts of values that come with constraints, those of the proxy and of the rows.
-
-    Attributes
-    ----------
-    function : ProxyFunction
-        The proxy, a function of features.
-    opinions : HalfSampleEnsemble
-        Proxies of half of the rows.
-    minima : ndarray of shape (n_minima, n_features)
-        The low points of the proxy, in the unit cube.
-    """
-
-    def __init__(
-        self,
-        proxy: Any,
-        X: NDArray[np.float64],
-        y: NDArray[np.float64],
-        variables: Variables,
-        minima: NDArray[np.float64],
-        seed: int,
-        merit: Merit | None = None,
-    ) -> None:
-        self.function = judged_function(proxy, merit)
-        variables = variables.opened_at(minima[0])
-        self._X, self._y, self._variables = X, merit_of_rows(y, merit), variables
-        self.minima = variables.to_unit_cube(minima)
-        self.opinions = HalfSampleEnsemble(proxy, variables.features(X), y, seed, merit)
-        lowest_rows, _ = variables.best_rows(X, self._y)
-        points = np.vstack([minima, variables.snap(lowest_rows), _elsewhere(variables, seed)])
-        self._low_places, self._lows = self.opinions.minima(variables, points, seed)
-        self._unseen = self.opinions.predict_unseen(variables.features(X))
-        self._pool = np.vstack([self._low_places, self._search_again(minima, seed), points])
-        self._predictions = self.predict(self._pool)
-        self._halves = self.predict_halves(self._pool)
-
-    def place_of(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where a row lies in the unit cube."""
-        return np.asarray(self._variables.to_unit_cube(x[None])[0])
-
-    def rows_at(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the valid rows at places of the unit cube."""
-        return self._variables.from_unit_cube(places)
-
-    def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the proxy says of rows."""
-        return self.function(self._variables.features(X))
-
-    def predict_halves(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what each second opinion says of rows, of shape (n_halves, n)."""
-        return self.opinions.predict(self._variables.features(X))
-
-    def _search_again(self, minima: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-        """Search the proxy from what its halves found, to see whether the search was stuck."""
-        if not self.function.has_module:
-            return minima
-        search = MultiStartBFGS(64, 60, n_rounds=1, n_candidates=1024, random_state=seed)
-        starts = np.vstack([self._low_places, minima])
-        if self._variables.is_continuous_box:
-            found = search.minimize(self.function, self._variables.bounds, x0=starts)
-        else:
-            valid = MixedSearch(self.function, self._variables, float(np.ptp(self._y)))
-            found = valid.finish(valid.run(search, starts, None), starts)
-        return np.asarray(found.x_candidates, dtype=np.float64)
-
-    def about(self, x: NDArray[np.float64]) -> Evidence:
-        """Return what is known about an optimum, without its true value.
-
-        Parameters
-        ----------
-        x : ndarray of shape (n_features,)
-            The optimum, in the user's units.
-
-        Returns
-        -------
-        Evidence
-            The evidence.
-        """
-        to_unit_cube = self._variables.to_unit_cube
-        place, own = to_unit_cube(x[None])[0], self.predict_halves(x[None])[:, 0]
-        predicted = float(self.predict(x[None])[0])
-        places = to_unit_cube(self._pool)
-        rivals = _rivals(places, np.vstack([self._predictions[None], self._halves]), place)
-        n_halves = self.opinions.n_halves
-        return Evidence(
-            place=place,
-            predicted=predicted,
-            measured=np.nan,
-            lowest_predicted=min(predicted, float(self._predictions.min())),
-            lowest_known=float(self._y.min()),
-            rows=to_unit_cube(self._X),
-            values=self._y,
-            unseen=self._unseen,
-            opinions=own,
-            lows=np.minimum(self._lows, own),
-            low_points=to_unit_cube(self._low_places),
-            halves_at_lows=self._halves[:, :n_halves],
-            rivals=places[rivals],
-            rival_predictions=self._predictions[rivals],
-            check_predictions=np.empty(0),
-            check_values=np.empty(0),
-            rival_lows=np.vstack([self._predictions, self._halves])[:, rivals].min(axis=0),
-        )
+def _order(predicted: NDArray[np.float64], values: NDArray[np.float64], noise: float) -> float:
+    """Return the rank correlation of values with predictions; NaN where noise decides it."""
+    if noise > _MOST_NOISE * values.var():
+        return np.nan
+    order = spearmanr(predicted, values).statistic if np.ptp(predicted) else 0.0
+    return float(np.nan_to_num(order))
 
 
-def _elsewhere(variables: Variables, seed: int) -> NDArray[np.float64]:
-    """Return valid, feasible rows spread over the box."""
-    if not variables.is_continuous_box:
-        return Design(SobolSampler(_N_ELSEWHERE, random_state=seed), variables).sample()
-    sobol = qmc.Sobol(variables.n_features, rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
-    return variables.from_unit_cube(sobol)
-
-
-def _rivals(
-    places: NDArray[np.float64], opinions: NDArray[np.float64], place: NDArray[np.float64]
-) -> list[int]:
-    """Choose places that may be lower than the optimum: in other basins and in its own, in turn.
-
-    They are taken in the order of the mean less one standard deviation over all proxies, whose
-    scatter says where a lower value could hide.
-    """
-    bound = opinions.mean(axis=0) - opinions.std(axis=0)
-    distance = _distance(places, place)
-    far = np.flatnonzero(distance > SAME_BASIN)
-    near = np.flatnonzero((distance > SAME_OPTIMUM) & (distance <= SAME_BASIN))
-    chosen = [
-        group[lowest_apart(places[group], bound[group], reach, _N_RIVALS)]
-        for group, reach in ((far, SAME_BASIN), (near, SAME_OPTIMUM))
-    ]
-    in_turn = [int(i) for pair in zip_longest(*chosen) for i in pair if i is not None]
-    return in_turn[:_N_RIVALS]
-
-
-def _distance(places: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
+def distances(places: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return distances in root mean square over the variables."""
-    return np.sqrt(np.square(places - place).mean(axis=-1))
+    return np.asarray(np.sqrt(np.square(places - place).mean(axis=-1)))

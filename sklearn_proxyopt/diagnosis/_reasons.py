@@ -36,14 +36,36 @@ _TOPICS: tuple[tuple[str, ...], ...] = (
         "distance_of_lows",
         "share_elsewhere",
     ),
-    ("spread_at_optimum", "spread_of_lows", "optimism_of_halves"),
+    ("spread_at_optimum", "spread_of_lows", "optimism_of_halves", "deviation"),
+    ("gain_elsewhere", "chance_elsewhere"),
+    ("noise", "noise_or_structure"),
     ("search_error", "left_in_proxy"),
-    ("distance_to_rows", "rows_per_variable"),
-    ("n_on_edge",),
+    ("distance_to_rows", "rows_per_variable", "n_variables"),
+    ("edges_in_doubt",),
     ("gain_over_rows", "shortfall"),
     ("error_at_optimum", "error_at_checks"),
     ("known_regret", "lead_over_checks"),
 )
+
+# Up to where a number speaks for an optimum, beyond which it speaks against it; values within the
+# regret speak for it.
+_TURNS = {
+    "distance_of_lows": 0.05,
+    "share_misjudged": 0.3,
+    "share_elsewhere": 0.3,
+    "chance_elsewhere": 0.3,
+    "edges_in_doubt": 0.5,
+    "distance_to_rows": 0.5,
+    "n_variables": 6.0,
+}
+# And those that speak for it beyond.
+_TURNS_UPWARD = {
+    "r2_unseen": 0.8,
+    "order_of_best": 0.6,
+    "share_agreeing": 0.6,
+    "rows_per_variable": 20.0,
+    "lead_over_checks": 0.0,
+}
 
 _REFITTED = "models refitted on half of the data"
 # What each number says of a minimum: "{v}" is the number in units of values, "{a}" its size
@@ -67,8 +89,15 @@ _SENTENCES: dict[str, str] = {
     "distance_of_lows": f"{_REFITTED} have their minima {{p}} % of the search space away",
     "share_elsewhere": f"{{p}} % of the {_REFITTED} have their minimum in another basin",
     "search_error": "the search was stuck: the model predicts a value {v} lower elsewhere",
-    "distance_to_rows": "the nearest sample is {n} times as far as samples are from each other",
-    "n_on_edge": "{n} variables are at a bound",
+    "distance_to_rows": "the nearest sample is {n} times as far as on a grid of as many",
+    "edges_in_doubt": f"{_REFITTED} put the optimum at other bounds ({{n}} a model)",
+    "n_variables": "there are {n} variables",
+    "noise": "the noise of a value is {v}",
+    "noise_or_structure": "values scatter by {v}: noise, or structure finer than the samples",
+    "deviation": "the standard deviation of the prediction here is {v}",
+    "gain_elsewhere": "elsewhere {v} may be gained, by the standard deviation of predictions",
+    "chance_elsewhere": "a value {r} lower elsewhere has a chance of {p} % by the standard "
+    "deviation",
     "gain_over_rows": "the prediction is {v} lower than the best sample",
     "shortfall": "the best sample is {v} lower than the prediction",
     "rows_per_variable": "there are {n} samples for each variable",
@@ -92,7 +121,11 @@ _SENTENCES_AT_ZERO = {
     "error_at_checks": "predictions elsewhere were right where they were checked",
     "share_elsewhere": f"all {_REFITTED} have their minimum in this basin",
     "search_error": "no search found the model lower elsewhere",
-    "n_on_edge": "no variable is at a bound",
+    "edges_in_doubt": f"{_REFITTED} agree on the bounds at which the optimum lies",
+    "noise": "values are exact",
+    "noise_or_structure": "values do not scatter",
+    "deviation": "the prediction here is certain",
+    "gain_elsewhere": "nothing is to be gained elsewhere, by the standard deviation of predictions",
     "gain_over_rows": "the prediction is not lower than the best sample",
     "shortfall": "no sample is lower than the prediction",
     "known_regret": "no lower value is known",
@@ -137,20 +170,32 @@ def reasons_for(
         here = goal.value(evidence.measured)
         known = goal.value(evidence.lowest_known)
         return [f"- a value of {number(known)} was measured, against {number(here)} here"]
-    weighed = [_weighed(topic, contributions) for topic in _TOPICS]
-    said = sorted((one for one in weighed if abs(one[0]) >= _LEAST), key=lambda one: -abs(one[0]))
+    weighed = [_weighed(topic, numbers, contributions) for topic in _TOPICS]
+    said = sorted((one for one in weighed if one[1]), key=lambda one: -abs(one[0]))
     return [
         f"{'+' if weight > 0 else '-'} {in_words(name, numbers[name], regret, goal)}"
         for weight, name in said[:N_REASONS]
     ]
 
 
-def _weighed(topic: tuple[str, ...], contributions: dict[str, float]) -> tuple[float, str]:
-    """Return what a topic adds to the log-odds, and the number that says it best."""
-    known = {name: contributions[name] for name in topic if name in contributions}
+def _weighed(
+    topic: tuple[str, ...], numbers: dict[str, float], contributions: dict[str, float]
+) -> tuple[float, str]:
+    """Return what a topic adds to the log-odds, and the number that says so; "" if none does."""
+    own = [name for name in topic if name in contributions and np.isfinite(numbers[name])]
+    known = {name: contributions[name] for name in own}
     weight = sum(known.values())
-    name = max(known, key=lambda one: known[one] * np.sign(weight), default="")
-    return weight, name
+    if abs(weight) < _LEAST:
+        return weight, ""
+    saying = [name for name in known if _speaks_for(name, numbers[name]) == (weight > 0)]
+    return weight, max(saying, key=lambda one: known[one] * np.sign(weight), default="")
+
+
+def _speaks_for(name: str, value: float) -> bool:
+    """Tell what a number says by itself, in the sense that people have."""
+    if name in _TURNS_UPWARD:
+        return value >= _TURNS_UPWARD[name]
+    return abs(value) <= _TURNS.get(name, 1.0)
 
 
 def in_words(name: str, value: float, regret: float, goal: Goal) -> str:

@@ -1,0 +1,46 @@
+"""An optimum at a bound that all refitted models contradict is no answer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._run._learning import answered_by_model
+from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
+from sklearn_proxyopt.diagnosis._diagnosis import stated_regret
+from sklearn_proxyopt.diagnosis._edges import sides_of
+
+__all__ = ["agreed"]
+
+
+def agreed(state: ModelState) -> ModelState:
+    """Return a state whose optimum is none that every model refitted on half of the data denies.
+
+    A model that extrapolates falls towards a corner without a sample. Where each of those that
+    learned from half of the data predicts a lower value at one other point, this is the optimum.
+    Optima away from all bounds, or no lower than the best sample, are not asked about.
+    """
+    gain = state.fun_best_row - state.fun_proxy
+    at_bound = sides_of(state.x_proxy[None], state.variables).any()
+    if not at_bound or gain <= 0.0 or state.merit is not None or state.n_learned < MIN_DIAGNOSED:
+        return state
+    collector = state.evidence
+    margin = stated_regret(collector.about(state.x_proxy), state.typical)
+    x = collector.agreed_point(state.x_proxy, margin)
+    return state if x is None else _moved(state, x)
+
+
+def _moved(state: ModelState, x: NDArray[np.float64]) -> ModelState:
+    """Return the state with another optimum of its proxy, ahead of the one that it had."""
+    value = float(state.evidence.predict(x[None])[0])
+    search = type(state.search)(state.search)
+    search.x, search.fun = x, value
+    search.message = (
+        f"{search.message} A lower prediction at a bound is left out: all models refitted on half "
+        "of the data contradict it."
+    )
+    candidates = np.vstack([x[None], state.candidates])
+    moved = replace(state, x_proxy=x, fun_proxy=value, candidates=candidates, search=search)
+    return answered_by_model(moved)

@@ -1,0 +1,228 @@
+"""Verdicts where data repeat, have noise or are learned by a model that extrapolates."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import roc_auc_score
+
+from sklearn_proxyopt import ProxyOptimizer
+from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model
+from sklearn_proxyopt.problems import Rastrigin, StyblinskiTang
+from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Integer
+
+SQUARE = [(-1.0, 1.0), (-1.0, 1.0)]
+GRID = np.stack(np.meshgrid(*[np.linspace(-1.0, 1.0, 5)] * 2), axis=-1).reshape(-1, 2)
+
+
+def bowl(X):
+    return np.square(X - [0.2, -0.3]).sum(axis=1)
+
+
+def learned(X, y, bounds=SQUARE, **params):
+    return ProxyOptimizer(bounds=bounds, random_state=0, **params).fit(X, y)
+
+
+def test_a_factorial_in_duplicate_is_judged_as_one():
+    once = learned(GRID, bowl(GRID)).diagnose()
+    twice = learned(np.repeat(GRID, 2, axis=0), np.repeat(bowl(GRID), 2)).diagnose()
+    assert once.verdict == twice.verdict == "credible"
+    assert twice.probability == pytest.approx(once.probability, abs=0.02)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e-12])
+def test_samples_twice_are_judged_as_once(shift):
+    problem = StyblinskiTang(2).rotated_and_shifted(1)
+    X = 0.99 * SobolSampler(64, random_state=0).sample(problem.bounds)
+    once = learned(X, problem(X), problem.bounds).diagnose()
+    both = np.vstack([X, X + shift])
+    twice = learned(both, problem(both), problem.bounds).diagnose()
+    assert twice.probability == pytest.approx(once.probability, abs=0.02)
+
+
+def test_rows_given_twice_do_not_make_a_poor_answer_credible():
+    problem = Rastrigin(3)
+    X = np.repeat(SobolSampler(60, random_state=0).sample(problem.bounds), 2, axis=0)
+    opt = ProxyOptimizer(bounds=problem.bounds, verdict=False, random_state=0)
+    result = opt.minimize(problem, X=X, y=problem(X), budget=10)
+    diagnosis = opt.diagnose()
+    assert result.fun > diagnosis.regret
+    assert diagnosis.verdict != "credible"
+
+
+def test_the_lowest_of_noisy_values_is_not_taken_for_the_truth():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1.0, 1.0, (200, 2))
+    y = bowl(X) + 0.2 * rng.standard_normal(200)
+    told = learned(X, y, noise_std=0.2)
+    assert bowl(told.x_[None])[0] < 0.02
+    diagnosis = told.diagnose()
+    assert diagnosis.verdict == "credible"
+    assert diagnosis.regret >= 0.2
+    assert y.min() < -0.3 < diagnosis.best
+    assert diagnosis.evidence["shortfall"] < 1.0
+
+
+def test_scatter_that_may_be_noise_or_structure_asks_for_a_repeat():
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1.0, 1.0, (200, 2))
+    diagnosis = learned(X, bowl(X) + 0.2 * rng.standard_normal(200)).diagnose()
+    assert diagnosis.evidence["noise_or_structure"] > 1.0
+    assert diagnosis.evidence["noise"] == 0.0
+    if diagnosis.verdict != "credible":
+        assert "one repeat tells whether the scatter of values" in diagnosis.next_steps[0]
+
+
+def test_answers_to_a_noisy_function_are_judged_by_their_estimate():
+    rng = np.random.default_rng(0)
+
+    def noisy(X):
+        return bowl(X) + 0.3 * rng.standard_normal(len(X))
+
+    opt = ProxyOptimizer(random_state=0)
+    result = opt.minimize(noisy, SQUARE, budget=50)
+    diagnosis = opt.diagnose()
+    assert diagnosis.truth == result.fun == diagnosis.best
+    assert bowl(opt.x_[None])[0] < diagnosis.regret
+    assert result.verdict == diagnosis.verdict == "credible"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bowl_that_was_solved_is_credible(seed):
+    opt = ProxyOptimizer(random_state=seed)
+    result = opt.minimize(bowl, SQUARE, budget=40)
+    assert result.fun < 1e-9
+    assert result.verdict == "credible"
+    assert opt.diagnose().truth == result.fun
+
+
+def test_an_integer_at_its_bound_is_at_an_edge():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.integers(0, 8, 40), rng.uniform(-1.0, 1.0, 40)]).astype(float)
+    space = {"n": Integer(0, 8), "x": (-1.0, 1.0)}
+    opt = learned(X, np.square(X - [9.0, 0.1]).sum(axis=1), space)
+    assert opt.x_[0] == 8.0
+    diagnosis = opt.diagnose()
+    assert diagnosis.evidence["n_on_edge"] == 1.0
+    assert "widen the upper bound of n (8) if you may" in " ".join(diagnosis.next_steps)
+
+
+@pytest.mark.parametrize("method", ["fit", "minimize"])
+def test_there_is_no_verdict_where_repeats_contradict_what_was_said_of_them(method):
+    rng = np.random.default_rng(0)
+    X = np.repeat(SobolSampler(16, random_state=0).sample(SQUARE), 2, axis=0)
+    y = bowl(X) + 0.1 * rng.standard_normal(32)
+    opt = ProxyOptimizer(bounds=SQUARE, noise_std=None, random_state=0)
+    if method == "fit":
+        opt.fit(X, y)
+    else:
+        result = opt.minimize(bowl, X=X, y=y, budget=5)
+        assert result.verdict is None
+        assert np.isnan(result.probability)
+        assert "No verdict on the answer" in result.message
+        assert "Verdict      none" in str(result)
+    diagnosis = opt.diagnose()
+    assert diagnosis.verdict is None
+    assert np.isnan(diagnosis.probability)
+    assert diagnosis.n_to_settle is None
+    assert "differ by up to" in diagnosis.headline
+    assert diagnosis.headline.endswith("but noise_std is None.")
+    assert 'set noise_std="auto"' in diagnosis.next_steps[0]
+    assert "No verdict" in str(diagnosis)
+    assert len(diagnosis.to_frame()) == len(diagnosis.evidence)
+
+
+def test_equal_values_tolerate_no_more_than_rounding():
+    opt = learned(GRID, np.full(len(GRID), 7.0))
+    regret = opt.diagnose().regret
+    assert 0.0 < regret < 1e-9
+    assert regret > np.finfo(float).eps
+
+
+class Dipping(RegressorMixin, BaseEstimator):
+    """A bowl that falls towards a corner if it has learned from many rows."""
+
+    def fit(self, X, y):
+        self.n_features_in_ = X.shape[1]
+        self.depth_ = 9.0 if len(X) > 40 else 0.0
+        return self
+
+    def predict(self, X):
+        X = np.asarray(X)
+        return bowl(X) - self.depth_ * np.exp(-3.0 * np.square(X - 1.3).sum(axis=1))
+
+
+def test_a_corner_that_all_refitted_models_contradict_is_not_the_answer():
+    X = 0.7 * SobolSampler(64, random_state=0).sample(SQUARE)
+    opt = learned(X, bowl(X), proxy=Dipping())
+    assert opt.predict([[1.0, 1.0]])[0] < opt.fun_ - 2.0
+    assert bowl(opt.x_[None])[0] < 0.05
+    np.testing.assert_array_equal(opt.x_, opt.x_proxy_)
+    assert opt.fun_ == opt.fun_proxy_ == opt.result_.fun == opt.predict(opt.x_[None])[0]
+    assert "contradict it" in opt.result_.message
+
+
+def test_a_corner_that_refitted_models_agree_on_stays_the_answer():
+    X = 0.7 * SobolSampler(64, random_state=0).sample(SQUARE)
+    opt = learned(X, X.sum(axis=1))
+    np.testing.assert_allclose(opt.x_, [-1.0, -1.0])
+    assert opt.diagnose().evidence["edges_in_doubt"] == 0.0
+
+
+def test_the_band_holds_what_refitted_models_predict():
+    problem = Rastrigin(3)
+    X = SobolSampler(60, random_state=0).sample(problem.bounds)
+    opt = learned(X, problem(X), problem.bounds)
+    low, high = opt.diagnose().band
+    said = opt._known.evidence.predict_halves(opt.x_[None])[:, 0]
+    assert low <= said.min()
+    assert said.max() <= high
+    (std,) = opt._known.deviations(opt.x_[None])[0]
+    assert low <= opt.fun_ - 1.645 * std
+    assert opt.fun_ + 1.645 * std <= high
+
+
+@pytest.fixture(scope="module")
+def cases():
+    """Evidence on optima of functions that the weights were not learned from."""
+    path = Path(__file__).with_name("verdict_cases.csv")
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    by_mode = {}
+    for mode in MODES:
+        own = [row for row in rows if row["mode"] == mode]
+        numbers = [{k: float(v) for k, v in row.items() if k not in _FACTS} for row in own]
+        is_good = np.array([row["is_good"] == "1" for row in own])
+        model = credibility_model(mode)
+        by_mode[mode] = np.array([model.probability(one) for one in numbers]), is_good
+    return by_mode
+
+
+_FACTS = ("mode", "family", "is_good")
+
+
+@pytest.mark.parametrize(("mode", "least"), [("rows", 0.85), ("checks", 0.9), ("refined", 0.75)])
+def test_right_optima_get_higher_probabilities_than_wrong_ones(cases, mode, least):
+    probability, is_good = cases[mode]
+    assert roc_auc_score(is_good, probability) > least
+
+
+@pytest.mark.parametrize(("mode", "most"), [("rows", 0.12), ("checks", 0.12), ("refined", 0.2)])
+def test_probabilities_are_what_comes_true(cases, mode, most):
+    probability, is_good = cases[mode]
+    thirds = np.array_split(np.argsort(probability, kind="stable"), 3)
+    gaps = [abs(probability[own].mean() - is_good[own].mean()) for own in thirds]
+    assert np.mean(gaps) < most
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_number_counts_without_limit(mode):
+    model = credibility_model(mode)
+    for name in model.weights:
+        far = dict.fromkeys(model.weights, 0.0) | {"known_regret": 0.0}
+        added = [model.contributions(far | {name: size})[name] for size in (50.0, 1e6, np.inf)]
+        assert added[0] == added[1] == added[2]
+        assert abs(added[0]) < 6.0
