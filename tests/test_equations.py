@@ -40,3 +40,16 @@ def test_a_mixture_is_searched_where_its_parts_add_up():
     )
     result = optimizer.minimize(lambda X: np.square(X - best).sum(axis=1), budget=70)
     assert result.fun < 1e-9
+
+
+def test_the_order_of_ten_variables_costs_no_evaluations_where_it_does_not_bind():
+    best = np.linspace(0.2, 0.9, 10)
+    steps = np.eye(10)[1:] - np.eye(10)[:-1]
+    optimizer = ProxyOptimizer(
+        bounds=[(0.0, 1.0)] * 10,
+        constraints=LinearConstraint(steps, 0.0, np.inf),
+        verdict=False,
+        random_state=0,
+    )
+    result = optimizer.minimize(lambda X: np.square(X - best).sum(axis=1), budget=60)
+    assert result.fun < 1e-7

@@ -16,6 +16,7 @@ from sklearn_proxyopt.refine._ledger import Ledger, spread_of
 from sklearn_proxyopt.refine._local_model import LocalModel
 from sklearn_proxyopt.refine._local_process import Settings
 from sklearn_proxyopt.refine._search_distribution import SearchDistribution
+from sklearn_proxyopt.refine._trust_region import TrustRegion
 
 __all__ = ["Descent"]
 
@@ -46,6 +47,11 @@ _N_IDLE, _N_IDLE_OF_ROWS = 20, 5
 # The proxy's minimum is not evaluated within this many standard deviations of a pending point: what
 # that gives may move it.
 _CLEARANCE = 0.5
+# Generations and steps in the trust region are compared by what each gained within the latest so
+# many rows for each variable; the one without a row among them is tried.
+# Where the region's predictions do not come true, it gets this share of the rows at most: in a
+# curved valley steps gain a little each time, and the distribution would never turn.
+_WINDOW, _SHARE = 4, 0.125
 # How often a point that lies next to one that failed is drawn again.
 _N_REDRAWS = 10
 # How often the way to the proxy's minimum is halved where that lies next to a failure.
@@ -125,6 +131,12 @@ class Descent:
         self._model: LocalModel | None = None
         self.n_evaluated = 0
         self._own: list[NDArray[np.float64]] = []
+        self._own_points: list[NDArray[np.float64]] = []
+        self._seen: list[NDArray[np.float64]] = []
+        self._seen_points: list[NDArray[np.float64]] = []
+        self._region = TrustRegion(ledger, step_size, is_fixed) if batch_size == 1 else None
+        # Of each step whether it was one in the region, the rows that it took, and its gain.
+        self._credit: list[tuple[bool, int, float]] = []
         self._history: list[tuple[int, NDArray[np.float64] | None]] = []
 
     @property
@@ -139,6 +151,22 @@ class Descent:
             return None
         own = np.concatenate(self._own)
         return np.asarray(own[np.argmin(self._ledger.value_of(own))])
+
+    def look_around(self, points: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
+        """Let the trust region begin at the best of rows that others have evaluated."""
+        values = self._ledger.value_of(outputs)
+        if np.isfinite(values).any():
+            lowest = [np.argmin(values)]
+            self._seen, self._seen_points = [outputs[lowest]], [points[lowest]]
+
+    def _center(self) -> tuple[NDArray[np.float64], float] | None:
+        """Return the best row to search around and its value, None if there is none."""
+        outputs = [*self._own, *self._seen]
+        if not outputs:
+            return None
+        values = self._ledger.value_of(np.concatenate(outputs))
+        points = np.concatenate([*self._own_points, *self._seen_points])
+        return points[np.argmin(values)], float(values.min())
 
     def _value_of(self, outputs: NDArray[np.float64] | None) -> float:
         return np.inf if outputs is None else float(self._ledger.value_of(outputs[None])[0])
@@ -180,16 +208,73 @@ class Descent:
         return self._value_of(earlier[-1]) - lowest <= least
 
     def step(self, rng: np.random.Generator) -> Batches:
-        """Live one generation: yield the points to evaluate, receive their outputs."""
+        """Live one generation or step: yield the points to evaluate, receive their outputs."""
+        center, n_before = self._center(), self.n_evaluated
+        is_in_region = False
+        if center is not None and self._prefers_region():
+            is_in_region = True
+            yield from self._step_in_region(*center)
+        else:
+            yield from self._live(rng, center)
+        gain = 0.0 if center is None else max(center[1] - self.lowest, 0.0)
+        # A step without a row counts as one, or no generation would ever follow it.
+        n_new = max(self.n_evaluated - n_before, int(is_in_region))
+        self._credit.append((is_in_region, n_new, gain))
+        if not is_in_region:
+            self._history.append((self.n_evaluated, self._best))
+        self._ledger.press()
+
+    def _prefers_region(self) -> bool:
+        """Tell whether a step in the trust region is worth more than a generation."""
+        if self._region is None or self._region.has_converged:
+            return False
+        if self._is_kin().sum() < self._ledger.points.shape[1] + 2:
+            return False
+        n_latest = _WINDOW * self._ledger.points.shape[1]
+        spent, gained = {True: 0, False: 0}, {True: 0.0, False: 0.0}
+        for is_in_region, n_rows, gain in reversed(self._credit):
+            spent[is_in_region] += n_rows
+            gained[is_in_region] += gain
+            if spent[True] + spent[False] >= n_latest:
+                break
+        if not spent[True] or not spent[False]:
+            return not spent[True]
+        if spent[True] > _SHARE * n_latest and not self._region.is_trusted:
+            return False
+        return gained[True] * spent[False] > gained[False] * spent[True]
+
+    def _step_in_region(self, center: NDArray[np.float64], value: float) -> Batches:
+        """Evaluate a point of the trust region around a row of some value."""
+        assert self._region is not None
+        step = self._region.next(center, self._is_kin())
+        if step is None or self._is_near_pending(step.point):
+            return
+        generation = _Generation(self._away_from_failures(step.point, center)[None])
+        outputs = yield from self._evaluate(generation, np.zeros(1, dtype=np.intp))
+        if outputs is not None:
+            self._region.learn(step, value - generation.values[0])
+
+    def _live(
+        self, rng: np.random.Generator, center: tuple[NDArray[np.float64], float] | None
+    ) -> Batches:
+        """Live one generation."""
         generation = _Generation(self._sample(rng))
+        if center is not None and center[1] == self.lowest and self._region_has_gained:
+            generation.points[-1] = center[0]
         if self._is_kin().sum() < generation.points.shape[1] + 2:
             yield from self._evaluate(generation, np.arange(len(generation.points)))
         else:
             self._model = yield from self._leap(generation, self._learn(chooses=True))
             yield from self._evaluate_the_promising(generation, self._model)
         self._distribution.update(generation.points[self._order(generation)])
-        self._history.append((self.n_evaluated, self._best))
-        self._ledger.press()
+
+    @property
+    def _region_has_gained(self) -> bool:
+        """Whether the trust region has gained since the latest generation."""
+        for is_in_region, _, gain in reversed(self._credit):
+            if not is_in_region or gain > 0.0:
+                return is_in_region
+        return False
 
     def _sample(self, rng: np.random.Generator) -> NDArray[np.float64]:
         """Draw a generation; a point next to one that failed is drawn again."""
@@ -209,30 +294,34 @@ class Descent:
             outputs = yield from ledger.evaluate(points, self._claim_late)
         except StopRun:
             # Some were evaluated.
-            self.claim(ledger.outputs[n_known:])
+            self.claim(ledger.points[n_known:], ledger.outputs[n_known:])
             raise
         finally:
             self.n_evaluated += ledger.n_evaluations - n_asked
-        self.claim(outputs)
+        self.claim(ledger.placed(points), outputs)
         is_pending = ledger.are_pending(points)
         generation.is_asked[places] = True
         generation.values[places] = np.where(is_pending, np.nan, ledger.value_of(outputs))
         return None if is_pending[-1] else outputs[-1]
 
     def _claim_late(self, point: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
-        self.claim(outputs[None])
+        self.claim(point[None], outputs[None])
 
-    def claim(self, outputs: NDArray[np.float64]) -> None:
+    def claim(self, points: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
         """Take rows for its own: the lowest that it knows is what it must get below."""
-        outputs = outputs[succeeded(outputs)]
-        if not len(outputs):
+        good = succeeded(outputs)
+        if not good.any():
             return
+        points, outputs = points[good], outputs[good]
         if self._ledger.merit is None:
             # What is not the lowest never will be.
             outputs = np.concatenate([*self._own, outputs])
-            self._own = []
-            outputs = outputs[[np.argmin(outputs)]]
+            points = np.concatenate([*self._own_points, points])
+            self._own, self._own_points = [], []
+            lowest = [np.argmin(outputs)]
+            points, outputs = points[lowest], outputs[lowest]
         self._own.append(outputs)
+        self._own_points.append(points)
 
     def _is_kin(self) -> NDArray[np.bool_]:
         """Tell which rows known have the codes of this descent."""
@@ -273,10 +362,8 @@ class Descent:
             if generation.is_asked[worst]:
                 # Bought for the sake of a full batch.
                 break
-            best = self._rows[np.argmin(self._ledger.values[self._rows])]
-            before = self._ledger.values[best]
-            point = self._minimum(model, self._ledger.points[best])
-            point = self._away_from_failures(point, self._ledger.points[best])
+            start, before = self._start_of_leap(model)
+            point = self._away_from_failures(self._minimum(model, start), start)
             predicted_gain = before - self._predict(model, point[None])[0]
             if not np.isfinite(predicted_gain) or self._ledger.is_known(point, SAME_POINT):
                 break
@@ -295,6 +382,14 @@ class Descent:
             if not is_kept:
                 break
         return model
+
+    def _start_of_leap(self, model: LocalModel) -> tuple[NDArray[np.float64], float]:
+        """Return where the way to the proxy's minimum begins, and the value there."""
+        # The lowest row of all would lead every descent into the same basin.
+        center, mean = self._center(), self._distribution.mean
+        if center is not None:
+            return center
+        return mean, float(self._predict(model, mean[None])[0])
 
     def _is_near_pending(self, point: NDArray[np.float64]) -> bool:
         """Tell whether a point lies next to one that is pending."""

@@ -228,6 +228,10 @@ class Ledger(EvaluatedRows):
             self.merit = self.merit.heavier(np.where(rises, _DEARER, 1.0))
             self.values = self.value_of(self.outputs)
 
+    def placed(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return points of the cube where the rows lie that they stand for."""
+        return points if self._moved_to is None else self._moved(points, self._keys(points)[1])
+
     def _moved(self, points: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return points of the cube moved to where their rows lie."""
         if self._moved_to is None:

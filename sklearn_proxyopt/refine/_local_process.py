@@ -17,7 +17,9 @@ __all__ = ["LocalProcess", "Settings"]
 _NOISES = (1e-4, 1e-2, 1e-1)
 _ROUGHNESSES = (0.0, 1e-3, 1e-2, 1e-1, 1.0)
 _LENGTHS = (1.0, 2.0, 4.0)
-_STEPS = ("warp", "roughness", "noise", "length")
+# How much the product of two variables counts, in place of the square of each.
+_CROSSINGS = (1.0, 1e-2, 1e-4)
+_STEPS = ("warp", "crossing", "roughness", "noise", "length")
 _N_ROUNDS = 2
 # Heights beyond this many times that of the upper quartile tell no more.
 _HIGHEST = 1e3
@@ -60,11 +62,15 @@ class Settings:
     roughness: int = 0
     length: int = 1
     warp: int = 0
+    crossing: int = 0
+    # Whether the coordinates are the variables, so that some may add up without crossing.
+    along_variables: bool = False
 
     def neighbors(self) -> list[Settings]:
         """Return the settings one step away."""
         sizes = {
             "warp": len(_WARPS),
+            "crossing": len(_CROSSINGS) if self.along_variables else 0,
             "roughness": len(_ROUGHNESSES),
             "noise": len(_NOISES),
             "length": len(_LENGTHS) if self.roughness else 0,
@@ -81,8 +87,9 @@ class LocalProcess:
     """A Gaussian process of values near a minimum.
 
     Its covariance is that of a random quadratic plus a rough part (Matern, 5/2), so that a
-    quadratic is learned exactly from enough rows and bent where the rows say so. The noise of a
-    row grows with its height over the lowest one: high up, only the outline matters. Heights may
+    quadratic is learned exactly from enough rows and bent where the rows say so. Along variables
+    the quadratic may be nearly a sum of one for each, which few rows determine. The noise of a row
+    grows with its height over the lowest one: high up, only the outline matters. Heights may
     be warped. What fits best is chosen by the likelihood.
 
     Of a constraint what matters is where it turns: heights are then counted from 0 and not warped,
@@ -122,8 +129,9 @@ class LocalProcess:
         self._lowest = 0.0 if turns_at_zero else float(y.min())
         self._height = _typical_height(np.append(np.abs(y), 0.0) if turns_at_zero else y)
         self._heights = np.clip((y - self._lowest) / self._height, -_HIGHEST, _HIGHEST)
-        self._quadratic = self._quadratic_kernel(Z)
-        squares = np.square(Z).sum(axis=1)
+        self._squares = np.square(Z)
+        self._quadratics = self._quadratic_parts(Z)
+        squares = self._squares.sum(axis=1)
         squared = squares[:, None] + squares - 2.0 * Z @ Z.T
         self._distances = np.sqrt(np.maximum(squared, 0.0) / self._n_features)
         self._rough: dict[int, NDArray[np.float64]] = {}
@@ -131,7 +139,8 @@ class LocalProcess:
         score = self._learn(settings)
         if not np.isfinite(score):
             # Rows that lie together need noise to be told apart.
-            self.settings = Settings(noise=len(_NOISES) - 1)
+            noisy = Settings(noise=len(_NOISES) - 1)
+            self.settings = replace(noisy, along_variables=settings.along_variables)
             score = self._learn(self.settings)
         if not np.isfinite(score):
             # Nothing can be learned of them but what is usual.
@@ -164,7 +173,7 @@ class LocalProcess:
         warped = warp(self._heights)
         self._offset = float(np.median(warped))
         centered = warped - self._offset
-        kernel = self._quadratic + self._rough_kernel(settings)
+        kernel = _mixed(self._quadratics, settings) + self._rough_kernel(settings)
         noise = (_NOISES[settings.noise] * warped) ** 2 + _SMALLEST_NOISE
         kernel[np.diag_indices_from(kernel)] += noise
         root, failed = dpotrf(kernel, lower=1)
@@ -175,20 +184,23 @@ class LocalProcess:
         likelihood = -0.5 * white @ white - np.log(np.diag(root)).sum()
         return float(likelihood + log_slope(self._heights).sum())
 
-    def _quadratic_kernel(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
-        kernel: NDArray[np.float64] = (1.0 + Z @ self._Z.T / self._n_features) ** 2
-        return kernel
+    def _quadratic_parts(
+        self, Z: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the covariance of a random quadratic, and of a sum over single variables."""
+        line = 1.0 + Z @ self._Z.T / self._n_features
+        return line**2, 2.0 * line - 1.0 + np.square(Z) @ self._squares.T / self._n_features
 
     def _rough_kernel(self, settings: Settings) -> NDArray[np.float64]:
         if not settings.roughness:
-            return np.zeros_like(self._quadratic)
+            return np.zeros_like(self._distances)
         if settings.length not in self._rough:
             self._rough[settings.length] = _matern(self._distances / _LENGTHS[settings.length])
         return _ROUGHNESSES[settings.roughness] * self._rough[settings.length]
 
     def predict(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the predicted value of each row."""
-        kernel = self._quadratic_kernel(Z)
+        kernel = _mixed(self._quadratic_parts(Z), self.settings)
         if self.settings.roughness:
             squares = np.square(Z).sum(axis=1)[:, None] + np.square(self._Z).sum(axis=1)
             squared = np.maximum(squares - 2.0 * Z @ self._Z.T, 0.0)
@@ -213,8 +225,14 @@ class LocalProcess:
     def warped_and_gradient(self, z: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         """Return the prediction of a row up to a growing function, and its gradient."""
         line = 1.0 + self._Z @ z / self._n_features
-        value = line**2
-        gradient = (2.0 * line * self._weights) @ self._Z
+        share = _CROSSINGS[self.settings.crossing]
+        value = share * line**2
+        gradient = share * (2.0 * line * self._weights) @ self._Z
+        if share < 1.0:
+            sums = 2.0 * line - 1.0 + self._squares @ z**2 / self._n_features
+            value = value + (1.0 - share) * sums
+            slopes = self._weights @ self._Z + (self._weights @ self._squares) * z
+            gradient = gradient + 2.0 * (1.0 - share) * slopes
         if self.settings.roughness:
             share = _ROUGHNESSES[self.settings.roughness]
             length = _LENGTHS[self.settings.length]
@@ -226,6 +244,14 @@ class LocalProcess:
             slope = -(5.0 / 3.0) / length**2 * share * (1.0 + scaled) * decay
             gradient = gradient + (slope * self._weights) @ differences
         return float(value @ self._weights), gradient / self._n_features
+
+
+def _mixed(
+    parts: tuple[NDArray[np.float64], NDArray[np.float64]], settings: Settings
+) -> NDArray[np.float64]:
+    """Return the covariance of a quadratic whose products of two variables count so much."""
+    share = _CROSSINGS[settings.crossing]
+    return share * parts[0] + (1.0 - share) * parts[1]
 
 
 def _matern(distances: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -361,7 +361,9 @@ class SurrogateSearch:
         if not self._descents:
             middle = np.full(len(ledger.bounds), 0.5)
             best = ledger.lowest_point if len(ledger.values) else middle
-            return self._begin_descent(best, self._settings.initial_step, self._population())
+            first = self._begin_descent(best, self._settings.initial_step, self._population())
+            first.look_around(ledger.points, ledger.outputs)
+            return first
         best_descent = min(self._descents, key=lambda one: one.lowest)
         if self._codes is not None:
             other = self._other_codes()
@@ -381,7 +383,7 @@ class SurrogateSearch:
                 best_descent = self._begin_descent(
                     ledger.lowest_point, _SHARP_STEP, self._population()
                 )
-                best_descent.claim(ledger.outputs)
+                best_descent.claim(ledger.points, ledger.outputs)
             if not best_descent.has_ended:
                 self._sharpened = best_descent
                 return best_descent

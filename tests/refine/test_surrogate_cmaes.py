@@ -185,12 +185,24 @@ def test_the_local_process_learns_a_quadratic_exactly():
     assert_allclose(process.predict(new), quadratic(new), atol=0.02 * quadratic(Z).std())
 
 
+def test_a_sum_over_variables_is_learned_from_fewer_rows_than_a_quadratic_has_coefficients():
+    rng = np.random.default_rng(0)
+    Z, new = rng.standard_normal((30, 10)), rng.standard_normal((20, 10))
+
+    def bowl(rows):
+        return np.square(rows - 0.3).sum(axis=1)
+
+    process = LocalProcess(Z, bowl(Z), Settings(along_variables=True))
+    assert_allclose(process.predict(new), bowl(new), atol=0.01 * bowl(Z).std())
+
+
+@pytest.mark.parametrize("crossing", [0, 2])
 @pytest.mark.parametrize("roughness", [0, 4])
 @pytest.mark.parametrize("warp", [0, 1, 2])
-def test_the_gradient_of_the_local_process_is_that_of_what_it_predicts(roughness, warp):
+def test_the_gradient_of_the_local_process_is_that_of_what_it_predicts(roughness, warp, crossing):
     rng = np.random.default_rng(1)
     Z = rng.standard_normal((30, 3))
-    settings = Settings(roughness=roughness, warp=warp)
+    settings = Settings(roughness=roughness, warp=warp, crossing=crossing)
     process = LocalProcess(Z, np.square(Z).sum(axis=1), settings, chooses=False)
     z, step = rng.standard_normal(3), 1e-4
     _, gradient = process.warped_and_gradient(z)

@@ -1,0 +1,190 @@
+"""A region around the best row of a descent, as large as its quadratic can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._utils._distances import SAME_POINT
+from sklearn_proxyopt.refine._ledger import Ledger
+from sklearn_proxyopt.refine._local_model import LocalModel
+from sklearn_proxyopt.refine._local_process import Settings
+
+__all__ = ["RegionStep", "TrustRegion"]
+
+# The region has ended when half of its width is smaller than this, and never becomes larger than
+# the cube.
+_SMALLEST, _LARGEST = 1e-7, 1.0
+# It grows where more than so much of a predicted gain came true in a step of some length, and
+# shrinks where less than so much did.
+_GOOD, _BAD, _LONG = 0.5, 0.1, 0.5
+_FACTOR = 2.0
+# The quadratic learns rows within so many half widths, but always two for each variable.
+_REACH = 3.0
+_N_ROWS_BEYOND, _ROWS_PER_COEFFICIENT = 20, 1.4
+# As long as fewer rows than variables lie within so many half widths, a quadratic that was wrong
+# is shown another row before the region shrinks.
+_NEAR = 2.0
+# Less than this share of the height of the rows that were learned is no gain.
+_NO_GAIN = 1e-10
+# So many predictions tell whether it can be trusted.
+_N_LATEST = 4
+
+
+@dataclass
+class RegionStep:
+    """A point to evaluate, and the gain that the quadratic predicts, NaN where it only learns."""
+
+    point: NDArray[np.float64]
+    predicted_gain: float
+
+
+class TrustRegion:
+    """Steps to the minimum of a quadratic inside a cube that grows and shrinks.
+
+    The quadratic is the mean of a local process of the rows nearby, so that few rows suffice and
+    the limits of the box are met exactly. Half of the predicted gain lets the region grow; a
+    quadratic that was wrong is shown the direction that its rows tell the least of, and once they
+    span all, the region shrinks.
+
+    Parameters
+    ----------
+    ledger : Ledger
+        What is known.
+    width : float
+        Half its width at first, as a share of the unit cube's.
+    is_fixed : ndarray of bool of shape (n_features,), default=None
+        The axes along which it has no width.
+
+    Attributes
+    ----------
+    width : float
+        Half the width of the region, as a share of the unit cube's.
+    has_converged : bool
+        Whether nothing is to be gained from the center of the last step.
+    """
+
+    def __init__(
+        self, ledger: Ledger, width: float, is_fixed: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._ledger, self._first_width = ledger, width
+        self._is_free = np.ones(len(ledger.bounds), dtype=bool) if is_fixed is None else ~is_fixed
+        self.width = width
+        self.has_converged = False
+        self._kept = [True] * _N_LATEST
+        self._settings: list[Settings] = []
+        self._margin = np.zeros(1)
+        self._center: NDArray[np.float64] | None = None
+        self._was_wrong = False
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether half of the latest predictions came true."""
+        return bool(np.mean(self._kept) >= 0.5)
+
+    def next(self, center: NDArray[np.float64], is_kin: NDArray[np.bool_]) -> RegionStep | None:
+        """Return the next point to evaluate, None if nothing is to be gained.
+
+        Parameters
+        ----------
+        center : ndarray of shape (n_features,)
+            The best row, around which the region lies.
+        is_kin : ndarray of bool of shape (n,)
+            Which of the rows known may be learned.
+        """
+        self._move(center)
+        while self.width >= _SMALLEST:
+            model, height = self._learn(center, is_kin)
+            if not (self._was_wrong and self._lacks_rows(center)):
+                step = self._minimum(model, center)
+                if step is not None and step.predicted_gain > _NO_GAIN * height:
+                    return step
+            if self._lacks_rows(center):
+                step = self._direction_unknown(model, center)
+                if step is not None:
+                    return step
+            self.width /= _FACTOR
+            self._was_wrong = False
+        self.has_converged = True
+        return None
+
+    def _move(self, center: NDArray[np.float64]) -> None:
+        """Go on around another center, which may have been found from elsewhere."""
+        if self._center is not None:
+            distance = float(np.abs(center - self._center).max())
+            if distance > 0.0:
+                self.has_converged = False
+            if distance > 1.01 * self.width:
+                self.width = min(distance, self._first_width)
+        self._center = center
+
+    def learn(self, step: RegionStep, gain: float) -> None:
+        """Take in what a step has gained, minus infinity where it failed."""
+        self._was_wrong = False
+        if np.isnan(step.predicted_gain):
+            return
+        kept = gain / step.predicted_gain
+        assert self._center is not None
+        length = float(np.abs(step.point - self._center).max())
+        self._kept = [*self._kept[1:], kept >= _GOOD]
+        if kept >= _GOOD:
+            if length > _LONG * self.width:
+                self.width = min(_FACTOR * self.width, _LARGEST)
+        elif kept < _BAD:
+            if self._lacks_rows(self._center):
+                self._was_wrong = True
+            else:
+                self.width /= _FACTOR
+
+    def _learn(
+        self, center: NDArray[np.float64], is_kin: NDArray[np.bool_]
+    ) -> tuple[LocalModel, float]:
+        """Return a process of the rows nearby, and how high they lie above the lowest."""
+        ledger, n_features = self._ledger, len(center)
+        away = np.where(is_kin, np.abs(ledger.points - center).max(axis=1), np.inf)
+        n_coefficients = (n_features + 1) * (n_features + 2) / 2
+        most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
+        near = np.argsort(away, kind="stable")[:most]
+        within = away[near] <= _REACH * self.width
+        within[: 2 * n_features + 1] = True
+        rows = near[within & np.isfinite(away[near])]
+        Z = (ledger.points[rows] - center) / self.width
+        outputs = ledger.outputs[rows]
+        settings = self._settings or [Settings(along_variables=True)] * outputs[0].size
+        model = LocalModel(Z, outputs, ledger.merit, settings)
+        self._settings = model.settings
+        return model, float(np.ptp(ledger.values[rows]))
+
+    def _lacks_rows(self, center: NDArray[np.float64]) -> bool:
+        away = np.abs(self._ledger.points - center).max(axis=1)
+        return bool((away <= _NEAR * self.width).sum() - 1 < self._is_free.sum())
+
+    def _minimum(self, model: LocalModel, center: NDArray[np.float64]) -> RegionStep | None:
+        """Return the step to the lowest prediction in the region; None if it is known."""
+        limits = np.clip(np.column_stack([-center, 1.0 - center]) / self.width, -1.0, 1.0)
+        limits[~self._is_free] = 0.0
+        origin = np.zeros(len(center))
+        z = model.minimum(origin, np.eye(len(center)), limits, self._margin)
+        point = np.clip(center + self.width * z, 0.0, 1.0)
+        if self._ledger.is_known(point, SAME_POINT):
+            return None
+        here, there = model.predict(np.vstack([origin, z]))
+        return RegionStep(point, float(here - there))
+
+    def _direction_unknown(
+        self, model: LocalModel, center: NDArray[np.float64]
+    ) -> RegionStep | None:
+        """Return a step along the direction in which the rows nearby spread the least."""
+        Z = (self._ledger.points - center) / self.width
+        Z = Z[np.abs(Z).max(axis=1) <= _NEAR]
+        free, direction = np.flatnonzero(self._is_free), np.zeros(len(center))
+        direction[free] = np.linalg.eigh((Z.T @ Z)[np.ix_(free, free)])[1][:, 0]
+        direction /= np.abs(direction).max()
+        both = np.clip(center + self.width * np.outer([1.0, -1.0], direction), 0.0, 1.0)
+        lengths = np.abs(both - center).max(axis=1)
+        predicted = model.predict((both - center) / self.width)
+        predicted[lengths < _LONG * lengths.max()] = np.inf
+        point = both[np.argmin(predicted)]
+        return None if self._ledger.is_known(point, SAME_POINT) else RegionStep(point, np.nan)
