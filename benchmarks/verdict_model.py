@@ -253,9 +253,9 @@ def auc_rows(
                     "n": int(which.sum()),
                     "good, %": round(100 * good.mean()),
                     "AUC": _rounded(auc(good, probability)),
-                    "AUC, 95 %": f"{area[0]:.2f} to {area[1]:.2f}",
+                    "AUC, 95 %": _interval(area),
                     "AUC of R2": _rounded(auc(good, r2[which])),
-                    "lead, 95 %": f"{lead[0]:.2f} to {lead[1]:.2f}",
+                    "lead, 95 %": _interval(lead),
                     "calibration error": _rounded(calibration_error(probability, good)),
                     "credible of good, %": _percent(is_credible[good]),
                     "wrong of credible, %": _percent(~good[is_credible]),
@@ -308,6 +308,10 @@ def band_rows(cases: Cases) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _interval(ends: NDArray[np.float64]) -> str:
+    return "" if np.isnan(ends).any() else f"{ends[0]:.2f} to {ends[1]:.2f}"
 
 
 def _rounded(value: float) -> Any:
