@@ -92,6 +92,7 @@ def test_the_search_keeps_away_from_where_evaluations_fail(proxy, optimizer):
     assert found["learn"].fun_proxy == pytest.approx(promised, rel=1e-9)
 
 
+@pytest.mark.filterwarnings("error::scipy.stats.ConstantInputWarning")
 def test_a_failure_is_never_given_a_value():
     def fun(X):
         return np.where(fails(X), np.nan, X[:, 0])

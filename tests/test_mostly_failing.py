@@ -31,6 +31,7 @@ def optimizer(**params):
     return ProxyOptimizer(**{**settings, **params})
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:.*evaluations failed")
 @pytest.mark.parametrize("sampler", [None, "sobol", HaltonSampler(10)])
 def test_a_design_goes_on_until_two_rows_have_succeeded(sampler):

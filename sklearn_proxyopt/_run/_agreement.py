@@ -11,6 +11,7 @@ from sklearn_proxyopt._run._learning import answered_by_model
 from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
 from sklearn_proxyopt.diagnosis._diagnosis import stated_regret
 from sklearn_proxyopt.diagnosis._edges import sides_of
+from sklearn_proxyopt.diagnosis._half_samples import are_learned_as_stack
 
 __all__ = ["agreed"]
 
@@ -20,16 +21,23 @@ def agreed(state: ModelState) -> ModelState:
 
     A model that extrapolates falls towards a corner without a sample. Where each of those that
     learned from half of the data predicts a lower value at one other point, this is the optimum.
-    Optima away from all bounds, or no lower than the best sample, are not asked about.
+    Optima away from all bounds, or no lower than the best sample, are not asked about, nor those of
+    regressors whose refits would take as long as the fit did once more.
     """
-    gain = state.fun_best_row - state.fun_proxy
-    at_bound = sides_of(state.x_proxy[None], state.variables).any()
-    if not at_bound or gain <= 0.0 or state.merit is not None or state.n_learned < MIN_DIAGNOSED:
+    if not are_learned_as_stack(state.proxy) or not _is_in_doubt(state):
         return state
     collector = state.evidence
     margin = stated_regret(collector.about(state.x_proxy), state.typical)
     x = collector.agreed_point(state.x_proxy, margin)
     return state if x is None else _moved(state, x)
+
+
+def _is_in_doubt(state: ModelState) -> bool:
+    """Tell whether the optimum lies at a bound and below the best sample, and may be judged."""
+    if state.merit is not None or state.n_learned < MIN_DIAGNOSED:
+        return False
+    at_bound = sides_of(state.x_proxy[None], state.variables).any()
+    return bool(at_bound and state.fun_proxy < state.fun_best_row)
 
 
 def _moved(state: ModelState, x: NDArray[np.float64]) -> ModelState:

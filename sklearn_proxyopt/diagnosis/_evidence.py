@@ -298,8 +298,9 @@ def _order(predicted: NDArray[np.float64], values: NDArray[np.float64], noise: f
     """Return the rank correlation of values with predictions; NaN where noise decides it."""
     if noise > _MOST_NOISE * values.var():
         return np.nan
-    order = spearmanr(predicted, values).statistic if np.ptp(predicted) else 0.0
-    return float(np.nan_to_num(order))
+    if not (np.ptp(predicted) and np.ptp(values)):
+        return 0.0
+    return float(np.nan_to_num(spearmanr(predicted, values).statistic))
 
 
 def distances(places: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:

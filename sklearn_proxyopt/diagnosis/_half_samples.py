@@ -26,11 +26,17 @@ from sklearn_proxyopt.proxies._halves import RefittedProxies, draw_halves
 from sklearn_proxyopt.proxies._schedule import continued_epochs
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["HalfSampleEnsemble", "judged_function"]
+__all__ = ["HalfSampleEnsemble", "are_learned_as_stack", "judged_function"]
 
 # Members of a stack of networks or processes. Of any other regressor there is one copy for each
 # half, which together cost as much as the first fit did.
 _N_STACKED = 6
+
+
+def are_learned_as_stack(proxy: Any) -> bool:
+    """Tell whether the proxies of halves are learned at once, in about the time of one fit."""
+    proxy = unturned_proxy(proxy)[0]
+    return isinstance(proxy, NeuralProxyRegressor | KernelProxyRegressor | ProxyRegressor)
 
 
 def judged_function(proxy: Any, merit: Merit | None) -> ProxyFunction:

@@ -364,7 +364,9 @@ class Descent:
                 break
             start, before = self._start_of_leap(model)
             point = self._away_from_failures(self._minimum(model, start), start)
-            predicted_gain = before - self._predict(model, point[None])[0]
+            with np.errstate(invalid="ignore"):
+                # Both may be infinite, next to failures.
+                predicted_gain = before - self._predict(model, point[None])[0]
             if not np.isfinite(predicted_gain) or self._ledger.is_known(point, SAME_POINT):
                 break
             if self._is_near_pending(point):

@@ -9,6 +9,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import roc_auc_score
 
 from sklearn_proxyopt import ProxyOptimizer
+from sklearn_proxyopt._run import _agreement
 from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model
 from sklearn_proxyopt.problems import Rastrigin, StyblinskiTang
 from sklearn_proxyopt.samplers import SobolSampler
@@ -155,7 +156,8 @@ class Dipping(RegressorMixin, BaseEstimator):
         return bowl(X) - self.depth_ * np.exp(-3.0 * np.square(X - 1.3).sum(axis=1))
 
 
-def test_a_corner_that_all_refitted_models_contradict_is_not_the_answer():
+def test_a_corner_that_all_refitted_models_contradict_is_not_the_answer(monkeypatch):
+    monkeypatch.setattr(_agreement, "are_learned_as_stack", lambda proxy: True)
     X = 0.7 * SobolSampler(64, random_state=0).sample(SQUARE)
     opt = learned(X, bowl(X), proxy=Dipping())
     assert opt.predict([[1.0, 1.0]])[0] < opt.fun_ - 2.0
@@ -163,6 +165,19 @@ def test_a_corner_that_all_refitted_models_contradict_is_not_the_answer():
     np.testing.assert_array_equal(opt.x_, opt.x_proxy_)
     assert opt.fun_ == opt.fun_proxy_ == opt.result_.fun == opt.predict(opt.x_[None])[0]
     assert "contradict it" in opt.result_.message
+
+
+def test_a_regressor_whose_refits_are_dear_is_fitted_once():
+    X, n_rows = 0.7 * SobolSampler(64, random_state=0).sample(SQUARE), []
+
+    class Counted(Dipping):
+        def fit(self, X, y):
+            n_rows.append(len(X))
+            return super().fit(X, y)
+
+    opt = learned(X, bowl(X), proxy=Counted())
+    assert opt.x_.max() == 1.0
+    assert n_rows == [64]
 
 
 def test_a_corner_that_refitted_models_agree_on_stays_the_answer():
