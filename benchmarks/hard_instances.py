@@ -198,8 +198,12 @@ def write_table(cache: Path, output: Path) -> None:
     """Write a row for each experiment, means over its seeds."""
     columns = (
         *("problem", "seeds", "unknowns", "BFGS, starts %", "two-step, starts % (noise)"),
-        *("times BFGS", "graduated, starts %", "times BFGS", "simulations of the training"),
-        *("solved %: graduated", "solved %: BFGS, equal calls (its starts)"),
+        *("two-step / BFGS", "graduated, starts %", "graduated / BFGS"),
+        *(
+            "simulations of the training",
+            "solved %: graduated",
+            "solved %: BFGS, equal calls (its starts)",
+        ),
     )
     lines: list[tuple[Any, ...]] = [columns]
     for name, model in INSTANCES.items():
