@@ -44,15 +44,17 @@ class AskTell:
     ========  ==========================================  =======================================
     state     what is known                               what comes next
     ========  ==========================================  =======================================
-    fresh     nothing                                     `ask`: asked; `tell`: told or learned
-    asked     the box, pending points                     `tell`: told or learned
-    told      too few samples, or none inside the bounds  `tell`: learned
-    learned   samples, a proxy, its optimum as answer     `tell`: learned anew
-    answered  the same, an answer of the objective        `tell`: learned anew
-    failed    samples of a run that failed, and its box   `tell`: learned
+    fresh     nothing                                     `ask`: asked; `tell`: told
+    asked     the box, pending points                     `tell`: told
+    told      samples that are not learned yet            a look at the answer: learned
+    learned   samples, a proxy, its optimum as answer     `tell`: told
+    answered  the same, an answer of the objective        `tell`: told
+    failed    samples of a run that failed, and its box   `tell`: told
     ========  ==========================================  =======================================
 
-    `minimize` and `fit` begin anew from any of them; a run of `minimize` ends answered or failed.
+    What is told is learned once somebody looks at the answer, if it is enough and lies inside the
+    bounds. `minimize` and `fit` begin anew from any state; a run of `minimize` ends answered or
+    failed.
 
     Parameters
     ----------
