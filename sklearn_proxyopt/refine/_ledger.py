@@ -249,9 +249,8 @@ class Ledger(EvaluatedRows):
     def _keys(self, points: NDArray[np.float64]) -> tuple[list[bytes], NDArray[np.float64]]:
         """Return a key for each point, the same for the same row, and the rows."""
         rows = from_unit_cube(points, self.bounds)
-        if self._rows_of is None:
-            return row_keys(points), rows
-        rows = self._rows_of(rows)
+        if self._rows_of is not None:
+            rows = self._rows_of(rows)
         keys = row_keys(rows)
         for i in np.flatnonzero(np.isnan(rows).any(axis=1)):
             self._known[keys[i]] = None

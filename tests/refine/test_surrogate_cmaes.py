@@ -473,3 +473,23 @@ def test_an_incumbent_outside_the_box_is_refused_before_any_evaluation(row):
             spy, [[0.6, 0.6]], [[0.5, 1.0]] * 2, incumbent=(row, 0.0)
         )
     assert not len(spy.rows)
+
+
+def test_a_candidate_that_is_a_row_known_already_costs_no_evaluation():
+    box, asked = np.array([[20.0, 120.0], [1.0, 10.0]]), []
+
+    def value(X):
+        return np.square((X - [80.0, 4.0]) / [10.0, 1.0]).sum(axis=1)
+
+    def fun(X):
+        asked.extend(map(tuple, X))
+        return value(X)
+
+    search = SurrogateCMAES(random_state=0).begin(box)
+    search.allow(20)
+    solve(search.explore(12), fun)
+    rows = np.array(asked)
+    best = rows[value(rows).argmin()]
+    units = np.nextafter((best - box[:, 0]) / np.ptp(box, axis=1), 1.0)
+    solve(search.refine_from(np.array([best, box[:, 0] + np.ptp(box, axis=1) * units])), fun)
+    assert len(set(asked)) == len(asked) == 20
