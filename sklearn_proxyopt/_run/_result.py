@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._utils._html import card, table
+from sklearn_proxyopt._utils._words import some_of
 from sklearn_proxyopt.diagnosis._wording import chance_in_words
 
 __all__ = ["RunResult"]
@@ -120,9 +121,7 @@ def _numbered(x: Any) -> dict[str, Any]:
 
 def _settings(named: dict[str, Any]) -> str:
     """Return settings as a line."""
-    shown = [f"{name} {_text(value)}" for name, value in list(named.items())[:_MOST_SETTINGS]]
-    n_more = len(named) - len(shown)
-    return ", ".join([*shown, *([f"and {n_more} more"] if n_more else [])])
+    return some_of([f"{name} {_text(value)}" for name, value in named.items()], _MOST_SETTINGS)
 
 
 def _text(value: Any) -> str:

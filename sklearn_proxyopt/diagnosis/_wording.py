@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from sklearn_proxyopt._utils._words import some_of
+
 __all__ = ["chance_in_words", "number", "point_in_words"]
 
 # Settings of a point that are named.
@@ -27,9 +29,7 @@ def chance_in_words(probability: float) -> str:
 
 def point_in_words(settings: dict[str, Any]) -> str:
     """Return the settings of a point, the first of them where they are many."""
-    named = [f"{name} {_text(value)}" for name, value in list(settings.items())[:_MOST_SETTINGS]]
-    n_more = len(settings) - len(named)
-    return ", ".join([*named, *([f"and {n_more} more"] if n_more else [])])
+    return some_of([f"{name} {_text(value)}" for name, value in settings.items()], _MOST_SETTINGS)
 
 
 def _text(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sklearn_proxyopt._utils._words import some_of
 from sklearn_proxyopt.variables._domains import Domain, Integer
 from sklearn_proxyopt.variables._kinds import Kinds
 
@@ -31,9 +32,7 @@ def _range_of(one: Domain) -> str:
     """Return what a variable may be."""
     labels = getattr(one, "labels", None)
     if labels is not None:
-        shown = [str(label) for label in labels[:_MOST_LABELS]]
-        n_more = len(labels) - len(shown)
-        return ", ".join([*shown, *([f"and {n_more} more"] if n_more else [])])
+        return some_of([str(label) for label in labels], _MOST_LABELS)
     if one.is_fixed:
         return f"{one.low:g}"
     return f"{one.low:g} to {one.high:g}" + "".join(_notes(one))
