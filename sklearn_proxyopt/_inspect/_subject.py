@@ -78,7 +78,7 @@ class Subject(ABC):
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the variables, x0, x1, ... where they have none."""
-        return self.variables.names or tuple(f"x{i}" for i in range(self.variables.n_features))
+        return self.variables.kinds.shown_names
 
     def losses(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return predictions to be minimised, infinite where a constraint is violated."""

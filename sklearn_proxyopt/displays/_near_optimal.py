@@ -95,7 +95,7 @@ class NearOptimalDisplay(Display):
                 fontsize=SMALL,
                 annotation_clip=False,
             )
-        names = variables.names or [f"x{index}" for index in range(variables.n_features)]
+        names = variables.kinds.shown_names
         ax.set_yticks(range(len(searched)), [names[place] for place in searched])
         ax.set_xticks([0.0, 1.0], ["lower bound", "upper bound"])
         ax.set(ylim=(len(searched) - 0.5, -0.5), xlim=(-0.03, 1.03))

@@ -179,7 +179,7 @@ class ParallelCoordinatesDisplay(Display):
     def _label_rows(self, ax: Any) -> None:
         """Write the name of each line, and what its ends or its labels are."""
         variables, searched = self.variables, self.variables.searched
-        names = variables.names or tuple(f"x{place}" for place in range(variables.n_features))
+        names = variables.kinds.shown_names
         shown = [names[place] for place in searched] + self.objectives
         ax.set_yticks(range(len(shown)), shown)
         for row, place in enumerate(searched):

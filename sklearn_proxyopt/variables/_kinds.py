@@ -48,6 +48,11 @@ class Kinds:
     def __len__(self) -> int:
         return len(self.domains)
 
+    @property
+    def shown_names(self) -> tuple[str, ...]:
+        """Their names, x0, x1, ... where they have none."""
+        return self.names or tuple(f"x{place}" for place in range(len(self)))
+
     @cached_property
     def box(self) -> NDArray[np.float64]:
         """The bounds, of shape (n_features, 2)."""

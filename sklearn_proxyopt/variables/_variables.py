@@ -265,7 +265,7 @@ class Variables(Features):
         dict
             A float, an int or a label for each variable, under its name, or x0, x1, ...
         """
-        values = zip(self._shown_names(), self.kinds.domains, x, strict=True)
+        values = zip(self.kinds.shown_names, self.kinds.domains, x, strict=True)
         return {name: one.value(number) for name, one, number in values}
 
     def to_frame(self, X: NDArray[np.float64]) -> Any:
@@ -292,7 +292,7 @@ class Variables(Features):
             {
                 name: one.values(column)
                 for name, one, column in zip(
-                    self._shown_names(), self.kinds.domains, columns, strict=True
+                    self.kinds.shown_names, self.kinds.domains, columns, strict=True
                 )
             }
         )
@@ -301,6 +301,3 @@ class Variables(Features):
         rows = [*rows_in_words(self.kinds)]
         constraints = "" if self.constraints is None else "<p>with constraints between them</p>"
         return card(table(rows, ("variable", "kind", "may be")), constraints)
-
-    def _shown_names(self) -> tuple[str, ...]:
-        return self.names or tuple(f"x{place}" for place in range(self.n_features))

@@ -23,8 +23,7 @@ _MOST_LABELS = 12
 
 def rows_in_words(kinds: Kinds) -> Iterator[tuple[str, str, str]]:
     """Yield the name of each variable, its kind, and what it may be."""
-    names = kinds.names or tuple(f"x{place}" for place in range(len(kinds)))
-    for name, one in zip(names, kinds.domains, strict=True):
+    for name, one in zip(kinds.shown_names, kinds.domains, strict=True):
         yield name, "fixed" if one.is_fixed else _WORDS[type(one).__name__], _range_of(one)
 
 
