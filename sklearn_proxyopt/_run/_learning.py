@@ -22,7 +22,7 @@ from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
 from sklearn_proxyopt._run._short_names import resolved
-from sklearn_proxyopt._run._state import SHARE_OF_INTERVAL, ModelState
+from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL, ModelState
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._goal import Goal
@@ -162,7 +162,7 @@ def answered_by_model(state: ModelState) -> ModelState:
         result.x_named = state.variables.named(state.x_proxy)
     deviation = state.deviations(state.x_proxy[None])
     if deviation is not None:
-        half = SHARE_OF_INTERVAL * float(deviation[0, 0])
+        half = DEVIATIONS_IN_INTERVAL * float(deviation[0, 0])
         result.interval = np.array([result.fun - half, result.fun + half])
     return replace(state, x=state.x_proxy, fun=state.fun_proxy, result=result)
 

@@ -19,7 +19,7 @@ from sklearn_proxyopt._run._phases import Phase
 from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import PaidRun
 from sklearn_proxyopt._run._settings import SearchSettings
-from sklearn_proxyopt._run._state import ModelState
+from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL, ModelState
 from sklearn_proxyopt._strategies import ThreadedSearch
 from sklearn_proxyopt._utils._feasibility import best_first, say_whether_feasible
 from sklearn_proxyopt._utils._seeding import seeded
@@ -27,9 +27,6 @@ from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["answered_by_objective", "best_row", "not_worse", "refined", "refinement_by"]
-
-# So many standard deviations hold nine tenths of a normal distribution on either side.
-_NINETY_PERCENT = 1.645
 
 Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -203,7 +200,7 @@ def answered_by_objective(
         measured=True,
     )
     if model is not None:
-        result.interval = result.fun + _NINETY_PERCENT * std * np.array([-1.0, 1.0])
+        result.interval = result.fun + DEVIATIONS_IN_INTERVAL * std * np.array([-1.0, 1.0])
     if run.space.names is not None:
         result.x_named = run.space.named(result.x)
     if state.merit is not None:

@@ -22,8 +22,8 @@ from sklearn_proxyopt.diagnosis._collector import EvidenceCollector
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
+    "DEVIATIONS_IN_INTERVAL",
     "MIN_DIAGNOSED",
-    "SHARE_OF_INTERVAL",
     "FittedState",
     "FrontState",
     "LearnedState",
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 # Standard deviations on either side that hold 90 %.
-SHARE_OF_INTERVAL = 1.645
+DEVIATIONS_IN_INTERVAL = 1.645
 # Fewer rows cannot be halved and still say anything.
 MIN_DIAGNOSED = 10
 
@@ -189,7 +189,7 @@ class LearnedState(FittedState, ABC):
         """
         predicted = np.asarray(self.predict(X), dtype=np.float64).reshape(len(X), -1)
         deviations = self.deviations(X)
-        half = np.nan if deviations is None else SHARE_OF_INTERVAL * deviations
+        half = np.nan if deviations is None else DEVIATIONS_IN_INTERVAL * deviations
         return np.stack([predicted, predicted - half, predicted + half], axis=2)
 
 
@@ -260,7 +260,7 @@ class ModelState(LearnedState):
         deviations = None if self.merit is not None else self.deviations(X)
         if deviations is None:
             return None
-        return self.predict(X)[:, None] + SHARE_OF_INTERVAL * deviations[:, :1] * [-1.0, 1.0]
+        return self.predict(X)[:, None] + DEVIATIONS_IN_INTERVAL * deviations[:, :1] * [-1.0, 1.0]
 
     @property
     def learned(self) -> Dataset:
