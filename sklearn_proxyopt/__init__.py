@@ -1,4 +1,4 @@
-"""Minimise what is expensive through a proxy that learns it."""
+"""Minimize what is expensive through a proxy that learns it."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -297,9 +297,9 @@ class BaseProxyOptimizer(
     def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
         """Learn a proxy and find its optimum, or its front.
 
-        Without an `objective`, from the rows. With an `objective` and a `budget` it is evaluated
-        as in `minimize`, with an `objective` and a `sampler` on the sampler's design; the rows then
-        only tell the box, where `bounds` does not. `n_evaluations_` is what that took.
+        Without an `objective`, from the samples. With an `objective` and a `budget` it is evaluated
+        as in `minimize`, with an `objective` and a `sampler` on the sampler's design; the samples
+        then only tell the box, where `bounds` does not. `n_evaluations_` is what that took.
 
         Parameters
         ----------
@@ -309,9 +309,9 @@ class BaseProxyOptimizer(
             Their values; objectives, and constraints after them, if there are any. Unless
             `on_error` is "raise", NaN or infinity tells that the experiment failed.
         **fit_params : dict
-            Metadata for the proxy's `fit`, as `sample_weight`. A sampler that picks rows picks
+            Metadata for the proxy's `fit`, as `sample_weight`. A sampler that picks samples picks
             their metadata too; where the objective is evaluated there can be none. It holds for
-            this fit: `tell` learns all rows without it. With scikit-learn's metadata routing
+            this fit: `tell` learns all samples without it. With scikit-learn's metadata routing
             enabled, the proxy must request it by its `set_fit_request`; a proxy by a short name, or
             None, requests `sample_weight`.
 
@@ -384,7 +384,7 @@ class BaseProxyOptimizer(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+            Samples to predict.
         **predict_params : dict
             Passed to the proxy's `predict`, as ``return_std=True``. With scikit-learn's metadata
             routing enabled, the proxy must request them by its `set_predict_request`.
@@ -416,7 +416,7 @@ class BaseProxyOptimizer(
         """Propose experiments.
 
         With the parameter `budget` the points are those of a run of `minimize` with that budget:
-        asked for one at a time and told in turn, they are its very rows. In any other number and
+        asked for one at a time and told in turn, they are its very samples. In any other number and
         order they are chosen with those in mind that are pending, and results are used as they
         come. Points that were withdrawn leave their share of the budget to others.
 
@@ -439,7 +439,7 @@ class BaseProxyOptimizer(
         -------
         DataFrame or ndarray of shape (n_points, n_features)
             Points inside the box, that of the parameter `bounds` as it is now unless `minimize`
-            was given one; none of them known or asked for before; valid rows that meet the
+            was given one; none of them known or asked for before; valid samples that meet the
             constraints. With a journal the box stays that of the journal. Where the variables have
             names, and pandas is installed, a DataFrame with labels and further columns, which
             `tell` leaves aside: `predicted`, what the proxy says there; `lower` and `upper`, its
@@ -484,7 +484,7 @@ class BaseProxyOptimizer(
         return self
 
     def forget(self, X: ArrayLike) -> Self:
-        """Take back rows that were told by mistake, and learn from the others.
+        """Take back samples that were told by mistake, and learn from the others.
 
         Parameters
         ----------
@@ -495,7 +495,7 @@ class BaseProxyOptimizer(
         Returns
         -------
         self
-            The optimizer, fitted on the rows that are left if these are at least two.
+            The optimizer, fitted on the samples that are left if these are at least two.
 
         Raises
         ------
@@ -508,10 +508,10 @@ class BaseProxyOptimizer(
         return self
 
     def tell(self, X: ArrayLike, y: ArrayLike, *, replace: bool = False) -> Self:
-        """Add evaluated rows, learn anew and find the proxy's minimum or front again.
+        """Add evaluated samples, learn anew and find the proxy's minimum or front again.
 
-        Where it raises, the optimizer stays as it was, and the same rows can be told again. A row
-        told twice with the same value is one experiment.
+        Where it raises, the optimizer stays as it was, and the same samples can be told again. A
+        sample told twice with the same value is one experiment.
 
         Parameters
         ----------
@@ -528,12 +528,12 @@ class BaseProxyOptimizer(
         Returns
         -------
         self
-            The optimizer, fitted on all rows told so far if these are at least two.
+            The optimizer, fitted on all samples told so far if these are at least two.
 
         Raises
         ------
         ValueError
-            If there are two rows or more, and none of them lies inside the box and meets the
+            If there are two samples or more, and none of them lies inside the box and meets the
             known constraints.
         """
         self.check_parameters()
@@ -548,7 +548,7 @@ class BaseProxyOptimizer(
         return self
 
     def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Learn from results to be minimised, and those known; if that raises, nothing changes."""
+        """Learn from results to be minimized, and those known; if that raises, nothing changes."""
         known = self._known.data
         self._know((Dataset.of(X[:0], y[:0]) if known is None else known).told(X, y), X)
 
@@ -621,7 +621,7 @@ class BaseProxyOptimizer(
     def save(self, path: str | PathLike[str]) -> None:
         """Write what is known into a file that can run no code.
 
-        The file holds plain arrays, and text in JSON: rows, values, failures, pending points and
+        The file holds plain arrays, and text in JSON: samples, values, failures, pending points and
         the box. A `ProxyOptimizer` adds its answer, with the numbers and texts of `result_`, and a
         proxy of `sklearn_proxyopt.proxies` with all that it needs to predict. Other proxies,
         networks of a module of your own, and proxies of other variables than plain numbers or with
@@ -652,7 +652,7 @@ class BaseProxyOptimizer(
         Returns
         -------
         self
-            The optimizer, fitted if at least two rows were told.
+            The optimizer, fitted if at least two samples were told.
 
         Raises
         ------
@@ -768,14 +768,14 @@ class BaseProxyOptimizer(
 
     @property
     def _n_outputs(self) -> int | None:
-        """How many numbers the function returns for a row; None for one that is no array."""
+        """How many numbers the function returns for a sample; None for one that is no array."""
         return None
 
     def _settle_outputs(self, n_outputs: int | None) -> None:
         """Settle how many outputs there are where no parameter says so; None if nothing does."""
 
     def _shown(self, outputs: NDArray[np.float64]) -> float:
-        """Return the value of a row of several outputs as callbacks show it; NaN for none."""
+        """Return the value of a sample of several outputs as callbacks show it; NaN for none."""
         return float(feasible_values(outputs[None])[0])
 
     def _check_direction(self) -> None:
@@ -833,7 +833,7 @@ class BaseProxyOptimizer(
 
     @property
     def _spec(self) -> SpaceSpec:
-        """The variables as bounds and the rows seen state them."""
+        """The variables as bounds and the samples seen state them."""
         return SpaceSpec.in_force(self)
 
     @property
@@ -842,7 +842,7 @@ class BaseProxyOptimizer(
         return getattr(self, "feature_names_in_", None)
 
     def _keep_names(self, names: tuple[str, ...] | None) -> None:
-        """Let the names be those of bounds, where no rows bring any."""
+        """Let the names be those of bounds, where no samples bring any."""
         self.__dict__.pop("feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
@@ -856,7 +856,7 @@ class BaseProxyOptimizer(
         reset: bool = True,
         n_least: int = 1,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return rows and their values, NaN for a failure, or say what is wrong with them."""
+        """Return samples and their values, NaN for a failure, or say what is wrong with them."""
         outputs, failed = unmasked(y), None
         if self.on_error != "raise":
             outputs = np.array(outputs, dtype=np.float64)
@@ -885,7 +885,7 @@ class BaseProxyOptimizer(
         return X, values
 
     def _given(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> Dataset:
-        """Return rows that were paid for as samples, those of them that failed apart."""
+        """Return samples that were paid for as samples, those of them that failed apart."""
         data = Dataset.of_results(X, y)
         n_failed = len(data.X_failed)
         if len(data) < 2:

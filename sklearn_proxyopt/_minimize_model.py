@@ -33,37 +33,37 @@ def minimize_model(
     x0: ArrayLike | None = None,
     random_state: RandomStateLike = None,
 ) -> OptimizeResult:
-    """Find the minimum or maximum of a model that is fitted already, without rows to learn.
+    """Find the minimum or maximum of a model that is fitted already, without samples to learn.
 
     The model is called as it is, and never fitted. Whether its optimum can be believed is another
-    question, which needs the rows it learned from: see `ProxyOptimizer.diagnose`, and pass the
+    question, which needs the samples it learned from: see `ProxyOptimizer.diagnose`, and pass the
     model as ``proxy=FrozenEstimator(model)``.
 
     Parameters
     ----------
     model : regressor or callable
-        A fitted regressor or pipeline, or a function of rows, (n, n_features) to (n,). A regressor
-        that was fitted on a table with names gets one, with labels; a function does where the
-        variables have names.
+        A fitted regressor or pipeline, or a function of samples, (n, n_features) to (n,). A
+        regressor that was fitted on a table with names gets one, with labels; a function does where
+        the variables have names.
     bounds : array-like of shape (n_features, 2), Bounds, dict or list
         The variables, as of `ProxyOptimizer`.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
-        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
+        Known, cheap constraints of `scipy.optimize` on samples in the user's units, codes included.
     direction : {"minimize", "maximize"}, default="minimize"
         Which optimum is sought.
     optimizer : optimizer, {"bfgs", "de", "ga", "pso"} or None, default=None
         Searches the model; None for a `MultiStartBFGS`, which goes by the model's gradient where
         it has one.
     x0 : array-like of shape (n_starts, n_features), default=None
-        Rows to start from, such as those the model learned from, in numbers; the best of a design
-        are taken too.
+        Samples to start from, such as those the model learned from, in numbers; the best of a
+        design are taken too.
     random_state : None, int, RandomState or Generator, default=None
         Seeds the design and an optimizer that has no seed of its own.
 
     Returns
     -------
     scipy.optimize.OptimizeResult
-        `x` of shape (n_features,), a valid row that meets the constraints; `fun`, what the model
+        `x` of shape (n_features,), a valid sample that meets the constraints; `fun`, what the model
         says there to the last bit, in its own sign; `x_named`, a dict of `x` with labels, where the
         variables have names; `x_candidates` and `fun_candidates`, the best distinct optima, the
         first of them `x`; `success` and `message`.
@@ -71,7 +71,7 @@ def minimize_model(
     Raises
     ------
     ValueError
-        If the model is none, is not fitted, or predicts no finite number a row anywhere.
+        If the model is none, is not fitted, or predicts no finite number a sample anywhere.
 
     See Also
     --------

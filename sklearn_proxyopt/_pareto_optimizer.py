@@ -48,8 +48,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
     Parameters
     ----------
     objective : callable, default=None
-        The function, where there is one: it returns the objectives of each row, and after them its
-        constraints.
+        The function, where there is one: it returns the objectives of each sample, and after them
+        its constraints.
     bounds : array-like of shape (n_features, 2), scipy.optimize.Bounds, dict or list, default=None
         As of `ProxyOptimizer`.
     direction : {"minimize", "maximize"}, sequence of them or None, default=None
@@ -59,11 +59,11 @@ class ParetoOptimizer(BaseProxyOptimizer):
         `tell`, a file or a journal has, and else 2.
     reference : array-like of shape (n_objectives,), default=None
         The corner that the hypervolume is measured from, worse than the front in every objective.
-        None takes the worst value of each objective among the rows of the design.
+        None takes the worst value of each objective among the samples of the design.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
         As of `ProxyOptimizer`.
     n_constraints : int, default=0
-        How many constraints the objective returns after its objectives; a row is feasible where
+        How many constraints the objective returns after its objectives; a sample is feasible where
         each of them is at most 0.
     budget : int, default=None
         As of `ProxyOptimizer`; None verifies up to 200 points beside the sampler's design.
@@ -85,7 +85,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         no more points than the optimizer's front has.
     vectorized : bool, default=True
         As of `ProxyOptimizer`; the objective returns (n, n_objectives + n_constraints), or for one
-        row a sequence.
+        sample a sequence.
     input_format : {"auto", "array", "named"}, default="auto"
         As of `ProxyOptimizer`.
     on_error : {"raise", "drop", "learn"}, default="raise"
@@ -106,7 +106,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
     Attributes
     ----------
     X_front_ : ndarray of shape (n_points, n_features_in_)
-        The answer, in the order of the first objective: the front of all rows where the run
+        The answer, in the order of the first objective: the front of all samples where the run
         evaluated the objective to find it, which `result_.measured` says, and else the proxy's.
     F_front_ : ndarray of shape (n_points, n_objectives)
         Its objectives: measured, or predicted by the proxy.
@@ -114,9 +114,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
         The proxy's front.
     F_front_proxy_ : ndarray of shape (n_predicted, n_objectives)
         The predictions of the proxy there.
-    X_ : ndarray of shape (n_rows, n_features_in_)
-        The evaluated rows.
-    y_ : ndarray of shape (n_rows, n_objectives + n_constraints)
+    X_ : ndarray of shape (n_samples, n_features_in_)
+        The evaluated samples.
+    y_ : ndarray of shape (n_samples, n_objectives + n_constraints)
         Their objectives and constraints.
     n_evaluations_ : int
         As of `ProxyOptimizer`.
@@ -285,14 +285,14 @@ class ParetoOptimizer(BaseProxyOptimizer):
         -------
         scipy.optimize.OptimizeResult
             `X` of shape (n_points, n_features) and `F` of shape (n_points, n_objectives), the front
-            of all rows evaluated, each of them feasible; with constraints `constraints` of shape
+            of all samples evaluated, each of them feasible; with constraints `constraints` of shape
             (n_points, n_constraints). `X_proxy` and `F_proxy`, the front that the proxy predicted
             last. `X_verified`, `F_promised` and `F_verified`, the predictions at points that were
             verified and the values measured there (NaN where they failed). `hypervolume` of `F`
-            beyond `reference`; `nfev`, the rows the function was really called on; `nfev_design` of
-            them for the design; `n_failed`; `nit`, the rounds; `success` and `message`. Where no
-            feasible row was found, `success` is False, and `X` holds the row that violates its
-            constraints least.
+            beyond `reference`; `nfev`, the samples the function was really called on; `nfev_design`
+            of them for the design; `n_failed`; `nit`, the rounds; `success` and `message`. Where no
+            feasible sample was found, `success` is False, and `X` holds the sample that violates
+            its constraints least.
 
         Raises
         ------

@@ -70,8 +70,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Which optimum is sought. None leaves it to the method called; `fit` and `tell` then
         minimize. In both cases all values have the sign of the function.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
-        Known, cheap constraints of `scipy.optimize` on rows in the user's units, codes included.
-        No row that misses one is evaluated or returned.
+        Known, cheap constraints of `scipy.optimize` on samples in the user's units, codes included.
+        No sample that misses one is evaluated or returned.
     n_constraints : int, default=0
         How many constraints the objective returns after its value (outcome constraints): outputs
         then have shape (n, 1 + n_constraints), value first, and a sample is feasible if each of the
@@ -88,9 +88,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         `noise_std` is given what is not "auto".
     n_repeats : int, default=1
         How often each setting is evaluated. Its value is the mean, for the search and as the
-        answer; each repeat counts in a budget, and is a row of `X_` and `y_`. Rows given several
-        times are repeats too. With 1, values that are found to have noise are repeated where that
-        pays; a larger number is kept to.
+        answer; each repeat counts in a budget, and is a sample of `X_` and `y_`. Samples given
+        several times are repeats too. With 1, values that are found to have noise are repeated
+        where that pays; a larger number is kept to.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Makes the initial design, from which the proxy learns: evaluated by the objective or,
         without one, picked among the samples given. None takes every sample given; `minimize`
@@ -121,10 +121,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
         refinement; the proxy learns after each round. See `sklearn_proxyopt.infill`. None has no
         such rounds.
     vectorized : bool, default=True
-        Whether the objective takes rows of shape (n, n_features) and returns (n,); otherwise it
-        takes one row of shape (n_features,) and returns a number.
+        Whether the objective takes samples of shape (n, n_features) and returns (n,); otherwise it
+        takes one sample of shape (n_features,) and returns a number.
     input_format : {"auto", "array", "named"}, default="auto"
-        How the objective takes rows: "array" as plain numbers, with codes for labels; "named" by
+        How the objective takes samples: "array" as plain numbers, with codes for labels; "named" by
         the names of the variables, with labels: a DataFrame, or a dict for one row. "auto" is
         "named" where the variables have names.
     on_error : {"raise", "drop", "learn"}, default="raise"
@@ -134,7 +134,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
     n_jobs : int, default=None
         How many evaluations run side by side, through joblib; see `Evaluator`.
     time_limit : float, default=None
-        Seconds that one evaluation may take, for a function of one row; longer is a failure.
+        Seconds that one evaluation may take, for a function of one sample; longer is a failure.
     n_retries : int, default=0
         How often an evaluation that failed is tried again.
     journal : str or path-like, default=None
@@ -164,16 +164,16 @@ class ProxyOptimizer(BaseProxyOptimizer):
     fun_proxy_ : float
         The prediction of the proxy there, always.
     x_best_row_ : ndarray of shape (n_features_in_,)
-        The row with the best value inside the box, before any refinement; with constraints
+        The sample with the best value inside the box, before any refinement; with constraints
         the best feasible one, or, if none is, that with the least violation.
     fun_best_row_ : float
         Its value.
-    X_ : ndarray of shape (n_rows, n_features_in_)
+    X_ : ndarray of shape (n_samples, n_features_in_)
         The evaluated samples. After a failure that ended a run, those evaluated until then.
-    y_ : ndarray of shape (n_rows,) or (n_rows, 1 + n_constraints)
+    y_ : ndarray of shape (n_samples,) or (n_samples, 1 + n_constraints)
         Their values, with constraints if there are any.
     n_evaluations_ : int
-        How many rows the last run asked the objective for; those on record, which are answered
+        How many samples the last run asked the objective for; those on record, which are answered
         without a call, count.
     noise_std_ : float or ndarray of shape (1 + n_constraints,)
         Standard deviation of the noise of a value, as the proxy has found or was told it; 0 for
@@ -181,12 +181,12 @@ class ProxyOptimizer(BaseProxyOptimizer):
     n_learned_ : int
         How many of them, from the first on, the proxy learned from.
     X_failed_ : ndarray of shape (n_failed, n_features_in_)
-        The rows whose evaluation failed.
+        The samples whose evaluation failed.
     X_pending_ : ndarray of shape (n_pending, n_features_in_)
         The points handed out by `ask` and not told yet.
     failure_risk_ : callable or None
-        With `on_error="learn"` and failures to learn from: takes rows and returns the probability
-        that the evaluation of each fails.
+        With `on_error="learn"` and failures to learn from: takes samples and returns the
+        probability that the evaluation of each fails.
     proxy_ : regressor
         The fitted proxy.
     ladder_ : NeuralProxyRegressor
@@ -204,7 +204,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         on the proxy. `measured` tells the two apart.
     variables_ : Variables
         The variables: the box, their kinds and constraints. `variables_.to_frame` shows rows
-        under their names, with labels; `variables_.snap` makes rows valid and feasible.
+        under their names, with labels; `variables_.snap` makes samples valid and feasible.
     n_features_in_ : int
         Number of variables.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -317,7 +317,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
 
         With a budget and the defaults, a small design is followed by a search of the function
         itself that a local proxy guides (`SurrogateCMAES`); after half of the budget the proxy
-        learns all rows, its minima are evaluated, and the search goes on from the best.
+        learns all samples, its minima are evaluated, and the search goes on from the best.
 
         Parameters
         ----------
@@ -325,7 +325,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
             The function; None takes the parameter `objective`.
         bounds : array-like of shape (n_features, 2), Bounds, dict or list, default=None
             What each variable may be; None takes the parameter `bounds`, or else the box of the
-            rows `X`.
+            samples `X`.
         X : array-like of shape (n_samples, n_features), default=None
             Past samples of the function. With them and no sampler, no initial design is evaluated;
             with a sampler, the points of its design that are among them are not evaluated again.
@@ -344,9 +344,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
             The run ends after this many evaluations in a row without a better value, when a
             batch is over.
         n_pending : int, default=None
-            How many rows may be evaluated or wait for a worker at once. None takes as many as there
-            are workers, those of `n_jobs` or of `executor`; 1 asks for whole batches, one after
-            another.
+            How many samples may be evaluated or wait for a worker at once. None takes as many as
+            there are workers, those of `n_jobs` or of `executor`; 1 asks for whole batches, one
+            after another.
         order : {"seed", "results"}, default="seed"
             With samples pending: "seed" uses results in the order of asking, so that the samples
             depend on the seed and on `n_pending` alone; "results" uses each as soon as it is there,
@@ -451,7 +451,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Raises
         ------
         ValueError
-            If fewer than 10 rows were learned from, or an argument is out of its limits.
+            If fewer than 10 samples were learned from, or an argument is out of its limits.
 
         Notes
         -----

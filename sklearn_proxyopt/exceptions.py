@@ -30,10 +30,10 @@ class EvaluationError(ValueError):
     message : str
         What happened.
     row : int, default=None
-        Index of the offending row in the batch that was being evaluated; None where the whole
+        Index of the offending sample in the batch that was being evaluated; None where the whole
         batch is concerned.
     x : ndarray of shape (n_features,), default=None
-        The offending row itself.
+        The offending sample itself.
     """
 
     def __init__(self, message: str, *, row: int | None = None, x: Any = None) -> None:
@@ -79,11 +79,11 @@ class FalseOptimumWarning(UserWarning):
 
 
 class RefittedProxyWarning(UserWarning):
-    """A proxy that was fitted already is fitted anew, on the rows of the optimizer."""
+    """A proxy that was fitted already is fitted anew, on the samples of the optimizer."""
 
 
 class RowsOutsideWarning(UserWarning):
-    """Rows that were done lie outside the bounds or miss constraints: none is the answer."""
+    """Samples that were done lie outside the bounds or miss constraints: none is the answer."""
 
 
 class StartReturnedWarning(UserWarning):

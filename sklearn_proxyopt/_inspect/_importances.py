@@ -99,7 +99,7 @@ def importances(
     Parameters
     ----------
     estimator : ProxyOptimizer, ParetoOptimizer, regressor or callable
-        A fitted optimizer; or a fitted regressor, or a function of rows, with `bounds`.
+        A fitted optimizer; or a fitted regressor, or a function of samples, with `bounds`.
     bounds : array-like of shape (n_features, 2), Bounds, dict or list, default=None
         The variables of a regressor, as of `ProxyOptimizer`. None for an optimizer.
     direction : {"minimize", "maximize"}, default=None
@@ -107,7 +107,8 @@ def importances(
     output : int, default=0
         Which output is explained, of several objectives and constraints.
     n_samples : int, default=4096
-        A power of 2. The model predicts `n_samples` rows for each variable, and twice as many more.
+        A power of 2. The model predicts `n_samples` samples for each variable, and twice as many
+        more.
     step : float, default=0.1
         How far a variable leaves the optimum for `local_change`, as a share of its range; an
         integer leaves it by one at least.

@@ -126,7 +126,7 @@ def near_optimal(
     Parameters
     ----------
     estimator : ProxyOptimizer, regressor or callable
-        A fitted optimizer; or a fitted regressor, or a function of rows, with `bounds`.
+        A fitted optimizer; or a fitted regressor, or a function of samples, with `bounds`.
     within : float, default=None
         How much worse than at the optimum a value may be, in units of the values. None takes what
         the model cannot tell apart: its standard deviation at the optimum, and at least 2 % of

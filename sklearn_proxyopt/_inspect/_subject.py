@@ -81,7 +81,7 @@ class Subject(ABC):
         return self.variables.kinds.shown_names
 
     def losses(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return predictions to be minimised, infinite where a constraint is violated."""
+        """Return predictions to be minimized, infinite where a constraint is violated."""
         parts = np.array_split(X, -(-len(X) // _BATCH)) if len(X) else []
         values = np.concatenate([self.values(part) for part in parts]) if parts else np.empty(0)
         return np.where(self.is_allowed(X), self.goal.turned(values), np.inf)

@@ -31,8 +31,8 @@ def what_if(
     Parameters
     ----------
     estimator : ProxyOptimizer, ParetoOptimizer, regressor or callable
-        A fitted optimizer; or a fitted regressor, or a function of rows, with `bounds`.
-    rows : dict, list of dict, DataFrame or array-like of shape (n_rows, n_features)
+        A fitted optimizer; or a fitted regressor, or a function of samples, with `bounds`.
+    rows : dict, list of dict, DataFrame or array-like of shape (n_samples, n_features)
         The settings. A dict or a table may name some of the variables only, each with a value or
         with a list of values, labels for categories; all others are at the optimum.
     bounds : array-like of shape (n_features, 2), Bounds, dict or list, default=None

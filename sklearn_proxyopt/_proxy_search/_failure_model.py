@@ -39,16 +39,17 @@ _N_FOLDS = 5
 class FailureRisk:
     """The probability that an evaluation fails, smooth over the box.
 
-    A support vector machine divides the rows that failed from those that did not. How far a row
-    lies beyond its border becomes a probability by a logistic curve, which is fitted to rows that
-    the machine has not seen: where failures strike at random it is flat, and nothing is avoided.
+    A support vector machine divides the samples that failed from those that did not. How far a
+    sample lies beyond its border becomes a probability by a logistic curve, which is fitted to
+    samples that the machine has not seen: where failures strike at random it is flat, and nothing
+    is avoided.
 
     Parameters
     ----------
     machine : SVC
-        Fitted on rows of the unit cube.
+        Fitted on samples of the unit cube.
     curve : LogisticRegression
-        Fitted on what the machine said of rows held out.
+        Fitted on what the machine said of samples held out.
     bounds : ndarray of shape (n_features, 2)
         The box.
     """
@@ -58,24 +59,24 @@ class FailureRisk:
     ) -> None:
         self._machine = machine
         self._bounds = bounds
-        # Never downhill into failures, whatever few rows say.
+        # Never downhill into failures, whatever few samples say.
         self._slope = max(float(curve.coef_[0, 0]), 0.0)
         self._offset = float(curve.intercept_[0])
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability of failure of each row."""
+        """Return the probability of failure of each sample."""
         border = self._machine.decision_function(to_unit_cube(X, self._bounds))
         return 1.0 / (1.0 + np.exp(-(self._slope * border + self._offset)))
 
     def caution(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return 0 where a row may be trusted to succeed, 1 where it is best avoided."""
+        """Return 0 where a sample may be trusted to succeed, 1 where it is best avoided."""
         return np.clip((self(X) - _CARE_BEGINS) / (_CARE_ENDS - _CARE_BEGINS), 0.0, 1.0)
 
     @plain_torch()
     def value_and_grad(
         self, X: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the caution of each row and its gradient."""
+        """Return the caution of each sample and its gradient."""
         import torch
 
         rows = torch.tensor(X, dtype=torch.float64, device="cpu", requires_grad=True)
@@ -118,32 +119,32 @@ class FailureRisk:
 
 
 class EncodedRisk:
-    """The probability that an evaluation fails, of rows in the user's units.
+    """The probability that an evaluation fails, of samples in the user's units.
 
     Parameters
     ----------
     risk : FailureRisk
         The same of features.
     variables : Variables
-        Makes features of rows.
+        Makes features of samples.
     """
 
     def __init__(self, risk: FailureRisk, variables: Variables) -> None:
         self._risk, self._variables = risk, variables
 
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability of failure of each row."""
+        """Return the probability of failure of each sample."""
         return self._risk(self._variables.features(X))
 
     def caution(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return 0 where a row may be trusted to succeed, 1 where it is best avoided."""
+        """Return 0 where a sample may be trusted to succeed, 1 where it is best avoided."""
         return self._risk.caution(self._variables.features(X))
 
 
 def risk_of_features(
     X: NDArray[np.float64], failed: NDArray[np.float64], variables: Variables, seed: int
 ) -> FailureRisk | None:
-    """Learn where evaluations fail from rows of any variables, as a function of their features."""
+    """Learn where evaluations fail, for variables of any kind, as a function of features."""
     return learn_failure_risk(
         variables.features(X), variables.features(failed), variables.feature_bounds, seed
     )
@@ -152,14 +153,14 @@ def risk_of_features(
 def risk_in_units(
     risk: FailureRisk | None, variables: Variables
 ) -> FailureRisk | EncodedRisk | None:
-    """Return a risk of features as one of rows in the user's units."""
+    """Return a risk of features as one of samples in the user's units."""
     return risk if risk is None or variables.is_continuous_box else EncodedRisk(risk, variables)
 
 
 def learn_failure_risk(
     X: NDArray[np.float64], failed: NDArray[np.float64], bounds: NDArray[np.float64], seed: int
 ) -> FailureRisk | None:
-    """Learn where evaluations fail from rows that did not and rows that did; None if too few."""
+    """Learn where evaluations fail from successes and failures; None if there are too few."""
     n_folds = min(_N_FOLDS, len(X), len(failed))
     if len(failed) < _FEWEST or n_folds < 2:
         return None

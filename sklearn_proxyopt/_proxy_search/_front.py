@@ -1,4 +1,4 @@
-"""A proxy of several objectives that has learned rows, and its Pareto front."""
+"""A proxy of several objectives that has learned samples, and its Pareto front."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _N_STARTS = 30
 
 
 class FrontSearch:
-    """A proxy and an optimizer, seeded, that learn rows and find the front of what was learned.
+    """A proxy and an optimizer, seeded, that learn samples and find the front of what was learned.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class FrontSearch:
     variables : Variables
         The space, of which the proxy learns the features.
     goal : Goal
-        What is sought of the objectives, in which rows come to be minimised.
+        What is sought of the objectives, in which samples come to be minimized.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class FrontSearch:
             self._margin = margin_of(y[:, n:], self.outputs(X)[:, n:])
 
     def outputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return predictions of rows, of shape (n, n_objectives + n_constraints)."""
+        """Return predictions of samples, of shape (n, n_objectives + n_constraints)."""
         features = self.variables.features(X)
         outputs = np.asarray(RegressorFunction(self.proxy).predict(features), dtype=np.float64)
         if outputs.shape == (len(X),) and self._n_outputs == 1:
@@ -100,11 +100,11 @@ class FrontSearch:
         y: NDArray[np.float64],
         risk: FailureRisk | EncodedRisk | None,
     ) -> OptimizeResult:
-        """Find the proxy's front from that of the rows; `F` is what the proxy says there.
+        """Find the proxy's front from that of the samples; `F` is what the proxy says there.
 
         Constraints keep a margin for the proxy's errors. Where evaluations are likely to fail,
         the worst outputs known stand in for the promise. Points on the axes count as the valid
-        rows that they stand for, and known constraints as further outputs.
+        samples that they stand for, and known constraints as further outputs.
         """
         variables, worst = self.variables, y.max(axis=0)
 
@@ -137,7 +137,7 @@ class FrontSearch:
         return self._with_predictions(search, front.X)
 
     def _feasible_rows_near(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the nearest feasible rows, and those one move of a whole number or label away."""
+        """Return the nearest feasible samples, and those one move of an integer or label away."""
         rows = self.variables.snap(rows)
         if self.variables.is_discrete_axis.any():
             moved = np.vstack([self.variables.neighbors(x) for x in rows])
@@ -163,9 +163,9 @@ class FrontSearch:
 def front_of_rows(
     X: NDArray[np.float64], y: NDArray[np.float64], variables: Variables, n_constraints: int
 ) -> OptimizeResult:
-    """Return the front of the valid rows inside the box, in the order of the first objective.
+    """Return the front of the valid samples inside the box, in the order of the first objective.
 
-    If no row keeps the constraints among its outputs, that is the one which violates them least.
+    If no sample keeps the constraints among its outputs, that is the one which violates them least.
     """
     X, y = means_of_repeats(*variables.rows_that_count(X, y))
     n = y.shape[1] - n_constraints

@@ -14,7 +14,7 @@ __all__ = ["RegressorFunction", "with_names", "without_names"]
 
 
 class RegressorFunction(ProxyFunction):
-    """A fitted regressor as a function of plain rows, also one that was fitted with names.
+    """A fitted regressor as a function of plain samples, also one that was fitted with names.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ class RegressorFunction(ProxyFunction):
 
 
 def without_names(proxy: Any) -> Any:
-    """Return a fitted proxy that takes plain rows, also one that was fitted with names."""
+    """Return a fitted proxy that takes plain samples, also one that was fitted with names."""
     return proxy if getattr(proxy, "feature_names_in_", None) is None else RegressorFunction(proxy)
 
 
 def with_names(X: NDArray[np.float64], names: NDArray[np.object_] | None) -> Any:
-    """Return rows under their names; plain rows where there are none, or no pandas."""
+    """Return samples under their names; plain samples where there are none, or no pandas."""
     if names is None:
         return X
     try:

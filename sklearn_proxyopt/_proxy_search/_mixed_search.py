@@ -1,4 +1,4 @@
-"""The search of a proxy among valid rows that meet the constraints."""
+"""The search of a proxy among valid samples that meet the constraints."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from sklearn_proxyopt.variables._repair import CubeConstraints
 __all__ = ["MixedSearch"]
 
 _N_CANDIDATES = 10
-# Rows, and moves from one, after which the continuous variables descend.
+# Samples, and moves from one, after which the continuous variables descend.
 _N_POLISHED = 3
 _MOST_MOVES = 50
 _STEP = 1e-4
 
 
 class MixedSearch:
-    """Finds the minimum of a function of features among valid rows that meet the constraints.
+    """Finds the minimum of a function of features among valid samples that meet the constraints.
 
-    An optimizer searches the axes, on which every point has the value of the row it stands for and
-    pays for what it misses. Whole numbers are searched in two steps: as if they were continuous,
+    An optimizer searches the axes, on which every point has the value of the sample it stands for
+    and pays for what it misses. Integers are searched in two steps: as if they were continuous,
     then, from what that finds, as they are. What both find is made feasible and polished: the
-    continuous variables descend within the constraints, whole numbers and categories move one at
-    a time to where the function is lower.
+    continuous variables descend within the constraints, integers and categories move one at a time
+    to where the function is lower.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class MixedSearch:
         self._spread = spread if np.isfinite(spread) and spread > 0.0 else 1.0
 
     def values(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values of rows."""
+        """Return the values of samples."""
         if not len(X):
             # Most regressors refuse to predict nothing.
             return np.empty(0)
@@ -72,7 +72,7 @@ class MixedSearch:
         optimizer : optimizer
             Searches.
         starts : ndarray of shape (n_starts, n_features)
-            Rows to start from.
+            Samples to start from.
         seed : int or None
             Seeds an optimizer that has no seed of its own.
 
@@ -95,14 +95,14 @@ class MixedSearch:
         return optimizer.minimize(self.on_axes(), variables.axes, x0=points, **seeding)
 
     def finish(self, found: OptimizeResult, starts: NDArray[np.float64]) -> OptimizeResult:
-        """Turn what was found on the axes into the lowest feasible rows, the best first.
+        """Turn what was found on the axes into the lowest feasible samples, the best first.
 
         Parameters
         ----------
         found : scipy.optimize.OptimizeResult
             The result of `run`.
         starts : ndarray of shape (n_starts, n_features)
-            Feasible rows, of which the lowest is polished too.
+            Feasible samples, of which the lowest is polished too.
 
         Returns
         -------
@@ -111,7 +111,7 @@ class MixedSearch:
         """
         variables = self.variables
         points = np.atleast_2d(found.get("x_candidates", found.x))[:_N_CANDIDATES]
-        # The lowest start is feasible, so that some row is.
+        # The lowest start is feasible, so that some sample is.
         rows = np.vstack([variables.decode(points), starts[np.argmin(self.values(starts))]])
         rows = self._feasible(variables.snap(rows))
         if variables.is_discrete.any() or variables.constraints is not None:
@@ -133,19 +133,19 @@ class MixedSearch:
     def polished(
         self, x: NDArray[np.float64], *, keeps_labels: bool = False
     ) -> NDArray[np.float64]:
-        """Return a feasible row that is at least as low as a feasible one.
+        """Return a feasible sample that is at least as low as a feasible one.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
-            A feasible row, at a minimum along the continuous variables.
+            A feasible sample, at a minimum along the continuous variables.
         keeps_labels : bool, default=False
             Whether categories stay as they are.
 
         Returns
         -------
         ndarray of shape (n_features,)
-            The row where no move of one whole number or category is lower, with the continuous
+            The sample where no move of one integer or category is lower, with the continuous
             variables at their best for the few most promising moves.
         """
         value = float(self.values(x[None])[0])
@@ -167,7 +167,7 @@ class MixedSearch:
         return x
 
     def _of_other_labels(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the best rows found with each other label of each category, where they are few."""
+        """Return the best samples with each other label of each category, where they are few."""
         rows = self.variables.neighbors(x)
         is_category = self.variables.kinds.is_category
         rows = rows[(rows[:, is_category] != x[is_category]).any(axis=1)]

@@ -1,4 +1,4 @@
-"""A proxy that has learned rows, and its minimum."""
+"""A proxy that has learned samples, and its minimum."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _N_PENALTIES = 4
 
 @dataclass
 class ProxyModel:
-    """A proxy and an optimizer, seeded, that learn rows and search what was learned.
+    """A proxy and an optimizer, seeded, that learn samples and search what was learned.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class ProxyModel:
     variables : Variables, default=None
         The space, of which the proxy learns the features; None for a plain one.
     goal : Goal, default=MINIMUM
-        What is sought of the values, in which rows come to be minimised.
+        What is sought of the values, in which samples come to be minimized.
 
     Attributes
     ----------
@@ -98,9 +98,9 @@ class ProxyModel:
     ) -> OptimizeResult:
         """Find the proxy's minimum, away from where evaluations fail if that is known.
 
-        Where there are constraints, the result has them as predicted there, in `constraints`.
-        Where the variables are not plain it is the lowest valid, feasible row; `spread` tells how
-        far the values known spread, by which violations are weighed.
+        Where there are constraints, the result has them as predicted there, in `constraints`. Where
+        the variables are not plain it is the lowest valid, feasible sample; `spread` tells how far
+        the values known spread, by which violations are weighed.
         """
         if self.merit is None:
             function = RegressorFunction(self.proxy)
@@ -167,7 +167,7 @@ class ProxyModel:
     def _search_valid(
         self, function: Any, starts: NDArray[np.float64], spread: float
     ) -> OptimizeResult:
-        """Search the valid, feasible rows, by way of smoother proxies if there are any."""
+        """Search the valid, feasible samples, by way of smoother proxies if there are any."""
         assert self.variables is not None
         valid = MixedSearch(function, self.variables, spread)
         seed = seed_argument(self.optimizer, self.seeds["optimizer"])

@@ -1,4 +1,4 @@
-"""A model of one's own as a function of rows in the user's units."""
+"""A model of one's own as a function of samples in the user's units."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ModelFunction", "checked_model"]
 
 
 class ModelFunction(ProxyFunction):
-    """A model as the function of rows that is minimised.
+    """A model as the function of samples that is minimized.
 
     Parameters
     ----------

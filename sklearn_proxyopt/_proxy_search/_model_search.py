@@ -18,7 +18,7 @@ from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["search_model"]
 
-# Rows of the design that a search begins with, and those that it starts from.
+# Samples of the design that a search begins with, and those that it starts from.
 _N_SAMPLED, _N_STARTS = 1024, 10
 
 
@@ -29,25 +29,25 @@ def search_model(
     x0: ArrayLike | None,
     seed: int,
 ) -> OptimizeResult:
-    """Return what a search finds from the lowest rows of a design and of those given.
+    """Return what a search finds from the lowest samples of a design and of those given.
 
     Parameters
     ----------
     function : ProxyFunction
-        The model, to be minimised.
+        The model, to be minimized.
     variables : Variables
-        What rows may be.
+        What samples may be.
     search : optimizer
         Seeded.
     x0 : array-like of shape (n_starts, n_features) or None
-        Rows to start from.
+        Samples to start from.
     seed : int
         Seeds the design.
 
     Returns
     -------
     OptimizeResult
-        The lowest valid, feasible row, and the best distinct ones.
+        The lowest valid, feasible sample, and the best distinct ones.
     """
     starts = _starts(function, variables, x0, seed)
     if variables.is_continuous_box:
@@ -59,7 +59,7 @@ def search_model(
 
 
 def _as_rows(variables: Variables) -> Variables:
-    """Return variables of which a model is told the rows as they are."""
+    """Return variables of which a model is told the samples as they are."""
 
     class Rows(Variables):
         def features(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,7 +73,7 @@ def _as_rows(variables: Variables) -> Variables:
 def _starts(
     function: ProxyFunction, variables: Variables, x0: ArrayLike | None, seed: int
 ) -> NDArray[np.float64]:
-    """Return the lowest feasible rows of a design and of those given."""
+    """Return the lowest feasible samples of a design and of those given."""
     rows = Design(SobolSampler(_N_SAMPLED, random_state=seed), variables).sample()
     if x0 is not None:
         given = np.atleast_2d(np.asarray(x0, dtype=np.float64))

@@ -42,7 +42,7 @@ class AxesProxy(ProxyFunction):
         return np.asarray(self.predict(Z), dtype=np.float64)
 
     def predict(self, Z: NDArray[np.float64], **options: Any) -> Any:
-        """Predict the values of the rows that points stand for."""
+        """Predict the values of the samples that points stand for."""
         rows = self._variables.decode(Z)
         return self._proxy.predict(self._variables.features(rows), **options)
 
@@ -65,8 +65,8 @@ class AxesProxy(ProxyFunction):
 class AxesFunction(ProxyFunction):
     """A function of features as one of points on the axes, which an optimizer can search.
 
-    Each point has the value of the valid row that it stands for, so that no optimum lies between
-    whole numbers; a gradient runs along continuous variables only. Squared violations of the
+    Each point has the value of the valid sample that it stands for, so that no optimum lies between
+    integers; a gradient runs along continuous variables only. Squared violations of the
     constraints are added. It has `torch_module` where the function has and the constraints are
     linear, and `value_and_grad` where the function has.
 
@@ -79,14 +79,14 @@ class AxesFunction(ProxyFunction):
     weight : float
         What a violation of one span of a constraint adds.
     relaxed : bool, default=False
-        Whether whole numbers are passed on as they are, between the whole ones too.
+        Whether integers are passed on as they are, between the whole ones too.
     """
 
     def __init__(
         self, function: ProxyFunction, variables: Variables, weight: float, *, relaxed: bool = False
     ) -> None:
         self._function, self._variables, self._weight = function, variables, weight
-        # Nonlinear constraints are called on valid rows only.
+        # Nonlinear constraints are called on valid samples only.
         self._relaxes_constraints = relaxed and _is_linear(variables)
         kinds = variables.kinds
         self._is_rounded = kinds.is_category if relaxed else variables.is_discrete
@@ -104,7 +104,7 @@ class AxesFunction(ProxyFunction):
         return values + self._weight * np.square(np.minimum(missed, 10.0)).sum(axis=1)
 
     def _rows(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows in which only what must be is rounded."""
+        """Return samples in which only what must be is rounded."""
         variables = self._variables
         valid = variables.decode(Z)
         if self._is_rounded_axis[variables.is_discrete_axis].all():
@@ -124,7 +124,7 @@ class AxesFunction(ProxyFunction):
         X = self._rows(Z)
         values, slopes = self._function.value_and_grad(variables.features(X))
         gradient = variables.slopes_on_axes(X, np.asarray(slopes, dtype=np.float64))
-        # Half of the cell of the first and of the last whole number lies outside of them.
+        # Half of the cell of the first and of the last integer lies outside of them.
         low, high = variables.axis_limits
         is_flat = self._is_rounded_axis | (low > Z) | (high < Z)
         gradient[is_flat] = 0.0

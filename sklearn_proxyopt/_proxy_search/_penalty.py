@@ -25,7 +25,7 @@ PENALTY = 100.0
 _WEIGHT = 10.0
 # The penalty of the search bends over this share of the spread of a constraint.
 _SOFTNESS = 1e-3
-# The error of a learned constraint is measured on this share of the rows, those nearest to where
+# The error of a learned constraint is measured on this share of the samples, those nearest to where
 # it turns.
 _SHARE_NEAR = 0.3
 
@@ -60,9 +60,9 @@ class Merit:
 
         Parameters
         ----------
-        outputs : ndarray of shape (n_rows, 1 + n_constraints)
-            The rows learned from: value and constraints.
-        predicted : ndarray of shape (n_rows, 1 + n_constraints)
+        outputs : ndarray of shape (n_samples, 1 + n_constraints)
+            The samples learned from: value and constraints.
+        predicted : ndarray of shape (n_samples, 1 + n_constraints)
             What was learned of them.
 
         Returns
@@ -76,7 +76,7 @@ class Merit:
 
     @classmethod
     def of_rows(cls, outputs: NDArray[np.float64]) -> Merit:
-        """Return the merit of true outputs, (n_rows, 1 + n_constraints): no margin, not soft."""
+        """Return the merit of true outputs, (n_samples, 1 + n_constraints): no margin, not soft."""
         spread = _spread(outputs)
         nothing = np.zeros(outputs.shape[1] - 1)
         return cls(_WEIGHT * spread[0] / spread[1:], nothing, nothing)
@@ -99,7 +99,7 @@ class Merit:
         return replace(self, margin=nothing, softness=nothing)
 
     def __call__(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return a number for each row of outputs (..., 1 + n_constraints)."""
+        """Return a number for each sample of outputs (..., 1 + n_constraints)."""
         excess = outputs[..., 1:] + self.margin
         beyond = np.maximum(excess, 0.0)
         soft = self.softness > 0.0
@@ -109,7 +109,7 @@ class Merit:
         return np.asarray(outputs[..., 0] + (beyond * self.prices).sum(axis=-1))
 
     def is_kept(self, outputs: NDArray[np.float64]) -> bool:
-        """Tell whether one row of outputs keeps its constraints with their margins."""
+        """Tell whether one sample of outputs keeps its constraints with their margins."""
         return bool((outputs[1:] + self.margin <= 0.0).all())
 
     @plain_torch()
@@ -136,7 +136,7 @@ class Merit:
 
 
 class MeritFunction(ProxyFunction):
-    """What a proxy of several outputs says of the merit, as a function of one value a row.
+    """What a proxy of several outputs says of the merit, as a function of one value a sample.
 
     It has `torch_module` and `predict_members` where the proxy has them.
 
@@ -246,5 +246,5 @@ def _spread(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def merit_of_rows(outputs: NDArray[np.float64], merit: Merit | None) -> NDArray[np.float64]:
-    """Return what counts of known rows: their merit, or their value where nothing constrains."""
+    """Return what counts of known samples: their merit, or their value where nothing constrains."""
     return values_of(outputs) if merit is None else merit.of_measured()(outputs)

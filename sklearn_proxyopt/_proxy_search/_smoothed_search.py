@@ -64,7 +64,7 @@ class SmoothedSearch:
     smoothing : "auto", float or sequence of float
         The levels.
     goal : Goal
-        What is sought of the values, in which rows come to be minimised.
+        What is sought of the values, in which samples come to be minimized.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""A proxy of values to be maximised, seen as one of values to be minimised."""
+"""A proxy of values to be maximized, seen as one of values to be minimized."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _has(name: str) -> Any:
 
 
 class TurnedProxy(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
-    """A proxy that learns values in the user's sign and predicts them to be minimised.
+    """A proxy that learns values in the user's sign and predicts them to be minimized.
 
     So transformers of the target, limits of the values and penalties of errors mean what the user
     wrote. It offers what the proxy offers.
@@ -46,7 +46,7 @@ class TurnedProxy(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
         return names
 
     def fit(self, X: Any, y: NDArray[np.float64], **fit_params: Any) -> Self:
-        """Learn outputs to be minimised."""
+        """Learn outputs to be minimized."""
         self.regressor.fit(X, self.goal.turned(y), **fit_params)
         return self
 
@@ -65,7 +65,7 @@ class TurnedProxy(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
     @_has("draw_functions")
     def draw_functions(self, *args: Any) -> TurnedProxy:
-        """Return functions that the rows allow."""
+        """Return functions that the samples allow."""
         return TurnedProxy(self.regressor.draw_functions(*args), self.goal)
 
     @_has("value_and_grad")
@@ -101,7 +101,7 @@ class TurnedProxy(MetaEstimatorMixin, RegressorMixin, BaseEstimator):
 
 
 def turned_proxy(proxy: Any, goal: Goal) -> Any:
-    """Return a proxy of outputs to be minimised, the proxy itself where nothing is turned."""
+    """Return a proxy of outputs to be minimized, the proxy itself where nothing is turned."""
     return proxy if goal.is_plain else TurnedProxy(proxy, goal)
 
 

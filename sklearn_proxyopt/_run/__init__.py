@@ -1,1 +1,1 @@
-"""One call of an optimizer, from rows to answer."""
+"""One call of an optimizer, from samples to answer."""

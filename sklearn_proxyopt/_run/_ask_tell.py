@@ -345,7 +345,7 @@ class AskTell:
         known = X[:0] if state.data is None else state.data.X
         rows = np.vstack([known, X[succeeded(y)]])
         if (rows != rows[:1]).any():
-            # Before they are written down: rows of which none can be the answer are a mistake.
+            # Before they are written down: samples of which none can be the answer are a mistake.
             space = self.space_told(rows)
             space.rows_that_count(rows, rows)
             warn_of_rows_outside(X[succeeded(y)], space)
@@ -408,6 +408,6 @@ def _n_far(explore: float, n_points: int, known: Dataset, pending: NDArray[np.fl
 
 
 def _close(writer: JournalWriter, space: Variables, X: NDArray[np.float64]) -> None:
-    """Take rows off the pending points of a journal."""
+    """Take samples off the pending points of a journal."""
     pending = writer.pending_points()
     writer.set_pending_points(pending[space.answered(pending, X) < 0])

@@ -214,7 +214,7 @@ def warn_of_constants(
 
 
 def warn_of_rows_outside(X: NDArray[np.float64], space: Variables) -> None:
-    """Warn of rows that were done and lie outside the bounds or miss the constraints."""
+    """Warn of samples that were done and lie outside the bounds or miss the constraints."""
     counts = space.counts(X)
     if counts.all():
         return

@@ -22,7 +22,7 @@ _N_LEAST = 2
 
 
 class InitialDesign(Routine):
-    """Evaluate a design, and more of it until two rows have succeeded.
+    """Evaluate a design, and more of it until two samples have succeeded.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class InitialDesign(Routine):
     space : Variables
         The variables.
     goes_on : bool, default=False
-        Whether there is more than the design. If not, two rows of it must succeed.
+        Whether there is more than the design. If not, two samples of it must succeed.
     done : ndarray of shape (n_done, n_features), default=None
-        Rows that were evaluated before, which may be points of the design with fewer digits.
+        Samples that were evaluated before, which may be points of the design with fewer digits.
     late : LateResults, default=None
         Takes results that come late; the design then ends before all of them are there.
     why_failed : callable, default=str
@@ -78,7 +78,7 @@ class InitialDesign(Routine):
             n_asked, further = n_asked + n_next, further[n_next:]
 
     def _more(self) -> NDArray[np.float64]:
-        """Return further rows of the design, as many as it has; none where there are no more."""
+        """Return further samples of the design, as many as it has; none where there are no more."""
         if not self._design.grow():
             return self.rows[:0]
         rows = self._design.sample()
@@ -202,7 +202,7 @@ def _untaken(
         n_before, rows = len(rows), design.sample()
         points = new_rows(rows, taken, space)
         if len(rows) <= n_before:
-            # No further rows are valid and feasible.
+            # No further samples are valid and feasible.
             break
     if len(points) < n_points:
         raise ValueError(
@@ -215,5 +215,5 @@ def _untaken(
 def new_rows(
     points: NDArray[np.float64], taken: NDArray[np.float64], space: Variables
 ) -> NDArray[np.float64]:
-    """Return the points that no row taken is, or stands for."""
+    """Return the points that no sample taken is, or stands for."""
     return points[space.answered(points, taken) < 0]

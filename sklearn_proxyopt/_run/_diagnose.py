@@ -43,9 +43,9 @@ def diagnose(
     state : ModelState
         What was learned.
     evaluate : callable, default=None
-        Returns the outputs of rows; None judges by what is known.
+        Returns the outputs of samples; None judges by what is known.
     n_checks : int, default=5
-        Most rows to evaluate.
+        Most samples to evaluate.
     regret : float, default=None
         What is tolerated, in units of the values; None for a share of their spread.
     of : {"answer", "proxy"}, default=None
@@ -204,7 +204,7 @@ class Known:
         return f"values at the same settings differ by up to {most}, but noise_std is {noise_std}"
 
     def _nearest(self, X: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Return how far the nearest sample is from each row, and which it is."""
+        """Return how far the nearest sample is from each sample, and which it is."""
         places = self._state.variables.places
         distance, row = cKDTree(places(self._state.data.X)).query(places(X))
         return distance, row

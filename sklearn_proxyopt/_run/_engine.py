@@ -51,7 +51,7 @@ class Answers:
         self._told: deque[tuple[NDArray[np.float64], int, Any]] = deque()
 
     def begin(self, x: NDArray[np.float64], repeat: int) -> None:
-        """Wait for the result of a row, unless it is known."""
+        """Wait for the result of a sample, unless it is known."""
         value = self._record.get(x, repeat)
         if value is None:
             self._open[row_keys(x[None])[0]] = repeat
@@ -59,17 +59,17 @@ class Answers:
             self._told.append((x, repeat, value))
 
     def tell(self, x: NDArray[np.float64], value: Any) -> None:
-        """Take the result of a row that is waited for."""
+        """Take the result of a sample that is waited for."""
         repeat = self._open.pop(row_keys(x[None])[0])
         self._record.add(x, value, repeat)
         self._told.append((x, repeat, value))
 
     def lose(self, x: NDArray[np.float64]) -> None:
-        """Wait for a row no longer."""
+        """Wait for a sample no longer."""
         del self._open[row_keys(x[None])[0]]
 
     def are_open(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which rows are waited for."""
+        """Tell which samples are waited for."""
         return np.array([key in self._open for key in row_keys(X)], dtype=bool)
 
     @property
@@ -78,7 +78,7 @@ class Answers:
         return bool(self._told)
 
     def next(self) -> tuple[NDArray[np.float64], int, Any]:
-        """Return the row, the repeat and the value of the result told first."""
+        """Return the sample, the repeat and the value of the result told first."""
         return self._told.popleft()
 
 

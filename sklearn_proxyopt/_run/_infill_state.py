@@ -91,7 +91,7 @@ class InfillState:
 
     @cached_property
     def _proxy(self) -> Any:
-        """The proxy as one of points on the axes, of one value a row."""
+        """The proxy as one of points on the axes, of one value a sample."""
         return self._on_axes(self._model.proxy)
 
     def _draw(self, n_functions: int, seed: int) -> Any:
@@ -128,11 +128,11 @@ class InfillState:
         return space.encode(halves.minima(space, points, seed)[0])
 
     def rows_at(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the feasible rows nearest to points, all on the axes; NaN where there is none."""
+        """Return the feasible samples nearest to points, on the axes; NaN where there is none."""
         return self._space.encode(nearest_to_axes(self._space, points))
 
     def caution(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how far the rows that points on the axes stand for are to be avoided."""
+        """Return how far the samples that points on the axes stand for are to be avoided."""
         assert self._risk is not None
         return self._risk.caution(self._space.features(self._space.decode(points)))
 
@@ -145,18 +145,18 @@ class InfillState:
 
 
 def nearest_feasible(X: NDArray[np.float64], space: Variables) -> NDArray[np.float64]:
-    """Return the feasible rows nearest to some rows; NaN where there is none."""
+    """Return the feasible samples nearest to some samples; NaN where there is none."""
     rows = space.snap(X)
     return np.where(space.is_feasible(rows)[:, None], rows, np.nan)
 
 
 def nearest_to_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the feasible rows nearest to points on the axes; NaN where there is none."""
+    """Return the feasible samples nearest to points on the axes; NaN where there is none."""
     return nearest_feasible(space.decode(points), space)
 
 
 def rows_at_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the feasible rows nearest to points on the axes, where there are any."""
+    """Return the feasible samples nearest to points on the axes, where there are any."""
     if space.is_continuous_box:
         return points
     rows = nearest_to_axes(space, points)
@@ -175,7 +175,7 @@ def _learned_anew(
     y: NDArray[np.float64],
     names: NDArray[np.object_] | None,
 ) -> ProxyModel:
-    """Return a copy of a proxy that has learned other rows, from weights of its own."""
+    """Return a copy of a proxy that has learned other samples, from weights of its own."""
     proxy = clone(model.learner)
     if isinstance(proxy, NeuralProxyRegressor):
         proxy.set_params(warm_start=False)

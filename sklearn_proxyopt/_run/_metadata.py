@@ -45,7 +45,7 @@ def routed_to_proxy(optimizer: Settings, method: str, params: dict[str, Any]) ->
 def metadata_of_rows(
     params: dict[str, Any], n_rows: int, picked: NDArray[np.intp]
 ) -> dict[str, Any]:
-    """Return metadata for some of the rows: entries of what has one a row, the rest as it is."""
+    """Return metadata for some samples: entries of what has one a sample, the rest as it is."""
     return {
         name: np.asarray(value)[picked] if np.shape(value)[:1] == (n_rows,) else value
         for name, value in params.items()

@@ -35,8 +35,8 @@ __all__ = [
 
 # Repeats that differ by less than this share of the spread of the values agree.
 _AGREE = 1e-6
-# After so many rows beyond the design noise is looked for, and again each time there are so many
-# times as many rows, up to a number.
+# After so many samples beyond the design noise is looked for, and again each time there are so many
+# times as many samples, up to a number.
 _FIRST_LOOK, _NEXT_LOOK, _LAST_LOOK = 8, 1.5, 200
 # Rounds of a search of noisy values, the share of them at the end that look at the proxy's minima
 # alone, and evaluations where there is no budget.
@@ -48,8 +48,8 @@ _REPEATS_EVERY = 4
 class NoiseWatch:
     """Finds out whether values have noise.
 
-    A number says it. "auto" takes the word of repeats; without any, rows that smooth functions do
-    not explain make it suspicious, and a single repeat tells then.
+    A number says it. "auto" takes the word of repeats; without any, samples that smooth functions
+    do not explain make it suspicious, and a single repeat tells then.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ class Estimates:
     X : ndarray of shape (n_settings, n_features)
         The settings that may be the answer.
     mean, std : ndarray of shape (n_settings,)
-        Their values, to be minimised, and the standard deviations of these.
+        Their values, to be minimized, and the standard deviations of these.
     """
 
     X: NDArray[np.float64]

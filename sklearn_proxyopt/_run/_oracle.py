@@ -24,14 +24,14 @@ class Flight(Protocol):
     """Evaluations that have begun, and are handed out as they are known."""
 
     def begin(self, x: NDArray[np.float64], repeat: int) -> None:
-        """Begin an evaluation of a row that is not in flight."""
+        """Begin an evaluation of a sample that is not in flight."""
 
     def next(self) -> tuple[NDArray[np.float64], int, Any]:
-        """Wait for a result; return its row, its repeat and its value, NaN if it failed."""
+        """Wait for a result; return its sample, its repeat and its value, NaN if it failed."""
 
 
 class Oracle:
-    """Evaluates the objective for a run and keeps its samples, each once, to be minimised.
+    """Evaluates the objective for a run and keeps its samples, each once, to be minimized.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Oracle:
     data : Dataset
         Samples that were evaluated before; they enter the evaluator's record.
     space : Variables
-        The variables; rows outside of their box, or that miss their constraints, are no answer.
+        The variables; samples outside of their box, or that miss their constraints, are no answer.
     stopping : StoppingCriteria
         What ends the run, and what is sought.
     n_repeats : int, default=1
@@ -100,7 +100,7 @@ class Oracle:
             self.stopping.count(0, self.data.y[:0])
 
     def evaluate(self, rows: NDArray[np.float64], anew: bool = False) -> NDArray[np.float64]:
-        """Evaluate rows and keep them; return the value of each, NaN where it failed.
+        """Evaluate samples and keep them; return the value of each, NaN where it failed.
 
         Of a setting that was evaluated several times the value is the mean. What is known is
         evaluated once more only if that is said by `anew`.
@@ -215,31 +215,31 @@ class Oracle:
         return None if budget is None else budget // self.n_repeats
 
     def n_new(self, rows: NDArray[np.float64]) -> int:
-        """Return how many evaluations rows take that are not known."""
+        """Return how many evaluations samples take that are not known."""
         return int(self._are_new(rows).sum())
 
     def _asked(
         self, rows: NDArray[np.float64], anew: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-        """Return every repeat of some rows, and its number."""
+        """Return every repeat of some samples, and its number."""
         asked = np.repeat(rows, self.n_repeats, axis=0)
         numbers = np.tile(np.arange(self.n_repeats), len(rows))
         return asked, self._numbers(asked) if anew else numbers
 
     def _numbers(self, rows: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return the numbers that repeats of rows have, if they are evaluated once more."""
+        """Return the numbers that repeats of samples have, if they are evaluated once more."""
         n_known = np.array([self._counts[key] for key in row_keys(rows)], dtype=np.intp)
         return n_known + occurrences(rows)
 
     def _are_new(self, rows: NDArray[np.float64], anew: bool = False) -> NDArray[np.bool_]:
-        """Tell which repeats are neither known nor of an earlier row, (n_rows, n_repeats)."""
+        """Tell which repeats are neither known nor of an earlier sample, (n_samples, n_repeats)."""
         seen: set[tuple[bytes, int]] = set()
         keys = _keys(*self._asked(rows, anew))
         is_new = [key not in self._known and not _seen_before(key, seen) for key in keys]
         return np.array(is_new, dtype=bool).reshape(len(rows), self.n_repeats)
 
     def means(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the mean of what is known of each row, NaN where nothing is."""
+        """Return the mean of what is known of each sample, NaN where nothing is."""
         means = np.full((len(rows), *self.data.y.shape[1:]), np.nan)
         for place, key in enumerate(row_keys(rows)):
             values = self._values.get(key)
@@ -276,7 +276,7 @@ class Oracle:
         self._keep(X, self._turned(y), occurrences(X))
 
     def _goes_on(self, values: list[Any]) -> bool:
-        """Tell whether another row of a batch is to begin, of which these values are known."""
+        """Tell whether another sample of a batch is to begin, of which these values are known."""
         known = np.array(values, dtype=np.float64).reshape(-1, *self.data.y.shape[1:])
         if len(self.data) + succeeded(known).sum() < 2:
             # Nothing can be learned from less.

@@ -44,9 +44,9 @@ class Pace:
 
     @contextmanager
     def in_flight(self, evaluator: Evaluator) -> Iterator[tuple[InFlight | None, int]]:
-        """Open the workers; yield what is in flight and how many rows that may be.
+        """Open the workers; yield what is in flight and how many samples that may be.
 
-        None where one row after another is asked for: whole batches are evaluated then.
+        None where one sample after another is asked for: whole batches are evaluated then.
         """
         evaluator.executor = self.executor
         with open_workers(evaluator.n_jobs, self.executor) as workers:
@@ -54,7 +54,7 @@ class Pace:
             if n_pending == 1:
                 yield None, 1
                 return
-            # Others who ask for the same rows wait, rather than pay for them too.
+            # Others who ask for the same samples wait, rather than pay for them too.
             with evaluator.record.lock:
                 flight = InFlight(evaluator, workers, self.order)
                 try:

@@ -51,7 +51,7 @@ class PendingPoints:
         self.points = points[~space.are_known(points, known)]
 
     def answer(self, X: NDArray[np.float64], space: Variables) -> None:
-        """Take the points that the rows of `X` were done for off the pending ones."""
+        """Take the points that the samples of `X` were done for off the pending ones."""
         self.points = self.points[space.answered(self.points, X) < 0]
 
     @property

@@ -239,7 +239,7 @@ class Saved:
     n_outputs : int
         How many numbers a value is.
     goal : Goal
-        What was sought; values are to be minimised.
+        What was sought; values are to be minimized.
     state : ModelState or None
         The answer, if there is one; its proxy is None where the file does not hold it.
     """
@@ -340,7 +340,7 @@ def _asked_in(facts: Facts, path: str | PathLike[str]) -> list[list[int]]:
 
 
 def _kinds_of_file(arrays: Arrays, facts: Facts, path: str | PathLike[str]) -> Kinds:
-    """Return the variables that a file tells of, in its box or that of its rows."""
+    """Return the variables that a file tells of, in its box or that of its samples."""
     rows = np.vstack([arrays[name] for name in ("X", "X_failed", "X_pending")])
     box = arrays.get("bounds")
     if box is None:

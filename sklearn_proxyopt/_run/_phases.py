@@ -48,7 +48,7 @@ __all__ = [
 
 # Rounds of infill without a budget that would say how many there can be.
 _DEFAULT_N_ROUNDS = 10
-# With a budget: rows of the first design for each variable and in all.
+# With a budget: samples of the first design for each variable and in all.
 _DESIGN_PER_VARIABLE = 2
 _SMALLEST_DESIGN = 12
 
@@ -140,7 +140,7 @@ def drive(run: PaidRun, phase: Phase) -> None:
     n_rows = None if phase.n_rows is None else phase.n_rows * oracle.n_repeats
     is_side_by_side = oracle.in_flight is not None and not phase.is_batch
     if is_side_by_side:
-        # Rows of one phase may end in the next.
+        # Samples of one phase may end in the next.
         n_rows = None
     telling = run.progress.evaluations(phase.name, phase.text, oracle.evaluator, n_rows)
     oracle.log.stage = phase.name
@@ -192,7 +192,7 @@ def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
     stopping = run.oracle.stopping
     is_limited = stopping.budget is not None
     goes_on = is_limited and run.optimizer.on_error != "raise"
-    # Without a limit nothing is chosen by what is known of the first rows.
+    # Without a limit nothing is chosen by what is known of the first samples.
     late = takes_late(run) if is_limited else None
     done, evaluator = run.oracle.data.evaluated, run.oracle.evaluator
     design = InitialDesign(sampler, run.space, goes_on, done, late, lambda: evaluator.why_failed)

@@ -143,7 +143,7 @@ class Progress:
     def evaluations(
         self, name: str, text: str, evaluator: Evaluator, n_rows: int | None
     ) -> Iterator[None]:
-        """Run the block as a phase in which the evaluator's rows are steps."""
+        """Run the block as a phase in which the evaluator's samples are steps."""
         tally = self._tally
         assert tally is not None
         tally.begin_phase()

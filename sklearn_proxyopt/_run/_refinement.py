@@ -44,7 +44,7 @@ def refined(run: PaidRun, found: OptimizeResult) -> OptimizeResult:
     if run.oracle.n_left <= 0:
         found.message = run.oracle.stopping.budget_is_spent
     if not run.space.is_continuous_box:
-        # What was evaluated may be another row than the point that a refiner asked for.
+        # What was evaluated may be another sample than the point that a refiner asked for.
         found.update(_best_of_data(run.oracle))
     return found
 
@@ -63,8 +63,8 @@ def _refiner_of(run: PaidRun, optimizer: SearchSettings) -> Any:
 def _search_by(
     refiner: Any, space: Variables, state: ModelState, evaluate: Function
 ) -> OptimizeResult:
-    """Let a refiner search a function from the proxy's minima, which sees feasible rows only."""
-    # A row that was done may lie outside by its rounding.
+    """Let a refiner search a function from the proxy's minima, which sees feasible samples only."""
+    # A sample that was done may lie outside by its rounding.
     candidates, best_row = state.candidates, space.snap(state.x_best_row[None])[0]
     incumbent, space = (best_row, state.best_outputs), space.opened_at(candidates[0])
     if space.is_continuous_box:
@@ -77,7 +77,7 @@ def _search_by(
     def on_axes(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return _at_nearest(evaluate, space, incumbent[1], space.decode(points))
 
-    # One that knows boxes only works on the axes, where each point stands for a row.
+    # One that knows boxes only works on the axes, where each point stands for a sample.
     best = space.encode(incumbent[0][None])[0], incumbent[1]
     return refiner.refine(on_axes, space.encode(candidates), space.axes, incumbent=best)
 
@@ -85,7 +85,7 @@ def _search_by(
 def _at_nearest(
     evaluate: Function, space: Variables, outputs: NDArray[np.float64], X: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return outputs like some of the feasible rows nearest to rows; NaN where there is none."""
+    """Return outputs for the feasible samples nearest to others; NaN where there is none."""
     rows = nearest_feasible(X, space)
     feasible = ~np.isnan(rows).any(axis=1)
     values = np.full((len(rows), *np.shape(outputs)), np.nan)
@@ -95,7 +95,7 @@ def _at_nearest(
 
 
 def _best_of_data(oracle: Oracle) -> OptimizeResult:
-    """Return the best feasible row known and its outputs."""
+    """Return the best feasible sample known and its outputs."""
     starts, best = oracle.space.best_rows(oracle.data.X, oracle.data.y)
     result = OptimizeResult(x=starts[0], fun=float(np.ravel(best)[0]))
     if np.ndim(best):
@@ -104,19 +104,19 @@ def _best_of_data(oracle: Oracle) -> OptimizeResult:
 
 
 def _luckiest(oracle: Oracle) -> OptimizeResult:
-    """Return the lowest single value among the rows that count, and its row."""
+    """Return the lowest single value among the samples that count, and its sample."""
     X, y = oracle.space.rows_that_count(oracle.data.X, oracle.data.y)
     place = int(np.argmin(y))
     return OptimizeResult(x=X[place], fun=float(y[place]))
 
 
 def best_row(oracle: Oracle, message: str) -> OptimizeResult:
-    """Return the best feasible row as the result of what a limit has ended."""
+    """Return the best feasible sample as the result of what a limit has ended."""
     return OptimizeResult(nit=0, success=True, message=message, **_best_of_data(oracle))
 
 
 def not_worse(found: OptimizeResult, state: ModelState) -> OptimizeResult:
-    """Return a result, or the best row before it where that is no worse."""
+    """Return a result, or the best sample before it where that is no worse."""
     known = state.best_outputs
     outputs = _outputs_of(found)
     if outputs.size != np.size(known):
@@ -137,7 +137,7 @@ def _outputs_of(result: OptimizeResult) -> NDArray[np.float64]:
 
 
 def _look_into_journal(oracle: Oracle, result: OptimizeResult) -> None:
-    """Let a row that the journal had before be the answer, if it is better."""
+    """Let a sample that the journal had before be the answer, if it is better."""
     if oracle.evaluator.journal is None:
         return
     oracle.keep_all_on_record()

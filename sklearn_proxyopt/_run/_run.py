@@ -56,12 +56,12 @@ class Run:
 
     @property
     def n_evaluated(self) -> int:
-        """How many rows the run has asked the objective for."""
+        """How many samples the run has asked the objective for."""
         return 0
 
     @property
     def names(self) -> NDArray[np.object_] | None:
-        """The names under which the proxy sees the rows."""
+        """The names under which the proxy sees the samples."""
         return self.optimizer._names_seen
 
 
@@ -91,7 +91,7 @@ class PaidRun(Run):
 
     @property
     def n_evaluated(self) -> int:
-        """How many rows the run has asked the objective for."""
+        """How many samples the run has asked the objective for."""
         return self.oracle.stopping.n_evaluated
 
 
@@ -131,7 +131,7 @@ def open_run(
     stopping : StoppingCriteria
         What ends the run, and what is sought.
     box_is_given : bool
-        Whether the box is the user's, and not that of the rows.
+        Whether the box is the user's, and not that of the samples.
     keeps_box : bool, default=False
         Whether `tell` must keep the box.
     patience : float, default=0.0

@@ -56,7 +56,7 @@ _LEAST_FURTHER = 8
 
 
 class LateRows:
-    """Tells a search on the axes of rows whose results come late.
+    """Tells a search on the axes of samples whose results come late.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ class LateRows:
         self._search, self._space = search, space
 
     def expect(self, X: NDArray[np.float64]) -> None:
-        """Take rows for pending."""
+        """Take samples for pending."""
         self._search.expect(X, self._space.encode(X))
 
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take the results of rows that were pending."""
+        """Take the results of samples that were pending."""
         self._search.settle(X, y)
 
 
@@ -219,7 +219,7 @@ class SearchPlan:
             return self._rounds_of_noise
         is_side_by_side = run.oracle.in_flight is not None and optimizer.refiner == "auto"
         if is_side_by_side and self.early_search is None:
-            # The local search would ask for one row after another.
+            # The local search would ask for one sample after another.
             self._begin_search()
         if self.early_search is None:
             return refinement_by(run, optimizer, state)
@@ -232,7 +232,7 @@ class SearchPlan:
         return Phase("refine", "Refining on the function.", routine, n_rows)
 
     def _found(self, state: ModelState) -> OptimizeResult:
-        """Return the result of the search, never worse than the best row before it."""
+        """Return the result of the search, never worse than the best sample before it."""
         oracle, last = self._run.oracle, self._last
         if last is None or self._is_search_of_noise:
             spent = f"Noisy values: {oracle.stopping.n_evaluated} evaluations."
@@ -294,7 +294,7 @@ def _opened_at_best(space: Variables, data: Dataset) -> Variables:
 def _moved_to(
     space: Variables, points: NDArray[np.float64], rows: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return points on the axes, moved to where their rows lie on those that are continuous."""
+    """Return points on the axes, moved to where their samples lie on those that are continuous."""
     return np.where(space.is_discrete_axis, points, space.encode(rows))
 
 
@@ -304,7 +304,7 @@ def _search_begun(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch,
     space = run.space = _opened_at_best(run.space, data)
     is_default = optimizer.refiner == "auto"
     refiner = seeded(SurrogateCMAES() if is_default else optimizer.refiner, run.seeds["refiner"])
-    # Where not every point of the box is a row, the search works on the axes.
+    # Where not every point of the box is a sample, the search works on the axes.
     rows_of = None if space.is_continuous_box else partial(nearest_to_axes, space)
     moved_to = None if space.constraints is None else partial(_moved_to, space)
     search = refiner.begin(space.axes, rows_of, space.is_category_axis, moved_to)

@@ -30,10 +30,10 @@ class Regressor(Protocol):
     """A proxy: any regressor with scikit-learn's methods."""
 
     def fit(self, X: Any, y: Any) -> Any:
-        """Learn rows and their values."""
+        """Learn samples and their values."""
 
     def predict(self, X: Any) -> Any:
-        """Predict the values of rows."""
+        """Predict the values of samples."""
 
 
 class Settings(Protocol):
@@ -65,7 +65,7 @@ class Settings(Protocol):
 
     @property
     def _n_outputs(self) -> int | None:
-        """How many numbers the function returns for a row; None for one that is no array."""
+        """How many numbers the function returns for a sample; None for one that is no array."""
 
     @property
     def _known(self) -> FittedState:
@@ -77,7 +77,7 @@ class Settings(Protocol):
 
     @property
     def _names_seen(self) -> NDArray[np.object_] | None:
-        """The names of the variables, as the rows had them."""
+        """The names of the variables, as the samples had them."""
 
     def _journal_at(self, path: str | PathLike[str]) -> Journal:
         """Return the journal of a path, the same object as long as the path is the same."""
@@ -92,7 +92,7 @@ class Settings(Protocol):
         """Forget what was known before."""
 
     def _shown(self, outputs: NDArray[np.float64]) -> float:
-        """Return the value of a row of several outputs as callbacks show it."""
+        """Return the value of a sample of several outputs as callbacks show it."""
 
 
 class SearchSettings(Settings, Protocol):
@@ -137,7 +137,7 @@ class AskingSettings(Settings, Protocol):
 
     @property
     def _spec(self) -> SpaceSpec:
-        """The variables as bounds and the rows seen state them."""
+        """The variables as bounds and the samples seen state them."""
 
     @property
     def _pending(self) -> PendingPoints | None:
@@ -147,7 +147,7 @@ class AskingSettings(Settings, Protocol):
     def _pending(self, pending: PendingPoints) -> None: ...
 
     def _keep_names(self, names: tuple[str, ...] | None) -> None:
-        """Let the names be those of bounds, where no rows bring any."""
+        """Let the names be those of bounds, where no samples bring any."""
 
     def _settle_outputs(self, n_outputs: int | None) -> None:
         """Settle how many outputs there are where no parameter says so."""

@@ -1,4 +1,4 @@
-"""The variables as the bounds of an optimizer and the rows it has seen state them."""
+"""The variables as the bounds of an optimizer and the samples it has seen state them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["SpaceSpec", "calls_by_names", "of_plain_rows"]
 
 @dataclass(frozen=True)
 class SpaceSpec:
-    """The variables: what bounds state of them, what rows have shown, and known constraints.
+    """The variables: what bounds state of them, what samples have shown, and known constraints.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class SpaceSpec:
     seen : Kinds or None
         What the columns of a table, a file or a journal have told; None where nothing has.
     names : tuple of str or None
-        The names that rows had.
+        The names that samples had.
     constraints : sequence of constraints
         Known constraints, as of SciPy.
     """
@@ -41,7 +41,7 @@ class SpaceSpec:
 
     @classmethod
     def of(cls, optimizer: Any, bounds: Any) -> Self:
-        """Return what bounds, and the rows that an optimizer has seen, state of the variables."""
+        """Return what bounds and the samples of an optimizer state of the variables."""
         stated = None if bounds is None else read_bounds(bounds)
         return cls.with_kinds(optimizer, stated)
 
@@ -55,7 +55,7 @@ class SpaceSpec:
 
     @classmethod
     def with_kinds(cls, optimizer: Any, stated: Kinds | None) -> Self:
-        """Return variables that are stated, and what the rows of an optimizer have shown."""
+        """Return variables that are stated, and what the samples of an optimizer have shown."""
         names = getattr(optimizer, "feature_names_in_", None)
         known = None if names is None else tuple(str(name) for name in names)
         return cls(stated, optimizer._kinds_seen, known, optimizer.constraints)
@@ -75,7 +75,7 @@ class SpaceSpec:
         return known if known.names is not None else replace(known, names=self.names)
 
     def variables(self, X: NDArray[np.float64] | None = None) -> Variables:
-        """Return the variables inside the bounds, or where there are none in the box of rows."""
+        """Return the variables inside the bounds, or where there are none in the box of samples."""
         if X is None:
             assert self.stated is not None
             return self._variables(self.kinds(len(self.stated)))
@@ -95,7 +95,7 @@ class SpaceSpec:
 
     @property
     def names_known(self) -> tuple[str, ...] | None:
-        """The names that bounds give the variables, or else those that rows had."""
+        """The names that bounds give the variables, or else those that samples had."""
         return self.names if self.stated_names is None else self.stated_names
 
     def _variables(self, kinds: Kinds) -> Variables:
@@ -126,13 +126,13 @@ def _with_labels(stated: Domain, seen: Domain, label: str) -> Domain:
 
 
 def calls_by_names(input_format: str, space: Variables) -> bool:
-    """Tell whether the objective takes rows by the names of the variables."""
+    """Tell whether the objective takes samples by the names of the variables."""
     return input_format == "named" or (input_format == "auto" and space.names is not None)
 
 
 def of_plain_rows(
     objective: Callable[..., Any], space: Variables, *, input_format: str, vectorized: bool
 ) -> Callable[..., Any]:
-    """Return the objective as a function of plain rows."""
+    """Return the objective as a function of plain samples."""
     is_named = calls_by_names(input_format, space)
     return NamedFunction(objective, space, vectorized) if is_named else objective

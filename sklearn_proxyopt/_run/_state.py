@@ -32,7 +32,7 @@ __all__ = [
 
 # Standard deviations on either side that hold 90 %.
 DEVIATIONS_IN_INTERVAL = 1.645
-# Fewer rows cannot be halved and still say anything.
+# Fewer samples cannot be halved and still say anything.
 MIN_DIAGNOSED = 10
 
 
@@ -50,7 +50,7 @@ _VALUE = {"is_value": True}
 class FittedState:
     """What an optimizer knows; a field `name` is its attribute `name_`, unless it is private.
 
-    Inside, values are to be minimised; attributes and files have them in the user's sign. Every
+    Inside, values are to be minimized; attributes and files have them in the user's sign. Every
     field is forgotten where a run begins anew, and saved in a file, by itself: nothing is listed
     anywhere else. None stands for what is not known.
 
@@ -67,7 +67,7 @@ class FittedState:
     goal : Goal
         What is sought of the values.
     n_evaluations : int
-        How many rows the last run asked the objective for, those on record among them.
+        How many samples the last run asked the objective for, those on record among them.
     is_due : bool
         Whether the proxy is to learn the samples as soon as somebody looks at it.
     """
@@ -176,7 +176,7 @@ class LearnedState(FittedState, ABC):
 
     @abstractmethod
     def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
-        """Return what the proxy says of rows; with options for it, just what it says."""
+        """Return what the proxy says of samples; with options for it, just what it says."""
 
     def deviations(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return standard deviations of what is predicted, (n, n_outputs); None if not told."""
@@ -206,7 +206,7 @@ class ModelState(LearnedState):
     typical : float
         A usual value, before any search chose where to evaluate.
     best_outputs : ndarray of shape () or (1 + n_constraints,)
-        The outputs of the best row.
+        The outputs of the best sample.
     merit : Merit or None
         What counts of a value and its constraints.
     """
@@ -247,7 +247,7 @@ class ModelState(LearnedState):
         return replace(self, x=None, fun=None, result=None)
 
     def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
-        """Return what the proxy says of rows; with options for it, just what it says."""
+        """Return what the proxy says of samples; with options for it, just what it says."""
         rows = self.variables.features(X)
         if options:
             return RegressorFunction(self.proxy).predict(rows, **options)
@@ -256,7 +256,7 @@ class ModelState(LearnedState):
         return RegressorFunction(self.proxy)(rows)
 
     def intervals(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return what holds the values of rows in nine cases of ten, (n, 2); None if not told."""
+        """Return intervals of 90 % for the values of samples, (n, 2); None without them."""
         deviations = None if self.merit is not None else self.deviations(X)
         if deviations is None:
             return None
@@ -321,7 +321,7 @@ class FrontState(LearnedState):
         return replace(self, X_front=None, F_front=None, result=None)
 
     def predict(self, X: NDArray[np.float64], **options: Any) -> Any:
-        """Return what the proxy says of rows; with options for it, just what it says."""
+        """Return what the proxy says of samples; with options for it, just what it says."""
         if options:
             return RegressorFunction(self.proxy).predict(self.variables.features(X), **options)
         return self.goal.turned(self.front_search.outputs(X))

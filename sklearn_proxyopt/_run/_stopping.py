@@ -27,15 +27,15 @@ class StoppingCriteria:
     Parameters
     ----------
     budget : int, default=None
-        Rows that may be evaluated.
+        Samples that may be evaluated.
     target : float, default=None
         A value good enough, in the user's sign.
     max_seconds : float, default=None
         Seconds since `begin`.
     patience : int, default=None
-        Rows evaluated one after another without a gain, looked at after each batch.
+        Samples evaluated one after another without a gain, looked at after each batch.
     goal : Goal, default=MINIMUM
-        What is sought; outputs come to be minimised.
+        What is sought; outputs come to be minimized.
     """
 
     budget: int | None = None
@@ -63,7 +63,7 @@ class StoppingCriteria:
             check_integer(self.patience, "patience")
 
     def begin(self, outputs: NDArray[np.float64]) -> None:
-        """Begin to count the time; note the outputs of rows that are known."""
+        """Begin to count the time; note the outputs of samples that are known."""
         self._start = time.monotonic()
         self._gains(outputs)
 
@@ -89,7 +89,7 @@ class StoppingCriteria:
 
     @property
     def n_left(self) -> float:
-        """Rows that may still be evaluated."""
+        """Samples that may still be evaluated."""
         return float("inf") if self.budget is None else self.budget - self.n_evaluated
 
     @property
@@ -98,18 +98,18 @@ class StoppingCriteria:
         return f"The budget of {self.budget} evaluations is spent."
 
     def lets_begin(self, outputs: NDArray[np.float64]) -> bool:
-        """Tell whether target and time let another row begin, with outputs not yet counted."""
+        """Tell whether target and time let another sample begin, with outputs not yet counted."""
         return not (self._reaches(outputs) or self._is_late)
 
     def count(self, n_new: int, outputs: NDArray[np.float64], was_cut: bool = False) -> None:
-        """Count rows that were evaluated.
+        """Count samples that were evaluated.
 
         Parameters
         ----------
         n_new : int
             How many.
         outputs : ndarray of shape (n,) or (n, n_outputs)
-            Their outputs, NaN where they failed, and any of rows that were known.
+            Their outputs, NaN where they failed, and any of samples that were known.
         was_cut : bool, default=False
             Whether there were more of them than the budget allowed.
 
@@ -167,12 +167,12 @@ class StoppingCriteria:
 class FrontCriteria(StoppingCriteria):
     """What ends a run for a Pareto front.
 
-    A target is a hypervolume; a gain is a row that no row before dominates.
+    A target is a hypervolume; a gain is a sample that no sample before dominates.
 
     Parameters
     ----------
     reference : ndarray of shape (n_objectives,) or None
-        The corner that the hypervolume is measured from, of outputs to be minimised.
+        The corner that the hypervolume is measured from, of outputs to be minimized.
     """
 
     reference: NDArray[np.float64] | None = None
@@ -190,7 +190,7 @@ class FrontCriteria(StoppingCriteria):
         return hypervolume(front, self.reference) >= self.target
 
     def _front_with(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the outputs of the front known so far and of further rows, each once, in order."""
+        """Return the outputs of the known front and of further samples, each once, in order."""
         outputs = outputs[np.isfinite(outputs).all(axis=1)]
         n = len(self.goal.directions)
         outputs = outputs[(outputs[:, n:] <= 0.0).all(axis=1)]
@@ -199,5 +199,5 @@ class FrontCriteria(StoppingCriteria):
 
 
 def _lowest_of(outputs: NDArray[np.float64]) -> float:
-    """Return the lowest value of rows that keep their constraints, infinity if there is none."""
+    """Return the lowest value of samples that keep their constraints, infinity if there is none."""
     return float(np.fmin.reduce(feasible_values(outputs), initial=np.inf))

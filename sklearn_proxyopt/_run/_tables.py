@@ -1,4 +1,4 @@
-"""Rows as users pass them, with names and labels or without, read as plain numbers."""
+"""Samples as users pass them, with names and labels or without, read as plain numbers."""
 
 from __future__ import annotations
 
@@ -33,27 +33,27 @@ _INTERVAL, _REASON = ("predicted", "lower", "upper"), "reason"
 def read_samples(
     optimizer: Any, X: Any, y: Any, spec: SpaceSpec, *, reset: bool, **checks: Any
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return evaluated rows and their values as numbers, or raise an error that names a fault.
+    """Return evaluated samples and their values as numbers, or raise an error that names a fault.
 
     Parameters
     ----------
     optimizer : estimator
-        Keeps, with `reset`, what the rows tell of their variables.
+        Keeps, with `reset`, what the samples tell of their variables.
     X : array-like or DataFrame of shape (n_samples, n_features)
-        The rows.
+        The samples.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their values.
     spec : SpaceSpec
         What is known of the variables.
     reset : bool
-        Whether the rows are the first.
+        Whether the samples are the first.
     **checks : dict
         What scikit-learn checks.
 
     Returns
     -------
     X : ndarray of shape (n_samples, n_features)
-        The settings that the rows stand for.
+        The settings that the samples stand for.
     y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Their values.
     """
@@ -67,7 +67,7 @@ def read_samples(
 
 
 def read_rows(optimizer: Any, X: Any, fitted: Kinds) -> NDArray[np.float64]:
-    """Return rows of the variables that a proxy has learned as numbers."""
+    """Return samples of the variables that a proxy has learned as numbers."""
     # Plain rows go by the names that bounds gave; of names that a table gave, scikit-learn warns.
     are_stated = isinstance(optimizer.bounds, Mapping) or optimizer._kinds_seen is None
     names = fitted.names if are_stated else None
@@ -85,7 +85,7 @@ def _read(
     reset: bool,
     checks: dict[str, Any],
 ) -> Any:
-    """Return rows, with values or without; plain rows get names where bounds give any."""
+    """Return samples, with values or without; plain samples get names where bounds give any."""
     try:
         return _checked(optimizer, given, spec, names, reset, checks)
     except ValueError as error:
@@ -162,7 +162,7 @@ def _checked(
     reset: bool,
     checks: dict[str, Any],
 ) -> Any:
-    """Return rows, with values or without, as scikit-learn checks them."""
+    """Return samples, with values or without, as scikit-learn checks them."""
     X, *targets = given
     check_unmasked(X)
     X = _without_notes(X, spec.names_known)
@@ -191,7 +191,7 @@ def _read_frame(optimizer: Any, X: Any, spec: SpaceSpec, reset: bool) -> NDArray
 
 
 def _under_names(X: Any, names: tuple[str, ...]) -> Any:
-    """Return plain rows under the names of bounds, or raise an error that they do not fit."""
+    """Return plain samples under the names of bounds, or raise an error that they do not fit."""
     rows = np.asarray(X)
     if rows.ndim != 2 or rows.shape[1] != len(names):
         raise ValueError(
@@ -211,7 +211,7 @@ def _check_columns(X: Any, names: tuple[str, ...]) -> None:
 
 
 def _check_fixed(X: NDArray[np.float64], kinds: Kinds) -> None:
-    """Give rows what is fixed to the last digit, or raise an error if they have other values."""
+    """Give samples what is fixed to the last digit, or raise an error if they have other values."""
     for place in np.flatnonzero(kinds.is_fixed).tolist():
         other = ~np.isclose(X[:, place], kinds.box[place, 0], rtol=MEASURED, atol=0.0)
         if other.any():

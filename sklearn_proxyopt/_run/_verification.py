@@ -227,7 +227,7 @@ def _answered_by_front(
         How many of the outputs are constraints.
     n_design : int
         The calls of the objective before the proxy learned.
-    y_design : ndarray of shape (n_rows, n_outputs)
+    y_design : ndarray of shape (n_samples, n_outputs)
         The outputs known then, whose worst are the reference where none is given.
     """
     oracle, evaluator, rounds = run.oracle, run.oracle.evaluator, plan.rounds

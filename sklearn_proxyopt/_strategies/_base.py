@@ -48,7 +48,7 @@ class Strategy(ABC):
         Returns
         -------
         ndarray of shape (n_points, n_features)
-            Rows in the user's units. None are proposed while the strategy waits for results of
+            Samples in the user's units. None are proposed while the strategy waits for results of
             pending points, and once it has ended.
         """
 

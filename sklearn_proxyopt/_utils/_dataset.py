@@ -1,4 +1,4 @@
-"""Rows as experiments: the same one if all of its numbers are the same to the last bit."""
+"""Samples as experiments: the same one if all of its numbers are the same to the last bit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 # The bits of numbers are mixed by the golden ratio; the low ones of round numbers are all zero.
 _ODD, _HALF, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(32), np.uint64(1)
-# Best rows handed to a search as starting points.
+# Best samples handed to a search as starting points.
 _N_STARTING_ROWS = 10
 
 
@@ -118,13 +118,13 @@ class Dataset:
 
 
 def row_keys(X: NDArray[np.float64]) -> list[bytes]:
-    """Return a key for each row, the same for the same experiment."""
+    """Return a key for each sample, the same for the same experiment."""
     # Adding zero turns -0.0 into 0.0.
     return [row.tobytes() for row in np.ascontiguousarray(X, dtype=np.float64) + 0.0]
 
 
 def occurrences(X: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return how many rows before each are the same."""
+    """Return how many samples before each are the same."""
     counts: Counter[bytes] = Counter()
     numbers = np.zeros(len(X), dtype=np.intp)
     for place, key in enumerate(row_keys(X)):
@@ -157,26 +157,26 @@ def _mean(values: NDArray[np.float64]) -> Any:
 
 
 def is_among(X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which rows are among the others, or stand earlier in `X` itself."""
+    """Tell which samples are among the others, or stand earlier in `X` itself."""
     # The other kind of search overflows in numpy 2.0.
     may_be = np.isin(_fingerprints(others), _fingerprints(X), kind="sort")
     return are_seen(X, set(row_keys(others[may_be])))
 
 
 def are_seen(X: NDArray[np.float64], seen: set[bytes]) -> NDArray[np.bool_]:
-    """Tell which rows have their keys in a set, and add those of the others to it."""
+    """Tell which samples have their keys in a set, and add those of the others to it."""
     return np.array([_seen_before(key, seen) for key in row_keys(X)], dtype=bool)
 
 
 def _fingerprints(X: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """Return a number for each row, the same for rows of the same key, and rarely for others."""
+    """Return a number for each sample, the same for the same key, and rarely for others."""
     bits = (np.ascontiguousarray(X, dtype=np.float64) + 0.0).view(np.uint64)
     factors = np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * _ODD
     return np.asarray(((bits ^ (bits >> _HALF)) * (factors | _ONE)).sum(axis=1, dtype=np.uint64))
 
 
 def succeeded(values: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Tell which rows have a value: a finite number, or nothing but finite numbers."""
+    """Tell which samples have a value: a finite number, or nothing but finite numbers."""
     return np.asarray(np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
 
 
@@ -190,9 +190,9 @@ def _seen_before(key: bytes, seen: set[bytes]) -> bool:
 def best_rows(
     X: NDArray[np.float64], y: NDArray[np.float64], bounds: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], Any]:
-    """Return the rows inside the box that have the lowest values, the best first, and its value.
+    """Return the samples inside the box that have the lowest values, the best first, and its value.
 
-    With constraints, feasible rows come first, and the value comes with its constraints.
+    With constraints, feasible samples come first, and the value comes with its constraints.
     """
     inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
     if not inside.size:

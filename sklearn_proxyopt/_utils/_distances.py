@@ -32,7 +32,7 @@ ROUNDING = 1e-12
 SAME_POINT = 1e-10
 # They are the same sample, and not evaluated twice.
 SAME_SAMPLE = 1e-9
-# A row that was done and the setting that was meant, whatever digits it was written with.
+# A sample that was done and the setting that was meant, whatever digits it was written with.
 MEASURED = 1e-6
 # Descents from them are the same descent.
 SAME_START = 1e-3
@@ -45,7 +45,7 @@ SAME_MINIMUM = 0.01
 # Evaluations of one round lie at least so far apart (root mean square over the variables).
 APART = 0.01
 # They lie in the same basin (root mean square over the variables). So far a point that was asked
-# for and the row that is told in its place may lie apart, if few digits were written.
+# for and the sample that is told in its place may lie apart, if few digits were written.
 SAME_BASIN = 0.05
 
 
@@ -62,7 +62,7 @@ def are_new(units: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArray[n
 
 def _may_be_near(taken: NDArray[np.float64], units: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which points may be the same sample as one of some others, by one direction of space."""
-    # No whole numbers of steps along the axes add up to nothing along it.
+    # No integer numbers of steps along the axes add up to nothing along it.
     direction = np.sqrt(np.arange(2.0, 2.0 + units.shape[1]))
     direction /= np.linalg.norm(direction)
     ahead, others = taken @ direction, np.sort(units @ direction)

@@ -1,7 +1,7 @@
-"""Values that come with constraints: which rows are feasible, and which is the best.
+"""Values that come with constraints: which samples are feasible, and which is the best.
 
 Outputs of shape (n,) are values alone. Of outputs of shape (n, 1 + n_constraints) the first column
-is the value, and a row is feasible where each of the others is at most 0.
+is the value, and a sample is feasible where each of the others is at most 0.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ __all__ = ["best_first", "feasible_values", "say_whether_feasible", "values_of",
 
 
 def values_of(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the value of each row, without its constraints."""
+    """Return the value of each sample, without its constraints."""
     return outputs if outputs.ndim == 1 else outputs[:, 0]
 
 
 def violations(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the sum by which each row violates its constraints; 0 where it is feasible."""
+    """Return the sum by which each sample violates its constraints; 0 where it is feasible."""
     if outputs.ndim == 1:
         return np.zeros(len(outputs))
     return np.asarray(np.maximum(outputs[:, 1:], 0.0).sum(axis=1))
 
 
 def best_first(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the order of rows: the feasible ones by value, then the others by violation [1]_.
+    """Return the order of samples: the feasible ones by value, then the others by violation [1]_.
 
     References
     ----------
@@ -37,7 +37,7 @@ def best_first(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def feasible_values(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the value of each row, NaN where it is not feasible."""
+    """Return the value of each sample, NaN where it is not feasible."""
     return np.where(violations(outputs) > 0.0, np.nan, values_of(outputs))
 
 

@@ -19,7 +19,7 @@ DIRECTIONS: tuple[Direction, ...] = ("minimize", "maximize")
 class Goal:
     """The direction of each objective, and with it the one rule of signs.
 
-    Inside the package everything is minimised. Outputs are turned where they come in, from the
+    Inside the package everything is minimized. Outputs are turned where they come in, from the
     user, the function or the journal, and turned again where they go out, so that all that users
     see is in their own sign. A proxy learns them as the user has them; see `TurnedProxy`.
 
@@ -33,7 +33,7 @@ class Goal:
 
     @classmethod
     def of(cls, direction: Direction | Sequence[Direction] | None, n_objectives: int = 1) -> Self:
-        """Return the goal of a parameter: None minimises, one word holds for all objectives."""
+        """Return the goal of a parameter: None minimizes, one word holds for all objectives."""
         if direction is None or isinstance(direction, str):
             return cls((direction or "minimize",) * n_objectives)
         return cls(tuple(direction))
@@ -64,7 +64,7 @@ class Goal:
         Returns
         -------
         ndarray of the same shape
-            Those to be maximised with the other sign; the array itself where there are none.
+            Those to be maximized with the other sign; the array itself where there are none.
         """
         if self.is_plain:
             return outputs

@@ -330,7 +330,7 @@ def _check_tables(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str,
         and {*_TABLES, "y"} <= set(own)
         and all(array.dtype == np.float64 for array in own.values())
         and all(own[name].shape[1:] == (n_features,) for name in _TABLES)
-        # A number of variables that no row and no bound bears out would cost memory for nothing.
+        # A number of variables that no sample and no bound bears out would cost memory for nothing.
         and any(own[name].size for name in (*_TABLES, "bounds") if name in own)
         and own["y"].ndim in (1, 2)
         and own["y"].shape[:1] == own["X"].shape[:1]
@@ -360,7 +360,7 @@ def _check_answer(path: str | os.PathLike[str], arrays: Arrays, facts: dict[str,
                 f"path must be a file whose answer has a value; got {path} with {name} {value!r}."
             )
     lower, upper = arrays["bounds"].T
-    # A row that was done may be the answer, and lie outside by the digits it was written with.
+    # A sample that was done may be the answer, and lie outside by the digits it was written with.
     margin = READING * (upper - lower)
     X = np.vstack(points)
     if not ((lower - margin <= X) & (upper + margin >= X)).all():

@@ -165,7 +165,7 @@ def check_option(value: Any, name: str, options: Iterable[Any]) -> Any:
 
 
 def check_verbose(verbose: Any) -> None:
-    """Raise an error unless `verbose` is a whole number, or True or False."""
+    """Raise an error unless `verbose` is an integer, or True or False."""
     if not isinstance(verbose, bool | np.bool_):
         check_integer(verbose, "verbose", minimum=0)
 

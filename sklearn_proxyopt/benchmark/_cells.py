@@ -38,7 +38,7 @@ FIELDS = (
     "fit_seconds",
     "predict_seconds",
 )
-# The lowest values are those of this share of the test rows.
+# The lowest values are those of this share of the test samples.
 _LOW = 0.1
 # Standard deviations to either side of the 90 % interval, and the share outside of it.
 _DEVIATIONS, _OUTSIDE = 1.645, 0.1
@@ -47,7 +47,7 @@ _N_TEST, _N_BEST = 2000, 5
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows to learn and rows to be judged on.
+    """Samples to learn and samples to be judged on.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Sample:
 
 
 def function_sample(problem: Any, n_rows: int, rng: np.random.Generator) -> Sample:
-    """Draw a Latin hypercube to learn, and uniform rows to judge by, of a function with bounds."""
+    """Draw a Latin hypercube to learn and uniform samples to judge by, within the bounds."""
     bounds = check_bounds(problem.bounds)
     lower, width = bounds[:, 0], bounds[:, 1] - bounds[:, 0]
     X = lower + width * qmc.LatinHypercube(len(bounds), rng=rng).random(n_rows)

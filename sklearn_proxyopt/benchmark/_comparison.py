@@ -1,4 +1,4 @@
-"""Regressors compared as proxies: many problems, numbers of rows and repeats."""
+"""Regressors compared as proxies: many problems, numbers of samples and repeats."""
 
 from __future__ import annotations
 
@@ -37,27 +37,28 @@ def compare_regressors(
     path: str | PathLike[str] | None = None,
     random_state: int = 0,
 ) -> Comparison:
-    """Let regressors learn the same rows of problems, and measure how well they stand in for them.
+    """Fit regressors to the same samples of problems, and measure how well they replace them.
 
-    Of a function a regressor learns a Latin hypercube and is judged on 2,000 rows drawn uniformly;
-    its minimum is searched by a `MultiStartBFGS`, the same for all. Of a table it learns rows drawn
-    at random and is judged on the others; its minimum is the row that it predicts lowest.
+    Of a function a regressor learns a Latin hypercube and is judged on 2,000 samples drawn
+    uniformly; its minimum is searched by a `MultiStartBFGS`, the same for all. Of a table it learns
+    rows drawn at random and is judged on the others; its minimum is the sample that it predicts
+    lowest.
 
     Parameters
     ----------
     regressors : mapping of str to regressor
         What is compared, under the names that are shown.
     problems : mapping of str to callable or tuple
-        Functions of rows (n, n_features) with the attribute `bounds`, as those of
+        Functions of samples (n, n_features) with the attribute `bounds`, as those of
         `sklearn_proxyopt.problems` are, or tables ``(X, y)``.
     n_rows : int or sequence of int, default=(50, 200)
-        How many rows are learned.
+        How many samples are learned.
     n_repeats : int, default=3
-        How often each is repeated, with other rows.
+        How often each is repeated, with other samples.
     path : str or path-like, default=None
         A CSV file that takes each result as it comes. Results that it holds are not computed again.
     random_state : int, default=0
-        Draws rows, and seeds regressors that have no seed of their own.
+        Draws samples, and seeds regressors that have no seed of their own.
 
     Returns
     -------
@@ -121,7 +122,7 @@ def _places(
 
 
 def _sample(problem: Any, place: tuple[str, int, int], random_state: int) -> tuple[Any, int]:
-    """Draw the rows of one place, the same whatever else is compared."""
+    """Draw the samples of one place, the same whatever else is compared."""
     name, n_rows, repeat = place
     rng = np.random.default_rng([random_state, zlib.crc32(name.encode()), n_rows, repeat])
     draw = table_sample if isinstance(problem, tuple) else function_sample
@@ -150,9 +151,9 @@ class Comparison:
     Parameters
     ----------
     cells : list of dict
-        A dictionary for each regressor, problem, number of rows and repeat. Its entries are
+        A dictionary for each regressor, problem, number of samples and repeat. Its entries are
         `problem`, `n_features`, `n_rows`, `repeat`, `regressor`; `error` and `error_low`, the root
-        mean square error at new rows and at the lowest tenth of them, in standard deviations of
+        mean square error at new samples and at the lowest tenth of them, in standard deviations of
         the values; `coverage` and `covered_at_minimum`, which share of the truth lies in the 90 %
         interval, and whether that at the minimum does; `interval_score`, the mean score of
         Gneiting and Raftery (2007) in standard deviations; `predicted_at_minimum` and
@@ -215,13 +216,13 @@ class Comparison:
         measure : str
             "error", "error_low", "interval_score", "fit_seconds"; "regret", how far the value at
             the minimum lies above the lowest that is known, as a share of how far the median does;
-            or "guarded_regret", that of the best row learned where it is lower than the value at
+            or "guarded_regret", that of the best sample learned where it is lower than the value at
             the minimum.
 
         Returns
         -------
         dict
-            For each problem, number of rows and repeat, the value of each regressor.
+            For each problem, number of samples and repeat, the value of each regressor.
         """
         check_option(measure, "measure", _MEASURES)
         lowest: dict[str, float] = {}
@@ -236,7 +237,7 @@ class Comparison:
         return places
 
     def mean_ranks(self, measure: str) -> dict[tuple[str, int], float]:
-        """Return the mean rank of each regressor at each number of rows, 1 the best.
+        """Return the mean rank of each regressor at each number of samples, 1 the best.
 
         Places count at which all regressors tell the measure; errors and regrets below a
         thousandth are equal.
@@ -249,7 +250,7 @@ class Comparison:
         Returns
         -------
         dict
-            The mean rank under the regressor's name and the number of rows.
+            The mean rank under the regressor's name and the number of samples.
         """
         ranks: dict[int, list[NDArray[np.float64]]] = {}
         names = [name for name in self.regressors if self._tells(name, measure)]
@@ -265,7 +266,7 @@ class Comparison:
         }
 
     def medians(self, measure: str) -> dict[tuple[str, int], float]:
-        """Return the median of a measure for each regressor and number of rows.
+        """Return the median of a measure for each regressor and number of samples.
 
         Parameters
         ----------
@@ -275,7 +276,7 @@ class Comparison:
         Returns
         -------
         dict
-            The median under the regressor's name and the number of rows.
+            The median under the regressor's name and the number of samples.
         """
         groups: dict[tuple[str, int], list[float]] = {}
         for (_, n_rows, _), values in self.values(measure).items():
@@ -289,12 +290,12 @@ class Comparison:
         Parameters
         ----------
         at_minimum : bool, default=False
-            Whether at the regressor's own minimum, and not at new rows.
+            Whether at the regressor's own minimum, and not at new samples.
 
         Returns
         -------
         dict
-            The share under the regressor's name and the number of rows.
+            The share under the regressor's name and the number of samples.
         """
         name = "covered_at_minimum" if at_minimum else "coverage"
         groups: dict[tuple[str, int], list[float]] = {}
@@ -303,12 +304,12 @@ class Comparison:
         return {key: float(np.mean(group)) for key, group in groups.items()}
 
     def share_worse_than_best_row(self) -> dict[tuple[str, int], float]:
-        """Return how often the value at the minimum is higher than that of the best row learned.
+        """Return how often the value at the minimum is higher than that of the best sample learned.
 
         Returns
         -------
         dict
-            The share under the regressor's name and the number of rows.
+            The share under the regressor's name and the number of samples.
         """
         groups: dict[tuple[str, int], list[bool]] = {}
         for cell in self.cells:

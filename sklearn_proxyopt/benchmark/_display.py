@@ -18,7 +18,7 @@ _GAP = 0.05
 
 
 class ComparisonDisplay:
-    """Mean ranks of regressors over the number of rows that they learned.
+    """Mean ranks of regressors over the number of samples that they learned.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ class Advice:
     Parameters
     ----------
     evidence : Evidence
-        What is known, to be minimised.
+        What is known, to be minimized.
     numbers : dict of str to float
         Its numbers, in units of the regret.
     verdict : {"credible", "doubtful", "false"}

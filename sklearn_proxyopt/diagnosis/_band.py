@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 __all__ = ["errors_of_the_chosen", "weighted_quantile"]
 
-# An optimizer is taken to choose the lowest among one row in so many.
+# An optimizer is taken to choose the lowest among one sample in so many.
 _CHOICE = 20
 _MIN_ROWS_A_CHOICE = 5
 
@@ -18,17 +18,17 @@ def errors_of_the_chosen(
     """Return errors of predictions, and how likely an optimizer would have met each of them.
 
     Who follows a proxy does not meet its errors at random but takes the point of the lowest
-    prediction, which is low also because the proxy errs there. Among rows the same can be
-    watched: of m rows drawn at random, the one predicted lowest is chosen. Row r in the order of
-    the predictions (from 0) is chosen with probability C(n - 1 - r, m - 1) / C(n, m). These are
+    prediction, which is low also because the proxy errs there. Among samples the same can be
+    watched: of m samples drawn at random, the one predicted lowest is chosen. Sample r in the order
+    of the predictions (from 0) is chosen with probability C(n - 1 - r, m - 1) / C(n, m). These are
     the weights of a weighted conformal band [1]_.
 
     Parameters
     ----------
     predicted : ndarray of shape (n,)
-        Predictions by proxies that had not seen the rows.
+        Predictions by proxies that had not seen the samples.
     truth : ndarray of shape (n,)
-        The values of the rows.
+        The values of the samples.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def errors_of_the_chosen(
     order = np.argsort(predicted, kind="stable")
     n = len(order)
     m = min(max(n // _CHOICE, _MIN_ROWS_A_CHOICE), n)
-    # The ratio of the probabilities of neighbours in the order; their product from the first on.
+    # The ratio of the probabilities of neighbors in the order; their product from the first on.
     rank = np.arange(1, n)
     ratios = np.clip((n - rank - m + 1) / np.maximum(n - rank, 1), 0.0, 1.0)
     weights = np.concatenate([[1.0], np.cumprod(ratios)])

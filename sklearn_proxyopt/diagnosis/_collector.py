@@ -38,9 +38,9 @@ class EvidenceCollector:
     ----------
     proxy : regressor
         The fitted proxy.
-    X : ndarray of shape (n_rows, n_features)
-        The rows it learned from.
-    y : ndarray of shape (n_rows,)
+    X : ndarray of shape (n_samples, n_features)
+        The samples it learned from.
+    y : ndarray of shape (n_samples,)
         Their values.
     variables : Variables
         The space, of whose features the proxy is a function.
@@ -49,14 +49,14 @@ class EvidenceCollector:
     seed : int
         Seeds the half-sample proxies and the searches.
     merit : Merit, default=None
-        What counts of values that come with constraints, those of the proxy and of the rows.
+        What counts of values that come with constraints, those of the proxy and of the samples.
 
     Attributes
     ----------
     function : ProxyFunction
         The proxy, a function of features.
     opinions : HalfSampleEnsemble
-        Proxies of half of the rows.
+        Proxies of half of the samples.
     minima : ndarray of shape (n_minima, n_features)
         The low points of the proxy, in the unit cube.
     """
@@ -91,19 +91,19 @@ class EvidenceCollector:
         self._pool_std = self._halves.std(axis=0) if deviations is None else deviations
 
     def place_of(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where a row lies in the unit cube."""
+        """Return where a sample lies in the unit cube."""
         return np.asarray(self._variables.to_unit_cube(x[None])[0])
 
     def rows_at(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the valid rows at places of the unit cube."""
+        """Return the valid samples at places of the unit cube."""
         return self._variables.from_unit_cube(places)
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the proxy says of rows."""
+        """Return what the proxy says of samples."""
         return self.function(self._variables.features(X))
 
     def predict_halves(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what each second opinion says of rows, of shape (n_halves, n)."""
+        """Return what each second opinion says of samples, of shape (n_halves, n)."""
         return self.opinions.predict(self._variables.features(X))
 
     def estimates(self) -> NDArray[np.float64]:
@@ -194,7 +194,7 @@ class EvidenceCollector:
 
 
 def _elsewhere(variables: Variables, seed: int) -> NDArray[np.float64]:
-    """Return valid, feasible rows spread over the box."""
+    """Return valid, feasible samples spread over the box."""
     if not variables.is_continuous_box:
         return Design(SobolSampler(_N_ELSEWHERE, random_state=seed), variables).sample()
     sobol = qmc.Sobol(variables.n_features, rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)

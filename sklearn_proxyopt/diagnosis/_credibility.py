@@ -11,8 +11,8 @@ import numpy as np
 
 __all__ = ["MODES", "Credibility", "credibility_model", "scaled"]
 
-# What is known of the truth: nothing but the rows; the value at the optimum and perhaps at further
-# places; the value at an optimum that was already refined on the function.
+# What is measured: nothing but the samples; the value at the optimum and perhaps at further places;
+# the value at an optimum that was already refined on the function.
 MODES = ("rows", "checks", "refined")
 _FILE = "credibility.json"
 # Beyond this a number says no more.

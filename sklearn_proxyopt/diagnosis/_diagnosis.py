@@ -23,7 +23,7 @@ __all__ = ["CREDIBLE", "FALSE", "Diagnosis", "Question", "judge", "stated_regret
 # Probabilities from which on an optimum is credible, and up to which it is false.
 CREDIBLE = 0.8
 FALSE = 0.2
-# The regret that is tolerated where none is stated: this share of how far the middle row lies
+# The regret that is tolerated where none is stated: this share of how far the middle sample lies
 # above the lowest value known.
 _SHARE_TOLERATED = 0.02
 # Shares of a value, and of nothing, that rounding may change.
@@ -204,7 +204,7 @@ class Question:
     variables : Variables
         The variables.
     goal : Goal
-        What is sought; the evidence and the checks come to be minimised.
+        What is sought; the evidence and the checks come to be minimized.
     X_checks, y_checks : ndarray of shape (n_checks, n_features) and (n_checks,)
         Where the truth was called, and the values there.
     contradiction : str, default=""

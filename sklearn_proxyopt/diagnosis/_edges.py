@@ -14,14 +14,14 @@ _AT_BOUND = 1e-6
 
 
 def sides_of(X: NDArray[np.float64], variables: Variables) -> NDArray[np.intp]:
-    """Tell which variables of rows are at a bound.
+    """Tell which variables of samples are at a bound.
 
     Labels without an order and angles have no bounds, and what is fixed could not be elsewhere.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
-        Valid rows, in the user's units.
+        Valid samples, in the user's units.
     variables : Variables
         The variables.
 

@@ -14,7 +14,7 @@ from sklearn_proxyopt.diagnosis._band import errors_of_the_chosen, weighted_quan
 
 __all__ = ["Evidence", "best_of", "distances"]
 
-# The best rows are a tenth of all, and at least so many.
+# The best samples are a tenth of all, and at least so many.
 _SHARE_OF_BEST = 0.1
 _MIN_BEST = 10
 # The band, and standard deviations of a prediction that is the lowest of all which hold as much.
@@ -29,7 +29,7 @@ _BEYOND_NOISE = 2.0
 class Evidence:
     """What is known about an optimum.
 
-    Rows at the same setting are one, with the mean of their values.
+    Samples at the same setting are one, with the mean of their values.
 
     Attributes
     ----------
@@ -47,14 +47,14 @@ class Evidence:
         The lowest value of the proxy that any search has found.
     lowest_known : float
         The lowest true value known, with noise as estimated.
-    rows : ndarray of shape (n_rows, n_axes)
+    rows : ndarray of shape (n_samples, n_axes)
         The settings that the proxy learned from, in the unit cube.
-    values : ndarray of shape (n_rows,)
+    values : ndarray of shape (n_samples,)
         Their values.
-    n_repeats : ndarray of shape (n_rows,)
+    n_repeats : ndarray of shape (n_samples,)
         How many values each of these is the mean of.
-    unseen : ndarray of shape (n_rows,)
-        What half-sample proxies that had not seen them say of the rows; NaN if all had.
+    unseen : ndarray of shape (n_samples,)
+        What half-sample proxies that had not seen them say of the samples; NaN if all had.
     opinions : ndarray of shape (n_halves,)
         What each half-sample proxy says at the optimum.
     lows : ndarray of shape (n_halves,)
@@ -82,7 +82,7 @@ class Evidence:
         Standard deviation of the noise of a single value.
     is_noise_certain : bool
         Whether the noise was given or told by repeats. If not, it may be structure finer than the
-        rows.
+        samples.
     """
 
     place: NDArray[np.float64]
@@ -145,8 +145,8 @@ class Evidence:
     def band(self) -> tuple[float, float]:
         """Return where the truth at the optimum may lie, with a probability of 90 percent.
 
-        It holds the errors of rows that were chosen as the optimum was, what proxies say that have
-        not seen half of the rows, and the interval of the proxy itself.
+        It holds the errors of samples that were chosen as the optimum was, what proxies say that
+        have not seen half of the samples, and the interval of the proxy itself.
         """
         errors, weights = self._errors_of_the_chosen()
         tail = (1.0 - _BAND) / 2.0
@@ -241,7 +241,7 @@ class Evidence:
         gain = self.lowest_known - self.predicted
         on_edge = self.sides != 0
         return {
-            # The spacing of as many rows on a grid; that of the rows themselves may be nothing.
+            # The spacing of as many samples on a grid; the samples themselves may coincide.
             "distance_to_rows": nearest * n_rows ** (1.0 / n_axes) / np.sqrt(n_axes),
             "n_on_edge": float(on_edge.sum()),
             "edges_in_doubt": float((self.low_sides != self.sides)[:, on_edge].mean(axis=0).sum()),
@@ -289,7 +289,7 @@ class Evidence:
 
 
 def best_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the places of the best rows, the lowest first."""
+    """Return the places of the best samples, the lowest first."""
     n_best = max(int(_SHARE_OF_BEST * len(values)), _MIN_BEST)
     return np.argsort(values, kind="stable")[:n_best]
 

@@ -1,4 +1,4 @@
-"""Second opinions: proxies of the same kind, each of which learned from half of the rows."""
+"""Second opinions: proxies of the same kind, each of which learned from half of the samples."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def are_learned_as_stack(proxy: Any) -> bool:
 
 
 def judged_function(proxy: Any, merit: Merit | None) -> ProxyFunction:
-    """Return a fitted proxy as the function of one value a row that is judged."""
+    """Return a fitted proxy as the function of one value a sample that is judged."""
     return (
         RegressorFunction(proxy)
         if merit is None
@@ -49,19 +49,19 @@ def judged_function(proxy: Any, merit: Merit | None) -> ProxyFunction:
 
 
 class HalfSampleEnsemble:
-    """Proxies of the same kind as one in question, each of which learned from half of the rows.
+    """Proxies of the same kind as one in question, each of which learned from half of the samples.
 
-    Two share out the rows, two more share them out anew, and so on. Their spread is that of
-    half-samples, which estimates the same variance as the bootstrap [1]_, and every row can be
+    Two share out the samples, two more share them out anew, and so on. Their spread is that of
+    half-samples, which estimates the same variance as the bootstrap [1]_, and every sample can be
     predicted by some that have not seen it.
 
     Parameters
     ----------
     proxy : regressor
         The fitted proxy in question.
-    X : ndarray of shape (n_rows, n_features)
-        The rows it learned from.
-    y : ndarray of shape (n_rows,)
+    X : ndarray of shape (n_samples, n_features)
+        The samples it learned from.
+    y : ndarray of shape (n_samples,)
         Their values.
     seed : int
         Draws the halves, and seeds the proxies.
@@ -73,7 +73,7 @@ class HalfSampleEnsemble:
     n_halves : int
         How many there are.
     has_seen : ndarray of bool of shape (n_halves, n_rows)
-        Which rows each learned from.
+        Which samples each learned from.
 
     References
     ----------
@@ -106,7 +106,7 @@ class HalfSampleEnsemble:
         np.put_along_axis(self.has_seen, halves, True, axis=1)
 
     def _judge(self, stack: Any, halves: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Let a stack of proxies be the second opinions; return the rows that each has seen."""
+        """Let a stack of proxies be the second opinions; return the samples that each has seen."""
         turned, merit = turned_proxy(stack, self._goal), self._merit
         self._stack = turned if merit is None else MeritFunction(RegressorFunction(turned), merit)
         rows: NDArray[np.intp] = stack.member_rows_ if halves is None else halves
@@ -115,7 +115,7 @@ class HalfSampleEnsemble:
     def _learn_processes(
         self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
     ) -> NDArray[np.intp]:
-        """Fit the processes to halves of the rows, and the network where there is one."""
+        """Fit the processes to halves of the samples, and the network where there is one."""
         network, networks = getattr(proxy, "network_", None), None
         halves = draw_halves(len(X), _N_STACKED, seed)
         if network is not None:
@@ -127,12 +127,12 @@ class HalfSampleEnsemble:
     def _learn_networks(
         self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
     ) -> Any:
-        """Return a network whose members have learned from halves of the rows."""
+        """Return a network whose members have learned from halves of the samples."""
         from sklearn_proxyopt.proxies._trend import trends_for
 
-        # Six members on half of the rows then take about as long as the proxy did.
+        # Six members on half of the samples then take about as long as the proxy did.
         n_epochs = continued_epochs(proxy.n_iter_)
-        # Half of the rows may not carry the trend that all of them do.
+        # Half of the samples may not carry the trend that all of them do.
         n_kept = int((1.0 - proxy.validation_fraction) * len(X)) // 2
         trend = proxy.trend_ if proxy.trend_ in trends_for(X.shape[1], n_kept) else "auto"
         stack = clone(proxy).set_params(
@@ -165,14 +165,14 @@ class HalfSampleEnsemble:
         return halves
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what each predicts for rows, of shape (n_halves, n)."""
+        """Return what each predicts for samples, of shape (n_halves, n)."""
         if self._stack is not None:
             members: NDArray[np.float64] = self._stack.predict_members(X)
             return members
         return np.array([function(X) for function in self._functions])
 
     def predict_unseen(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return, for the rows they learned from, the mean of those that have not seen each."""
+        """Return, for the samples they learned from, the mean of those that have not seen each."""
         opinions = np.where(self.has_seen, np.nan, self.predict(X))
         counts = (~self.has_seen).sum(axis=0)
         with np.errstate(invalid="ignore"):
@@ -202,7 +202,7 @@ class HalfSampleEnsemble:
     def _valid_minima(
         self, variables: Variables, starts: NDArray[np.float64], search: MultiStartBFGS
     ) -> list[OptimizeResult]:
-        """Return the minimum of each member of the stack among valid, feasible rows."""
+        """Return the minimum of each member of the stack among valid, feasible samples."""
         found = []
         for member in range(self.n_halves):
             function = member_function(self._stack, member)

@@ -158,7 +158,7 @@ def reasons_for(
     regret : float
         What is tolerated.
     goal : Goal
-        What is sought; the evidence comes to be minimised.
+        What is sought; the evidence comes to be minimized.
 
     Returns
     -------

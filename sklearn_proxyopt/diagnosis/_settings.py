@@ -107,7 +107,7 @@ def noise_of(proxy: Any, settings: Settings, merit: Merit | None) -> tuple[float
     """Return the noise of a value, and whether it is certain that this is noise.
 
     It is what the proxy was told or what repeats tell. What a proxy makes out without either may
-    be structure that is finer than the rows.
+    be structure that is finer than the samples.
 
     Parameters
     ----------

@@ -141,7 +141,7 @@ def goal_of(estimator: Any) -> Goal:
 
 
 def best_known(estimator: Any) -> NDArray[np.float64]:
-    """Return the best row that a fitted optimizer knows."""
+    """Return the best sample that a fitted optimizer knows."""
     best = best_first(goal_of(estimator).turned(estimator.y_))[0]
     return np.asarray(estimator.X_[best])
 

@@ -1,4 +1,4 @@
-"""Predictions of unseen rows against their values."""
+"""Predictions of unseen samples against their values."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["FidelityDisplay"]
 
 
 class FidelityDisplay(Display):
-    """What proxies of half of the rows say of the rows that they have not seen.
+    """What proxies of half of the samples say of the samples that they have not seen.
 
-    The best tenth of the rows is marked, for that is where a search goes; so is the optimum with
+    The best tenth of the samples is marked, for that is where a search goes; so is the optimum with
     the band of its promise.
 
     Parameters
     ----------
-    truth : array-like of shape (n_rows,)
-        Values of the rows.
-    predicted : array-like of shape (n_rows,)
+    truth : array-like of shape (n_samples,)
+        Values of the samples.
+    predicted : array-like of shape (n_samples,)
         Predictions by proxies that had not seen them.
     promise : float, default=None
         What the proxy says at its optimum.
@@ -43,7 +43,7 @@ class FidelityDisplay(Display):
     truth_at_optimum : float, default=None
         What the function says there.
     direction : {"minimize", "maximize"}, default="minimize"
-        Whether the lowest rows are the best, or the highest.
+        Whether the lowest samples are the best, or the highest.
 
     Attributes
     ----------

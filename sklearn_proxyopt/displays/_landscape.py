@@ -58,8 +58,8 @@ class LandscapeDisplay(Display):
         The function.
     names : list of str
         The variables drawn.
-    rows : ndarray of shape (n_rows, n_drawn)
-        The rows, in these variables.
+    rows : ndarray of shape (n_samples, n_drawn)
+        The samples, in these variables.
     optimum : ndarray of shape (n_drawn,)
         The proxy's optimum, in these variables.
     best : ndarray of shape (n_drawn,)
@@ -377,7 +377,7 @@ def _view_of(estimator: Any, output: int) -> _OptimumView | _FrontView:
 def _outputs(
     estimator: Any, objective: Callable[..., Any], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return what a function says of rows, called as the optimizer calls it."""
+    """Return what a function says of samples, called as the optimizer calls it."""
     form = estimator.input_format
     function = of_plain_rows(objective, estimator.variables_, input_format=form, vectorized=True)
     return np.asarray(function(points), dtype=np.float64)

@@ -36,7 +36,7 @@ class OptimumSpreadDisplay(Display):
     optimum : array-like of shape (n_features,)
         The optimum in question, in the unit cube.
     halves : array-like of shape (n_halves, n_features)
-        The minima of proxies that learned from half of the rows.
+        The minima of proxies that learned from half of the samples.
     other_minima : array-like of shape (n_minima, n_features)
         Other minima of the proxy, where other starts of the search ended.
     best : array-like of shape (n_features,), default=None
@@ -77,7 +77,7 @@ class OptimumSpreadDisplay(Display):
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
-        """Draw where proxies of halves of the rows, and other starts, put the optimum.
+        """Draw where proxies of halves of the samples, and other starts, put the optimum.
 
         Parameters
         ----------

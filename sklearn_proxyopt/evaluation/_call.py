@@ -27,21 +27,21 @@ _MOST_SHOWN = 500
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the evaluation of a row.
+    """What came of the evaluation of a sample.
 
     Parameters
     ----------
     value : float or ndarray of shape (n_outputs,)
         The value, NaN throughout if the evaluation failed.
     duration : float
-        Seconds it took, retries included; that of a batch is shared among its rows.
+        Seconds it took, retries included; that of a batch is shared among its samples.
     error : str, default=""
         What went wrong, as the end of a sentence that begins with "objective".
     cause : Exception or SystemExit, default=None
         The error that was raised, where one was.
     refusal : EvaluationError, default=None
         Why what came back is no value and no failure either, such as a wrong shape: the program is
-        wrong, and no further row is begun.
+        wrong, and no further sample is begun.
     """
 
     value: float | NDArray[np.float64]
@@ -64,7 +64,7 @@ class Outcome:
         return replace(self, duration=self.duration + earlier.duration)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An error that cannot travel would cost the rows of every worker.
+        # An error that cannot travel would cost the samples of every worker.
         return Outcome, (
             self.value,
             self.duration,
@@ -77,7 +77,7 @@ class Outcome:
 def call_one(
     objective: Callable[..., Any], x: NDArray[np.float64], index: int, n_outputs: int | None
 ) -> Outcome:
-    """Call a function of one row; an error that it raises is an outcome."""
+    """Call a function of one sample; an error that it raises is an outcome."""
     start = time.perf_counter()
     try:
         with _one_process():
@@ -103,7 +103,7 @@ def raised(
 def returned(
     output: Any, duration: float, x: NDArray[np.float64], index: int, n_outputs: int | None
 ) -> Outcome:
-    """Return the outcome of a call for one row that returned, or say why it is no value."""
+    """Return the outcome of a call for one sample that returned, or say why it is no value."""
     if output is None:
         return Outcome(no_value(n_outputs), duration, "returned None")
     value = _as_numbers(output)
@@ -120,7 +120,7 @@ def returned(
 def call_many(
     objective: Callable[..., Any], X: NDArray[np.float64], n_outputs: int | None
 ) -> list[Outcome]:
-    """Call a function of many rows; an error that it raises concerns them all and is raised."""
+    """Call a function of many samples; an error that it raises concerns them all and is raised."""
     start = time.perf_counter()
     try:
         with _one_process():

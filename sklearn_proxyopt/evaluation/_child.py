@@ -1,4 +1,4 @@
-"""The program of a child process: evaluates rows that come in, until nothing more comes.
+"""The program of a child process: evaluates samples that come in, until nothing more comes.
 
 It is run by its path and imports nothing of the package, so that it starts at once; what the
 function needs is imported as the function is unpickled.
@@ -16,7 +16,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Read the function, then numbered rows; answer each with what was returned or raised."""
+    """Read the function, then numbered samples; answer each with what was returned or raised."""
     # What the function prints must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

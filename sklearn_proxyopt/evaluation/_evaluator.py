@@ -27,34 +27,33 @@ ON_ERROR = ("raise", "drop")
 
 
 class Evaluator:
-    """The true function, called once for each row that was never asked for before.
+    """The true function, called once for each sample that was never asked for before.
 
     Parameters
     ----------
     objective : callable
-        The function to be minimised.
+        The function to be minimized.
     vectorized : bool, default=True
-        Whether `objective` takes rows of shape (n, n_features) and returns (n,); otherwise it
-        takes one row of shape (n_features,) and returns a number.
+        Whether `objective` takes samples of shape (n, n_features) and returns (n,); otherwise it
+        takes one sample of shape (n_features,) and returns a number.
     on_error : {"raise", "drop"}, default="raise"
-        What an evaluation that fails leads to: an `EvaluationError`, or a value of NaN and a
-        count. It fails where it raises, gives a value that is not finite, takes longer than
-        `time_limit` or takes its process down. A vectorised function marks the rows that fail by
-        NaN; if it raises, the error is raised in either case, since nothing tells which row is to
-        blame.
+        What an evaluation that fails leads to: an `EvaluationError`, or a value of NaN and a count.
+        It fails where it raises, gives a value that is not finite, takes longer than `time_limit`
+        or takes its process down. A vectorized function marks the samples that fail by NaN; if it
+        raises, the error is raised in either case, since nothing tells which sample is to blame.
     n_jobs : int, default=None
         How many evaluations run side by side, through joblib and in the backend of its
-        `parallel_config`; the rows of a vectorised function are split into as many parts. None
+        `parallel_config`; the samples of a vectorized function are split into as many parts. None
         means 1 outside of a `parallel_config`.
     time_limit : float, default=None
-        Seconds that one evaluation may take, for a function of one row. Each then runs in a
+        Seconds that one evaluation may take, for a function of one sample. Each then runs in a
         process of its own, which is killed in time; None sets no limit.
     n_retries : int, default=0
         How often an evaluation that failed is tried again.
     n_outputs : int or None, default=None
-        How many numbers the function returns for a row; `objective` then returns (n, n_outputs),
-        or (n_outputs,) for one row, and an evaluation fails if any of them is not finite. None for
-        a function whose values are no arrays.
+        How many numbers the function returns for a sample; `objective` then returns (n, n_outputs),
+        or (n_outputs,) for one sample, and an evaluation fails if any of them is not finite. None
+        for a function whose values are no arrays.
     record : EvaluationRecord, default=None
         Where values are looked up and written down. None starts a new one.
     journal : JournalWriter, default=None
@@ -63,15 +62,15 @@ class Evaluator:
     Attributes
     ----------
     n_calls : int
-        Rows on which the function was really called.
+        Samples on which the function was really called.
     n_failed : int
-        How many rows asked for failed, now or when the record was written.
+        How many samples asked for failed, now or when the record was written.
     n_rounds : int
         How many batches were asked for.
     on_row : callable or None
-        Called with the value of each row as it is known.
+        Called with the value of each sample as it is known.
     on_outcome : callable or None
-        Called with each row that was evaluated, the number of its batch, and its outcome.
+        Called with each sample that was evaluated, the number of its batch, and its outcome.
     executor : Executor or None
         Where to evaluate in place of joblib's backend.
 
@@ -118,7 +117,7 @@ class Evaluator:
 
     @property
     def n_failed(self) -> int:
-        """Number of rows asked for that failed."""
+        """Number of samples asked for that failed."""
         return len(self._failed)
 
     @property
@@ -157,17 +156,17 @@ class Evaluator:
         goes_on: Callable[[list[float | NDArray[np.float64]]], bool] | None = None,
         repeats: NDArray[np.intp] | None = None,
     ) -> NDArray[np.float64]:
-        """Return the values of rows.
+        """Return the values of samples.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows inside the box, in the user's units.
+            Samples inside the box, in the user's units.
         goes_on : callable, default=None
-            Told the values known so far, says whether further rows are to be begun; those begun
+            Told the values known so far, says whether further samples are to be begun; those begun
             are waited for. None begins all.
         repeats : ndarray of shape (n,), default=None
-            Which evaluation of each row is meant, 0, 1, ...: so many have their own values. None
+            Which evaluation of each sample is meant, 0, 1, ...: so many have their own values. None
             means the first of all.
 
         Returns
@@ -179,7 +178,7 @@ class Evaluator:
         Raises
         ------
         EvaluationError
-            If the function raises, or returns what is no finite value for each row.
+            If the function raises, or returns what is no finite value for each sample.
         """
         repeats = np.zeros(len(X), dtype=np.intp) if repeats is None else repeats
         with self.record.lock:
@@ -219,7 +218,7 @@ class Evaluator:
         values: list[Any],
         goes_on: Callable[[], bool],
     ) -> None:
-        """Call the function on new rows and write down what comes of each, also in `values`."""
+        """Call the function on new samples and write down what comes of each, also in `values`."""
         work, backlog = self.work(), self.backlog()
         raising: dict[int, Outcome] = {}
 
@@ -251,7 +250,7 @@ class Evaluator:
         )
 
     def backlog(self) -> Backlog:
-        """Return what writes rows into the journal.
+        """Return what writes samples into the journal.
 
         Returns
         -------
@@ -267,12 +266,12 @@ class Evaluator:
         results: list[Outcome],
         backlog: Backlog,
     ) -> None:
-        """Write down what has come of rows.
+        """Write down what has come of samples.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            The rows.
+            The samples.
         repeats : ndarray of shape (n,)
             Which evaluation of each.
         results : list of Outcome
@@ -301,7 +300,7 @@ class Evaluator:
         Parameters
         ----------
         outcome : Outcome
-            What has come of a row.
+            What has come of a sample.
 
         Returns
         -------
@@ -329,12 +328,12 @@ class Evaluator:
         *,
         is_new: bool,
     ) -> None:
-        """Tell of a row of its own whose value is used now; count and refuse one that failed.
+        """Tell of a sample of its own whose value is used now; count and refuse one that failed.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
-            The row.
+            The sample.
         repeat : int
             Which of its evaluations.
         value : float or ndarray of shape (n_outputs,)
@@ -356,14 +355,14 @@ class Evaluator:
         self._count_failures(np.append(x, repeat)[None], 1)
 
     def raise_for(self, index: int, x: NDArray[np.float64], outcome: Outcome) -> NoReturn:
-        """Raise the error of a row that ends the run.
+        """Raise the error of a sample that ends the run.
 
         Parameters
         ----------
         index : int
             Its number.
         x : ndarray of shape (n_features,)
-            The row.
+            The sample.
         outcome : Outcome
             What has come of it.
 
@@ -389,5 +388,5 @@ class Evaluator:
 
 
 def _first_of_each(X: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the indices of rows that do not stand earlier in `X`."""
+    """Return the indices of samples that do not stand earlier in `X`."""
     return np.flatnonzero(~is_among(X, X[:0]))

@@ -16,7 +16,7 @@ __all__ = ["InFlight"]
 
 
 class InFlight:
-    """Rows whose evaluation has begun.
+    """Samples whose evaluation has begun.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class InFlight:
     workers : Workers
         Where.
     order : {"seed", "results"}
-        Whether results are handed out in the order in which rows were begun, so that nothing
+        Whether results are handed out in the order in which samples were begun, so that nothing
         depends on how long each takes, or as they come. What the record knew before comes in the
         order in which it was learned, so that a run that goes on takes the way that it took.
     """
@@ -35,15 +35,15 @@ class InFlight:
         self._work: Work = for_workers(evaluator.work())
         self._backlog = evaluator.backlog()
         self._places = evaluator.record.places()
-        # By ticket, in the order in which they were begun: the rows that were not handed out, the
-        # number of the repeat, and what has come of those that are known.
+        # By ticket, in the order in which they were begun: the samples that were not handed out,
+        # the number of the repeat, and what has come of those that are known.
         self._rows: dict[int, NDArray[np.float64]] = {}
         self._repeats: dict[int, int] = {}
         self._known: dict[int, Outcome | None] = {}
         self._n_begun = self._n_losses = 0
 
     def begin(self, x: NDArray[np.float64], repeat: int) -> None:
-        """Begin an evaluation of a row that is not in flight."""
+        """Begin an evaluation of a sample that is not in flight."""
         ticket, self._n_begun = self._n_begun, self._n_begun + 1
         self._rows[ticket], self._repeats[ticket] = x, repeat
         if self._evaluator.record.get(x, repeat) is not None:
@@ -53,7 +53,7 @@ class InFlight:
             self._workers.submit(ticket, self._work, [ticket], x[None])
 
     def next(self) -> tuple[NDArray[np.float64], int, float | NDArray[np.float64]]:
-        """Wait for a result; return its row, its repeat and its value, NaN if it failed."""
+        """Wait for a result; return its sample, its repeat and its value, NaN if it failed."""
         while (ticket := self._next_known()) is None:
             self._wait()
         x, repeat = self._rows.pop(ticket), self._repeats.pop(ticket)
@@ -70,7 +70,7 @@ class InFlight:
                 self._take(ticket, future.result()[1])
 
     def _next_known(self) -> int | None:
-        """Return which row is handed out next, None where that is to be waited for."""
+        """Return which sample is handed out next, None where that is to be waited for."""
         if self._order == "seed":
             first = next(iter(self._rows))
             return first if first in self._known else None
@@ -97,7 +97,7 @@ class InFlight:
             self._fail(ticket, outcome)
 
     def _begin_again(self, error: Exception) -> None:
-        """Begin what is left once more after a worker died, each row in a process of its own."""
+        """Begin what is left once more after a worker died, each sample in a process of its own."""
         left = [ticket for ticket in self._rows if ticket not in self._known]
         self._n_losses += 1
         renew(self._workers, self._n_losses, len(left), error)

@@ -55,7 +55,7 @@ class Journal:
     `pending` has the inputs of the points that were asked for and not told yet.
 
     Each row has a checksum that holds that of the row before, and the table `seals` has the number
-    of rows. They are verified whenever the journal is read: a value that was changed, a row that
+    of samples. They are verified whenever the journal is read: a value that was changed, a row that
     was moved and one that is missing are errors. The user guide describes the format in full.
 
     Examples
@@ -90,7 +90,7 @@ class Journal:
         Returns
         -------
         int
-            How many numbers the value of a row is made of.
+            How many numbers the value of a sample is made of.
         """
         return self._contents().n_outputs
 
@@ -116,25 +116,25 @@ class Journal:
         return kinds_known(self._contents(), self.path)
 
     def rows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return every row and value of the evaluations that succeeded.
+        """Return every sample and value of the evaluations that succeeded.
 
         Returns
         -------
-        X : ndarray of shape (n_rows, n_features)
-            The rows, in the order in which their evaluations ended.
-        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        X : ndarray of shape (n_samples, n_features)
+            The samples, in the order in which their evaluations ended.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Their values, a row each where there are several outputs.
         """
         X, values = self._contents().rows("done")
         return X, values[:, 0] if values.shape[1] == 1 else values
 
     def failed_rows(self) -> NDArray[np.float64]:
-        """Return the rows whose evaluation failed.
+        """Return the samples whose evaluation failed.
 
         Returns
         -------
         ndarray of shape (n_failed, n_features)
-            The rows, in the order in which their evaluations ended.
+            The samples, in the order in which their evaluations ended.
         """
         return self._contents().rows("failed")[0]
 

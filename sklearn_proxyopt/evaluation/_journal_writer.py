@@ -55,7 +55,7 @@ class JournalWriter:
     n_outputs : int, default=1
         Number of outputs of the function.
     kinds : dict, default=None
-        Which inputs are whole numbers or categories.
+        Which inputs are integers or categories.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class JournalWriter:
         return self._memory.head
 
     def evaluated(self) -> NDArray[np.float64]:
-        """Return the rows that succeeded and those that failed, of shape (n, n_features)."""
+        """Return the samples that succeeded and those that failed, of shape (n, n_features)."""
         return np.vstack([self._memory.rows(status)[0] for status in ("done", "failed")])
 
     def read_into(self, record: EvaluationRecord) -> None:
@@ -151,7 +151,7 @@ class JournalWriter:
         n_round : int
             The batch that they were asked for in.
         X : ndarray of shape (n, n_features)
-            Their rows.
+            Their samples.
         outcomes : list of Outcome
             What came of each.
         is_final : bool
@@ -178,12 +178,12 @@ class JournalWriter:
     def tell(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Write experiments that were run elsewhere, those that are not there yet.
 
-        The same row and value told again is no new one; told twice at once they are repeats.
+        The same sample and value told again is no new one; told twice at once they are repeats.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Their rows.
+            Their samples.
         y : ndarray of shape (n,) or (n, n_outputs)
             Their values, NaN throughout for one that failed.
         """
@@ -198,19 +198,19 @@ class JournalWriter:
     def amend(
         self, X: NDArray[np.float64], y: NDArray[np.float64] | None = None
     ) -> NDArray[np.bool_]:
-        """Write that the entries of some rows hold no longer; nothing that stands is deleted.
+        """Write that the entries of some samples hold no longer; nothing that stands is deleted.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            The rows.
+            The samples.
         y : ndarray of shape (n,) or (n, n_outputs), default=None
             The values that hold in their place, NaN for a failure; None for no values.
 
         Returns
         -------
         ndarray of bool of shape (n,)
-            Which rows had entries.
+            Which samples had entries.
         """
         amendments: list[tuple[Any, ...]] = []
         keys = row_keys(X)
@@ -287,7 +287,8 @@ class JournalWriter:
         Raises
         ------
         JournalError
-            If it was deleted, replaced or cut; its rows are then in another file, where possible.
+            If it was deleted, replaced or cut; its samples are then in another file, where
+            possible.
         """
         try:
             self._check_file()

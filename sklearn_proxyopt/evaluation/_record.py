@@ -27,7 +27,7 @@ _registry_lock = threading.Lock()
 
 
 class EvaluationRecord:
-    """Rows of one function and their values, in the order in which they were paid for.
+    """Samples of one function and their values, in the order in which they were paid for.
 
     What is looked up is a setting and the number of its repeat, 0, 1, ...: one value for each
     evaluation of the setting. A setting is found again if all of its numbers are the same to the
@@ -63,7 +63,7 @@ class EvaluationRecord:
         return len(self._values)
 
     def of_meaning(self, meaning: str) -> EvaluationRecord:
-        """Return the part of the record in which the numbers of a row stand for the same.
+        """Return the part of the record in which the numbers of a sample stand for the same.
 
         Parameters
         ----------
@@ -82,12 +82,12 @@ class EvaluationRecord:
             return self._others.setdefault(meaning, EvaluationRecord(self.n_outputs))
 
     def add(self, x: NDArray[np.float64], value: Value, repeat: int = 0) -> None:
-        """Write down the value of a row.
+        """Write down the value of a sample.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
-            The row.
+            The sample.
         value : float or ndarray of shape (n_outputs,)
             Its value, NaN throughout for an evaluation that failed.
         repeat : int, default=0
@@ -96,12 +96,12 @@ class EvaluationRecord:
         self._values[row_keys(x[None])[0], repeat] = value
 
     def get(self, x: NDArray[np.float64], repeat: int = 0) -> Value | None:
-        """Look a row up.
+        """Look a sample up.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
-            The row.
+            The sample.
         repeat : int, default=0
             Which of its evaluations.
 
@@ -118,19 +118,19 @@ class EvaluationRecord:
         Returns
         -------
         dict
-            The places 0, 1, ... by the key of a row and the number of its repeat.
+            The places 0, 1, ... by the key of a sample and the number of its repeat.
         """
         return {key: place for place, key in enumerate(self._values)}
 
     def values(
         self, X: NDArray[np.float64], repeats: NDArray[np.intp] | None = None
     ) -> NDArray[np.float64]:
-        """Look up rows that were all paid for.
+        """Look up samples that were all paid for.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            The rows.
+            The samples.
         repeats : ndarray of shape (n,), default=None
             Which evaluation of each; None for the first of all.
 
@@ -147,18 +147,18 @@ class EvaluationRecord:
         return np.array(values, dtype=np.float64).reshape(shape)
 
     def rows(self, n_features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return every row and value of the evaluations that succeeded, the repeats in order.
+        """Return every sample and value of the evaluations that succeeded, the repeats in order.
 
         Parameters
         ----------
         n_features : int
-            Width of the rows; rows of another width are left out.
+            Width of the samples; samples of another width are left out.
 
         Returns
         -------
-        X : ndarray of shape (n_rows, n_features)
-            The rows.
-        y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        X : ndarray of shape (n_samples, n_features)
+            The samples.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Their values.
         """
         width = n_features * np.dtype(np.float64).itemsize

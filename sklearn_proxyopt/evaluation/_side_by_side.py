@@ -18,25 +18,25 @@ from sklearn_proxyopt.exceptions import EvaluationError
 
 __all__ = ["Work", "for_workers", "is_loss", "outcomes", "renew"]
 
-# So often the rows that are left are begun again after a worker died, with no result in between.
+# So often the samples that are left are begun again after a worker died, with no result in between.
 _MOST_LOSSES = 5
 
 
 class Work:
-    """How rows are evaluated: what a worker process is told, apart from the rows.
+    """How samples are evaluated: what a worker process is told, apart from the samples.
 
     Parameters
     ----------
     objective : callable
         The function.
     vectorized : bool
-        Whether it takes many rows.
+        Whether it takes many samples.
     time_limit : float or None
         Seconds that one evaluation may take.
     n_retries : int
         How often an evaluation that failed is tried again.
     n_outputs : int or None, default=None
-        How many numbers it returns for a row; None for one that is no array.
+        How many numbers it returns for a sample; None for one that is no array.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class Work:
     def __call__(
         self, indices: list[int], X: NDArray[np.float64]
     ) -> tuple[list[int], list[Outcome]]:
-        """Evaluate the rows `X`, which have these indices in the batch.
+        """Evaluate the samples `X`, which have these indices in the batch.
 
-        An output that is no value is an outcome too, so that the rows of others are waited for.
+        An output that is no value is an outcome too, so that the samples of others are waited for.
         """
         try:
             if self.vectorized:
@@ -69,7 +69,7 @@ class Work:
             return indices, [refused] * len(indices)
 
     def guarded(self) -> Work:
-        """Return the same work, in which a row that kills kills only a process of its own."""
+        """Return the same work, in which a sample that kills kills only a process of its own."""
         limit = TIMEOUT_MAX if self.time_limit is None else self.time_limit
         return Work(
             self.objective,
@@ -111,11 +111,11 @@ def outcomes(
     workers: Workers,
     goes_on: Callable[[], bool],
 ) -> Iterator[tuple[list[int], list[Outcome]]]:
-    """Evaluate the rows of `X` that are new; yield indices and outcomes as they come.
+    """Evaluate the samples of `X` that are new; yield indices and outcomes as they come.
 
-    No further rows are begun once `goes_on()` is false; those begun are waited for. A worker
-    process that dies takes the work of others with it, and nobody knows which row was to blame: the
-    rows that are left are begun again, each in a process of its own.
+    No further samples are begun once `goes_on()` is false; those begun are waited for. A worker
+    process that dies takes the work of others with it, and nobody knows which sample was to blame:
+    the samples that are left are begun again, each in a process of its own.
     """
     work = for_workers(work)
     left = dict.fromkeys(new)
@@ -139,7 +139,7 @@ def outcomes(
 
 def for_workers(work: Work) -> Work:
     """Return work as the backend of the moment needs it."""
-    # On Dask a row that kills would take one worker after another with it.
+    # On Dask a sample that kills would take one worker after another with it.
     is_on_dask = type(get_active_backend()[0]).__name__ == "DaskDistributedBackend"
     return work.guarded() if is_on_dask else work
 
@@ -184,7 +184,7 @@ def _run(
 def _safe_parts(parts: list[list[int]], X: NDArray[np.float64]) -> list[list[int]]:
     """Split parts of as many rows as columns.
 
-    A function of one row could pass for one of many there, by returning as many values as there
+    A function of one sample could pass for one of many there, by returning as many values as there
     are columns.
     """
     safe = []

@@ -36,7 +36,7 @@ def call_within(
     index: int,
     n_outputs: int | None,
 ) -> Outcome:
-    """Call a function of one row in a child process, and kill that at the time limit."""
+    """Call a function of one sample in a child process, and kill that at the time limit."""
     child = _take_child(pickle.dumps(wrap_non_picklable_objects(objective, keep_wrapper=False)))
     try:
         return child.call(limit, x, index, n_outputs)
@@ -49,7 +49,7 @@ def call_within(
 
 
 class _Child:
-    """A process that holds the function and evaluates one row after another.
+    """A process that holds the function and evaluates one sample after another.
 
     Each message to it has a number, and an answer counts only under that number.
 
@@ -90,7 +90,7 @@ class _Child:
     def call(
         self, limit: float, x: NDArray[np.float64], index: int, n_outputs: int | None
     ) -> Outcome:
-        """Return what came of a row."""
+        """Return what came of a sample."""
         watch = _Watch(limit, self.end)
         try:
             kind, content, text, duration = self._ask(x)

@@ -201,7 +201,7 @@ def _call_by_backend(kind: Any, function: Callable[..., Any], *arguments: Any) -
 
 def has_result(future: Any) -> bool:
     """Tell whether a future that is done came through."""
-    # Not every scheduler's job knows that it was cancelled.
+    # Not every scheduler's job knows that it was canceled.
     was_cancelled = hasattr(future, "cancelled") and future.cancelled()
     return not was_cancelled and future.exception() is None
 

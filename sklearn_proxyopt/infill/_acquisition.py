@@ -22,7 +22,7 @@ _N_CENTERS = 16
 # A point chosen lowers the gain of others within about this distance in the unit cube, in root
 # mean square over the variables.
 _CROWD = 0.1
-# So many times the points wanted are picked where several of them may stand for one row.
+# So many times the points wanted are picked where several of them may stand for one sample.
 _SPARE = 8
 
 
@@ -63,7 +63,7 @@ class AcquisitionInfill(BaseInfill):
         points : ndarray of shape (n, n_features)
             The points.
         known : Knowledge
-            The proxy and the rows it learned from.
+            The proxy and the samples it learned from.
 
         Returns
         -------

@@ -29,39 +29,39 @@ class Knowledge:
     Parameters
     ----------
     proxy : regressor
-        Fitted on the rows.
+        Fitted on the samples.
     optimizer : optimizer
         Searches it, seeded.
-    X : ndarray of shape (n_rows, n_features)
-        The rows inside the bounds that meet the constraints, at least one; points on the axes.
-    y : ndarray of shape (n_rows,)
+    X : ndarray of shape (n_samples, n_features)
+        The samples inside the bounds that meet the constraints, at least one; points on the axes.
+    y : ndarray of shape (n_samples,)
         Their values; with a penalty where the function returns constraints.
     bounds : ndarray of shape (n_features, 2)
         The box.
     minima : ndarray of shape (n_minima, n_features)
         The proxy's distinct minima, the lowest first.
     taken : ndarray of shape (n_taken, n_features)
-        Rows that need not be evaluated: those known, those that failed, those pending.
+        Samples that need not be evaluated: those known, those that failed, those pending.
     rng : numpy.random.Generator
         Randomness of this round.
     learn : callable
-        `learn(rows, bounds)` fits a copy of the proxy on the rows at some places of `X` and returns
-        it with its distinct minima in a box, the lowest first.
+        `learn(rows, bounds)` fits a copy of the proxy on the samples at some places of `X` and
+        returns it with its distinct minima in a box, the lowest first.
     doubts : callable
         Returns minima of models refitted on half of the samples, of shape (n, n_features).
     rows_at : callable, default=None
-        `rows_at(points)` returns the rows that would be evaluated for points, themselves points of
-        the box; NaN where there is none. None where every point is a row.
+        `rows_at(points)` returns the samples that would be evaluated for points, themselves points
+        of the box; NaN where there is none. None where every point is a sample.
     caution : callable, default=None
         `caution(points)` returns 0 where an evaluation may be trusted to succeed, 1 where it is
         best avoided, and a number between them elsewhere. None where nothing is known of failures.
         No point with a caution of 1 is proposed, whatever the strategy.
     noise_std : float, default=0.0
         Standard deviation of the noise of values; 0 for exact ones. With noise the lowest value is
-        the luckiest, and what the proxy says of the rows counts.
+        the luckiest, and what the proxy says of the samples counts.
     draw : callable, default=None
-        `draw(n_functions, seed)` returns a proxy whose members are functions that the rows allow.
-        None where the proxy draws none.
+        `draw(n_functions, seed)` returns a proxy whose members are functions that the samples
+        allow. None where the proxy draws none.
     """
 
     proxy: Any
@@ -81,18 +81,18 @@ class Knowledge:
 
     @property
     def best(self) -> NDArray[np.float64]:
-        """The row with the lowest value, of shape (n_features,)."""
+        """The sample with the lowest value, of shape (n_features,)."""
         best: NDArray[np.float64] = self.X[np.argmin(self._estimates)]
         return best
 
     @property
     def lowest(self) -> float:
-        """The lowest value of a row, what the proxy says of it where values have noise."""
+        """The lowest value of a sample, what the proxy says of it where values have noise."""
         return float(self._estimates.min())
 
     @cached_property
     def _estimates(self) -> NDArray[np.float64]:
-        """What is known of the values of the rows, of shape (n_rows,)."""
+        """What is known of the values of the samples, of shape (n_samples,)."""
         if not self.noise_std:
             return self.y
         return np.asarray(self.proxy.predict(self.X), dtype=np.float64)
@@ -146,7 +146,7 @@ class BaseInfill(BaseEstimator, ABC):
         Parameters
         ----------
         known : Knowledge
-            The proxy and the rows it learned from.
+            The proxy and the samples it learned from.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class BaseInfill(BaseEstimator, ABC):
         """
         self._begin_round(known)
         chosen = _extended(known.X[:0], self._propose(known), known, self.n_points, APART)
-        # The whole box where its part has no more new rows.
+        # The whole box where its part has no more new samples.
         for box in (self._region(known), known.bounds):
             if len(chosen) == self.n_points:
                 break
@@ -187,9 +187,9 @@ def _extended(
     n_points: int,
     distance: float,
 ) -> NDArray[np.float64]:
-    """Return the rows chosen and the next of some points that are new and apart, up to so many."""
+    """Return the samples chosen and the next points that are new and apart, up to so many."""
     taken = to_unit_cube(known.taken, known.bounds)
-    # A few at a time: where there are constraints, each row is a search.
+    # A few at a time: where there are constraints, each sample is a search.
     for first in range(0, len(points), n_points):
         if len(chosen) == n_points:
             break

@@ -1,4 +1,4 @@
-"""Infill at the minima of functions that the rows allow."""
+"""Infill at the minima of functions that the samples allow."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["ThompsonSampling"]
 
 
 class ThompsonSampling(BaseInfill):
-    """Evaluate the minima of functions that the rows allow.
+    """Evaluate the minima of functions that the samples allow.
 
     These are drawn from the Gaussian processes of a `ProxyRegressor` or `KernelProxyRegressor`, one
     for each point, or they are the members of a `NeuralProxyRegressor` that has several. Where they

@@ -1,4 +1,4 @@
-"""Infill in a region around the best row, which grows and shrinks."""
+"""Infill in a region around the best sample, which grows and shrinks."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from sklearn_proxyopt.infill._base import BaseInfill, Knowledge
 __all__ = ["TrustRegion"]
 
 _GROWS, _SHRINKS = 1.5, 0.6
-# The proxy of a region learns from at least this many rows for each variable.
+# The proxy of a region learns from at least this many samples for each variable.
 _ROWS_PER_VARIABLE = 10
-# Rows up to this many half widths from the best one matter.
+# Samples up to this many half widths from the best one matter.
 _REACH = 1.5
 
 
 class TrustRegion(BaseInfill):
-    """Evaluate the minima that a proxy of the best row's surroundings has there.
+    """Evaluate the minima that a proxy of the best sample's surroundings has there.
 
-    The proxy is learned anew from the rows in and near the region, and at least from the nearest
+    The proxy is learned anew from the samples in and near the region, and at least from the nearest
     10 for each variable. After a round that found a lower value the region grows, otherwise it
     shrinks.
 
@@ -84,7 +84,7 @@ class TrustRegion(BaseInfill):
         lower, upper = known.bounds.T
         half = self.width_ * (upper - lower) / 2
         center = np.clip(known.best, lower + half, upper - half)
-        # The last bits of the sides may leave out the best row at the border of the box.
+        # The last bits of the sides may leave out the best sample at the border of the box.
         low, high = np.minimum(center - half, known.best), np.maximum(center + half, known.best)
         return np.clip(np.column_stack([low, high]), lower[:, None], upper[:, None])
 

@@ -104,7 +104,7 @@ class DenseNet(BaseEstimator):
 class ConvNet(BaseEstimator):
     """A small image classifier in one or two dimensions, as a recipe.
 
-    Each block is a convolution over three points, batch normalisation, ReLU and a maximum over
+    Each block is a convolution over three points, batch normalization, ReLU and a maximum over
     two points; dense layers follow. An observation of one or two axes is a grid, of three axes
     channels on a two-dimensional grid. Conditions on the same grid become further channels, others
     enter the first dense layer.

@@ -24,7 +24,7 @@ __all__ = ["NeuralAdjointInverse"]
 class NeuralAdjointInverse(BaseInverse):
     """Learn the simulator, then find by BFGS on the network what it would take.
 
-    A network is trained on synthetic simulations; for each problem BFGS minimises the loss of its
+    A network is trained on synthetic simulations; for each problem BFGS minimizes the loss of its
     predictions plus a boundary loss, which grows with the distance from the box outside of which
     nothing was learned [1]_. The simulator needs no gradient.
 

@@ -318,7 +318,7 @@ class ProblemSet:
         number: Tensor | None = None,
         **options: Any,
     ) -> OptimizeResult:
-        """Minimise the losses by BFGS from starts (n, n_unknowns).
+        """Minimize the losses by BFGS from starts (n, n_unknowns).
 
         They are starts of the problems of some numbers, for None of all problems in turn.
 

@@ -57,15 +57,16 @@ def optimum_error_scorer(problem: Any, of: str = "x") -> _OptimumErrorScorer:
 
 
 def regret_scorer(n_picks: int = 1) -> _RegretScorer:
-    """Make a scorer from the regret of following an estimator among rows held out.
+    """Make a scorer from the regret of following an estimator among samples held out.
 
-    The estimator picks the rows that it predicts best: the lowest, or the highest where it is an
-    optimizer that maximizes. The regret is how far the best of them misses the best row there is.
+    The estimator picks the samples that it predicts best: the lowest, or the highest where it is an
+    optimizer that maximizes. The regret is how far the best of them misses the best sample there
+    is.
 
     Parameters
     ----------
     n_picks : int, default=1
-        How many rows it may pick.
+        How many samples it may pick.
 
     Returns
     -------
@@ -99,8 +100,8 @@ def credibility_scorer(
         How many times it is called for each, at most.
     regret : float, default=None
         Tolerated gap between the objective at the optimum and its lowest value, in units of `y`.
-        Compare probabilities only for the same regret: None tolerates a share of what the rows of
-        each estimator span.
+        Compare probabilities only for the same regret: None tolerates a share of what the samples
+        of each estimator span.
 
     Returns
     -------
@@ -218,9 +219,9 @@ def goal_of(estimator: Any) -> Goal:
 
 
 def optimum_of(estimator: Any) -> NDArray[np.float64]:
-    """Return the optimum of a fitted estimator in the units of the rows that it was fitted on.
+    """Return the optimum of a fitted estimator in the units of the samples that it was fitted on.
 
-    Behind transformers, `x_` of an optimizer is in the units of the transformed rows; here they
+    Behind transformers, `x_` of an optimizer is in the units of the transformed samples; here they
     are inverted.
 
     Parameters

@@ -33,7 +33,7 @@ class UnitCubeFunction:
     Attributes
     ----------
     nfev : int
-        Rows evaluated so far.
+        Points evaluated so far.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class UnitCubeFunction:
         self.nfev = 0
 
     def __call__(self, U: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Evaluate rows of the unit cube; a value that is not finite counts as +inf."""
+        """Evaluate points of the unit cube; a value that is not finite counts as +inf."""
         values = np.asarray(self.fun(from_unit_cube(U, self.bounds)), dtype=np.float64)
         if values.shape != (len(U),):
             raise ValueError(
@@ -76,7 +76,7 @@ class BaseOptimizer(BoxEstimator, ABC):
         rng: np.random.Generator,
         callback: SearchCallback | None,
     ) -> OptimizeResult:
-        """Search the unit cube, starting from the rows of `x0` where there are any."""
+        """Search the unit cube, starting from the points of `x0` where there are any."""
 
     def minimize(
         self,
@@ -92,7 +92,7 @@ class BaseOptimizer(BoxEstimator, ABC):
         Parameters
         ----------
         fun : callable
-            Maps rows of shape (n, n_features) to values of shape (n,). If it has a method
+            Maps points of shape (n, n_features) to values of shape (n,). If it has a method
             `value_and_grad(X)`, optimizers that use gradients call that.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The bounds. None takes those read by `fit`.

@@ -26,7 +26,7 @@ __all__ = [
 
 
 class ProxyFunction(ABC):
-    """A proxy, or any function, as the function of rows that is searched.
+    """A proxy, or any function, as the function of points that is searched.
 
     A subclass implements the values. What else it offers it says by the attributes, and writes the
     methods that belong to them.
@@ -44,7 +44,7 @@ class ProxyFunction(ABC):
 
     @abstractmethod
     def __call__(self, X: NDArray[np.float64]) -> Any:
-        """Return values of shape (n,) of rows (n, n_features)."""
+        """Return values of shape (n,) of points (n, n_features)."""
 
     def value_and_grad(
         self, X: NDArray[np.float64]
@@ -63,7 +63,7 @@ class CallableFunction(ProxyFunction):
     Parameters
     ----------
     fun : callable
-        Maps rows (n, n_features) to values (n,).
+        Maps points (n, n_features) to values (n,).
     """
 
     def __init__(self, fun: Callable[[NDArray[np.float64]], ArrayLike]) -> None:
@@ -72,7 +72,7 @@ class CallableFunction(ProxyFunction):
         self.has_module = hasattr(fun, "torch_module")
 
     def __call__(self, X: NDArray[np.float64]) -> Any:
-        """Return values of shape (n,) of rows (n, n_features)."""
+        """Return values of shape (n,) of points (n, n_features)."""
         return self.fun(X)
 
     def value_and_grad(
@@ -94,7 +94,7 @@ class ModuleFunction(ProxyFunction):
     Parameters
     ----------
     module : torch.nn.Module
-        Maps rows (n, n_features) to values (n, 1), and has buffers in the type of its rows.
+        Maps points (n, n_features) to values (n, 1), and has buffers in the type of its points.
     """
 
     has_gradient = has_module = True
@@ -104,7 +104,7 @@ class ModuleFunction(ProxyFunction):
 
     @plain_torch()
     def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values of shape (n,) of rows (n, n_features)."""
+        """Return values of shape (n,) of points (n, n_features)."""
         import torch
 
         with torch.no_grad(), one_thread():

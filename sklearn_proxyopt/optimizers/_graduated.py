@@ -39,7 +39,7 @@ class Ladder(ProxyFunction):
     Parameters
     ----------
     levels : sequence of callable
-        Each maps rows (n, n_features) to values (n,), and may offer `value_and_grad` or
+        Each maps points (n, n_features) to values (n,), and may offer `value_and_grad` or
         `torch_module` as any function of an optimizer may. The last one is the function meant.
 
     Examples
@@ -96,7 +96,7 @@ class Ladder(ProxyFunction):
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows.
+            Points.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class Ladder(ProxyFunction):
         Returns
         -------
         torch.nn.Module
-            Maps rows (n, n_features) to values (n, 1).
+            Maps points (n, n_features) to values (n, 1).
         """
         return self._sharpest.torch_module()
 
@@ -242,7 +242,7 @@ class GraduatedSearch(BaseOptimizer):
     def _count_basins(
         self, levels: list[UnitCubeFunction], rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], int]:
-        """Return the number of distinct minima of each level, and the rows evaluated for that."""
+        """Return the number of distinct minima of each level, and the points evaluated for that."""
         basins, nfev = np.full(len(levels), np.nan), 0
         if len(levels) == 1:
             return basins, nfev
@@ -291,7 +291,7 @@ def descend(
     scipy.optimize.OptimizeResult
         `x` of shape (n_starts, n_features) and `fun` of shape (n_starts,), where the last function
         left each start; `x_levels` of shape (n_functions, n_starts, n_features), the ends on each;
-        `nfev`, rows evaluated in all.
+        `nfev`, points evaluated in all.
 
     Examples
     --------

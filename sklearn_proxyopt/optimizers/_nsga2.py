@@ -26,7 +26,7 @@ class NSGA2(BoxEstimator):
 
     Parents win tournaments by the number of their front and then by how far their neighbors are;
     simulated binary crossover and polynomial mutation make the offspring; the best fronts of
-    parents and offspring together go on [1]_. A row that violates its constraints less dominates
+    parents and offspring together go on [1]_. A point that violates its constraints less dominates
     one that violates them more. Each generation is evaluated in one call.
 
     Parameters
@@ -119,8 +119,8 @@ class NSGA2(BoxEstimator):
         Parameters
         ----------
         fun : callable
-            Maps rows of shape (n, n_features) to (n, n_objectives + n_constraints): objectives
-            first, then constraints, which hold where they are at most 0. A row with a number
+            Maps points of shape (n, n_features) to (n, n_objectives + n_constraints): objectives
+            first, then constraints, which hold where they are at most 0. A point with a number
             that is not finite is as bad as can be.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The bounds. None takes those read by `fit`.
@@ -189,7 +189,7 @@ class NSGA2(BoxEstimator):
 
 @dataclass(frozen=True)
 class _Population:
-    """Rows of the unit cube and what is known of them."""
+    """Points of the unit cube and what is known of them."""
 
     U: NDArray[np.float64]
     outputs: NDArray[np.float64]
@@ -248,7 +248,7 @@ class _CubeFunction:
 
 
 def _best(population: _Population, size: int) -> _Population:
-    """Return the best rows in order: by the number of their front, the least crowded first."""
+    """Return the best points in order: by the number of their front, the least crowded first."""
     ranks = ranks_of(population.objectives, population.violation, size)
     distance = np.zeros(len(ranks))
     for rank in range(int(np.sort(ranks)[: size + 1].max(initial=0)) + 1):

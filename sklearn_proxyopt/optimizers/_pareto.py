@@ -9,9 +9,9 @@ __all__ = ["crowding", "hypervolume", "nondominated", "ranks_of", "spread_out"]
 
 
 def nondominated(F: ArrayLike, violation: ArrayLike | None = None) -> NDArray[np.bool_]:
-    """Tell which rows no other row dominates.
+    """Tell which points no other point dominates.
 
-    A row dominates another if it is at least as low in every objective and lower in one. With
+    A point dominates another if it is at least as low in every objective and lower in one. With
     constraints, one that violates them less dominates one that violates them more.
 
     Parameters
@@ -19,13 +19,13 @@ def nondominated(F: ArrayLike, violation: ArrayLike | None = None) -> NDArray[np
     F : array-like of shape (n, n_objectives)
         Objectives, to be minimized.
     violation : array-like of shape (n,), default=None
-        By how much each row violates its constraints, 0 where it is feasible; None for no
+        By how much each point violates its constraints, 0 where it is feasible; None for no
         constraints.
 
     Returns
     -------
     ndarray of bool of shape (n,)
-        Whether each row belongs to the front.
+        Whether each point belongs to the front.
 
     Examples
     --------
@@ -48,9 +48,9 @@ def nondominated(F: ArrayLike, violation: ArrayLike | None = None) -> NDArray[np
 def ranks_of(
     F: NDArray[np.float64], violation: NDArray[np.float64], n_needed: int
 ) -> NDArray[np.intp]:
-    """Return the number of the front that each row belongs to, 0 for the first.
+    """Return the number of the front that each point belongs to, 0 for the first.
 
-    Fronts beyond those that hold the rows needed are not told apart.
+    Fronts beyond those that hold the points needed are not told apart.
     """
     worse = violation[:, None] < violation
     alike = violation[:, None] == violation
@@ -68,7 +68,7 @@ def ranks_of(
 
 
 def crowding(F: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far the neighbors of each row of a front are, infinity at its ends [1]_.
+    """Return how far the neighbors of each point of a front are, infinity at its ends [1]_.
 
     References
     ----------
@@ -92,10 +92,10 @@ def hypervolume(F: ArrayLike, reference: ArrayLike) -> float:
     Parameters
     ----------
     F : array-like of shape (n, n_objectives)
-        Objectives of rows; dominated ones add nothing. Up to four objectives are quick; beyond
+        Objectives of points; dominated ones add nothing. Up to four objectives are quick; beyond
         them time grows steeply with their number.
     reference : array-like of shape (n_objectives,)
-        The corner that the volume is measured from. Rows that are not below it in every objective
+        The corner that the volume is measured from. Points that are not below it in every objective
         add nothing.
 
     Returns
@@ -130,7 +130,7 @@ def hypervolume(F: ArrayLike, reference: ArrayLike) -> float:
 
 
 def spread_out(F: NDArray[np.float64], known: NDArray[np.float64], n: int) -> list[int]:
-    """Choose rows of a front, one after another, each the farthest from all chosen and known.
+    """Choose points of a front, one after another, each the farthest from all chosen and known.
 
     Distances are in widths of the front. The first, where nothing is known, are its ends.
     """

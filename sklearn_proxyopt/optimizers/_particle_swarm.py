@@ -193,7 +193,7 @@ class ParticleSwarm(BaseOptimizer):
 
     @property
     def _n_rows(self) -> int:
-        """Rows of each function that are evaluated at once."""
+        """Points of each function that are evaluated at once."""
         return self.n_restarts * self.n_particles
 
     def _search_stack(

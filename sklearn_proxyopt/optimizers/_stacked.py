@@ -1,4 +1,4 @@
-"""A function, or each member of an ensemble, on rows of the unit cube as tensors."""
+"""A function, or each member of an ensemble, on points of the unit cube as tensors."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Stack(ABC):
     bounds : ndarray of shape (n_features, 2)
         The box that the unit cube stands for.
     nfev : ndarray of shape (n_functions,)
-        Rows evaluated so far, of each function.
+        Points evaluated so far, of each function.
     device : torch.device
-        Where rows and values lie.
+        Where points and values lie.
     dtype : torch.dtype
         Their type.
     """
 
     n_functions: int
-    # Whether an evaluation of any rows takes the same course on the device.
+    # Whether an evaluation of any points takes the same course on the device.
     is_static: bool = False
     bounds: NDArray[np.float64]
     nfev: NDArray[np.int64]
@@ -56,21 +56,21 @@ class Stack(ABC):
 
     @abstractmethod
     def values(self, u: Tensor) -> Tensor:
-        """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""
+        """Return values (n_functions, n) at points (n_functions, n, n_features); none is NaN."""
 
     @abstractmethod
     def values_and_gradients(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Return also the gradients, (n_functions, n, n_features), in units of the cube."""
 
     def at(self, u: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        """Return values and gradients of one function a row.
+        """Return values and gradients of one function a point.
 
         Parameters
         ----------
         u : Tensor of shape (n, n_features)
-            Rows.
+            Points.
         which : Tensor of shape (n,)
-            The function of each row, in ascending order.
+            The function of each point, in ascending order.
 
         Returns
         -------
@@ -99,14 +99,14 @@ class MemberStack(Stack):
     Parameters
     ----------
     module : torch.nn.Module
-        Maps rows (n, n_features) to values (n, 1), and has buffers in the type of its rows.
+        Maps points (n, n_features) to values (n, 1), and has buffers in the type of its points.
     bounds : ndarray of shape (n_features, 2)
         The box.
     each : bool
         Whether the functions are the module's members, those that its method `members` gives,
         instead of the module itself.
     n_rows : int, default=0
-        Rows of each function that the search will mostly evaluate at once. A proxy that may move
+        Points of each function that the search will mostly evaluate at once. A proxy that may move
         is searched on a GPU where they are so many that it pays.
     """
 
@@ -136,7 +136,7 @@ class MemberStack(Stack):
             yield
 
     def values(self, u: Tensor) -> Tensor:
-        """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""
+        """Return values (n_functions, n) at points (n_functions, n, n_features); none is NaN."""
         import torch
 
         with torch.no_grad():
@@ -150,7 +150,7 @@ class MemberStack(Stack):
         u = u.detach().requires_grad_()
         values = self._evaluate(u)
         if not values.requires_grad:
-            # A proxy of values that are all equal does not depend on its rows.
+            # A proxy of values that are all equal does not depend on its points.
             return values, torch.zeros_like(u)
         (gradients,) = torch.autograd.grad(values.sum(), u)
         return values.detach(), gradients
@@ -183,11 +183,11 @@ class FunctionStack(Stack):
 
     @property
     def nfev(self) -> NDArray[np.int64]:  # type: ignore[override]
-        """Rows evaluated so far."""
+        """Points evaluated so far."""
         return np.array([self.fun.nfev])
 
     def values(self, u: Tensor) -> Tensor:
-        """Return values (n_functions, n) at rows (n_functions, n, n_features); none is NaN."""
+        """Return values (n_functions, n) at points (n_functions, n, n_features); none is NaN."""
         import torch
 
         return torch.from_numpy(self.fun(u[0].numpy()))[None]
@@ -223,7 +223,7 @@ class FunctionStack(Stack):
 
 
 def _moved(module: Any, n_rows: int) -> Any:
-    """Return a proxy's module where rows of this number are evaluated fastest, if it may move."""
+    """Return a proxy's module where points of this number are evaluated fastest, if it may move."""
     if not getattr(module, "may_move", False):
         return module
     device = _crossovers.search_device(
@@ -235,7 +235,7 @@ def _moved(module: Any, n_rows: int) -> Any:
 def stack_of(fun: UnitCubeFunction, n_rows: int = 0) -> Stack:
     """Return a function as a stack of one, on its own device if it is a torch module inside.
 
-    A proxy that may move goes to a GPU if so many rows at once are evaluated faster there.
+    A proxy that may move goes to a GPU if so many points at once are evaluated faster there.
     """
     if fun.fun.has_module:
         return MemberStack(fun.fun.torch_module(), fun.bounds, each=False, n_rows=n_rows)

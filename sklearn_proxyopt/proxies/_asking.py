@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MomentsMixin"]
 
-# Pairs of points and rows that a block of predictions may compare at once, and its most points.
+# Pairs of points and samples that a block of predictions may compare at once, and its most points.
 _PAIRS_PER_BLOCK, _MOST_PER_BLOCK = 4_000_000, 4096
 
 
@@ -26,7 +26,7 @@ class MomentsMixin:
     """The predictions of a fitted proxy whose module also tells standard deviations.
 
     The class owes the attributes below, which its `fit` sets. The module has the methods
-    `moments` and `lowered`, the number `n_rows`, and a buffer `center` in the type of its rows.
+    `moments` and `lowered`, the number `n_rows`, and a buffer `center` in the type of its samples.
     """
 
     n_outputs_: int
@@ -39,7 +39,7 @@ class MomentsMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+            Samples to predict.
         return_std : bool, default=False
             Whether to return also the standard deviation.
 
@@ -72,7 +72,7 @@ class MomentsMixin:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+            Samples to predict.
         n_std : float, default=0.0
             Number of standard deviations to subtract from the mean.
 
@@ -81,7 +81,7 @@ class MomentsMixin:
         value : ndarray of shape (n_samples,)
             Predictions.
         gradient : ndarray of shape (n_samples, n_features)
-            Derivatives of each prediction with respect to its row, in units of `y` per unit of
+            Derivatives of each prediction with respect to its sample, in units of `y` per unit of
             `X`.
 
         Raises
@@ -120,7 +120,7 @@ class MomentsMixin:
         Returns
         -------
         torch.nn.Module
-            Maps float64 rows (n, n_features) in the user's units, on the device `device_`, to
+            Maps float64 samples (n, n_features) in the user's units, on the device `device_`, to
             predictions (n, n_outputs). On "mps", which has no float64, both are float32. Its
             method `members` returns (1, n, n_outputs), its method `moments` also standard
             deviations.
@@ -134,12 +134,12 @@ class MomentsMixin:
         return module
 
     def _blocks(self, X: NDArray[np.float64]) -> Iterator[Tensor]:
-        """Yield rows, at most some thousand at a time, where the module lies and in its type."""
+        """Yield samples, at most some thousand at a time, where the module lies and in its type."""
         import torch
 
         center = self._module.center
         size = _PAIRS_PER_BLOCK // self._module.n_rows
-        # torch takes no rows in reverse order.
+        # torch takes no samples in reverse order.
         rows = torch.tensor(np.ascontiguousarray(X), dtype=center.dtype, device="cpu")
         blocks = rows.split(min(max(size, 1), _MOST_PER_BLOCK))
         return (block.to(center.device) for block in blocks)

@@ -14,9 +14,9 @@ from sklearn_proxyopt.proxies._kernel._weights import stack_weights
 
 __all__ = ["Blend", "BlendModule"]
 
-# How far the two are apart counts this many times: they have learned from the same rows.
+# How far the two are apart counts this many times: they have learned from the same samples.
 _DISAGREEMENT = 2.0
-# The share of the rows held out that lie within so many calibrated deviations.
+# The share of the samples held out that lie within so many calibrated deviations.
 _SHARE, _DEVIATIONS = 0.9, 1.645
 
 
@@ -29,7 +29,7 @@ class Blend:
     share : ndarray of shape (n_outputs,)
         Weight of the network; that of the kernel proxy is the rest.
     ratio : ndarray of shape (n_outputs,)
-        Error of the network at rows it has not seen, as a share of the standard deviation of the
+        Error of the network at samples it has not seen, as a share of the standard deviation of the
         kernel proxy there.
     calibration : ndarray of shape (n_outputs,)
         What standard deviations are multiplied by.
@@ -48,7 +48,7 @@ class Blend:
         network: NDArray[np.float64],
         noise: NDArray[np.float64] | float = 0.0,
     ) -> Self:
-        """Learn it from rows that neither has seen.
+        """Learn it from samples that neither has seen.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class Blend:
         network : Tensor of shape (n, n_outputs)
             Predictions of the network.
         left : Tensor of shape (n, 1) or (n, n_outputs)
-            How much of them is left far from the rows.
+            How much of them is left far from the samples.
 
         Returns
         -------
@@ -144,7 +144,7 @@ class BlendModule(nn.Module):
 
     @property
     def n_rows(self) -> int:
-        """How many rows a point is compared with."""
+        """How many samples a point is compared with."""
         return int(self.kernel.n_rows)
 
     def lowered(self, n_std: float) -> BlendModule:
@@ -152,7 +152,7 @@ class BlendModule(nn.Module):
         return BlendModule(self.kernel, self.network, self.blend, n_std)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return predictions of shape (n, n_outputs) for rows of shape (n, n_features)."""
+        """Return predictions of shape (n, n_outputs) for samples of shape (n, n_features)."""
         if self.n_std:
             mean, deviation = self.moments(x)
             return mean - self.n_std * deviation
@@ -171,6 +171,6 @@ class BlendModule(nn.Module):
     def members(self, x: Tensor) -> Tensor:
         """Return the predictions of the only member, of shape (1, n, n_outputs).
 
-        Rows have shape (n, n_features) or (1, n, n_features).
+        Samples have shape (n, n_features) or (1, n, n_features).
         """
         return self(x if x.dim() == 2 else x[0])[None]

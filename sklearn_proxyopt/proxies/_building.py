@@ -1,4 +1,4 @@
-"""From a proxy's parameters and rows to the networks that it trains."""
+"""From a proxy's parameters and samples to the networks that it trains."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def _spreads(features: Sequence[Features]) -> Tensor:
 
 
 def _check_module(network: Any, rows: Tensor, n_outputs: int) -> None:
-    """Check that a user's module is one and gives an output a row, so that no loss broadcasts."""
+    """Check that a user's module gives one output a sample, so that no loss broadcasts."""
     if not isinstance(network, torch.nn.Module):
         raise ValueError(f"module must return a torch.nn.Module; got {type(network).__name__}.")
     parameters = list(network.parameters())

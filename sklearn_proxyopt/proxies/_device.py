@@ -34,7 +34,7 @@ def training_device(device: Any, dtype: torch.dtype, n_products: float, n_steps:
 
 
 def inverse_device(device: Any, is_static: bool, n_numbers: int) -> torch.device:
-    """Return where inverse problems are solved, for "auto" by the numbers in their rows.
+    """Return where inverse problems are solved, for "auto" by the numbers in their samples.
 
     A simulator of the user may hold tensors of the CPU: only one whose runs may be recorded is
     taken elsewhere without being asked for.

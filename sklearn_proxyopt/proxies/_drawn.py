@@ -26,7 +26,7 @@ class DrawnFunctions:
     module : SamplePaths
         The functions.
     single_output : bool
-        Whether they return one value a row.
+        Whether they return one value a sample.
     """
 
     def __init__(self, module: Any, single_output: bool) -> None:

@@ -20,9 +20,10 @@ class Draws:
     Parameters
     ----------
     choices : torch.Generator
-        Draws on the CPU the rows on which choices are made.
+        Draws on the CPU the samples on which choices are made.
     weights : torch.Generator
-        Draws on the CPU what networks start from, so that it does not hang on the number of rows.
+        Draws on the CPU what networks start from, so that it does not hang on the number of
+        samples.
     steps : torch.Generator
         Draws the batches and their noise, on the device of the training.
     own_modules : BorrowedStream

@@ -1,4 +1,4 @@
-"""Second opinions of proxies that know their moments: fitted anew to parts of the rows."""
+"""Second opinions of proxies that know their moments: fitted anew to parts of the samples."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROWS_PER_BLOCK = 1024
 
 
 def draw_halves(n_rows: int, n_halves: int, seed: int) -> NDArray[np.intp]:
-    """Return the rows of each half, (n_halves, n_rows // 2): two share out all, then two more."""
+    """Return the samples of each half: two share out all, two more share them out anew."""
     rng, n_half = np.random.default_rng(seed), n_rows // 2
     halves: list[NDArray[np.intp]] = []
     while len(halves) < n_halves:
@@ -30,7 +30,7 @@ def draw_halves(n_rows: int, n_halves: int, seed: int) -> NDArray[np.intp]:
 
 
 class RefittedProxies:
-    """A proxy and its processes, fitted to parts of the rows with the settings of all.
+    """A proxy and its processes, fitted to parts of the samples with the settings of all.
 
     It costs less than one fit of the proxy. Where a network takes part, the networks of the parts
     are given.
@@ -39,12 +39,12 @@ class RefittedProxies:
     ----------
     proxy : KernelProxyRegressor or ProxyRegressor
         The fitted proxy.
-    X : ndarray of shape (n_rows, n_features)
-        The rows it learned from.
-    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    X : ndarray of shape (n_samples, n_features)
+        The samples it learned from.
+    y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
         Their values.
     parts : ndarray of shape (n_members, n)
-        The rows of each part.
+        The samples of each part.
     seed : int
         Draws a sample, where they are more than a process learns from.
     networks : NeuralProxyRegressor, default=None
@@ -75,7 +75,7 @@ class RefittedProxies:
             self._module = BlendedMembers(self._kernel, networks.torch_module(), self._share)
 
     def predict_members(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what each says of rows, (n_members, n) or (n_members, n, n_outputs)."""
+        """Return what each says of samples, (n_members, n) or (n_members, n, n_outputs)."""
         import torch
 
         center = self._module.center

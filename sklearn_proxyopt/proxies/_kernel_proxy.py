@@ -1,4 +1,4 @@
-"""The kernel proxy: Gaussian processes, stacked by their errors at rows left out."""
+"""The kernel proxy: Gaussian processes, stacked by their errors at samples left out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["KernelProxyRegressor"]
 
 # Lower limits of the noise, as a share of the variance: narrower types bear no smaller ones.
 _SMALLEST_NOISE = {"float64": 1e-10, "float32": 1e-5}
-# Within this share of the range of the rows values approach their bounds softly.
+# Within this share of the range of the samples values approach their bounds softly.
 _SOFT_SHARE = 1e-3
 
 
@@ -40,9 +40,9 @@ class KernelProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstim
     variable: a Matern 5/2 process; with up to 100 variables a squared exponential plus a sum of
     functions of one variable each; and a squared exponential about a closed-form trend. Where high
     values stand out, the best of them also learns values under a logarithm and a power transform.
-    Settings are those of the highest likelihood, weights those of the lowest error at rows left
+    Settings are those of the highest likelihood, weights those of the lowest error at samples left
     out, both in closed form.
-    Of a few dozen to about two thousand rows it learns more than a network does, and it says how
+    Of a few dozen to about two thousand samples it learns more than a network does, and it says how
     uncertain a prediction is.
 
     Parameters
@@ -50,28 +50,28 @@ class KernelProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstim
     trend : {"auto", "constant", "linear", "quadratic", "cubic", "quartic", "additive"}, \
 default="auto"
         The closed-form mean of one of the processes, as of `NeuralProxyRegressor`. "auto" takes
-        the one that leave-one-out errors favour.
+        the one that leave-one-out errors favor.
     max_exact_rows : int, default=2000
-        Up to so many rows a process compares a point with each of them. With more, it compares
-        the point with inducing points. Settings are learned on at most 500 rows.
+        Up to so many samples a process compares a point with each of them. With more, it compares
+        the point with inducing points. Settings are learned on at most 500 samples.
     n_inducing : int, default=1000
-        Number of inducing points, drawn from the rows.
+        Number of inducing points, drawn from the samples.
     y_bounds : array-like of shape (2,) or (n_outputs, 2), default=None
         Lower and upper bound of the values, such as ``(0, 1)`` for a share or ``(0, None)`` for a
-        count. Predictions stay within; they approach a bound softly over a thousandth of the
-        range of the rows, so that a row on it is missed by less than that. None for no bounds.
+        count. Predictions stay within; they approach a bound softly over a thousandth of the range
+        of the samples, so that a sample on it is missed by less than that. None for no bounds.
     noise_std : "auto", None, float or array-like of shape (n_outputs,), default="auto"
-        Standard deviation of the noise of a value, in units of `y`. "auto" learns it: from rows
+        Standard deviation of the noise of a value, in units of `y`. "auto" learns it: from samples
         that repeat each other, and from what smooth functions leave of the others. None says that
-        values are exact. A row of a larger weight than the average has less noise.
+        values are exact. A sample of a larger weight than the average has less noise.
     device : str or torch.device, default="auto"
         Where the processes are learned and searched: "cpu", "cuda", "cuda:1", "mps". "auto" takes
         CUDA where there is one, else the CPU (or "mps" for float32, with the learning on the CPU).
     dtype : {"float64", "float32"}, default="float64"
-        Precision of predictions inside the proxy; rows and predictions are always float64, and
-        so is the learning. With "float32" a row is not met better than to some thousandths.
+        Precision of predictions inside the proxy; samples and predictions are always float64, and
+        so is the learning. With "float32" a sample is not met better than to some thousandths.
     random_state : None, int, RandomState or Generator, default=None
-        Draws the rows on which settings are learned, and inducing points. No global generator is
+        Draws the samples on which settings are learned, and inducing points. No global generator is
         touched.
 
     Attributes
@@ -98,36 +98,36 @@ default="auto"
 
     Notes
     -----
-    Rows that repeat each other are one row with the mean of their values, whose noise is as much
-    less as there are repeats, and errors at rows left out leave out all repeats of a row. A weight
-    divides the variance of the noise of a row, so that it says the same as as many repetitions; a
-    standard deviation for each row, as of `fit`, says the same as the weight
+    Samples that repeat each other are one sample with the mean of their values, whose noise is as
+    much less as there are repeats, and errors at samples left out leave out all repeats of a
+    sample. A weight divides the variance of the noise of a sample, so that it says the same as as
+    many repetitions; a standard deviation for each sample, as of `fit`, says the same as the weight
     ``1 / noise_std**2``, and with it how large the noise is. What both say is multiplied.
 
     "auto" takes the noise of the highest likelihood, in which repeats count by how they scatter
     about their means. Repeats that all agree tell that there is no noise. What they tell is
     believed where the likelihood of the means is against it: the rest is then ripples of the
-    function. Without repeats noise and ripples finer than the rows cannot be told apart;
+    function. Without repeats noise and ripples finer than the samples cannot be told apart;
     `noise_std_` is then above 0 only where no noise would be far less likely, and standard
     deviations count it with the function. A few repeats, a number, or None say which it is.
 
-    Far outside the box of the rows predictions go back to the mean of the values, and everywhere
-    they stay within two ranges of the rows beyond the lowest and highest.
+    Far outside the box of the samples predictions go back to the mean of the values, and everywhere
+    they stay within two ranges of the samples beyond the lowest and highest.
 
     Several targets are learned one after another, each with processes of its own.
 
     Values that lie far from all others, such as penalties and outliers, would spoil every
-    prediction. A `WildValuesWarning` names them, and if rows left out are then predicted better,
+    prediction. A `WildValuesWarning` names them, and if samples left out are then predicted better,
     they are learned as little more than the others, or as what the others say there, but no better
     than the median. Values of one sign that span many decades are learned by their logarithm in
     the same case.
 
     A standard deviation is that of the function, without the noise that was given or that repeats
     have told; a new value has both. It counts how far the processes disagree, allows for the
-    parameters that were fitted, and is scaled until somewhat more than nine of ten rows left out
+    parameters that were fitted, and is scaled until somewhat more than nine of ten samples left out
     lie within the 90 % interval. Where an optimizer goes, among the lowest and the highest values,
-    it is up to twice as wide as the largest errors of rows left out there, the less wide the more
-    rows there are: what is chosen for its prediction is likely to be mispredicted.
+    it is up to twice as wide as the largest errors of samples left out there, the less wide the
+    more samples there are: what is chosen for its prediction is likely to be mispredicted.
 
     References
     ----------
@@ -140,7 +140,7 @@ default="auto"
        Dimensions", 2024. The prior of the lengthscales, :arxiv:`2402.02229`.
     .. [5] Titsias, "Variational Learning of Inducing Variables in Sparse Gaussian Processes", 2009.
     .. [6] Binois, Gramacy and Ludkovski, "Practical Heteroscedastic Gaussian Process Modeling for
-       Large Simulation Experiments", 2018. Repeated rows by their means,
+       Large Simulation Experiments", 2018. Repeated samples by their means,
        :doi:`10.1080/10618600.2018.1458625`.
 
     Examples
@@ -192,11 +192,11 @@ default="auto"
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Evaluated rows.
+            Evaluated samples.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, by which the variance of the noise of a row is divided; None
+            Non-negative weights, by which the variance of the noise of a sample is divided; None
             weighs all alike.
         noise_std : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Known standard deviation of the noise of each value, in units of `y`, in place of the
@@ -337,7 +337,7 @@ default="auto"
         ]
 
     def draw_functions(self, n_functions: int = 1, random_state: Any = None) -> DrawnFunctions:
-        """Draw functions that the rows allow.
+        """Draw functions that the samples allow.
 
         Each is drawn from one of the processes, chosen by its weight. The processes' own standard
         deviations hold, which are not calibrated.

@@ -1,4 +1,4 @@
-"""Rows with all that is told of them, for a kernel proxy and for a network."""
+"""Samples with all that is told of them, for a kernel proxy and for a network."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["KnownRows"]
 
 @dataclass(frozen=True)
 class KnownRows:
-    """Rows, their values, weights and noise.
+    """Samples, their values, weights and noise.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
-        Rows.
+        Samples.
     y : ndarray of shape (n,) or (n, n_outputs)
         Their values.
     weight : ndarray of shape (n,)
@@ -38,23 +38,23 @@ class KnownRows:
 
     @cached_property
     def _setting(self) -> NDArray[np.intp]:
-        """Which of the distinct rows each row is."""
+        """Which of the distinct samples each sample is."""
         distinct, setting = np.unique(self.X, axis=0, return_inverse=True)
         is_each_alone = len(distinct) == len(self.X)
         return np.arange(len(self.X)) if is_each_alone else setting.reshape(-1)
 
     @property
     def n_distinct(self) -> int:
-        """Number of distinct rows."""
+        """Number of distinct samples."""
         return int(self._setting.max()) + 1
 
     @property
     def are_repeated(self) -> bool:
-        """Whether any row repeats another."""
+        """Whether any sample repeats another."""
         return self.n_distinct < len(self.X)
 
     def split(self, fraction: float, rng: np.random.Generator) -> tuple[KnownRows, KnownRows]:
-        """Return the rows kept, and others at random that are held out with all their repeats."""
+        """Return the samples kept, and others drawn to be held out with all their repeats."""
         order = rng.permutation(self.n_distinct)
         n_held_out = max(round(fraction * len(order)), 1)
         place = order.argsort()[self._setting]
@@ -83,7 +83,7 @@ class KnownRows:
         network.fit(X, values, sample_weight=total[0])
 
     def noise_variance(self, kernel: Any, has_met_repeats: bool) -> NDArray[np.float64]:
-        """Return the variance (n, n_outputs) of the noise that a kernel proxy knows of these rows.
+        """Return the variance (n, n_outputs) of the noise that a kernel proxy knows of.
 
         It counts none that only the likelihood has told, which its standard deviations hold.
         """

@@ -1,4 +1,4 @@
-"""Rows for the members of an ensemble, and batches of them, as tensors on a device."""
+"""Samples for the members of an ensemble, and batches of them, as tensors on a device."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from sklearn_proxyopt.proxies._shares import batch_sizes
 
 __all__ = ["MemberBatches", "MemberRows"]
 
-# Rows gathered at once for batches.
+# Samples gathered at once for batches.
 _ROWS_GATHERED = 200_000
 
 
 class MemberRows(Dataset):
-    """Rows for the members of an ensemble, on the device where they are trained.
+    """Samples for the members of an ensemble, on the device where they are trained.
 
     Parameters
     ----------
     rows : Tensor of shape (n, n_features)
-        Rows scaled to [-1, 1].
+        Samples scaled to [-1, 1].
     targets : Tensor of shape (1 or n_members, n, n_outputs)
         What the networks are to learn.
     weight : Tensor of shape (n,)
-        Weights of the rows.
+        Weights of the samples.
     index : Tensor of shape (1 or n_members, n_used)
-        The rows that each member uses.
+        The samples that each member uses.
     generator : torch.Generator, default=None
-        Draws the order of the rows, on their device. Rows that are only asked for need none.
+        Draws the order of the samples, on their device. Samples that are only asked for need none.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class MemberRows(Dataset):
 
     @property
     def X(self) -> Tensor:  # noqa: N802
-        """The rows of the first member, where skorch looks for them."""
+        """The samples of the first member, where skorch looks for them."""
         return self.rows[self.index[0]]
 
     @property
@@ -61,7 +61,7 @@ class MemberRows(Dataset):
         return self.targets.mean(dim=0)[self.index[0]]
 
     def shuffled(self, n_members: int) -> Tensor:
-        """Return the rows that each member uses in an order of its own, (n_members, n_used)."""
+        """Return the samples that each member uses in an order of its own, (n_members, n_used)."""
         n_rows, device = len(self), self.index.device
         orders = [
             torch.randperm(n_rows, device=device, generator=self.generator)
@@ -70,10 +70,10 @@ class MemberRows(Dataset):
         return self.index.expand(n_members, -1).gather(1, torch.stack(orders))
 
     def __getitem__(self, which: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return (X, (y, weight)), where `which` holds rows of the dataset for each member.
+        """Return (X, (y, weight)), where `which` holds samples of the dataset for each member.
 
         X has the shape (n_members, n, n_features), or without its first axis where all members
-        have the same rows.
+        have the same samples.
         """
         X = self.rows[which if len(which) > 1 else which[0]]
         if len(self.targets) == 1:
@@ -85,16 +85,17 @@ class MemberRows(Dataset):
 class MemberBatches:
     """Batches taken from tensors that already lie on the device.
 
-    Takes the place of a DataLoader, whose row-by-row collation costs more than a small network.
+    Takes the place of a DataLoader, whose sample-by-sample collation costs more than a small
+    network.
 
     Parameters
     ----------
     dataset : MemberRows
-        The rows.
+        The samples.
     batch_size : int
-        Rows a step for each member.
+        Samples a step for each member.
     n_members : int or None, default=None
-        Shuffles the rows of so many members, each in its own order. None leaves them in order.
+        Shuffles the samples of so many members, each in its own order. None leaves them in order.
     """
 
     def __init__(self, dataset: MemberRows, batch_size: int, n_members: int | None = None) -> None:
@@ -107,7 +108,7 @@ class MemberBatches:
         order = self.dataset.index
         if self.n_members is not None:
             order = self.dataset.shuffled(self.n_members)
-        # Rows are gathered for many batches at once, but not for all: they may be millions.
+        # Samples are gathered for many batches at once, but not for all: they may be millions.
         n_batches = max(_ROWS_GATHERED // (self.batch_size * len(order)), 1)
         sizes = batch_sizes(len(self.dataset), self.batch_size)
         parts = [sizes[first : first + n_batches] for first in range(0, len(sizes), n_batches)]

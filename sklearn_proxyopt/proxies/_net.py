@@ -38,9 +38,9 @@ __all__ = [
     "takes_static_steps",
 ]
 
-# Rows that the members of a group use in a step, at most.
+# Samples that the members of a group use in a step, at most.
 _ROWS_A_GROUP = 8192
-# Rows held out that are judged at once.
+# Samples held out that are judged at once.
 _ROWS_TO_JUDGE = 512
 _ROWS_TO_JUDGE_ON_GPU = 8192
 
@@ -51,7 +51,7 @@ class ProxyNet(NeuralNetRegressor):
     It differs from its parent in what costs time or surprises: losses are added up on the device
     and recorded once an epoch, batches and predictions are shown only to callbacks that follow
     them, and an interrupt from the keyboard reaches the caller instead of ending the fit in
-    silence. What it predicts of scaled rows is the mean over the members, (n, n_outputs).
+    silence. What it predicts of scaled samples is the mean over the members, (n, n_outputs).
     """
 
     # Applies a function to every group; those of dense networks are computed side by side.
@@ -97,7 +97,7 @@ class ProxyNet(NeuralNetRegressor):
         self._held_out = held_out
         with self._on_threads(batch_size):
             self.partial_fit(training)
-        # The held-out rows would otherwise travel with every pickle.
+        # The held-out samples would otherwise travel with every pickle.
         self._held_out = None
         self.train_split = None
         # Setting them as parameters would make those of the user begin anew.
@@ -176,7 +176,7 @@ class ProxyNet(NeuralNetRegressor):
         super()._step_optimizer(lambda: step_fn().sum())
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Return scaled rows as a dataset, in the type of the networks and where these lie."""
+        """Return scaled samples as a dataset, in the type of the networks and where these lie."""
         if isinstance(X, torch.utils.data.Dataset):
             return X
         like = next(self.module_.parameters())
@@ -191,11 +191,11 @@ class ProxyNet(NeuralNetRegressor):
         return MemberRows(rows, targets[None], rows.new_ones(len(rows)), every[None])
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Return batches of rows, by an iterator of the user's where there is one."""
+        """Return batches of samples, by an iterator of the user's where there is one."""
         kind = self.iterator_train if training else self.iterator_valid
         if kind is MemberBatches:
             return super().get_iterator(dataset, training=training)
-        # Members step on rows of their own, and share those that they are asked for.
+        # Members step on samples of their own, and share those that they are asked for.
         rows = RowsOneByOne(dataset, self.module.n_members if training else 1)
         return MembersFirst(super().get_iterator(rows, training=training), self.module.stream)
 
@@ -244,7 +244,7 @@ class ProxyNet(NeuralNetRegressor):
         self._record_losses(prefix, torch.as_tensor(total, device="cpu") / n_rows)
 
     def _record_losses(self, prefix: str, losses: Tensor) -> None:
-        """Record the mean loss of an epoch, and whether rows held out had no lower one before."""
+        """Record the mean loss of an epoch, and whether it is the lowest held-out one so far."""
         self.member_losses_ = losses
         loss = float(losses.mean())
         self.history.record(f"{prefix}_loss", loss)
@@ -253,7 +253,7 @@ class ProxyNet(NeuralNetRegressor):
             self._lowest_loss = min(loss, self._lowest_loss)
 
     def _run_static_epoch(self, steps: StaticSteps, training: bool) -> None:
-        """Launch an epoch, and read its losses when the rows held out have been judged too."""
+        """Launch an epoch, and read its losses when the samples held out have been judged too."""
         if training:
             steps.train()
         else:

@@ -120,7 +120,7 @@ def check_callbacks(callbacks: Any) -> None:
 
 
 def check_monitors(callbacks: Any, n_held_out: int) -> None:
-    """Raise an error if a callback monitors rows held out where there are none."""
+    """Raise an error if a callback monitors samples held out where there are none."""
     if n_held_out:
         return
     missing = {"valid_loss", *(_score_of_rows_held_out(one) for one in _bare(callbacks))}
@@ -156,7 +156,7 @@ def _is(callback: Any, kind: type) -> bool:
 
 
 def _score_of_rows_held_out(callback: Any) -> str | None:
-    """Return the name under which a callback records a score of rows held out, if it does."""
+    """Return the name under which a callback records a score of samples held out, if it does."""
     if not isinstance(callback, BatchScoring | EpochScoring) or callback.on_train:
         return None
     scoring = callback.scoring

@@ -152,7 +152,7 @@ class DenseNetworks(nn.Module):
         return networks
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return outputs (n_members, n, n_outputs) for rows (n, n_inputs), or for own rows each."""
+        """Return outputs (n_members, n, n_outputs) for samples (n, n_inputs), or own ones each."""
         matrices = self.matrices()
         if self.training and x.is_cuda:
             drawn = matrices.pop() if self.drawn is None and self.mask.shape[1] else self.drawn
@@ -239,7 +239,7 @@ class OwnNetwork(nn.Module):
         self.module = module
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return outputs (1, n, n_outputs) for rows (n, n_inputs) or (1, n, n_inputs)."""
+        """Return outputs (1, n, n_outputs) for samples (n, n_inputs) or (1, n, n_inputs)."""
         with nullcontext() if self.stream is None else self.stream.borrowed():
             return self.module(x if x.dim() == 2 else x[0])[None]
 
@@ -308,7 +308,7 @@ class Ensemble(nn.Module):
             start = stop
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return outputs (n_members, n, n_outputs) for rows (n, n_inputs), or for own rows each."""
+        """Return outputs (n_members, n, n_outputs) for samples (n, n_inputs), or own ones each."""
         if x.dim() == 2:
             outputs = [group(x) for group in self.groups]
         else:
@@ -332,13 +332,13 @@ class Ensemble(nn.Module):
 class ProxyModule(nn.Module):
     """The whole proxy, from the user's units to the user's units.
 
-    Rows are scaled to [-1, 1]; a member's answer is trend(x) + scale * network(x), and the
+    Samples are scaled to [-1, 1]; a member's answer is trend(x) + scale * network(x), and the
     proxy's is the members' mean less `n_std` times their standard deviation.
 
     Parameters
     ----------
     center, half_width : Tensor of shape (n_features,)
-        The box of the training rows.
+        The box of the training samples.
     trend : torch.nn.Module
         The closed-form part; it maps (n, n_features) to (1 or n_members, n, n_outputs).
     ensemble : Ensemble
@@ -393,7 +393,7 @@ class ProxyModule(nn.Module):
     def members(self, x: Tensor) -> Tensor:
         """Return each member's predictions, of shape (n_members, n, n_outputs).
 
-        Rows have shape (n, n_features), or (n_members, n, n_features) for own rows each.
+        Samples have shape (n, n_features), or (n_members, n, n_features) for own samples each.
         """
         scaled = (x - self.center) / self.half_width
         if self.is_trend_alone:
@@ -402,7 +402,7 @@ class ProxyModule(nn.Module):
         return torch.addcmul(self.trend(scaled), self.scale, remainder)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return predictions of shape (n, n_outputs) for rows of shape (n, n_features)."""
+        """Return predictions of shape (n, n_outputs) for samples of shape (n, n_features)."""
         values = self.members(x)
         if len(values) == 1:
             return values[0]

@@ -43,7 +43,7 @@ class NeuralProxyRegressor(
     """A neural network that stands in for an expensive function.
 
     The proxy is the sum of a trend, fitted in closed form, and a network trained by skorch on
-    what the trend leaves. Rows and targets are scaled inside, so that it takes and gives values
+    what the trend leaves. Samples and targets are scaled inside, so that it takes and gives values
     in the user's units, and it offers the gradient that a search needs. Several networks may be
     trained as one stack, to see where they agree.
 
@@ -58,7 +58,7 @@ class NeuralProxyRegressor(
 default="auto"
         The part fitted in closed form: a polynomial of that total degree, or ("additive") a
         quadratic and a sum of cosines of each variable by itself. "auto" takes
-        the one that leave-one-out errors clearly favour; where none is clear, a short training
+        the one that leave-one-out errors clearly favor; where none is clear, a short training
         of each decides by held-out error.
     features : {"auto", "random", "axes", None}, default="auto"
         Fourier features, for landscapes that change quickly: cosines along random directions, or
@@ -78,12 +78,11 @@ default="auto"
         ``module(n_features, n_outputs)``; it maps (n, n_features) to (n, n_outputs). None builds
         a dense network from the parameters above.
     input_noise : float or sequence of float, default=0.0
-        Standard deviation of Gaussian noise that is put on each variable in training, anew at
-        every step, as a share of the width of the box of the rows; values stay those of the rows
+        Standard deviation of Gaussian noise that is put on each variable in training, anew at every
+        step, as a share of the width of the box of the samples; values stay those of the samples
         without noise. The proxy then learns the mean of the function under the noise, its
-        convolution with the Gaussian, in which narrow valleys are filled and wide basins stay.
-        A sequence holds one number for each member: one fit learns a ladder from smooth to
-        sharp.
+        convolution with the Gaussian, in which narrow valleys are filled and wide basins stay. A
+        sequence holds one number for each member: one fit learns a ladder from smooth to sharp.
     over_prediction_penalty : float or sequence of float, default=1.0
         How many times an error of the network counts where the prediction is too high. Above 1
         a smoothed proxy keeps to the low values under the noise, so that its minimum drifts less.
@@ -93,34 +92,34 @@ default="auto"
         the prediction, their spread a sign of how far it may be believed. Dense networks are
         trained as stacked matrices; modules of the user one after another.
     bootstrap : bool or "halves", default=False
-        Whether each member learns, trend included, from rows drawn with replacement instead of
-        from all. With "halves" two members share out the rows, half for each, two more share them
-        out anew, and so on.
+        Whether each member learns, trend included, from samples drawn with replacement instead of
+        from all. With "halves" two members share out the samples, half for each, two more share
+        them out anew, and so on.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows. "auto" aims at 2,000 steps within 20 to 500 epochs.
+        Passes over the training samples. "auto" aims at 2,000 steps within 20 to 500 epochs.
     batch_size : int or "auto", default="auto"
-        Rows a step. "auto" takes all of up to 128 rows, else a sixteenth of them within 32 and
-        512.
+        Samples a step. "auto" takes all of up to 128 samples, else a sixteenth of them within 32
+        and 512.
     learning_rate : float, default=0.005
         Highest learning rate of Adam.
     schedule : {"one-cycle", "cosine", "constant"}, default="one-cycle"
         How the rate changes over the steps.
     validation_fraction : float, default=0.1
-        Share of the rows, drawn at random, on which the weights to keep are chosen. With fewer
-        than 50 rows, or at 0, none are held out and the last weights are kept.
+        Share of the samples, drawn at random, on which the weights to keep are chosen. With fewer
+        than 50 samples, or at 0, none are held out and the last weights are kept.
     patience : int or None, default=50
         Stop after this many epochs without a lower held-out loss. None trains to the end.
     n_lbfgs_iterations : int, default=0
-        Most iterations of a last stage of limited-memory BFGS on all training rows at once, which
-        may sharpen a proxy of a few hundred to a few thousand rows. The weights kept are again
-        those of the lowest held-out loss.
+        Most iterations of a last stage of limited-memory BFGS on all training samples at once,
+        which may sharpen a proxy of a few hundred to a few thousand samples. The weights kept are
+        again those of the lowest held-out loss.
     device : str or torch.device, default="auto"
         Where the network is trained, lies and is searched: "cpu", "cuda", "cuda:1", "mps". "auto"
         keeps it on the CPU, and has what is large done on a GPU where there is one: trainings,
-        searches and predictions whose sizes (members, rows, widths, steps) are above fixed limits,
-        but for a `module` of your own.
+        searches and predictions whose sizes (members, samples, widths, steps) are above fixed
+        limits, but for a `module` of your own.
     dtype : {"float64", "float32", "tf32"}, default="float64"
-        Precision inside the network; rows and predictions are always float64. "tf32" is float32
+        Precision inside the network; samples and predictions are always float64. "tf32" is float32
         whose training on CUDA rounds the factors of matrix products to ten bits.
     warm_start : bool, default=False
         Whether `fit` goes on from the trend, scaling and weights of the fit before.
@@ -143,16 +142,16 @@ default="auto"
     Attributes
     ----------
     net_ : skorch.NeuralNetRegressor
-        The trained net, without the trend: `net_.module_` holds the networks on rows scaled to
+        The trained net, without the trend: `net_.module_` holds the networks on samples scaled to
         [-1, 1], and `net_.predict` and `net_.forward` return the mean over the members.
     history_ : list of dict
         One row an epoch with `train_loss` and `valid_loss`, mean squared errors in units of the
-        variance that the trend leaves, or what a criterion of your own makes of them, as means
-        over the members.
+        variance that the trend leaves, or what a criterion of your own makes of them, as means over
+        the members.
     n_iter_ : int
         Epochs trained in the last call of `fit`.
     member_rows_ : ndarray of shape (n_members, n_rows)
-        With `bootstrap`, the rows that each member learned from, by their place in `X`.
+        With `bootstrap`, the samples that each member learned from, by their place in `X`.
     trend_ : str
         The trend in use.
     features_ : {"random", "axes"} or None
@@ -178,11 +177,11 @@ default="auto"
     Notes
     -----
     With `input_noise`, trend="auto" is the constant, and the networks learn all the rest, to the
-    last epoch: rows held out under noise cannot tell which weights are best. Near a side of the
-    box there are rows on one side only, so a network averages over the part of the Gaussian
+    last epoch: samples held out under noise cannot tell which weights are best. Near a side of the
+    box there are samples on one side only, so a network averages over the part of the Gaussian
     inside the box. Its starting frequencies are as low as the noise leaves those of the function.
 
-    A trend that is asked for by name is fitted to the rows as they are and then replaced by its
+    A trend that is asked for by name is fitted to the samples as they are and then replaced by its
     mean under the noise in closed form: Legendre polynomials turn into lower ones, and a cosine of
     frequency w is left with exp(-(w s)^2 / 2) of its amplitude, with s the noise in the same
     units. That mean sees how the trend goes on beyond the box, and it stays a mean whatever the
@@ -280,11 +279,11 @@ default="auto"
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Evaluated rows.
+            Evaluated samples.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights in the trend and in the loss; None weighs all rows alike.
+            Non-negative weights in the trend and in the loss; None weighs all samples alike.
 
         Returns
         -------
@@ -330,7 +329,7 @@ default="auto"
         rng: np.random.Generator,
         continued: bool,
     ) -> TrainingData:
-        """Scale the rows that count to the box and say which of them each member learns from."""
+        """Scale the samples that count to the box and say which of them each member learns from."""
         import torch
 
         from sklearn_proxyopt.proxies._net_settings import check_monitors

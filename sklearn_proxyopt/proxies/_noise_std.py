@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["GivenNoise", "check_noise_std", "check_row_noise"]
 
-# No row is taken for more exact than this share of the noise of all.
+# No sample is taken for more exact than this share of the noise of all.
 _MOST_EXACT = 1e-4
 
 
@@ -41,17 +41,17 @@ def check_noise_std(noise_std: Any, n_outputs: int | None = None) -> NDArray[np.
 
 @dataclass(frozen=True)
 class GivenNoise:
-    """The noise of rows, as far as it was given.
+    """The noise of samples, as far as it was given.
 
     Parameters
     ----------
     std : ndarray of shape (n_outputs,) or None
-        Root mean square of the standard deviations of rows of average weight; None where it is to
-        be learned.
+        Root mean square of the standard deviations of samples of average weight; None where it is
+        to be learned.
     weight : ndarray of shape (n, n_outputs)
-        What the variance of the noise of each row is divided by.
+        What the variance of the noise of each sample is divided by.
     average : float
-        The average weight of rows that are as noisy as most.
+        The average weight of samples that are as noisy as most.
     """
 
     std: NDArray[np.float64] | None
@@ -66,16 +66,16 @@ class GivenNoise:
         sample_weight: NDArray[np.float64],
         n_outputs: int,
     ) -> Self:
-        """Put together what a parameter, rows and weights say.
+        """Put together what a parameter, samples and weights say.
 
         Parameters
         ----------
         noise_std : "auto", None, float or array-like of shape (n_outputs,)
             The parameter.
         of_rows : ndarray of shape (n,) or (n, n_outputs), or None
-            A standard deviation for each row, which counts in place of the parameter.
+            A standard deviation for each sample, which counts in place of the parameter.
         sample_weight : ndarray of shape (n,)
-            Non-negative weights of the rows; those of weight zero are left out.
+            Non-negative weights of the samples; those of weight zero are left out.
         n_outputs : int
             Number of targets.
         """

@@ -1,4 +1,4 @@
-"""Rows for iterators of torch, which take one row after another, and batches for callbacks."""
+"""Samples for iterators of torch, which take them one by one, and batches for callbacks."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Batch = tuple[Tensor, tuple[Tensor, Tensor]]
 
 
 class RowsOneByOne(Dataset[Any]):
-    """The rows of members at one place after another, as a DataLoader asks for them.
+    """The samples of members at one place after another, as a DataLoader asks for them.
 
     Parameters
     ----------
     rows : MemberRows
-        The rows.
+        The samples.
     n_members : int
-        For how many members; 1 for rows that all of them share.
+        For how many members; 1 for samples that all of them share.
     """
 
     def __init__(self, rows: Any, n_members: int) -> None:
@@ -45,7 +45,7 @@ class MembersFirst:
     Parameters
     ----------
     iterator : iterable
-        Yields (X, (y, weight)) with the rows in front.
+        Yields (X, (y, weight)) with the samples in front.
     stream : BorrowedStream or None
         What the iterator draws from, in place of the global generators; None leaves it to them.
     """
@@ -79,7 +79,7 @@ class MembersFirst:
 
 
 def as_pairs(batch: Batch, n_members: int) -> tuple[Tensor, Tensor]:
-    """Return a batch as callbacks see it: a row and its targets for each row of each member."""
+    """Return a batch as callbacks see it: a row of inputs and targets for each member's sample."""
     X, (y, _) = batch
     X = X.expand(n_members, *X.shape[-2:])
     return X.flatten(0, 1), y.expand(n_members, *y.shape[-2:]).flatten(0, 1)

@@ -24,7 +24,7 @@ _OWN = ("net", "random_state")
 
 
 def with_nets_wrapped(proxy: Any) -> Any:
-    """Return a proxy in which nets of skorch take float64 rows and values of shape (n,).
+    """Return a proxy in which nets of skorch take float64 samples and values of shape (n,).
 
     The net may be the proxy itself, or lie inside a pipeline or another meta-estimator, a clone of
     which is returned then.
@@ -73,7 +73,7 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows.
+            Samples.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values.
 
@@ -104,7 +104,7 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+            Samples to predict.
 
         Returns
         -------
@@ -129,14 +129,14 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+            Samples to predict.
 
         Returns
         -------
         value : ndarray of shape (n_samples,)
             Predictions.
         gradient : ndarray of shape (n_samples, n_features)
-            Derivatives of each prediction with respect to its row.
+            Derivatives of each prediction with respect to its sample.
         """
         import torch
 
@@ -151,7 +151,7 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
     @available_if(_maps_plainly)
     @plain_torch()
     def torch_module(self) -> nn.Module:
-        """Return the net's module, mapping float64 rows to float64 predictions.
+        """Return the net's module, mapping float64 samples to float64 predictions.
 
         Returns
         -------
@@ -204,7 +204,7 @@ class PlainSkorch(RegressorMixin, BaseEstimator):
         return np.array(values, dtype=dtype, order="C")
 
     def _check_outputs(self, rows: NDArray[np.float64], n_outputs: int) -> None:
-        """Check that the module gives an output a row, so that no loss broadcasts."""
+        """Check that the module gives an output a sample, so that no loss broadcasts."""
         found = np.shape(self.net_.predict(self._numbers(rows)))
         if found != (len(rows), n_outputs):
             raise ValueError(

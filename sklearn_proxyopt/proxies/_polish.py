@@ -1,4 +1,4 @@
-"""A last stage of training on all rows at once: limited-memory BFGS for every member of a stack."""
+"""A last stage of training on all samples at once: limited-memory BFGS for every member."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MEMORY = 20
 _ARMIJO = 1e-4
 _CUT = 0.3
 _MAX_CUTS = 12
-# Rows of all members that are computed at once.
+# Samples of all members that are computed at once.
 _ROWS_AT_ONCE = 50_000
 # Iterations without a lower held-out loss of any member after which the stage ends.
 _PATIENCE = 20
@@ -29,17 +29,17 @@ _PATIENCE = 20
 def polish(
     ensemble: Ensemble, training: MemberRows, held_out: MemberRows, n_iterations: int
 ) -> int:
-    """Descend on the loss over all training rows, each member with steps of its own.
+    """Descend on the loss over all training samples, each member with steps of its own.
 
     The weights kept are those of the lowest held-out loss, the starting ones included, or the last
-    where no rows are held out.
+    where no samples are held out.
 
     Parameters
     ----------
     ensemble : Ensemble
         Dense networks, whose weights are changed.
     training, held_out : MemberRows
-        The rows.
+        The samples.
     n_iterations : int
         Most iterations.
 
@@ -114,7 +114,7 @@ def _loss(
     members: slice,
     with_gradient: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Return each member's loss over all its rows, (n_members,), and the gradients if asked for."""
+    """Return each member's loss over all its samples, and the gradients if asked for."""
     index = rows.index if len(rows.index) == 1 else rows.index[members]
     group.weights.data = weights
     total, gradient = weights.new_zeros(len(weights)), torch.zeros_like(weights)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["PredictingMixin"]
 
 _ROWS_PER_BLOCK = 4096
-# Rows of all members that a GPU takes at once, unless its memory is too small for them.
+# Samples of all members that a GPU takes at once, unless its memory is too small for them.
 _ROWS_ON_GPU = 262_144
 
 
@@ -49,7 +49,7 @@ class PredictingMixin(PlacedMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+            Samples to predict.
         return_std : bool, default=False
             Whether to return also the standard deviation over the members, which takes at least
             two of them.
@@ -75,7 +75,7 @@ class PredictingMixin(PlacedMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+            Samples to predict.
 
         Returns
         -------
@@ -105,7 +105,7 @@ class PredictingMixin(PlacedMixin):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows to predict.
+            Samples to predict.
         member : int, default=None
             The member that predicts. None takes the mean over all.
         n_std : float, default=0.0
@@ -116,7 +116,7 @@ class PredictingMixin(PlacedMixin):
         value : ndarray of shape (n_samples,)
             Predictions.
         gradient : ndarray of shape (n_samples, n_features)
-            Derivatives of each prediction with respect to its row, in units of `y` per unit of
+            Derivatives of each prediction with respect to its sample, in units of `y` per unit of
             `X`.
 
         Raises
@@ -162,7 +162,7 @@ class PredictingMixin(PlacedMixin):
         Returns
         -------
         torch.nn.Module
-            Maps float64 rows (n, n_features) in the user's units, on the device `device_`, to
+            Maps float64 samples (n, n_features) in the user's units, on the device `device_`, to
             predictions (n, n_outputs). On "mps", which has no float64, both are float32. Its
             method `members` returns those of each member, (n_members, n, n_outputs).
         """
@@ -199,7 +199,7 @@ class PredictingMixin(PlacedMixin):
         return module.eval().to(self.device_)
 
     def _module_for(self, n_rows: int) -> ProxyModule:
-        """Return the whole proxy for a number of rows, where they are predicted fastest."""
+        """Return the whole proxy for a number of samples, where they are predicted fastest."""
         module = getattr(self, "_module", None)
         module = self.torch_module() if module is None else module.eval()
         if not self._may_move:
@@ -218,11 +218,11 @@ class PredictingMixin(PlacedMixin):
 def _at_blocks(
     X: NDArray[np.float64], module: ProxyModule, function: Callable[[Tensor], Any]
 ) -> list[Any]:
-    """Apply a function to rows, some thousand at a time, where the module lies."""
+    """Apply a function to samples, some thousand at a time, where the module lies."""
     import torch
 
     like = module.center
-    # torch takes no rows in reverse order.
+    # torch takes no samples in reverse order.
     rows = torch.tensor(np.ascontiguousarray(X), dtype=like.dtype, device="cpu")
     on_cpu = like.device.type == "cpu"
     size = _ROWS_PER_BLOCK if on_cpu else max(_ROWS_ON_GPU // module.n_members, 1)
@@ -235,7 +235,7 @@ def _at_blocks(
 
 
 def _in_memory(function: Callable[[Tensor], Any], rows: Tensor, device: Any) -> list[Any]:
-    """Apply a function to rows on a device, in halves where its memory is too small for them."""
+    """Apply a function to samples on a device, in halves where its memory is too small for them."""
     import torch
 
     try:

@@ -1,4 +1,4 @@
-"""Stacked networks in the form that a GPU trains fastest: few passes over the rows."""
+"""Stacked networks in the form that a GPU trains fastest: few passes over the samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 __all__ = ["SharedProduct", "SquaredErrors", "TwoProducts", "WaveConstants", "stacked_outputs"]
 
-# Products that a GPU computes side by side, and the fewest rows worth one.
+# Products that a GPU computes side by side, and the fewest samples worth one.
 _N_PRODUCTS = 128
 _LEAST_SHARE = 64
 
@@ -44,9 +44,9 @@ def stacked_outputs(
     """Return the outputs of `DenseNetworks`, equal to those of its own method but for rounding.
 
     A pass over the rows costs a GPU as much as a product of matrices. So a column of ones beside
-    the rows makes biases and phases part of the products, rows and features enter the first layer
-    one after the other instead of side by side, and a cosine is a sine with another phase, whose
-    derivative has no sign to change.
+    the samples makes biases and phases part of the products, samples and features enter the first
+    layer one after the other instead of side by side, and a cosine is a sine with another phase,
+    whose derivative has no sign to change.
 
     Parameters
     ----------
@@ -110,8 +110,8 @@ class SharedProduct(torch.autograd.Function):
     """Stacked products x @ matrix + bias whose gradients are added up from shares of the rows.
 
     The gradient by a matrix is a sum over all rows in a matrix of only a few hundred numbers a
-    side, which leaves most of a GPU idle: one block of rows after another. Shares of the rows are
-    summed up side by side, and their sums added.
+    side, which leaves most of a GPU idle: one block of samples after another. Shares of the samples
+    are summed up side by side, and their sums added.
     """
 
     @staticmethod
@@ -139,7 +139,7 @@ class SharedProduct(torch.autograd.Function):
 class TwoProducts(torch.autograd.Function):
     """Two stacked products of the same rows, start + x @ matrix and x @ head.
 
-    Their gradients by the rows are added up within the products.
+    Their gradients by the samples are added up within the products.
     """
 
     @staticmethod
@@ -175,7 +175,7 @@ def _sum_of_outer_products(x: Tensor, gradient: Tensor) -> Tensor:
 
 
 def _shares_of(n_members: int, n_rows: int) -> int:
-    """Return into how many equal shares rows are divided: enough to fill a GPU with products."""
+    """Return into how many equal shares samples are divided: enough to fill a GPU with products."""
     n_shares = 1
     while n_members * n_shares < _N_PRODUCTS and n_rows % (2 * n_shares) == 0:
         if n_rows // (2 * n_shares) < _LEAST_SHARE:

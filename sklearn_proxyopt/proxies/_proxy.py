@@ -1,4 +1,4 @@
-"""The proxy that takes what its rows favour: Gaussian processes, a network, or both."""
+"""The proxy that takes what its samples favor: Gaussian processes, a network, or both."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ __all__ = ["ProxyRegressor"]
 class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
     """Stands in for an expensive function, by Gaussian processes, a network or both.
 
-    Of few rows, Gaussian processes learn most: with fewer than `min_network_rows` the proxy is a
-    `KernelProxyRegressor`. With more, a network is trained beside them on nine tenths of the rows,
-    and each counts as its errors at the last tenth say. The processes then learn from all rows,
-    unless these are more than they can meet one by one (`max_exact_rows` of the kernel proxy).
+    Of few samples, Gaussian processes learn most: with fewer than `min_network_rows` the proxy is a
+    `KernelProxyRegressor`. With more, a network is trained beside them on nine tenths of the
+    samples, and each counts as its errors at the last tenth say. The processes then learn from all
+    samples, unless these are more than they can meet one by one (`max_exact_rows` of the kernel
+    proxy).
 
     Parameters
     ----------
     min_network_rows : int, default=1000
-        From so many rows on a network is tried.
+        From so many samples on a network is tried.
     validation_fraction : float, default=0.1
-        Share of the rows, drawn at random, on which the two are weighed.
+        Share of the samples, drawn at random, on which the two are weighed.
     kernel : KernelProxyRegressor, default=None
         The Gaussian processes. None takes one with the parameters below.
     network : NeuralProxyRegressor, default=None
@@ -49,9 +50,9 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
     device : str or torch.device, default="auto"
         Where the proxy is learned and searched: "cpu", "cuda", "cuda:1", "mps".
     dtype : {"float64", "float32"}, default="float64"
-        Precision of predictions inside the proxy; rows and predictions are always float64.
+        Precision of predictions inside the proxy; samples and predictions are always float64.
     random_state : None, int, RandomState or Generator, default=None
-        Draws the rows that are held out, and all that its parts draw. No global generator is
+        Draws the samples that are held out, and all that its parts draw. No global generator is
         touched.
 
     Attributes
@@ -81,8 +82,8 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
     Notes
     -----
     Where the network counts, the standard deviation of the processes is scaled by the errors of the
-    network at the rows held out, and widened by how far the two are apart. It is that of the
-    function, without noise that was given or that repeats have told. Rows that repeat each other
+    network at the samples held out, and widened by how far the two are apart. It is that of the
+    function, without noise that was given or that repeats have told. Samples that repeat each other
     are held out together, and the network learns their mean.
 
     Examples
@@ -131,16 +132,16 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         sample_weight: ArrayLike | None = None,
         noise_std: ArrayLike | None = None,
     ) -> Self:
-        """Learn the processes, and a network where there are rows enough.
+        """Learn the processes, and a network where there are samples enough.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Evaluated rows.
+            Evaluated samples.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights of the rows; None weighs all alike.
+            Non-negative weights of the samples; None weighs all alike.
         noise_std : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Known standard deviation of the noise of each value, in units of `y`, in place of the
             parameter `noise_std`. None leaves that to the parameter.
@@ -181,7 +182,7 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         self._module, self.device_ = kernel.torch_module(), kernel.device_
 
     def _weigh(self, parts: tuple[Any, Any], rows: KnownRows, rng: np.random.Generator) -> Any:
-        """Train the network and the processes on part of the rows, and compare them on the rest."""
+        """Train the network and the processes on most samples, and compare them on the rest."""
         from sklearn_proxyopt.proxies._blend import Blend
 
         kept, held_out = rows.split(self.validation_fraction, rng)
@@ -267,7 +268,7 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         return parts
 
     def draw_functions(self, n_functions: int = 1, random_state: Any = None) -> DrawnFunctions:
-        """Draw functions that the rows allow, as the processes know them.
+        """Draw functions that the samples allow, as the processes know them.
 
         Parameters
         ----------

@@ -22,7 +22,7 @@ _PLAIN_SPREADS = (1.0, 2.0)
 _SPREADS = (4.0, 8.0, 16.0, 32.0)
 _PENALTIES = (1e-6, 1e-3, 1e-1)
 _MAX_ROWS_FOR_CHOICE = 4000
-# Trends are fitted to so many rows at most, which is many more than they have functions.
+# Trends are fitted to so many samples at most, which is many more than they have functions.
 _MAX_ROWS_TO_FIT = 50_000
 _MAX_FEATURES_FOR_CHOICE = 512
 _MIN_ROWS_TO_JUDGE = 25
@@ -37,21 +37,21 @@ _MIN_FEATURES_AN_AXIS = 8
 
 @dataclass
 class TrainingData:
-    """The rows of one fit.
+    """The samples of one fit.
 
     Parameters
     ----------
     rows : Tensor of shape (n, n_features)
-        Rows scaled to [-1, 1].
+        Samples scaled to [-1, 1].
     targets : Tensor of shape (n, n_outputs)
         Their values in the user's units.
     weight : Tensor of shape (n,)
         Weights with mean one.
     kept : Tensor of shape (1 or n_members, n_kept)
-        The rows that each member is trained on, with repetitions where they are drawn with
+        The samples that each member is trained on, with repetitions where they are drawn with
         replacement.
     held_out : Tensor of shape (n_held_out,)
-        The rows to judge by.
+        The samples to judge by.
     """
 
     rows: Tensor
@@ -67,12 +67,12 @@ class TrainingData:
         return torch.where(spread > 0, spread, 1.0)
 
     def to(self, device: torch.device) -> TrainingData:
-        """Return the rows on a device."""
+        """Return the samples on a device."""
         tensors = (self.rows, self.targets, self.weight, self.kept, self.held_out)
         return TrainingData(*(tensor.to(device) for tensor in tensors))
 
     def member_weights(self) -> Tensor:
-        """Return how much each row counts for each member, of shape (1 or n_members, n)."""
+        """Return how much each sample counts for each member, of shape (1 or n_members, n)."""
         counts = self.weight.new_zeros(len(self.kept), len(self.rows))
         ones = torch.ones_like(self.kept, dtype=counts.dtype)
         return counts.scatter_add_(1, self.kept, ones) * self.weight
@@ -116,7 +116,7 @@ class Recipe:
     features : Features
         The features of the networks.
     remainder : Tensor of shape (1 or n_members, n, n_outputs) or None
-        What the trend leaves of every row, scaled to unit size, until it is handed out.
+        What the trend leaves of every sample, scaled to unit size, until it is handed out.
     """
 
     trend: Trend
@@ -132,9 +132,9 @@ class Recipe:
     def hand_out(
         self, data: TrainingData, dtype: torch.dtype, device: Any, generator: torch.Generator
     ) -> tuple[MemberRows, MemberRows]:
-        """Put the rows for training and those held out on the device, and let go of them.
+        """Put the samples for training and those held out on the device, and let go of them.
 
-        The generator, of that device, says in which order the rows are trained on.
+        The generator, of that device, says in which order the samples are trained on.
         """
         remainder = self.remainder
         if remainder is None:
@@ -150,7 +150,7 @@ def member_rows(
     device: Any,
     generator: torch.Generator,
 ) -> tuple[MemberRows, MemberRows]:
-    """Put the rows for training and those held out on the device."""
+    """Put the samples for training and those held out on the device."""
     rows, targets, weight = (
         tensor.to(device=device, dtype=dtype) for tensor in (data.rows, targets, data.weight)
     )
@@ -170,7 +170,7 @@ def candidate_recipes(
     Parameters
     ----------
     data : TrainingData
-        The rows.
+        The samples.
     trend : str
         A name of a trend, or "auto".
     kind : "auto", "random", "axes" or None
@@ -178,8 +178,8 @@ def candidate_recipes(
     spread : "auto" or float
         Their spread; "auto" chooses it by held-out error.
     generator : torch.Generator
-        Draws the rows and features on which choices are made, and of a great many rows those to
-        which trends are fitted.
+        Draws the samples and features on which choices are made, and of a great many samples those
+        to which trends are fitted.
 
     Returns
     -------

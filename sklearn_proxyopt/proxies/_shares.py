@@ -1,4 +1,4 @@
-"""How the rows of a fit are shared out: those held out, those a member learns, those of a step."""
+"""How the samples of a fit are shared out: held out, for each member, and for each step."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sklearn.utils.validation import check_array
 
 __all__ = ["batch_sizes", "check_sample_weight", "draw_rows", "hold_out", "plan_steps"]
 
-# With fewer rows none are held out: too few to judge by, and each is needed for training.
+# With fewer samples none are held out: too few to judge by, and each is needed for training.
 _MIN_ROWS_TO_HOLD_OUT = 50
 # The automatic number of epochs aims at this many steps of the optimizer.
 _N_STEPS = 2000
 
 
 def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
-    """Return one weight a row."""
+    """Return one weight a sample."""
     if sample_weight is None:
         return np.ones(n_rows)
     weight = check_array(
@@ -33,7 +33,7 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_rows: int) -> NDArray
 def hold_out(
     n_rows: int, fraction: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Draw the indices of the rows held out and of those kept for training."""
+    """Draw the indices of the samples held out and of those kept for training."""
     order = rng.permutation(n_rows)
     n_held_out = round(fraction * n_rows) if n_rows >= _MIN_ROWS_TO_HOLD_OUT else 0
     return order[:n_held_out], np.sort(order[n_held_out:])
@@ -42,7 +42,7 @@ def hold_out(
 def draw_rows(
     kept: NDArray[np.intp], n_members: int, bootstrap: bool | str, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Draw the rows of each member, or of all, of shape (1 or n_members, n_drawn)."""
+    """Draw the samples of each member, or of all, of shape (1 or n_members, n_drawn)."""
     if bootstrap == "halves":
         n_half = max(len(kept) // 2, 1)
         orders = [rng.permutation(kept) for _ in range(-(-n_members // 2))]
@@ -54,9 +54,9 @@ def draw_rows(
 
 
 def batch_sizes(n_rows: int, batch_size: int) -> list[int]:
-    """Cut rows into batches; a last one of a single row is joined to the one before.
+    """Cut samples into batches; a last one of a single sample is joined to the one before.
 
-    A single row has no spread, without which a batch cannot be normalised.
+    A single sample has no spread, without which a batch cannot be normalized.
     """
     n_full, n_last = divmod(n_rows, batch_size)
     sizes = [batch_size] * n_full + [n_last] * bool(n_last)
@@ -64,7 +64,7 @@ def batch_sizes(n_rows: int, batch_size: int) -> list[int]:
 
 
 def plan_steps(n_rows: int, max_epochs: int | str, batch_size: int | str) -> tuple[int, int]:
-    """Settle the number of epochs and the rows of a step."""
+    """Settle the number of epochs and the samples of a step."""
     if batch_size == "auto":
         n_batch = n_rows if n_rows <= 128 else int(np.clip(n_rows // 16, 32, 512))
     else:

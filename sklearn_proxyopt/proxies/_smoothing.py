@@ -1,4 +1,4 @@
-"""The dials that make a proxy smoother than its function: noise on the rows, asymmetric errors."""
+"""What makes a proxy smoother than its function: noise on the samples, asymmetric errors."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Smoothing:
     Parameters
     ----------
     noise : Tensor of shape (n_members,)
-        Standard deviation of the noise added to each variable of a row, in half-widths of the
+        Standard deviation of the noise added to each variable of a sample, in half-widths of the
         box.
     penalty : Tensor of shape (n_members,)
         How many times an error counts where the prediction is too high.
@@ -84,10 +84,10 @@ class Smoothing:
         return self.penalty[:, None, None].to(device=device, dtype=dtype)
 
     def on_rows(self, training: MemberRows, held_out: MemberRows) -> tuple[MemberRows, MemberRows]:
-        """Put noise on rows: new with every batch in training, the same always on those held out.
+        """Put noise on samples: new in each training batch, always the same on those held out.
 
-        Targets stay those of the rows without noise. The best prediction at z is then the mean of
-        the function over the rows that noise takes to z: its convolution with the Gaussian.
+        Targets stay those of the samples without noise. The best prediction at z is then the mean
+        of the function over the samples that noise takes to z: its convolution with the Gaussian.
         """
         if not self.noise.any():
             return training, held_out
@@ -119,7 +119,7 @@ class Smoothing:
 
 
 class NoisyRows(MemberRows):
-    """Rows that are given out with noise, drawn anew each time and for each member.
+    """Samples that are given out with noise, drawn anew each time and for each member.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class NoisyRows(MemberRows):
     noise : Tensor of shape (n_members, 1, 1)
         Standard deviation of the noise.
     generator : torch.Generator
-        Draws the noise, on the device of the rows, and their order.
+        Draws the noise, on the device of the samples, and their order.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ def _normal_like(X: Tensor, generator: torch.Generator | None) -> Tensor:
 def _with_fixed_noise(
     rows: MemberRows, noise: Tensor, generator: torch.Generator | None
 ) -> MemberRows:
-    """Return rows of its own for each member, moved by its noise once for all."""
+    """Return samples of its own for each member, moved by its noise once for all."""
     n_members, n_rows = len(noise), len(rows)
     index = rows.index.expand(n_members, -1)
     moved = rows.rows[index]

@@ -16,7 +16,7 @@ from sklearn_proxyopt.proxies._shares import batch_sizes
 
 __all__ = ["StaticSteps"]
 
-# Rows held out that are judged at once, of all members together.
+# Samples held out that are judged at once, of all members together.
 _ROWS_TO_JUDGE = 65_536
 # Slices of a tensor that the optimizer works on side by side.
 _N_SLICES = 36
@@ -27,17 +27,17 @@ _N_SPARE = 8
 class StaticSteps:
     """The steps of one training, on tensors that stay where they are.
 
-    Rows are gathered, losses added up and rates looked up on the device, each by a count that the
-    step itself moves on. The host launches steps and reads the losses once an epoch.
+    Samples are gathered, losses added up and rates looked up on the device, each by a count that
+    the step itself moves on. The host launches steps and reads the losses once an epoch.
 
     Parameters
     ----------
     net : ProxyNet
-        Initialised, with dense networks.
+        Initialized, with dense networks.
     training, held_out : MemberRows
-        The rows on the device of the net.
+        The samples on the device of the net.
     batch_size : int
-        Rows a step for each member.
+        Samples a step for each member.
     rates : sequence of float
         The learning rate of every step.
     """
@@ -89,11 +89,11 @@ class StaticSteps:
 
     @property
     def has_held_out(self) -> bool:
-        """Whether there are rows to judge by."""
+        """Whether there are samples to judge by."""
         return self._judge is not None
 
     def train(self) -> None:
-        """Go once through the rows, in a new order for each member."""
+        """Go once through the samples, in a new order for each member."""
         self._order[:, : self._n_rows] = self._training.shuffled(self._n_members)
         self._place.zero_()
         self._total.zero_()
@@ -102,12 +102,12 @@ class StaticSteps:
         self._last()
 
     def judge(self) -> None:
-        """Take the losses of the rows held out."""
+        """Take the losses of the samples held out."""
         if self._judge is not None:
             self._judge()
 
     def losses(self) -> list[Tensor]:
-        """Wait for the device and return the members' losses, in training and on held-out rows."""
+        """Wait for the device and return the members' training and held-out losses."""
         return list(torch.stack([self._total / self._n_rows, self._judged]).cpu())
 
     def finish(self) -> None:
@@ -133,7 +133,7 @@ class StaticSteps:
         return [*self._parameters, *moments, *counts]
 
     def _train(self, n_rows: int) -> None:
-        """Take one step of the optimizer on the next rows of each member."""
+        """Take one step of the optimizer on the next samples of each member."""
         which = self._order.index_select(1, self._place + self._places[:n_rows])
         self._optimizer.zero_grad(set_to_none=True)
         losses = self._net.train_step_single(self._table[which])["loss"]
@@ -160,14 +160,15 @@ class _Table:
     Parameters
     ----------
     rows : MemberRows
-        Rows with the same targets for all members.
+        Samples with the same targets for all members.
     """
 
     def __init__(self, rows: Any) -> None:
         columns = [rows.rows, torch.ones_like(rows.weight)[:, None]]
         columns += [rows.targets[0], rows.weight[:, None]]
         if sum(part.shape[1] for part in columns) * rows.rows.element_size() % 16 == 0:
-            # Rows of such lengths are copied one by one, which takes longer where they are short.
+            # Samples of such lengths are copied one by one, which takes longer where they are
+            # short.
             columns.append(columns[1])
         n_columns, n_outputs = rows.rows.shape[1] + 1, rows.targets.shape[2]
         self._ends = (n_columns, n_columns + n_outputs, n_columns + n_outputs + 1)
@@ -175,7 +176,7 @@ class _Table:
 
     @staticmethod
     def holds(rows: Any) -> bool:
-        """Return whether rows can be kept so: neither noise nor targets of the members' own."""
+        """Return whether samples can be kept so: neither noise nor targets of the members' own."""
         return len(rows.targets) == 1 and not hasattr(rows, "noise")
 
     def __getitem__(self, which: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:

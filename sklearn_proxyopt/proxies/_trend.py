@@ -30,8 +30,8 @@ __all__ = [
 
 TREND_NAMES = ("constant", "linear", "quadratic", "cubic", "quartic", "additive")
 
-# Leave-one-out errors are taken in single precision on three rows a function within these limits,
-# and bases have at most this many functions: all keep the choice below a second.
+# Leave-one-out errors are taken in single precision on three samples a function, within these
+# limits, and bases have at most this many functions: all keep the choice below a second.
 _ROWS_A_FUNCTION = 3
 _MIN_ROWS_FOR_CHOICE, _MAX_ROWS_FOR_CHOICE = 1000, 4000
 _MAX_FUNCTIONS = 1500
@@ -82,7 +82,7 @@ class PolynomialBasis(nn.Module):
         return comb(n_features + degree, degree)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the functions at rows of `x`, of shape (n, n_functions)."""
+        """Return the functions at samples of `x`, of shape (n, n_functions)."""
         legendre = [torch.ones_like(x), x]
         for k in range(1, self.degree):
             legendre.append(((2 * k + 1) * x * legendre[k] - k * legendre[k - 1]) / (k + 1))
@@ -133,8 +133,8 @@ class PolynomialBasis(nn.Module):
 def _legendre_means(degree: int, noise: float) -> NDArray[np.float64]:
     """Return how the mean of each Legendre polynomial under noise is made of them all.
 
-    Row k holds the coefficients of the mean of P_k(x + noise e), with e standard normal, from
-    E[(x + noise e)^n] = sum over even m of (n choose m) (m - 1)!! noise^m x^(n - m).
+    Row k holds the coefficients of the mean of P_k(x + noise e), with e standard normal, from E[(x
+    + noise e)^n] = sum over even m of (n choose m) (m - 1)!! noise^m x^(n - m).
     """
     means = np.zeros((degree + 1, degree + 1))
     for k in range(degree + 1):
@@ -172,7 +172,7 @@ class AdditiveBasis(nn.Module):
         self.register_buffer("frequencies", torch.pi / 2 * count)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the functions at rows of `x`, of shape (n, n_functions)."""
+        """Return the functions at samples of `x`, of shape (n, n_functions)."""
         cosines = torch.cos((x[:, :, None] + 1) * self.frequencies.to(x.dtype))
         return torch.cat([self.polynomial(x), cosines.flatten(1)], dim=1)
 
@@ -224,13 +224,13 @@ class Trend(nn.Module):
         self.register_buffer("coefficients", coefficients)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the trend (1 or n_members, n, n_outputs) at rows (n, n_features) or own rows."""
+        """Return the trend (1 or n_members, n, n_outputs) at samples (n, n_features) or own."""
         functions = self.basis(x.reshape(-1, x.shape[-1]))
         return functions.reshape(*x.shape[:-1], -1) @ self.coefficients
 
 
 def _candidates(n_features: int, n_rows: int) -> list[tuple[str, Callable[[], nn.Module]]]:
-    """List the bases that the number of rows can carry, the simplest first."""
+    """List the bases that the number of samples can carry, the simplest first."""
     limit = min(n_rows // 2, _MAX_FUNCTIONS)
     bases: list[tuple[str, Callable[[], nn.Module]]] = []
     for degree, name in enumerate(TREND_NAMES[:5]):
@@ -246,12 +246,12 @@ def _candidates(n_features: int, n_rows: int) -> list[tuple[str, Callable[[], nn
 
 
 def trends_for(n_features: int, n_rows: int) -> list[str]:
-    """Name the trends that so many rows can carry."""
+    """Name the trends that so many samples can carry."""
     return [name for name, _ in _candidates(n_features, n_rows)]
 
 
 def _gram(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Add up the normal equations over blocks of rows."""
+    """Add up the normal equations over blocks of samples."""
     gram, moment = x.new_zeros(()), x.new_zeros(())
     for block in torch.arange(len(x), device=x.device).split(_ROWS_PER_BLOCK):
         functions = basis(x[block])
@@ -263,9 +263,9 @@ def _gram(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> tuple[Tenso
 
 
 def _leave_one_out_error(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor) -> float:
-    """Return the root mean square of the errors at rows left out, from one fit.
+    """Return the root mean square of the errors at samples left out, from one fit.
 
-    The error of row i is e_i / (1 - h_ii), with e the residual of the full fit and h_ii the
+    The error of sample i is e_i / (1 - h_ii), with e the residual of the full fit and h_ii the
     leverage (Allen 1974, the PRESS statistic).
     """
     gram, moment = _gram(basis, x, y, weight)
@@ -281,7 +281,7 @@ def _leave_one_out_error(basis: nn.Module, x: Tensor, y: Tensor, weight: Tensor)
 def _promising(
     x: Tensor, y: Tensor, weight: Tensor, names: Iterable[str], generator: torch.Generator
 ) -> list[str]:
-    """Name the basis that leave-one-out errors favour, after a simpler one if in question."""
+    """Name the basis that leave-one-out errors favor, after a simpler one if in question."""
     rows = torch.randperm(len(x), generator=generator, device="cpu")[:_MAX_ROWS_FOR_CHOICE]
     rows = rows.to(x.device)
     scale = y.std(dim=0, correction=0).clamp_min(torch.finfo(y.dtype).tiny)
@@ -326,13 +326,13 @@ def candidate_trends(
     name : str
         One of `TREND_NAMES`, or "auto" for those that leave-one-out errors leave in question.
     x : Tensor of shape (n, n_features)
-        Rows scaled to [-1, 1].
+        Samples scaled to [-1, 1].
     y : Tensor of shape (n, n_outputs)
         Targets.
     weight : Tensor of shape (1 or n_members, n)
         Weights with mean one, those of each member or for all.
     generator : torch.Generator
-        Draws the rows on which the errors are taken.
+        Draws the samples on which the errors are taken.
 
     Returns
     -------
@@ -342,9 +342,9 @@ def candidate_trends(
     Raises
     ------
     ValueError
-        If the named basis has more functions than the rows can carry.
+        If the named basis has more functions than the samples can carry.
     """
-    # A member knows only the rows that were drawn for it.
+    # A member knows only the samples that were drawn for it.
     n_rows = int((weight > 0).sum(dim=1).min())
     available = dict(_candidates(x.shape[1], n_rows))
     if name != "auto" and name not in available:

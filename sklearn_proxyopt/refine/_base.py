@@ -24,25 +24,25 @@ class EarlySearch(Protocol):
         """How many of the evaluations allowed are left."""
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take evaluated rows into account, NaN for those that failed."""
+        """Take evaluated samples into account, NaN for those that failed."""
 
     def expect(self, X: NDArray[np.float64], points: NDArray[np.float64]) -> None:
-        """Take rows for pending, found at these points: NaN is no result of theirs."""
+        """Take samples for pending, found at these points: NaN is no result of theirs."""
 
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take the results of rows that were pending; others are passed over."""
+        """Take the results of samples that were pending; others are passed over."""
 
     def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Forget rows whose results will never come; tell which of them were pending."""
+        """Forget samples whose results will never come; tell which of them were pending."""
 
     def allow(self, n_evaluations: int) -> None:
         """Allow this many more evaluations in all."""
 
     def explore(self, n_evaluations: int | None = None) -> Batches:
-        """Yield rows to evaluate until so many were, or nothing is left that is worth it."""
+        """Yield samples to evaluate until so many were, or nothing is left that is worth it."""
 
     def refine_from(self, candidates: NDArray[np.float64]) -> Batches:
-        """Yield candidates, then further rows; return what was found, as `refine` does."""
+        """Yield candidates, then further samples; return what was found, as `refine` does."""
 
     def result(self) -> OptimizeResult:
         """Return what was found, as `refine` does."""
@@ -58,8 +58,8 @@ class BaseRefiner(BoxEstimator, ABC):
     max_evaluations : int or None
         Most evaluations of the objective; None for what a budget leaves.
     handles_variables : bool
-        Whether `refine` takes the further argument `variables`, and asks for valid rows itself.
-        Another refiner sees a plain box, every point of which stands for the nearest valid row.
+        Whether `refine` takes the further argument `variables`, and asks for valid samples itself.
+        Another refiner sees a plain box, every point of which stands for the nearest valid sample.
     handles_constraints : bool
         Whether the function may return constraints beside its value.
     begins_before_proxy : bool
@@ -100,7 +100,7 @@ class BaseRefiner(BoxEstimator, ABC):
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
-            The best row inside the box known so far and its value, or value and constraints.
+            The best sample inside the box known so far and its value, or value and constraints.
 
         Returns
         -------
@@ -116,20 +116,20 @@ class BaseRefiner(BoxEstimator, ABC):
         moved_to: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
         | None = None,
     ) -> EarlySearch:
-        """Begin a search that can be told of rows, where `begins_before_proxy` says so.
+        """Begin a search that can be told of samples, where `begins_before_proxy` says so.
 
         Parameters
         ----------
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         rows_of : callable, default=None
-            Takes points of the box and returns the row that each stands for, NaN where there is
-            none. None lets every point be a row.
+            Takes points of the box and returns the sample that each stands for, NaN where there is
+            none. None lets every point be a sample.
         is_category : ndarray of bool of shape (n_features,), default=None
             The axes whose points, rounded, are codes without an order.
         moved_to : callable, default=None
-            Takes points of the box and the rows that they stand for, and returns where on the box
-            these lie. None leaves points where they are.
+            Takes points of the box and the samples that they stand for, and returns where on the
+            box these lie. None leaves points where they are.
 
         Returns
         -------

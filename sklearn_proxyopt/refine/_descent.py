@@ -20,8 +20,8 @@ from sklearn_proxyopt.refine._trust_region import TrustRegion
 
 __all__ = ["Descent"]
 
-# The proxy learns at most this many rows beyond 1.4 for each coefficient of a quadratic, and none
-# farther out than this many standard deviations, but always a few.
+# The proxy learns at most this many samples beyond 1.4 for each coefficient of a quadratic, and
+# none farther out than this many standard deviations, but always a few.
 _N_ROWS_BEYOND, _ROWS_PER_COEFFICIENT = 20, 1.4
 _REACH = 6.0
 # The proxy's minimum is evaluated if it lies within this many standard deviations of the mean, and
@@ -32,7 +32,7 @@ _RADIUS = 0.75
 _FARTHER, _FARTHEST = 2.0, 32.0
 _N_LEAPS = 3
 _SHARE_KEPT = 0.5
-# The proxy may order a generation if it orders the latest rows as the objective does, by
+# The proxy may order a generation if it orders the latest samples as the objective does, by
 # Kendall's tau.
 _AGREEMENT = 0.85
 _FEWEST_COMPARED = 15
@@ -42,14 +42,14 @@ _FEWEST_COMPARED = 15
 # direction first, which takes generations without gain.
 _SMALLEST_SIZE, _LARGEST_ELONGATION = 1e-9, 1e8
 _PATIENCE, _N_GENERATIONS, _LEAST_GAIN = 10, 10, 1e-10
-# So many generations without a new row end it too; fewer where many points stand for one row.
+# So many generations without a new sample end it too; fewer where many points stand for one sample.
 _N_IDLE, _N_IDLE_OF_ROWS = 20, 5
 # The proxy's minimum is not evaluated within this many standard deviations of a pending point: what
 # that gives may move it.
 _CLEARANCE = 0.5
 # Generations and steps in the trust region are compared by what each gained within the latest so
-# many rows for each variable; the one without a row among them is tried.
-# Where the region's predictions do not come true, it gets this share of the rows at most: in a
+# many samples for each variable; the one without a sample among them is tried.
+# Where the region's predictions do not come true, it gets this share of the samples at most: in a
 # curved valley steps gain a little each time, and the distribution would never turn.
 _WINDOW, _SHARE = 4, 0.125
 # How often a point that lies next to one that failed is drawn again.
@@ -81,17 +81,17 @@ class _Generation:
 
 
 class Descent:
-    """A search distribution and the rows evaluated by its leave.
+    """A search distribution and the samples evaluated by its leave.
 
     A generation is drawn; the local proxy's minimum takes the place of the point that it thinks
-    worst of; the best ones by its judgement are evaluated until it orders the latest rows as the
+    worst of; the best ones by its judgement are evaluated until it orders the latest samples as the
     objective does; then the distribution moves, by measured values where they are known and by the
     proxy's where not.
 
     Parameters
     ----------
     ledger : Ledger
-        Where rows are evaluated; what it knows is learned from.
+        Where samples are evaluated; what it knows is learned from.
     mean : ndarray of shape (n_features,)
         Where the descent begins.
     step_size : float
@@ -99,15 +99,15 @@ class Descent:
     population : int
         Points a generation.
     batch_size : int
-        Fewest rows to evaluate at once.
+        Fewest samples to evaluate at once.
     codes : Codes, default=None
         The codes of categories, if there are any: the descent keeps to those of its mean, and
-        learns from rows of the same only.
+        learns from samples of the same only.
 
     Attributes
     ----------
     n_evaluated : int
-        How many rows it evaluated.
+        How many samples it evaluated.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Descent:
         self._seen: list[NDArray[np.float64]] = []
         self._seen_points: list[NDArray[np.float64]] = []
         self._region = TrustRegion(ledger, step_size, is_fixed) if batch_size == 1 else None
-        # Of each step whether it was one in the region, the rows that it took, and its gain.
+        # Of each step whether it was one in the region, the samples that it took, and its gain.
         self._credit: list[tuple[bool, int, float]] = []
         self._history: list[tuple[int, NDArray[np.float64] | None]] = []
 
@@ -146,21 +146,21 @@ class Descent:
 
     @property
     def _best(self) -> NDArray[np.float64] | None:
-        """The outputs of that row, None if all failed. With constraints, prices may change it."""
+        """The outputs of that sample, None if all failed. Prices of constraints may change it."""
         if not self._own:
             return None
         own = np.concatenate(self._own)
         return np.asarray(own[np.argmin(self._ledger.value_of(own))])
 
     def look_around(self, points: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
-        """Let the trust region begin at the best of rows that others have evaluated."""
+        """Let the trust region begin at the best of samples that others have evaluated."""
         values = self._ledger.value_of(outputs)
         if np.isfinite(values).any():
             lowest = [np.argmin(values)]
             self._seen, self._seen_points = [outputs[lowest]], [points[lowest]]
 
     def _center(self) -> tuple[NDArray[np.float64], float] | None:
-        """Return the best row to search around and its value, None if there is none."""
+        """Return the best sample to search around and its value, None if there is none."""
         outputs = [*self._own, *self._seen]
         if not outputs:
             return None
@@ -189,17 +189,17 @@ class Descent:
 
     @property
     def spread(self) -> float:
-        """How far the values of the rows that it learned last lie above the lowest of them."""
+        """How far the values of the samples that it learned last lie above the lowest of them."""
         if not len(self._rows):
             return self._ledger.spread
         return spread_of(self._ledger.values[self._rows])
 
     def has_gained_less(self, least: float, patience: int, n_generations: int = 0) -> bool:
-        """Whether it gained no more within so many rows a variable and so many generations."""
+        """Whether it gained no more within so many samples a variable and so many generations."""
         n_rows = patience * self._ledger.points.shape[1]
         lowest = self.lowest
         if np.isinf(lowest):
-            # Whatever it evaluated has failed: rows alone count.
+            # Whatever it evaluated has failed: samples alone count.
             n_generations = 0
         history = self._history[: max(0, len(self._history) - n_generations)]
         earlier = [best for count, best in history if count <= self.n_evaluated - n_rows]
@@ -217,7 +217,7 @@ class Descent:
         else:
             yield from self._live(rng, center)
         gain = 0.0 if center is None else max(center[1] - self.lowest, 0.0)
-        # A step without a row counts as one, or no generation would ever follow it.
+        # A step without a sample counts as one, or no generation would ever follow it.
         n_new = max(self.n_evaluated - n_before, int(is_in_region))
         self._credit.append((is_in_region, n_new, gain))
         if not is_in_region:
@@ -244,7 +244,7 @@ class Descent:
         return gained[True] * spent[False] > gained[False] * spent[True]
 
     def _step_in_region(self, center: NDArray[np.float64], value: float) -> Batches:
-        """Evaluate a point of the trust region around a row of some value."""
+        """Evaluate a point of the trust region around a sample of some value."""
         assert self._region is not None
         step = self._region.next(center, self._is_kin())
         if step is None or self._is_near_pending(step.point):
@@ -308,7 +308,7 @@ class Descent:
         self.claim(point[None], outputs[None])
 
     def claim(self, points: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
-        """Take rows for its own: the lowest that it knows is what it must get below."""
+        """Take samples for its own: the lowest that it knows is what it must get below."""
         good = succeeded(outputs)
         if not good.any():
             return
@@ -324,13 +324,13 @@ class Descent:
         self._own_points.append(points)
 
     def _is_kin(self) -> NDArray[np.bool_]:
-        """Tell which rows known have the codes of this descent."""
+        """Tell which samples known have the codes of this descent."""
         if self._codes is None:
             return np.ones(len(self._ledger.points), dtype=bool)
         return self._codes.are_those_of(self._distribution.mean, self._ledger.points)
 
     def _learn(self, chooses: bool = False) -> LocalModel:
-        """Learn the rows nearest to the distribution."""
+        """Learn the samples nearest to the distribution."""
         n_features = self._ledger.points.shape[1]
         white = self._distribution.whiten(self._ledger.points)
         distances = np.where(self._is_kin(), np.square(white).sum(axis=1), np.inf)
@@ -346,7 +346,7 @@ class Descent:
         return model
 
     def _predict(self, model: LocalModel, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the proxy predicts, infinity where the nearest row failed."""
+        """Return what the proxy predicts, infinity where the nearest sample failed."""
         distribution = self._distribution
         predicted = model.predict(distribution.whiten(points))
         fails = self._ledger.is_near_failure(points, distribution.whitening())
@@ -387,7 +387,7 @@ class Descent:
 
     def _start_of_leap(self, model: LocalModel) -> tuple[NDArray[np.float64], float]:
         """Return where the way to the proxy's minimum begins, and the value there."""
-        # The lowest row of all would lead every descent into the same basin.
+        # The lowest sample of all would lead every descent into the same basin.
         center, mean = self._center(), self._distribution.mean
         if center is not None:
             return center
@@ -457,7 +457,7 @@ class Descent:
         self._n_last = n_asked
 
     def _agrees(self, model: LocalModel, n_known: int) -> bool:
-        """Tell whether the proxy orders the latest rows as the objective does."""
+        """Tell whether the proxy orders the latest samples as the objective does."""
         n_compared = max(
             _FEWEST_COMPARED, min(int(1.2 * n_known), int(0.75 * self._distribution.population))
         )
@@ -479,7 +479,7 @@ class Descent:
         return np.argsort(values, kind="stable")
 
     def _guess(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the proxy predicts; before there is one, the values of the nearest rows."""
+        """Return what the proxy predicts; before there is one, values of the nearest samples."""
         if self._model is not None:
             return self._predict(self._model, points)
         if not len(self._ledger.points):

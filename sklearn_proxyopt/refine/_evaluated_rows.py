@@ -9,7 +9,7 @@ __all__ = ["EvaluatedRows"]
 
 
 class EvaluatedRows:
-    """Rows and their outputs, each found again by its key, and how many more may be evaluated.
+    """Samples and their outputs, each found again by its key, and how many more may be evaluated.
 
     Parameters
     ----------
@@ -19,14 +19,14 @@ class EvaluatedRows:
     Attributes
     ----------
     n_evaluations : int
-        Rows evaluated so far.
+        Samples evaluated so far.
     limit : int
         Most evaluations.
     """
 
     def __init__(self, limit: int = 0) -> None:
         self.limit, self.n_evaluations = limit, 0
-        # NaN where an evaluation failed; None where there is no row.
+        # NaN where an evaluation failed; None where there is no sample.
         self._known: dict[bytes, NDArray[np.float64] | None] = {}
 
     @property
@@ -38,7 +38,7 @@ class EvaluatedRows:
         return np.array([key in self._known for key in keys], dtype=bool)
 
     def _recall(self, keys: list[bytes], nothing: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what is known under some keys; `nothing` where there is no row."""
+        """Return what is known under some keys; `nothing` where there is no sample."""
         known = [self._known.get(key) for key in keys]
         rows = [nothing if one is None else one for one in known]
         return np.array(rows).reshape(len(rows), *nothing.shape)

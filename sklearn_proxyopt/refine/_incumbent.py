@@ -1,4 +1,4 @@
-"""The best row known before a refinement begins."""
+"""The best sample known before a refinement begins."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["read_incumbent"]
 def read_incumbent(
     incumbent: Any, bounds: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return an incumbent's row and outputs, or raise an error that says what is wrong with it.
+    """Return an incumbent's sample and outputs, or raise an error that says what is wrong with it.
 
-    Moved into the box, a row from outside of it would be another one, with another value.
+    Moved into the box, a sample from outside of it would be another one, with another value.
     """
     row, outputs = (np.asarray(part, dtype=np.float64) for part in incumbent)
     slack = ROUNDING * (bounds[:, 1] - bounds[:, 0])

@@ -20,8 +20,8 @@ from sklearn_proxyopt.refine._evaluated_rows import EvaluatedRows
 
 __all__ = ["Ledger", "spread_of"]
 
-# As long as the lowest row violates constraints, these cost so many times as much each time, up to
-# so many times what the spread of the rows suggests.
+# As long as the lowest sample violates constraints, these cost so many times as much each time, up
+# to so many times what the spread of the samples suggests.
 _DEARER, _DEAREST = 2.0, 1e12
 
 
@@ -35,7 +35,7 @@ def _tell_nobody(point: NDArray[np.float64], outputs: NDArray[np.float64]) -> No
 
 @dataclass
 class _LateRow:
-    """A point whose row is pending, the key of that row, who is told what it gives, who asked."""
+    """A point whose sample is pending, its key, who is told what it gives, and who asked."""
 
     point: NDArray[np.float64]
     key: bytes
@@ -44,20 +44,21 @@ class _LateRow:
 
 
 class Ledger(EvaluatedRows):
-    """The objective in the unit cube, with a limit; every row is asked for once.
+    """The objective in the unit cube, with a limit; every sample is asked for once.
 
-    Where it returns constraints, what counts as the value of a row is its merit: violations cost
-    as much as the spread of the rows suggests, and more for as long as the lowest row has any.
+    Where it returns constraints, what counts as the value of a sample is its merit: violations cost
+    as much as the spread of the samples suggests, and more for as long as the lowest sample has
+    any.
 
     Parameters
     ----------
     bounds : ndarray of shape (n_features, 2)
         The box.
     rows_of : callable, default=None
-        Takes points of the box and returns the row that each stands for, NaN where there is none;
-        a point whose row is known costs nothing. None lets every point be a row.
+        Takes points of the box and returns the sample that each stands for, NaN where there is
+        none; a point whose sample is known costs nothing. None lets every point be a sample.
     moved_to : callable, default=None
-        Takes points of the box and their rows, and returns where these lie: values are learned
+        Takes points of the box and their samples, and returns where these lie: values are learned
         there. None leaves points where they are.
 
     Attributes
@@ -87,14 +88,14 @@ class Ledger(EvaluatedRows):
         self.outputs, self.values = np.empty(0), np.empty(0)
         self.merit: Merit | None = None
         self.pending = self.points
-        # The rows asked for, those of them that are answered later, and what is to be told then.
+        # The samples asked for, those of them that are answered later, and what is to be told then.
         self._asked: set[bytes] = set()
         self._expected: set[bytes] = set()
         self._late: dict[bytes, _LateRow] = {}
 
     @property
     def is_plain(self) -> bool:
-        """Whether every point is a row of its own."""
+        """Whether every point is a sample of its own."""
         return self._rows_of is None
 
     @property
@@ -109,7 +110,7 @@ class Ledger(EvaluatedRows):
 
     @property
     def best(self) -> int:
-        """The place of the best row: the lowest value of those that violate the least."""
+        """The place of the best sample: the lowest value of those that violate the least."""
         return int(best_first(self.outputs)[0])
 
     @property
@@ -118,12 +119,12 @@ class Ledger(EvaluatedRows):
         return spread_of(self.values)
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take rows into account that were evaluated elsewhere, in the user's units."""
+        """Take samples into account that were evaluated elsewhere, in the user's units."""
         points = np.clip(to_unit_cube(X, self.bounds), 0.0, 1.0)
         self._keep(points, y, self._keys(points)[0])
 
     def expect(self, X: NDArray[np.float64], points: NDArray[np.float64]) -> None:
-        """Take rows for pending, which these points of the box stand for.
+        """Take samples for pending, which these points of the box stand for.
 
         If they are asked for now, the answer may be NaN: it is told by `settle`.
         """
@@ -138,7 +139,7 @@ class Ledger(EvaluatedRows):
             self._put_off(row, _LateRow(unit, key, _tell_nobody, is_own=False))
 
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take the outputs of rows that were pending; others are passed over."""
+        """Take the outputs of samples that were pending; others are passed over."""
         for row, outputs in zip(row_keys(X), y, strict=True):
             late = self._late.pop(row, None)
             if late is not None:
@@ -147,7 +148,7 @@ class Ledger(EvaluatedRows):
         self._gather_pending()
 
     def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Forget rows whose results will never come; tell which of them were pending."""
+        """Forget samples whose results will never come; tell which of them were pending."""
         late = [self._late.pop(row, None) for row in row_keys(X)]
         for row, one in zip(row_keys(X), late, strict=True):
             if one is not None:
@@ -158,9 +159,9 @@ class Ledger(EvaluatedRows):
         return np.array([one is not None for one in late], dtype=bool)
 
     def evaluate(self, points: NDArray[np.float64], tell: _Tell | None = None) -> Batches:
-        """Yield the new rows of points; return the outputs of all, NaN where the objective fails.
+        """Yield the new samples of points; return all outputs, NaN where the objective fails.
 
-        With NaN are also answered rows that are pending. `tell` is called with the point and the
+        With NaN are also answered samples that are pending. `tell` is called with the point and the
         outputs of each once they are known, just before they enter what is known here.
 
         Raises
@@ -188,7 +189,7 @@ class Ledger(EvaluatedRows):
         if len(affordable) < len(new):
             raise StopRun(TOO_FEW_LEFT)
         if not self.is_plain:
-            # The other points have the values of their rows.
+            # The other points have the values of their samples.
             put_off = {late.key for late in self._late.values()}
             others = np.setdiff1d(np.arange(len(points)), new)
             others = np.array([i for i in others if keys[i] not in put_off], dtype=np.intp)
@@ -201,25 +202,25 @@ class Ledger(EvaluatedRows):
         return self._recall(self._keys(points)[0], self._nothing)
 
     def are_pending(self, points: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which points stand for rows that are pending."""
+        """Tell which points stand for samples that are pending."""
         put_off = {late.key for late in self._late.values()}
         keys = self._keys(points)[0] if put_off else []
         return np.array([key in put_off for key in keys] or [False] * len(points), dtype=bool)
 
     def value_of(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what counts as the value of each row, infinity where it failed."""
+        """Return what counts as the value of each sample, infinity where it failed."""
         values = values_of(outputs) if self.merit is None else self.merit(outputs)
         return np.where(succeeded(outputs), values, np.inf)
 
     def weigh(self) -> None:
-        """Let each violation cost at least what the spread of all rows suggests."""
+        """Let each violation cost at least what the spread of all samples suggests."""
         if self.outputs.ndim == 2 and len(self.outputs):
             suggested = Merit.of_rows(self.outputs)
             self.merit = suggested if self.merit is None else self.merit.at_least(suggested)
             self.values = self.value_of(self.outputs)
 
     def press(self) -> None:
-        """Let the violations of the lowest row cost more, if it has any."""
+        """Let the violations of the lowest sample cost more, if it has any."""
         if self.merit is None:
             return
         violated = self.outputs[np.argmin(self.values), 1:] > 0.0
@@ -229,11 +230,11 @@ class Ledger(EvaluatedRows):
             self.values = self.value_of(self.outputs)
 
     def placed(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return points of the cube where the rows lie that they stand for."""
+        """Return points of the cube where the samples lie that they stand for."""
         return points if self._moved_to is None else self._moved(points, self._keys(points)[1])
 
     def _moved(self, points: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return points of the cube moved to where their rows lie."""
+        """Return points of the cube moved to where their samples lie."""
         if self._moved_to is None:
             return points
         moved, found = points.copy(), ~np.isnan(rows).any(axis=1)
@@ -243,11 +244,11 @@ class Ledger(EvaluatedRows):
 
     @property
     def _nothing(self) -> NDArray[np.float64]:
-        """The outputs of a point that stands for no row."""
+        """The outputs of a point that stands for no sample."""
         return np.full(self.outputs.shape[1:], np.nan)
 
     def _keys(self, points: NDArray[np.float64]) -> tuple[list[bytes], NDArray[np.float64]]:
-        """Return a key for each point, the same for the same row, and the rows."""
+        """Return a key for each point, the same for the same sample, and the samples."""
         rows = from_unit_cube(points, self.bounds)
         if self._rows_of is not None:
             rows = self._rows_of(rows)
@@ -272,7 +273,7 @@ class Ledger(EvaluatedRows):
         return np.asarray(to_failed < cKDTree(self.points @ whitening).query(points)[0])
 
     def _put_off(self, row: bytes, late: _LateRow) -> None:
-        """Note that what a row gives will be known later."""
+        """Note that what a sample gives will be known later."""
         self._late[row] = late
         self._known[late.key] = None
         self._gather_pending()
@@ -308,7 +309,7 @@ def spread_of(values: NDArray[np.float64]) -> float:
 
 
 def _checked(outputs: Any, n_rows: int) -> NDArray[np.float64]:
-    """Return what the function returned, if it has a value, or value and constraints, a row."""
+    """Return what the function returned, if it has a value, or value and constraints, a sample."""
     outputs = np.asarray(outputs, dtype=np.float64)
     if len(outputs.shape) not in (1, 2) or len(outputs) != n_rows or outputs.shape[1:] == (1,):
         raise ValueError(

@@ -21,14 +21,14 @@ __all__ = ["LimitedFunction"]
 class LimitedFunction(EvaluatedRows):
     """The objective in the unit cube, with a limit, that remembers its best points.
 
-    Where the variables have constraints, a point has the value of the nearest feasible row, so that
-    nothing else is evaluated; one without such a row has none. Outputs are values, or values with
-    constraints that the function returns.
+    Where the variables have constraints, a point has the value of the nearest feasible sample, so
+    that nothing else is evaluated; one without such a sample has none. Outputs are values, or
+    values with constraints that the function returns.
 
     Parameters
     ----------
     fun : callable
-        The objective, of rows.
+        The objective, of samples.
     variables : Variables
         The space.
     limit : int
@@ -37,7 +37,7 @@ class LimitedFunction(EvaluatedRows):
     Attributes
     ----------
     x : ndarray of shape (n_features,) or None
-        The best row.
+        The best sample.
     place : ndarray of shape (n_features,)
         Its point in the unit cube.
     best : ndarray of shape () or (1 + n_constraints,), or None
@@ -81,7 +81,7 @@ class LimitedFunction(EvaluatedRows):
     def note(
         self, u: NDArray[np.float64], outputs: NDArray[np.float64], x: NDArray[np.float64]
     ) -> None:
-        """Take a point and the row it stands for into account, also if evaluated elsewhere."""
+        """Take a point and the sample it stands for into account, also if evaluated elsewhere."""
         self._known[row_keys(x[None])[0]] = outputs
         if not np.isfinite(outputs).all():
             return
@@ -112,8 +112,8 @@ class LimitedFunction(EvaluatedRows):
             is_new = self._variables.is_feasible(X)
         keys = row_keys(X)
         if is_constrained or self.constraints is not None:
-            # Points beyond an edge often have the same nearest row; a point is asked for its value
-            # and for its constraints in turn.
+            # Points beyond an edge often have the same nearest sample; a point is asked for its
+            # value and for its constraints in turn.
             is_new &= ~self._are_known(keys)
         if self.n_left < is_new.sum():
             raise StopRun(TOO_FEW_LEFT)
@@ -128,7 +128,7 @@ class LimitedFunction(EvaluatedRows):
         return values
 
     def _nothing(self) -> NDArray[np.float64]:
-        """Return the outputs of no rows."""
+        """Return the outputs of no samples."""
         return np.empty((0, *np.shape(self.best)) if self.best is not None else 0)
 
     def value(self, u: NDArray[np.float64]) -> float:
@@ -156,7 +156,7 @@ class LimitedFunction(EvaluatedRows):
         return CubeConstraints(self._variables, self._variables.constraints, x).for_scipy()
 
     def moved(self) -> bool:
-        """Move whole numbers and categories to where it is lower, one at a time.
+        """Move integers and categories to where it is lower, one at a time.
 
         Returns True before the first descent, and where any has moved.
         """
@@ -174,7 +174,7 @@ class LimitedFunction(EvaluatedRows):
             if self._local_best is before:
                 break
             has_moved = True
-        # Descents keep these whole numbers and categories.
+        # Descents keep these integers and categories.
         self._base = self.local_x.copy()
         return has_moved
 

@@ -39,8 +39,8 @@ class LocalRefinement(BaseRefiner):
     ----------
     method : {"COBYQA", "L-BFGS-B", "Nelder-Mead"}, default="COBYQA"
         How to descend, by `scipy.optimize.minimize`. "COBYQA" builds quadratic models from the
-        values alone, a row at a time; it needs the fewest evaluations and bears kinks and noise.
-        "L-BFGS-B" takes gradients by forward differences, n_features + 1 rows at a time, which
+        values alone, a sample at a time; it needs the fewest evaluations and bears kinks and noise.
+        "L-BFGS-B" takes gradients by forward differences, n_features + 1 samples at a time, which
         can be evaluated side by side, and ends at an evaluation that fails. "Nelder-Mead" moves a
         simplex.
     max_evaluations : int, default=200
@@ -135,15 +135,15 @@ class LocalRefinement(BaseRefiner):
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
-            The best row inside the box known so far and its value, or value and constraints.
+            The best sample inside the box known so far and its value, or value and constraints.
         variables : Variables, default=None
-            The space, where variables are whole numbers, categories or log-scaled, or constraints
-            must be met. None takes every row inside the box to be valid.
+            The space, where variables are integers, categories or log-scaled, or constraints
+            must be met. None takes every sample inside the box to be valid.
 
         Returns
         -------
         scipy.optimize.OptimizeResult
-            `x`, `fun` (the lowest seen, the incumbent included), `nfev` (rows asked for), `nit`
+            `x`, `fun` (the lowest seen, the incumbent included), `nfev` (samples asked for), `nit`
             (descents), `success` (whether any value is known), `status` (0 if every descent
             converged, 1 if one ended for lack of evaluations, 2 if one ended otherwise, 3 if no
             value is known), `message`, and `candidate_values`, what the function returned for the
@@ -252,7 +252,7 @@ class LocalRefinement(BaseRefiner):
         }
         try:
             result = OptimizeResult(success=True)
-            # Whole numbers and categories move, then the others descend, until none moves.
+            # Integers and categories move, then the others descend, until none moves.
             while objective.moved() and len(objective.free):
                 if objective.n_left == 0:
                     return TOO_FEW_LEFT
@@ -332,7 +332,7 @@ class LocalRefinement(BaseRefiner):
 def _good_first(
     starts: list[tuple[NDArray[np.float64], NDArray[np.float64]]],
 ) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return the starts, outputs and rows, whose evaluation succeeded, the best first."""
+    """Return the starts, outputs and samples, whose evaluation succeeded, the best first."""
     if not starts:
         return []
     outputs = np.array([output for output, _ in starts])

@@ -1,4 +1,4 @@
-"""What a descent learns of the rows nearby: the value and each constraint."""
+"""What a descent learns of the samples nearby: the value and each constraint."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LocalModel:
     Parameters
     ----------
     Z : ndarray of shape (n, n_features)
-        Rows, in coordinates in which the function is about as steep along every axis.
+        Samples, in coordinates in which the function is about as steep along every axis.
     outputs : ndarray of shape (n,) or (n, 1 + n_constraints)
         What the function returned for them.
     merit : Merit or None
@@ -59,12 +59,12 @@ class LocalModel:
         self.settings = [process.settings for process in self._processes]
 
     def outputs(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the predicted outputs of rows, in the shape in which they were learned."""
+        """Return the predicted outputs of samples, in the shape in which they were learned."""
         columns = [process.predict(Z) for process in self._processes]
         return columns[0] if self._merit is None else np.column_stack(columns)
 
     def predict(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what counts as the predicted value of each row."""
+        """Return what counts as the predicted value of each sample."""
         outputs = self.outputs(Z)
         return outputs if self._merit is None else self._merit(outputs)
 
@@ -80,9 +80,9 @@ class LocalModel:
         Parameters
         ----------
         origin : ndarray of shape (n_features,)
-            The row at which the search begins.
+            The sample at which the search begins.
         axes : ndarray of shape (n_features, n_features)
-            `origin + step @ axes` is the row at a step.
+            `origin + step @ axes` is the sample at a step.
         bounds : ndarray of shape (n_features, 2)
             Those of the step; 0 lies within.
         margin : ndarray of shape (n_constraints,)
@@ -95,7 +95,7 @@ class LocalModel:
         """
 
         def along(predict: _Function) -> _Function:
-            """Return a prediction of rows as one of steps."""
+            """Return a prediction of samples as one of steps."""
 
             def value_and_gradient(step: NDArray[np.float64]) -> tuple[Any, NDArray[np.float64]]:
                 value, gradient = predict(origin + step @ axes)

@@ -87,10 +87,10 @@ class LocalProcess:
     """A Gaussian process of values near a minimum.
 
     Its covariance is that of a random quadratic plus a rough part (Matern, 5/2), so that a
-    quadratic is learned exactly from enough rows and bent where the rows say so. Along variables
-    the quadratic may be nearly a sum of one for each, which few rows determine. The noise of a row
-    grows with its height over the lowest one: high up, only the outline matters. Heights may
-    be warped. What fits best is chosen by the likelihood.
+    quadratic is learned exactly from enough samples and bent where the samples say so. Along
+    variables the quadratic may be nearly a sum of one for each, which few samples determine. The
+    noise of a sample grows with its height over the lowest one: high up, only the outline matters.
+    Heights may be warped. What fits best is chosen by the likelihood.
 
     Of a constraint what matters is where it turns: heights are then counted from 0 and not warped,
     and the noise grows with their size.
@@ -98,7 +98,7 @@ class LocalProcess:
     Parameters
     ----------
     Z : ndarray of shape (n, n_features)
-        Rows, in coordinates in which the function is about as steep along every axis.
+        Samples, in coordinates in which the function is about as steep along every axis.
     y : ndarray of shape (n,)
         Their values.
     settings : Settings
@@ -138,7 +138,7 @@ class LocalProcess:
         self.settings = settings
         score = self._learn(settings)
         if not np.isfinite(score):
-            # Rows that lie together need noise to be told apart.
+            # Samples that lie together need noise to be told apart.
             noisy = Settings(noise=len(_NOISES) - 1)
             self.settings = replace(noisy, along_variables=settings.along_variables)
             score = self._learn(self.settings)
@@ -150,7 +150,7 @@ class LocalProcess:
             self._choose(score)
 
     def _choose(self, score: float) -> None:
-        """Walk from settings to better neighbours."""
+        """Walk from settings to better neighbors."""
         tried, best = {self.settings}, (score, self.settings)
         for _ in range(_N_ROUNDS):
             before = best
@@ -168,7 +168,7 @@ class LocalProcess:
         self._learn(self.settings)
 
     def _learn(self, settings: Settings) -> float:
-        """Learn the rows with the settings; return the logarithm of the likelihood."""
+        """Learn the samples with the settings; return the logarithm of the likelihood."""
         warp, _, log_slope = _WARPS[settings.warp]
         warped = warp(self._heights)
         self._offset = float(np.median(warped))
@@ -199,7 +199,7 @@ class LocalProcess:
         return _ROUGHNESSES[settings.roughness] * self._rough[settings.length]
 
     def predict(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the predicted value of each row."""
+        """Return the predicted value of each sample."""
         kernel = _mixed(self._quadratic_parts(Z), self.settings)
         if self.settings.roughness:
             squares = np.square(Z).sum(axis=1)[:, None] + np.square(self._Z).sum(axis=1)
@@ -223,7 +223,7 @@ class LocalProcess:
         return self._height
 
     def warped_and_gradient(self, z: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        """Return the prediction of a row up to a growing function, and its gradient."""
+        """Return the prediction of a sample up to a growing function, and its gradient."""
         line = 1.0 + self._Z @ z / self._n_features
         share = _CROSSINGS[self.settings.crossing]
         value = share * line**2

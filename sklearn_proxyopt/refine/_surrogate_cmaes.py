@@ -25,7 +25,7 @@ __all__ = ["SurrogateCMAES", "SurrogateSearch"]
 # Evaluations where neither a limit nor a budget is given.
 _DEFAULT_N_EVALUATIONS = 200
 # A descent whose distribution is this small has found its basin; the lowest of all also gains less
-# than this share of the spread of its values within so many rows for each variable, and so many
+# than this share of the spread of its values within so many samples for each variable, and so many
 # generations. Others are looked for then, and the lowest is sharpened at the end, for which this
 # share of the evaluations is kept.
 _BASIN_FOUND = 2e-3
@@ -40,14 +40,14 @@ _SHARP_STEP = 0.02
 _MARGIN, _ELSEWHERE_STEP = 0.1, 0.2
 _N_TRIED = 8
 # As long as other codes are untried, a descent makes room for them once it gained less than this
-# share of the spread of values within so many rows for each variable.
+# share of the spread of values within so many samples for each variable.
 _GAIN_AMONG_CODES, _PATIENCE_AMONG_CODES = 1e-3, 3
-# So often the population is doubled; where many points stand for one row, large ones draw rows that
-# are known.
+# So often the population is doubled; where many points stand for one sample, large ones draw
+# samples that are known.
 _MOST_DOUBLINGS, _MOST_DOUBLINGS_OF_ROWS = 10, 3
-# Descents in a row that evaluated nothing end the search.
+# Descents in a sample that evaluated nothing end the search.
 _N_IDLE_DESCENTS = 5
-# Where many points stand for one row, whole basins can be known; more are tried, all elsewhere.
+# Where many points stand for one sample, whole basins can be known; more are tried, all elsewhere.
 _N_IDLE_OF_ROWS = 20
 
 
@@ -55,7 +55,7 @@ class SurrogateCMAES(BaseRefiner):
     """Spend evaluations by CMA-ES and a local proxy.
 
     CMA-ES [1]_ draws generations of points; a Gaussian process with a quadratic part, learned from
-    the rows nearby, says which of them are worth an evaluation, and where its own minimum
+    the samples nearby, says which of them are worth an evaluation, and where its own minimum
     lies. How many are evaluated depends on how well it orders those evaluated last, as in [2]_. A
     descent that has found its basin makes room for others: around the best point with twice the
     population, and elsewhere in turn. The last evaluations sharpen the lowest.
@@ -73,7 +73,7 @@ class SurrogateCMAES(BaseRefiner):
     initial_step : float, default=0.25
         Standard deviation of the first generation as a share of the box's width.
     batch_size : int, default=1
-        Fewest rows to ask for at once, where they can be evaluated side by side.
+        Fewest samples to ask for at once, where they can be evaluated side by side.
     random_state : None, int, RandomState or Generator, default=None
         Draws the generations.
 
@@ -155,12 +155,12 @@ class SurrogateCMAES(BaseRefiner):
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None
-            The best row inside the box known so far and its value, or value and constraints.
+            The best sample inside the box known so far and its value, or value and constraints.
 
         Returns
         -------
         scipy.optimize.OptimizeResult
-            `x`, `fun` (the lowest seen, the incumbent included), `nfev` (rows asked for), `nit`
+            `x`, `fun` (the lowest seen, the incumbent included), `nfev` (samples asked for), `nit`
             (descents), `success` (whether any value is known), `status` (1 if the evaluations were
             used up, 2 if nothing new was left to evaluate, 3 if no value is known), `message`, and
             `candidate_values`, what the function returned for the candidates evaluated. With
@@ -184,22 +184,22 @@ class SurrogateCMAES(BaseRefiner):
         moved_to: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
         | None = None,
     ) -> SurrogateSearch:
-        """Begin a search that can be told of rows, and goes on where it stopped.
+        """Begin a search that can be told of samples, and goes on where it stopped.
 
         Parameters
         ----------
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         rows_of : callable, default=None
-            Takes points of the box and returns the row that each stands for, NaN where there is
-            none; the search then yields rows. None lets every point be a row.
+            Takes points of the box and returns the sample that each stands for, NaN where there is
+            none; the search then yields samples. None lets every point be a sample.
         is_category : ndarray of bool of shape (n_features,), default=None
             The axes whose points, rounded, are codes without an order. Each descent keeps to the
             codes that it begins with; one begins at every other code of the best point in turn.
         moved_to : callable, default=None
-            Takes points of the box and the rows that they stand for, and returns where on the box
-            these lie, as where rows were moved to meet constraints. None leaves points where they
-            are.
+            Takes points of the box and the samples that they stand for, and returns where on the
+            box these lie, as where samples were moved to meet constraints. None leaves points where
+            they are.
 
         Returns
         -------
@@ -255,7 +255,7 @@ class SurrogateSearch:
         return self._end - self._ledger.n_evaluations
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take evaluated rows into account, in the user's units.
+        """Take evaluated samples into account, in the user's units.
 
         One that is better than all before begins a descent, if there is any.
         """
@@ -265,23 +265,23 @@ class SurrogateSearch:
             self._begin_descent(self._ledger.lowest_point, _WIDE_STEP, self._population())
 
     def expect(self, X: NDArray[np.float64], points: NDArray[np.float64]) -> None:
-        """Take rows for pending: what is asked of them now may be answered later, by `settle`.
+        """Take samples for pending: what is asked of them now may be answered later, by `settle`.
 
         Parameters
         ----------
         X : ndarray of shape (n_pending, n_features)
-            All rows whose evaluation has begun, by whomever.
+            All samples whose evaluation has begun, by whomever.
         points : ndarray of shape (n_pending, n_axes)
             The points of the box that they are found at.
         """
         self._ledger.expect(X, points)
 
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Take the outputs of rows that were pending, NaN where they failed."""
+        """Take the outputs of samples that were pending, NaN where they failed."""
         self._ledger.settle(X, y)
 
     def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Forget rows whose results will never come; tell which of them were pending."""
+        """Forget samples whose results will never come; tell which of them were pending."""
         return self._ledger.withdraw(X)
 
     def allow(self, n_evaluations: int) -> None:
@@ -292,7 +292,7 @@ class SurrogateSearch:
         """Search until nothing new is found to evaluate, or no evaluation is left of those allowed.
 
         With a number of evaluations, the search stops after that many, and may be gone on with.
-        Yields the rows to evaluate, and is sent their outputs.
+        Yields the samples to evaluate, and is sent their outputs.
         """
         if n_evaluations is not None:
             self._ledger.limit = min(self._ledger.n_evaluations + n_evaluations, self._end)
@@ -400,7 +400,7 @@ class SurrogateSearch:
         return self._codes.untried()
 
     def _elsewhere(self) -> NDArray[np.float64]:
-        """Return a point that lies farther from all rows known than a few others do."""
+        """Return a point that lies farther from all samples known than a few others do."""
         size = (_N_TRIED, len(self._ledger.bounds))
         tried = self._rng.uniform(_MARGIN, 1.0 - _MARGIN, size)
         taken = np.vstack([self._ledger.points, self._ledger.pending])

@@ -1,4 +1,4 @@
-"""A region around the best row of a descent, as large as its quadratic can be trusted."""
+"""A region around the best sample of a descent, as large as its quadratic can be trusted."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _SMALLEST, _LARGEST = 1e-7, 1.0
 # shrinks where less than so much did.
 _GOOD, _BAD, _LONG = 0.5, 0.1, 0.5
 _FACTOR = 2.0
-# The quadratic learns rows within so many half widths, but always two for each variable.
+# The quadratic learns samples within so many half widths, but always two for each variable.
 _REACH = 3.0
 _N_ROWS_BEYOND, _ROWS_PER_COEFFICIENT = 20, 1.4
-# As long as fewer rows than variables lie within so many half widths, a quadratic that was wrong
-# is shown another row before the region shrinks.
+# As long as fewer samples than variables lie within so many half widths, a quadratic that was wrong
+# is shown another sample before the region shrinks.
 _NEAR = 2.0
-# Less than this share of the height of the rows that were learned is no gain.
+# Less than this share of the height of the samples that were learned is no gain.
 _NO_GAIN = 1e-10
 # So many predictions tell whether it can be trusted.
 _N_LATEST = 4
@@ -44,10 +44,10 @@ class RegionStep:
 class TrustRegion:
     """Steps to the minimum of a quadratic inside a cube that grows and shrinks.
 
-    The quadratic is the mean of a local process of the rows nearby, so that few rows suffice and
-    the limits of the box are met exactly. Half of the predicted gain lets the region grow; a
-    quadratic that was wrong is shown the direction that its rows tell the least of, and once they
-    span all, the region shrinks.
+    The quadratic is the mean of a local process of the samples nearby, so that few samples suffice
+    and the limits of the box are met exactly. Half of the predicted gain lets the region grow; a
+    quadratic that was wrong is shown the direction that its samples tell the least of, and once
+    they span all, the region shrinks.
 
     Parameters
     ----------
@@ -90,9 +90,9 @@ class TrustRegion:
         Parameters
         ----------
         center : ndarray of shape (n_features,)
-            The best row, around which the region lies.
+            The best sample, around which the region lies.
         is_kin : ndarray of bool of shape (n,)
-            Which of the rows known may be learned.
+            Which of the samples known may be learned.
         """
         self._move(center)
         while self.width >= _SMALLEST:
@@ -141,7 +141,7 @@ class TrustRegion:
     def _learn(
         self, center: NDArray[np.float64], is_kin: NDArray[np.bool_]
     ) -> tuple[LocalModel, float]:
-        """Return a process of the rows nearby, and how high they lie above the lowest."""
+        """Return a process of the samples nearby, and how high they lie above the lowest."""
         ledger, n_features = self._ledger, len(center)
         away = np.where(is_kin, np.abs(ledger.points - center).max(axis=1), np.inf)
         n_coefficients = (n_features + 1) * (n_features + 2) / 2
@@ -176,7 +176,7 @@ class TrustRegion:
     def _direction_unknown(
         self, model: LocalModel, center: NDArray[np.float64]
     ) -> RegionStep | None:
-        """Return a step along the direction in which the rows nearby spread the least."""
+        """Return a step along the direction in which the samples nearby spread the least."""
         Z = (self._ledger.points - center) / self.width
         Z = Z[np.abs(Z).max(axis=1) <= _NEAR]
         free, direction = np.flatnonzero(self._is_free), np.zeros(len(center))

@@ -16,7 +16,7 @@ __all__ = ["Axes"]
 
 
 class Axes:
-    """The axes of some variables: the ways from valid rows to points, and back.
+    """The axes of some variables: the ways from valid samples to points, and back.
 
     A variable that is fixed has no axis. The axis of one on a circle is one period, cut open at its
     lower bound or, in what `opened_at` returns, elsewhere.
@@ -39,7 +39,7 @@ class Axes:
         self._searched = np.flatnonzero(~kinds.is_fixed)
         self._has_all = len(self._searched) == len(kinds)
         self._grid = Grid(kinds)
-        # What a row may hold: steps end where the last of them does.
+        # What a sample may hold: steps end where the last of them does.
         self._lower, self._upper = self._grid.first, self._grid.last
         self._is_discrete = self._grid.has_steps | kinds.is_fixed
         self.axes = self._logarithm(self._grid.cells()[:, self._searched]).T
@@ -87,16 +87,16 @@ class Axes:
 
     @property
     def axis_limits(self) -> NDArray[np.float64]:
-        """The box of what rows have on the axes, of shape (2, n_axes)."""
+        """The box of what samples have on the axes, of shape (2, n_axes)."""
         return self._limits
 
     def opened_at(self, x: NDArray[np.float64]) -> Self:
-        """Return the axes with each circle cut open opposite to a row, so that a search may pass.
+        """Return the axes with each circle cut open opposite to a sample, for a search to pass.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
-            A row, in the user's units.
+            A sample, in the user's units.
 
         Returns
         -------
@@ -115,24 +115,24 @@ class Axes:
         return opened
 
     def encode(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows on the axes.
+        """Return samples on the axes.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
         ndarray of shape (n, n_axes)
-            The same rows on the axes.
+            The same samples on the axes.
         """
         Z = self._logarithm(X if self._has_all else X[:, self._searched])
         is_circle = self.kinds.is_periodic[self._searched]
         return _wrapped(Z, self.axes, is_circle) if is_circle.any() else Z
 
     def decode(self, Z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the valid rows that points on the axes stand for; constraints are not looked at.
+        """Return the valid samples that points on the axes stand for, whatever the constraints.
 
         Parameters
         ----------
@@ -142,27 +142,27 @@ class Axes:
         Returns
         -------
         ndarray of shape (n, n_features)
-            Rows inside the bounds to the last bit, in the user's units.
+            Samples inside the bounds to the last bit, in the user's units.
         """
         return self.valid(self.in_units(Z))
 
     def to_unit_cube(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows in the unit cube of the axes.
+        """Return samples in the unit cube of the axes.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
         ndarray of shape (n, n_axes)
-            The same rows in the unit cube.
+            The same samples in the unit cube.
         """
         return to_unit_cube(self.encode(X), self.axes)
 
     def from_unit_cube(self, U: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the valid rows that points of the unit cube stand for.
+        """Return the valid samples that points of the unit cube stand for.
 
         Parameters
         ----------
@@ -172,22 +172,22 @@ class Axes:
         Returns
         -------
         ndarray of shape (n, n_features)
-            Rows inside the bounds to the last bit, in the user's units.
+            Samples inside the bounds to the last bit, in the user's units.
         """
         return self.decode(from_unit_cube(U, self.axes))
 
     def places(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows as points whose distances are those of the rows, also around a circle.
+        """Return samples as points whose distances are those of the samples, also around a circle.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
         ndarray of shape (n, n_axes + n_periodic)
-            The rows in the unit cube; those on a circle lie on one of circumference 1.
+            The samples in the unit cube; those on a circle lie on one of circumference 1.
         """
         U = self.to_unit_cube(X)
         is_circle = self.kinds.is_periodic[self._searched]
@@ -197,12 +197,12 @@ class Axes:
         return np.hstack([U[:, ~is_circle], np.sin(turns) / 2 / np.pi, np.cos(turns) / 2 / np.pi])
 
     def cube_slopes(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return how much each searched variable of a row changes for its change in the unit cube.
+        """Return how much each searched variable changes for its change in the unit cube.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
-            A row, in the user's units.
+            A sample, in the user's units.
 
         Returns
         -------
@@ -213,17 +213,17 @@ class Axes:
         return np.where(self.kinds.is_log[self._searched], x[self._searched] * width, width)
 
     def neighbors(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the rows that differ from one in one step of a variable or in a category.
+        """Return the samples that differ from one in one step of a variable or in a category.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
-            A valid row.
+            A valid sample.
 
         Returns
         -------
         ndarray of shape (n, n_features)
-            Valid rows: for each variable with steps those one lower and one higher, for each
+            Valid samples: for each variable with steps those one lower and one higher, for each
             category those of its other labels. They may miss the constraints.
         """
         rows = []
@@ -235,17 +235,17 @@ class Axes:
         return np.vstack([np.empty((0, self.n_features)), *rows])
 
     def all_values(self, most: int) -> list[NDArray[np.float64]] | None:
-        """Return the values of each variable, where rows can be counted and are not too many.
+        """Return the values of each variable, where samples can be counted and are not too many.
 
         Parameters
         ----------
         most : int
-            How many rows there may be.
+            How many samples there may be.
 
         Returns
         -------
         list of ndarray or None
-            The values of each variable; None where some lie dense, or rows are more.
+            The values of each variable; None where some lie dense, or samples are more.
         """
         if not self._is_discrete.all() or np.prod(self._grid.n_values) > most:
             return None
@@ -255,42 +255,42 @@ class Axes:
         ]
 
     def valid(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the nearest valid rows; constraints are not looked at.
+        """Return the nearest valid samples; constraints are not looked at.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
         ndarray of shape (n, n_features)
-            Rows at the nearest steps and codes, inside the bounds to the last bit.
+            Samples at the nearest steps and codes, inside the bounds to the last bit.
         """
         return np.clip(self._grid.nearest(self.wrapped(X)), self._lower, self._upper)
 
     def settings(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the settings that rows stand for which come back from an experiment.
+        """Return the settings that samples stand for which come back from an experiment.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units, also outside the bounds.
+            Samples, in the user's units, also outside the bounds.
 
         Returns
         -------
         ndarray of shape (n, n_features)
-            The rows with numbers at the nearest steps, and on a circle within one period.
+            The samples with numbers at the nearest steps, and on a circle within one period.
         """
         return self._grid.nearest(self.wrapped(X))
 
     def wrapped(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows whose numbers on a circle lie within one period.
+        """Return samples whose numbers on a circle lie within one period.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
@@ -341,7 +341,7 @@ class Axes:
 def _wrapped(
     X: NDArray[np.float64], box: NDArray[np.float64], is_circle: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return rows whose numbers on a circle lie from the lower to below the upper end of a box."""
+    """Return samples whose numbers on a circle lie between the lower end and the upper one."""
     low, width = box[:, 0], np.where(is_circle, np.ptp(box, axis=1), 1.0)
     moved = X - width * np.floor((X - low) / width)
     # Rounding may end at the upper end, which is the lower one.

@@ -1,4 +1,4 @@
-"""Cheap, known constraints on rows: how far each is from being met, and in which direction."""
+"""Cheap, known constraints on samples: how far each is from being met, and in which direction."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _UNKNOWN = 10.0
 
 
 class Constraints:
-    """The linear and nonlinear constraints of a user as one function of rows.
+    """The linear and nonlinear constraints of a user as one function of samples.
 
     Parameters
     ----------
     given : LinearConstraint, NonlinearConstraint, or sequence of them
-        The constraints, on rows in the user's units.
+        The constraints, on samples in the user's units.
     sample : ndarray of shape (n, n_features)
-        Valid rows spread over the search space, on which the span of each value is measured.
+        Valid samples spread over the search space, on which the span of each value is measured.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Constraints:
         return np.where(np.isnan(values), _UNKNOWN, np.maximum(missed, 0.0) / self.scale)
 
     def are_met(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which rows meet all constraints."""
+        """Tell which samples meet all constraints."""
         return (self.violations(X) == 0.0).all(axis=1)
 
     def misses(
@@ -110,9 +110,9 @@ class Constraints:
         bounds: NDArray[np.float64],
         is_free: NDArray[np.bool_],
     ) -> NDArray[np.float64]:
-        """Return by how much each value misses its limits, in its spans, for rows that were done.
+        """Return by how much each value misses its limits, in its spans, for evaluated samples.
 
-        It is 0 where numbers within reach of those of a row, a reach for each, may meet it.
+        It is 0 where numbers within reach of those of a sample, a reach for each, may meet it.
         """
         missed = self.violations(X)
         for i in np.flatnonzero(missed.any(axis=1)):
@@ -124,7 +124,7 @@ class Constraints:
     def penalty_and_grad(
         self, X: NDArray[np.float64], bounds: NDArray[np.float64], is_free: NDArray[np.bool_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the sum of squared violations of each row, and its gradient."""
+        """Return the sum of squared violations of each sample, and its gradient."""
         values = self.values(X)
         missed = np.minimum(self._missed(values), _UNKNOWN)
         gradient = np.zeros_like(X)
@@ -137,7 +137,7 @@ class Constraints:
     def jacobian(
         self, x: NDArray[np.float64], bounds: NDArray[np.float64], is_free: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
-        """Return the slopes of the values at a row, of shape (n_values, n_features).
+        """Return the slopes of the values at a sample, of shape (n_values, n_features).
 
         Differences are taken along free variables alone: the others keep valid values.
         """

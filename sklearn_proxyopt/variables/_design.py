@@ -1,4 +1,4 @@
-"""Designs of valid rows that meet the constraints."""
+"""Designs of valid samples that meet the constraints."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from sklearn_proxyopt.variables._variables import Variables
 
 __all__ = ["Design"]
 
-# A sampler may draw so many times the rows wanted, of which the feasible ones are kept.
+# A sampler may draw so many times the samples wanted, of which the feasible ones are kept.
 _MOST_DRAWN = 32
-# Rows that are brought to the nearest feasible ones, to walk from there.
+# Samples that are brought to the nearest feasible ones, to walk from there.
 _N_REPAIRED = 64
-# Discrete spaces of up to so many rows are counted out.
+# Discrete spaces of up to so many samples are counted out.
 _MOST_COUNTED = 100_000
 _N_SHRINKS = 40
 
 
 class Design:
-    """The design of a sampler among the valid, feasible rows of a space.
+    """The design of a sampler among the valid, feasible samples of a space.
 
     In a plain space it is the sampler's. In another, the sampler's points on the axes are decoded.
     Where some are equal then or miss the constraints, the sampler draws more, and as many as are
@@ -47,12 +47,12 @@ class Design:
         self._sampler = sampler if variables.is_continuous_box else _on_axes(sampler, variables)
 
     def sample(self) -> NDArray[np.float64]:
-        """Return the rows, of shape (n_samples, n_features), or all there are if these are fewer.
+        """Return the samples, of shape (n_samples, n_features), or fewer if there are no more.
 
         Raises
         ------
         ValueError
-            If no two feasible rows are found.
+            If no two feasible samples are found.
         """
         variables = self._variables
         if variables.is_continuous_box:
@@ -64,7 +64,7 @@ class Design:
             share = max(len(kept) / n_rows, 1.2 / _MOST_DRAWN)
             larger = clone(self._sampler).set_params(n_samples=int(np.ceil(1.2 * n_rows / share)))
             more = self._feasible(variables.decode(larger.sample(variables.axes)))
-            # Every so many-th of a design that has more rows than wanted.
+            # Every so many-th of a design that has more samples than wanted.
             places = np.linspace(0, len(more) - 1, min(n_rows, len(more))).round().astype(np.intp)
             kept = more[places] if len(more) > len(kept) else kept
         if len(kept) < n_rows:
@@ -81,13 +81,13 @@ class Design:
         return kept
 
     def select(self, X: NDArray[np.float64]) -> NDArray[np.intp]:
-        """Return the places of the rows that are nearest to the sampler's design."""
+        """Return the places of the samples that are nearest to the sampler's design."""
         variables = self._variables
         places: NDArray[np.intp] = self._sampler.select(variables.encode(X), variables.axes)
         return places
 
     def grow(self) -> bool:
-        """Let the next design have twice as many rows; return False where it cannot."""
+        """Let the next design have twice as many samples; return False where it cannot."""
         if "n_samples" not in self._sampler.get_params():
             return False
         for sampler in {id(one): one for one in (self._given, self._sampler)}.values():
@@ -95,7 +95,7 @@ class Design:
         return True
 
     def _feasible(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the feasible rows, each once."""
+        """Return the feasible samples, each once."""
         rows = rows[self._variables.is_feasible(rows)]
         return rows[~is_among(rows, rows[:0])]
 
@@ -106,7 +106,7 @@ class Design:
         n_rows: int,
         rng: np.random.Generator,
     ) -> NDArray[np.float64]:
-        """Return the rows kept and others, up to as many as are wanted."""
+        """Return the samples kept and others, up to as many as are wanted."""
         variables = self._variables
         counted = _all_rows(variables)
         if counted is not None:
@@ -126,7 +126,7 @@ class Design:
         return _joined(kept, starts)[:n_rows]
 
     def _starts(self, kept: NDArray[np.float64], drawn: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return feasible rows, by repair and from the middle of what is linear."""
+        """Return feasible samples, by repair and from the middle of what is linear."""
         variables, constraints = self._variables, self._variables.constraints
         assert constraints is not None
         near = drawn[:_N_REPAIRED]
@@ -153,12 +153,12 @@ def _on_axes(sampler: Any, variables: Variables) -> Any:
 
 
 def _joined(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return rows and those of the others that are not among them."""
+    """Return samples and those of the others that are not among them."""
     return np.vstack([rows, others[~is_among(others, rows)]])
 
 
 def _all_rows(variables: Variables) -> NDArray[np.float64] | None:
-    """Return every valid row where there are not too many."""
+    """Return every valid sample where there are not too many."""
     values = variables.all_values(_MOST_COUNTED)
     if values is None:
         return None

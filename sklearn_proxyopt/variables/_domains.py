@@ -16,7 +16,7 @@ __all__ = ["Categorical", "Domain", "Integer", "Ordinal", "Periodic", "Real"]
 
 
 class Domain:
-    """What one variable may be; rows hold a number for it, from `low` to `high`.
+    """What one variable may be; samples hold a number for it, from `low` to `high`.
 
     Attributes
     ----------
@@ -52,12 +52,12 @@ class Domain:
         return self.low == self.high
 
     def value(self, number: float) -> Any:
-        """Return what a number of a row stands for.
+        """Return what a number of a sample stands for.
 
         Parameters
         ----------
         number : float
-            A number of a row.
+            A number of a sample.
 
         Returns
         -------
@@ -74,7 +74,7 @@ class Domain:
         Parameters
         ----------
         numbers : ndarray of shape (n,)
-            The numbers of some rows.
+            The numbers of some samples.
 
         Returns
         -------
@@ -100,12 +100,12 @@ class Real(Domain):
         Whether ratios matter, not differences: it is designed, learned and searched on a
         logarithmic axis. `low` must be above 0.
     step : float, default=None
-        How far apart the settings lie that exist, counted from `low`. A row that comes back counts
-        as the setting nearest to it. None for settings without steps.
+        How far apart the settings lie that exist, counted from `low`. A sample that comes back
+        counts as the setting nearest to it. None for settings without steps.
     decimals : int, default=None
-        To how many decimals the number is measured or typed when a result comes back. A row is the
-        one that was asked for if it differs by no more than half of the last decimal. None for a
-        number that comes back as it was given.
+        To how many decimals the number is measured or typed when a result comes back. A sample is
+        the one that was asked for if it differs by no more than half of the last decimal. None for
+        a number that comes back as it was given.
 
     Examples
     --------
@@ -169,7 +169,7 @@ class Integer(Domain):
 class Categorical(Domain):
     """One of several labels without an order.
 
-    A row holds the code of a label, its place 0, 1, ... among `labels`; a proxy learns an
+    A sample holds the code of a label, its place 0, 1, ... among `labels`; a proxy learns an
     indicator for each.
 
     Parameters
@@ -198,7 +198,7 @@ class Categorical(Domain):
 class Ordinal(Domain):
     """One of several labels in an order, such as grades or sizes that are in stock.
 
-    A row holds the code of a label, its place 0, 1, ... among `labels`. The codes are searched
+    A sample holds the code of a label, its place 0, 1, ... among `labels`. The codes are searched
     like integers, and a proxy learns them on one axis.
 
     Parameters
@@ -233,7 +233,7 @@ class Periodic(Domain):
     low : float
         Where a period begins.
     high : float
-        Where it ends: the same setting as `low`. Rows hold numbers from `low` to below `high`;
+        Where it ends: the same setting as `low`. Samples hold numbers from `low` to below `high`;
         others are taken for the setting that they are.
     decimals : int, default=None
         To how many decimals the number is measured or typed when a result comes back, as of a

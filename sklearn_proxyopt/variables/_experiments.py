@@ -1,4 +1,4 @@
-"""Rows as experiments: which of them are the same setting, and which was meant by what was done."""
+"""Samples as experiments: which are the same setting, and which was meant by what was done."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ __all__ = ["Experiments"]
 
 
 class Experiments(Axes):
-    """Variables whose rows are experiments: asked for exactly, done and written down roughly."""
+    """Variables whose samples are experiments: asked for exactly, done and written down roughly."""
 
     def are_known(self, X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Tell which rows are among others, up to the decimals to which each variable is known.
+        """Tell which samples are among others, up to the decimals to which each variable is known.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
         others : ndarray of shape (n_others, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
@@ -56,12 +56,12 @@ class Experiments(Axes):
         return np.asarray(known | (tree.query(scaled(X), p=np.inf)[0] <= 1.0 + 1e-9))
 
     def reach(self, X: NDArray[np.float64], largest: float = READING) -> NDArray[np.float64]:
-        """Return how far each number of rows that were done may be off the one that was meant.
+        """Return how far each number of samples that were done may be off the one that was meant.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
         largest : float, default=0.005
             Most of it, in widths of the bounds.
 
@@ -78,10 +78,10 @@ class Experiments(Axes):
     def answered(
         self, points: NDArray[np.float64], X: NDArray[np.float64], largest: float = SAME_BASIN
     ) -> NDArray[np.intp]:
-        """Return which row was done in the place of each point.
+        """Return which sample was done in the place of each point.
 
-        A row stands for the points that it is, up to the decimals of each variable. Any other
-        stands for one point at most: of pairs within half of the last digit that the row was
+        A sample stands for the points that it is, up to the decimals of each variable. Any other
+        stands for one point at most: of pairs within half of the last digit that the sample was
         written with the nearest are taken first, and of equal ones the point that comes first.
 
         Parameters
@@ -89,14 +89,14 @@ class Experiments(Axes):
         points : ndarray of shape (n_points, n_features)
             Points, in the user's units.
         X : ndarray of shape (n, n_features)
-            Rows that were done, in the user's units.
+            Samples that were done, in the user's units.
         largest : float, default=0.05
             How far a number may be off, in widths of the bounds.
 
         Returns
         -------
         ndarray of shape (n_points,)
-            The place of its row for each point, -1 where there is none.
+            The place of its sample for each point, -1 where there is none.
         """
         rows = np.full(len(points), -1)
         is_told, is_done = self.are_known(points, X), self.are_known(X, points)
@@ -116,12 +116,12 @@ class Experiments(Axes):
         points : ndarray of shape (n_points, n_features)
             Points, in the user's units.
         X : ndarray of shape (n, n_features)
-            Rows that were done, in the user's units.
+            Samples that were done, in the user's units.
 
         Returns
         -------
         ndarray of shape (n_points, n_features)
-            The points, or the rows that stand for them.
+            The points, or the samples that stand for them.
         """
         rows = self.answered(points, X, READING)
         return np.where((rows >= 0)[:, None], X[rows], points) if len(X) else points
@@ -129,7 +129,7 @@ class Experiments(Axes):
     def _near_pairs(
         self, points: NDArray[np.float64], X: NDArray[np.float64], largest: float
     ) -> Iterator[tuple[float, int, int]]:
-        """Yield how far apart each point and each row are that may stand for it."""
+        """Yield how far apart each point and each sample are that may stand for it."""
         if not len(points) or not len(X):
             return
         reach = np.maximum(self.reach(X, largest), SAME_SAMPLE * self._widths) * (1.0 + 1e-9)
@@ -145,7 +145,7 @@ class Experiments(Axes):
                 yield float((distance / self._widths).max()), place, int(row)
 
     def _differences(self, X: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows less one, around a circle the shorter way."""
+        """Return samples less one, around a circle the shorter way."""
         difference = X - x
         is_circle = self.kinds.is_periodic
         period = np.where(is_circle, self._widths, 1.0)

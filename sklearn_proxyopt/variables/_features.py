@@ -21,12 +21,12 @@ class Features(Experiments):
     """
 
     def features(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what a proxy learns of rows.
+        """Return what a proxy learns of samples.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
@@ -53,7 +53,7 @@ class Features(Experiments):
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
         slopes : ndarray of shape (n, n_learned)
             Slopes along the features.
 

@@ -51,7 +51,7 @@ class Grid:
         self.n_values = n_steps + 1.0
 
     def nearest(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows at the nearest steps, also beyond the ends."""
+        """Return samples at the nearest steps, also beyond the ends."""
         if self._is_unit.any():
             X = np.where(self._is_unit, np.rint(X), X)
         if self._is_other.any():

@@ -119,7 +119,7 @@ class Kinds:
         return f"variable {place}" if self.names is None else repr(self.names[place])
 
     def facts(self) -> dict[str, Any]:
-        """Return, as plain data, what decides about the meaning of rows, and of bounds."""
+        """Return, as plain data, what decides about the meaning of samples, and of bounds."""
         facts: dict[str, Any] = {"whole": np.flatnonzero(self.is_whole).tolist(), "categories": {}}
         for place, labels in self.levels.items():
             facts["categories"][str(place)] = [
@@ -157,7 +157,7 @@ class Kinds:
         return ""
 
     def check_rows(self, X: NDArray[np.float64]) -> None:
-        """Raise an error unless rows hold integers, codes and positive values where they must.
+        """Raise an error unless samples hold integers, codes and positive values where they must.
 
         They may lie outside the bounds and miss the constraints.
         """

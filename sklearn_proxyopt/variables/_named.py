@@ -1,4 +1,4 @@
-"""A function of named rows, seen as a function of plain ones."""
+"""A function of named samples, seen as a function of plain ones."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["NamedFunction"]
 
 
 class NamedFunction:
-    """A function of named rows, seen as a function of plain ones.
+    """A function of named samples, seen as a function of plain ones.
 
     Parameters
     ----------
     function : callable
         Takes a DataFrame with the names of the variables, with integers and labels, and returns a
-        value a row; or, unless `vectorized`, takes one row as a dict and returns a number.
+        value a sample; or, unless `vectorized`, takes one sample as a dict and returns a number.
     variables : Variables
         Knows the names and labels.
     vectorized : bool, default=True

@@ -1,4 +1,4 @@
-"""A nonlinear constraint whose function has no answer at some rows."""
+"""A nonlinear constraint whose function has no answer at some samples."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Nonlinear:
     Parameters
     ----------
     part : scipy.optimize.NonlinearConstraint
-        The constraint, on one row in the user's units.
+        The constraint, on one sample in the user's units.
     name : str
         What an error calls it.
     sample : ndarray of shape (n, n_features)
-        Valid rows spread over the search space, at one of which it must answer.
+        Valid samples spread over the search space, at one of which it must answer.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Nonlinear:
             _first_answer(self._given_slopes, sample[place:], owed)
 
     def values(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values at a row, of shape (size,)."""
+        """Return the values at a sample, of shape (size,)."""
         try:
             values = _as_values(self._fun(x.copy()))
         except Exception:
@@ -59,7 +59,7 @@ class Nonlinear:
     def slopes(
         self, x: NDArray[np.float64], bounds: NDArray[np.float64], is_free: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
-        """Return the slopes at a row, of shape (size, n_features).
+        """Return the slopes at a sample, of shape (size, n_features).
 
         Without `jac` they are differences along free variables, whose steps point into the box.
         """
@@ -109,12 +109,12 @@ def _first_answer(
     sample: NDArray[np.float64],
     owed: str,
 ) -> tuple[int, NDArray[np.float64]]:
-    """Return the first answer without NaN, or else the first at all, and the place of its row.
+    """Return the first answer without NaN, or else the first at all, and the place of its sample.
 
     Raises
     ------
     ValueError
-        If no row has an answer: what is owed, and what came at the first row.
+        If no sample has an answer: what is owed, and what came at the first sample.
     """
     unknown: list[tuple[int, NDArray[np.float64]]] = []
     errors: list[Exception] = []

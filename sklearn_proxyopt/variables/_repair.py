@@ -1,4 +1,4 @@
-"""The nearest feasible row to one that misses its constraints."""
+"""The nearest feasible sample to one that misses its constraints."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sklearn_proxyopt.variables._constraints import Constraints
 
 __all__ = ["CubeConstraints", "Repair"]
 
-# Moves of whole numbers and categories, at most, on the way to a feasible row.
+# Moves of integers and categories, at most, on the way to a feasible sample.
 _MOST_MOVES = 50
-# Nodes of a search for whole numbers by branch and bound.
+# Nodes of a search for integers by branch and bound.
 _MOST_NODES = 5000
 _N_ITERATIONS = 25
 _N_NEWTON = 6
@@ -27,7 +27,7 @@ _INDEPENDENT = 1e-9
 
 
 class CubeConstraints:
-    """The constraints of a row as functions of those of its variables that are continuous.
+    """The constraints of a sample as functions of those of its variables that are continuous.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class CubeConstraints:
     constraints : Constraints
         Their constraints.
     x : ndarray of shape (n_features,)
-        A valid row, whose values that have no continuous axis stay.
+        A valid sample, whose values that have no continuous axis stay.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class CubeConstraints:
         self._lower, self._upper, self._scale = lower, upper, scale
 
     def row(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the row at a point of the cube of the continuous variables."""
+        """Return the sample at a point of the cube of the continuous variables."""
         full = self._u.copy()
         full[self.free] = u
         x = self._variables.from_unit_cube(full[None])[0]
@@ -75,7 +75,7 @@ class CubeConstraints:
         return parts
 
     def finished(self, u: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the row at a point, after steps of Newton that meet what is missed by little."""
+        """Return the sample at a point, after Newton steps that meet what is missed by little."""
         constraints, x = self._constraints, self.row(u)
         for _ in range(_N_NEWTON):
             if constraints.are_met(x[None])[0]:
@@ -119,7 +119,7 @@ class CubeConstraints:
 
 
 class Repair:
-    """Finds feasible rows near to rows that miss their constraints.
+    """Finds feasible samples near to samples that miss their constraints.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ class Repair:
         self._variables, self._constraints = variables, constraints
 
     def repaired(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return valid rows moved to the nearest feasible ones; where none is found, they stay."""
+        """Return valid samples moved to the nearest feasible ones; without any, they stay."""
         rows = X.copy()
         for i in np.flatnonzero(~self._constraints.are_met(X)):
             found = next((x for x in self._attempts(X[i]) if self._is_met(x)), None)
@@ -158,9 +158,9 @@ class Repair:
         return equations[:0], free[:0]
 
     def _solved(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return a feasible row with its linear equations met to the last digits.
+        """Return a feasible sample with its linear equations met to the last digits.
 
-        Rows that differ in what follows from the rest become one.
+        Samples that differ in what follows from the rest become one.
         """
         equations, places = self._equations
         if not len(places):
@@ -173,7 +173,7 @@ class Repair:
         return solved if is_valid and self._is_met(solved) else x
 
     def _attempts(self, x: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
-        """Yield rows that may be feasible, the nearest first."""
+        """Yield samples that may be feasible, the nearest first."""
         nearest = self._projected(x, is_quick=True)
         yield nearest
         if self._variables.is_discrete.any():
@@ -210,14 +210,15 @@ class Repair:
         return cube.finished(np.clip(np.nan_to_num(found.x, nan=0.5), 0.0, 1.0))
 
     def _nearest_by_milp(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return the nearest row, by the sum over variables, that meets the linear constraints."""
+        """Return the nearest sample, summed over variables, that meets the linear constraints."""
         variables, n = self._variables, len(x)
         counted = _Counted(variables, self._constraints)
         matrix = counted.matrix
         lower, upper = counted.limits(*self._constraints.targets)
         low, high = counted.box
         width = np.where(high > low, high - low, 1.0)
-        # The unknowns are the row and at least the distance of each variable, in widths of the box.
+        # The unknowns are the sample and at least the distance of each variable, in widths of the
+        # box.
         distance = np.hstack([np.diag(1.0 / width), -np.eye(n)])
         other = np.hstack([np.diag(-1.0 / width), -np.eye(n)])
         place = counted.counts(x)
@@ -262,7 +263,7 @@ class Repair:
         return np.square(self._constraints.violations(X)).sum(axis=1)
 
     def central_row(self) -> NDArray[np.float64] | None:
-        """Return a row far inside the linear constraints, or None if nothing meets them.
+        """Return a sample far inside the linear constraints, or None if nothing meets them.
 
         It is the center of the largest ball that they and the box, in widths of the bounds, hold.
         """
@@ -295,7 +296,7 @@ class Repair:
 
 
 class _Counted:
-    """Linear constraints on rows in which variables with steps are counted in these.
+    """Linear constraints on samples in which variables with steps are counted in these.
 
     Parameters
     ----------
@@ -334,9 +335,9 @@ class _Counted:
         return lower[:n_linear] - self._offset, upper[:n_linear] - self._offset
 
     def counts(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return rows in which steps are counted."""
+        """Return samples in which steps are counted."""
         return (X - self._origin) / self._step
 
     def rows(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the valid rows nearest to such rows."""
+        """Return the valid samples nearest to such samples."""
         return self._variables.valid(self._origin + self._step * counts)

@@ -1,4 +1,4 @@
-"""The variables of a problem: what is a valid row, and the boxes in which it is searched."""
+"""The variables of a problem: what is a valid sample, and the boxes in which it is searched."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _N_SAMPLE = 256
 class Variables(Features):
     """The variables of a problem: what each may be, and the constraints between them.
 
-    A row in the user's units holds plain numbers: the value of a number, and of a label its code
+    A sample in the user's units holds plain numbers: the value of a number, and of a label its code
     0, 1, ... `ProxyOptimizer` makes this object from its bounds and keeps it as `variables_`; by
-    itself it serves to make rows valid.
+    itself it serves to make samples valid.
 
     Samplers, optimizers and refiners work on the *axes*, a box with an axis for each variable that
     is not fixed: the logarithm of a log-scaled one, a cell of one step around each integer and
@@ -40,7 +40,7 @@ class Variables(Features):
         What each variable may be: a pair (low, high), one of the kinds of this module, a list of
         labels, or a single value for a variable that is fixed. A dict has them by name.
     constraints : LinearConstraint, NonlinearConstraint or sequence of them, default=()
-        What rows must meet, by functions of one row that are cheap and known. Their
+        What samples must meet, by functions of one sample that are cheap and known. Their
         `keep_feasible` is taken to be True.
 
     Attributes
@@ -52,7 +52,7 @@ class Variables(Features):
     axes : ndarray of shape (n_axes, 2)
         The box of the axes.
     is_continuous_box : bool
-        Whether every row of the box is valid and the axes are the user's units.
+        Whether every sample of the box is valid and the axes are the user's units.
 
     Examples
     --------
@@ -90,12 +90,12 @@ class Variables(Features):
         return self.kinds.names
 
     def is_feasible(self, X: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which rows are valid and meet the constraints.
+        """Tell which samples are valid and meet the constraints.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
@@ -111,19 +111,19 @@ class Variables(Features):
         return feasible
 
     def counts(self, X: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which rows that were done count as valid and feasible.
+        """Tell which samples that were done count as valid and feasible.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            Rows that were evaluated, in the user's units.
+            Samples that were evaluated, in the user's units.
 
         Returns
         -------
         ndarray of bool of shape (n,)
-            Whether each is feasible, or may be the rounded form of a row that is: each number may
-            be off by half of the last digit it was written with, at least by 1e-6 of the width of
-            its bounds and at most by 0.5 %.
+            Whether each is feasible, or may be the rounded form of a sample that is: each number
+            may be off by half of the last digit it was written with, at least by 1e-6 of the width
+            of its bounds and at most by 0.5 %.
         """
         X = np.asarray(X, dtype=np.float64)
         counts = self.is_feasible(X)
@@ -131,18 +131,18 @@ class Variables(Features):
         return counts
 
     def misses(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return by how much rows that were done miss each bound and each constraint.
+        """Return by how much samples that were done miss each bound and each constraint.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
         ndarray of shape (n, n_features + n_constraints)
             In widths of the bounds, and in what the values of each constraint span within them; 0
-            where a row meets it up to the digits that it was written with.
+            where a sample meets it up to the digits that it was written with.
         """
         X, reach = self.wrapped(X), self.reach(X)
         off = np.abs(self.valid(X) - X)
@@ -153,12 +153,12 @@ class Variables(Features):
         return np.hstack([missed, self.constraints.misses(X, reach, self.bounds, is_free)])
 
     def nearest_miss(self, X: NDArray[np.float64]) -> str:
-        """Say what the row misses that misses least.
+        """Say what the sample misses that misses least.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows that do not count, in the user's units.
+            Samples that do not count, in the user's units.
 
         Returns
         -------
@@ -175,18 +175,18 @@ class Variables(Features):
         return f"The nearest that is left out misses {what}."
 
     def snap(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return the nearest valid rows that meet the constraints.
+        """Return the nearest valid samples that meet the constraints.
 
         Parameters
         ----------
         X : array-like of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------
         ndarray of shape (n, n_features)
-            Valid rows. One that was feasible stays as it is. Where no feasible row was found near
-            one, it is valid but not feasible, as `is_feasible` tells.
+            Valid samples. One that was feasible stays as it is. Where no feasible sample was found
+            near one, it is valid but not feasible, as `is_feasible` tells.
         """
         valid = self.valid(np.asarray(X, dtype=np.float64))
         return valid if self.constraints is None else Repair(self, self.constraints).repaired(valid)
@@ -194,14 +194,14 @@ class Variables(Features):
     def best_rows(
         self, X: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], Any]:
-        """Return the rows that count and have the lowest values, and the lowest value.
+        """Return the samples that count and have the lowest values, and the lowest value.
 
-        Where values come with constraints, rows that keep those come first.
+        Where values come with constraints, samples that keep those come first.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
         y : ndarray of shape (n,) or (n, 1 + n_constraints)
             Their values.
 
@@ -217,19 +217,19 @@ class Variables(Features):
     def rows_that_count(
         self, X: NDArray[np.float64], y: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the rows that count as valid and feasible, and their values.
+        """Return the samples that count as valid and feasible, and their values.
 
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
         y : ndarray of shape (n,) or (n, n_outputs)
             Their values.
 
         Returns
         -------
         X : ndarray of shape (n_kept, n_features)
-            The rows kept, at least one.
+            The samples kept, at least one.
         y : ndarray of shape (n_kept,) or (n_kept, n_outputs)
             Their values.
 
@@ -253,12 +253,12 @@ class Variables(Features):
         return X[counts], y[counts]
 
     def named(self, x: NDArray[np.float64]) -> dict[str, Any]:
-        """Return a row under the names of its variables, with labels for codes.
+        """Return a sample under the names of its variables, with labels for codes.
 
         Parameters
         ----------
         x : ndarray of shape (n_features,)
-            A row, in the user's units.
+            A sample, in the user's units.
 
         Returns
         -------
@@ -274,7 +274,7 @@ class Variables(Features):
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Rows, in the user's units.
+            Samples, in the user's units.
 
         Returns
         -------

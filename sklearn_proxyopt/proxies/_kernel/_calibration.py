@@ -10,15 +10,15 @@ from torch import Tensor
 
 __all__ = ["Calibration"]
 
-# The share of the rows left out that lie within so many calibrated deviations. Errors of rows left
-# out are small for processes whose settings have seen these rows, the more so the fewer they are:
-# deviations are raised by this number over the root of how many.
+# The share of the samples left out that lie within so many calibrated deviations. Errors of samples
+# left out are small for processes whose settings have seen these samples, the more so the fewer
+# they are: deviations are raised by this number over the root of how many.
 _SHARE, _DEVIATIONS, _SEEN = 0.9, 1.645, 1.75
-# Few rows narrow no interval, and none is made narrower than this share of what processes say.
+# Few samples narrow no interval, and none is made narrower than this share of what processes say.
 _FEW, _LEAST = 20, 0.25
 # An optimizer seeks out where a proxy errs most: among the lowest values, and the highest, the
 # interval is wider than the largest errors there, those of this share, by one and this number over
-# the root of how many rows there are, at most so many times as wide.
+# the root of how many samples there are, at most so many times as wide.
 _LARGEST, _WIDER, _MOST_TIMES = 0.01, 7.1, 2.0
 # This share of the values lies in full where an optimizer goes, and this share in part.
 _IN_FULL, _IN_PART = 0.02, 0.1
@@ -48,7 +48,7 @@ class Calibration:
 
     @classmethod
     def learned(cls, mean: Tensor, deviation: Tensor, truth: Tensor) -> Self:
-        """Learn the factors from rows left out.
+        """Learn the factors from samples left out.
 
         Parameters
         ----------

@@ -33,12 +33,12 @@ _SHARE_STARTS, _SHARE_SPREAD, _SHARE_LIMIT = (0.0, 0.0, 0.0), 3.0, 8.0
 
 
 class Pairs:
-    """Rows with the squared differences of all their pairs, made where they are needed.
+    """Samples with the squared differences of all their pairs, made where they are needed.
 
     Parameters
     ----------
     rows : Tensor of shape (n, n_features)
-        Rows scaled to [-1, 1].
+        Samples scaled to [-1, 1].
     """
 
     def __init__(self, rows: Tensor) -> None:
@@ -81,7 +81,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def prior(self) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of the parameters before any row is known."""
+        """Return mean and standard deviation of the parameters before any sample is known."""
 
     @abstractmethod
     def limits(self) -> tuple[Tensor, Tensor]:
@@ -89,7 +89,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def matrix(self, parameters: Tensor, pairs: Pairs) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Return the covariances of rows, (n_settings, n, n), and what `slopes` needs of them."""
+        """Return the covariances of samples, (n_settings, n, n), and what `slopes` needs."""
 
     @abstractmethod
     def slopes(
@@ -102,7 +102,7 @@ class Covariance(ABC):
 
     @abstractmethod
     def between(self, parameters: Tensor, x: Tensor, rows: Tensor) -> Tensor:
-        """Return the covariances (..., m, n) of points and rows for one setting (n_parameters,)."""
+        """Return the covariances (..., m, n) of points and samples for one setting."""
 
     @abstractmethod
     def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:

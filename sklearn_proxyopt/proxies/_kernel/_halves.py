@@ -1,4 +1,4 @@
-"""A kernel proxy fitted anew to parts of its rows, with the settings that all of them have told."""
+"""A kernel proxy refitted to parts of its samples, with the settings learned from all of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SCALES = ("center", "half_width", "level", "spread")
 
 
 class _MembersOfProcess(nn.Module):
-    """A process with several sets of rows, of which one setting is known.
+    """A process with several sets of samples, of which one setting is known.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ class _MembersOfProcess(nn.Module):
     limits : torch.nn.Module
         Within which values stay.
     rows : Tensor of shape (n_members, n, n_features)
-        The rows, or inducing points, of each.
+        The samples, or inducing points, of each.
     weights : Tensor of shape (n_members, n)
-        The weight of the covariance with each row.
+        The weight of the covariance with each sample.
     mean_weights : Tensor of shape (n_members, n_functions)
         The weights of the functions of the mean.
     """
@@ -76,12 +76,12 @@ class _MembersOfProcess(nn.Module):
 
 
 class KernelMembers(nn.Module):
-    """The processes of a kernel proxy that count, each with several sets of rows.
+    """The processes of a kernel proxy that count, each with several sets of samples.
 
     Parameters
     ----------
     whole : KernelModule
-        The proxy that has learned all rows.
+        The proxy that has learned all samples.
     stacks : sequence of list of _MembersOfProcess
         The processes of each target.
     """
@@ -102,11 +102,11 @@ class KernelMembers(nn.Module):
         return KernelMembers(self.whole, own)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the mean of the members (n, n_outputs) at rows (n, n_features)."""
+        """Return the mean of the members (n, n_outputs) at samples (n, n_features)."""
         return self.members(x).mean(dim=0)
 
     def members(self, x: Tensor) -> Tensor:
-        """Return values (n_members, n, n_outputs) at rows, the same or own ones for each."""
+        """Return values (n_members, n, n_outputs) at samples, the same or own ones for each."""
         scaled = self.whole.scaled(x).expand(self.n_members, *x.shape[-2:])
         columns = []
         for own, stack in zip(self.stacks, self.whole.stacks, strict=True):
@@ -140,11 +140,11 @@ class BlendedMembers(nn.Module):
         self.n_members = kernel.n_members
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the mean of the members (n, n_outputs) at rows (n, n_features)."""
+        """Return the mean of the members (n, n_outputs) at samples (n, n_features)."""
         return self.members(x).mean(dim=0)
 
     def members(self, x: Tensor) -> Tensor:
-        """Return values (n_members, n, n_outputs) at rows, the same or own ones for each."""
+        """Return values (n_members, n, n_outputs) at samples, the same or own ones for each."""
         network = self.kernel.whole.settled(x, self.network.members(x))[0]
         return torch.lerp(self.kernel.members(x), network, self.share)
 
@@ -156,18 +156,18 @@ def refitted(
     parts: NDArray[np.intp],
     seed: int,
 ) -> KernelMembers:
-    """Return the processes of a module, fitted to parts of the rows.
+    """Return the processes of a module, fitted to parts of the samples.
 
     Parameters
     ----------
     module : KernelModule
         The fitted proxy.
     X : ndarray of shape (n, n_features)
-        Rows, in the user's units.
+        Samples, in the user's units.
     y : ndarray of shape (n, n_outputs)
         Their values.
     parts : ndarray of shape (n_members, n_in_part)
-        The rows of each part.
+        The samples of each part.
     seed : int
         Draws a sample, where they are more than a process learns from.
 
@@ -195,7 +195,7 @@ def _targets(
     seed: int,
     device: torch.device,
 ) -> list[Target]:
-    """Return rows as each target of a module knows them."""
+    """Return samples as each target of a module knows them."""
     X, values, weight, _ = merged(X, module.learned(X, y), np.ones_like(y))
     scales = [getattr(module, name).cpu().double().numpy() for name in _SCALES]
     center, half_width, level, spread = scales
@@ -207,7 +207,7 @@ def _targets(
 
 
 def _members(process: Any, targets: Sequence[Target]) -> _MembersOfProcess:
-    """Fit a process to each set of rows."""
+    """Fit a process to each set of samples."""
     design = Design(process.covariance, process.basis, process.trend, process.warp)
     settings, fits, rows = process.settings, [], [target.rows for target in targets]
     if isinstance(process, InducedProcess):
@@ -220,7 +220,7 @@ def _members(process: Any, targets: Sequence[Target]) -> _MembersOfProcess:
         else:
             known = target.observed(design.basis, design.warp)
             fits.append(Kriging.fitted(design.covariance, settings, known))
-    # Repeated rows are one, so that some parts may have fewer.
+    # Repeated samples are one, so that some parts may have fewer.
     padded = nn.utils.rnn.pad_sequence
     return _MembersOfProcess(
         design,
@@ -238,7 +238,7 @@ def _induced(design: Design, settings: Tensor, inducing: Tensor, target: Target)
 
 
 def _carried(design: Design, settings: Tensor, target: Target) -> tuple[Design, Tensor]:
-    """Return a design whose mean so few rows can carry, and its settings."""
+    """Return a design whose mean so few samples can carry, and its settings."""
     n_rows, n_functions = len(target.rows), design.basis(target.rows[:1]).shape[1]
     if n_functions <= max(n_rows // 2, 1):
         return design, settings

@@ -1,4 +1,4 @@
-"""Gaussian processes of many rows by way of a few: inducing points."""
+"""Gaussian processes of many samples by way of a few: inducing points."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SHARE_LOW, _LOW = 0.25, 0.2
 
 
 def choose_inducing(values: Tensor, n_inducing: int, generator: torch.Generator) -> Tensor:
-    """Return which rows become inducing points, some of them among the lowest.
+    """Return which samples become inducing points, some of them among the lowest.
 
     Parameters
     ----------
     values : Tensor of shape (n,)
-        Values of the rows.
+        Values of the samples.
     n_inducing : int
-        Number of inducing points, fewer than rows.
+        Number of inducing points, fewer than samples.
     generator : torch.Generator
         Draws them.
 
@@ -52,7 +52,7 @@ def choose_inducing(values: Tensor, n_inducing: int, generator: torch.Generator)
 
 @dataclass(frozen=True)
 class InducedKriging:
-    """A process in the span of its covariances with inducing points, fitted to all rows.
+    """A process in the span of its covariances with inducing points, fitted to all samples.
 
     It is the posterior mean of Titsias (2009); the noise is chosen by generalised
     cross-validation (Golub, Heath and Wahba 1979), since it has to account also for what the
@@ -73,7 +73,7 @@ class InducedKriging:
     variance : float
         Variance of the process.
     errors, spreads : Tensor of shape (n,)
-        Each value less its prediction from the other rows, and the standard deviation of that.
+        Each value less its prediction from the other samples, and the standard deviation of that.
     root : Tensor of shape (n_inducing, n_inducing)
         Cholesky factor of the covariances of the inducing points.
     posterior_root : Tensor of shape (n_weights, n_weights)
@@ -105,7 +105,7 @@ class InducedKriging:
         known: tuple[Tensor, Tensor, Tensor],
         basis: nn.Module,
     ) -> InducedKriging:
-        """Fit all rows with given settings.
+        """Fit all samples with given settings.
 
         Parameters
         ----------
@@ -116,7 +116,7 @@ class InducedKriging:
         inducing : Tensor of shape (n_inducing, n_features)
             The inducing points.
         known : tuple of Tensor
-            Rows (n, n_features), values (n,) and weights (n,).
+            Samples (n, n_features), values (n,) and weights (n,).
         basis : torch.nn.Module
             The functions of the mean.
 
@@ -178,7 +178,7 @@ class _Features:
     def normal_equations(
         self, rows: Tensor, values: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Add up over blocks of rows."""
+        """Add up over blocks of samples."""
         gram, moment = rows.new_zeros(()), rows.new_zeros(())
         for x, y, w in _blocks(rows, values, weight):
             features = self.at(x)
@@ -191,7 +191,7 @@ class _Features:
         return torch.cat([y - self.at(x) @ weights for x, y in _blocks(rows, values)])
 
     def leverages(self, rows: Tensor, root: Tensor) -> tuple[Tensor, Tensor]:
-        """Return how much each row predicts itself, and the variance that no weight explains."""
+        """Return how much each sample predicts itself, and the variance that no weight explains."""
         leverages, unexplained = [], []
         for (x,) in _blocks(rows):
             features = self.at(x)

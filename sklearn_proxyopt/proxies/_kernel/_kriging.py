@@ -28,7 +28,7 @@ _NOISE_PRIOR = (log(1e-6), 8.0)
 _NOISE_STARTS = (1e-6, 1e-4, 1e-3)
 # Targets have unit spread; a variance below this is rounding.
 _SMALLEST_VARIANCE = 1e-20
-# Functions of the mean that the rows cannot tell apart to this share are one.
+# Functions of the mean that the samples cannot tell apart to this share are one.
 _SAME_FUNCTION = 1e-10
 # Settings are computed together as far as their matrices fit into a processor's cache.
 _NUMBERS_AT_ONCE = {"cpu": 60_000, "cuda": 20_000_000}
@@ -41,18 +41,18 @@ _TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Observations:
-    """Rows, their values, and the functions that the mean is made of.
+    """Samples, their values, and the functions that the mean is made of.
 
     Parameters
     ----------
     rows : Tensor of shape (n, n_features)
-        Rows scaled to [-1, 1].
+        Samples scaled to [-1, 1].
     values : Tensor of shape (n,)
         Values of about unit spread.
     weight : Tensor of shape (n,)
-        Weights with mean one; the noise of a row is divided by its weight.
+        Weights with mean one; the noise of a sample is divided by its weight.
     functions : Tensor of shape (n, n_functions)
-        The functions of the mean at the rows.
+        The functions of the mean at the samples.
     noise : NoiseFacts, optional
         What is known of the noise of weight one.
     """
@@ -65,7 +65,7 @@ class Observations:
 
     @cached_property
     def pairs(self) -> Pairs:
-        """The rows with the squared differences of their pairs."""
+        """The samples with the squared differences of their pairs."""
         return Pairs(self.rows)
 
     @cached_property
@@ -90,7 +90,7 @@ class Observations:
         return max(len(self.rows) - self.mean.shape[1], 1)
 
     def subset(self, which: Tensor) -> Observations:
-        """Return some of the rows."""
+        """Return some of the samples."""
         return replace(
             self,
             rows=self.rows[which],
@@ -167,7 +167,7 @@ def likelihood(
     """Return the negative logarithm of the restricted likelihood times the prior.
 
     The variance of the process and the weights of the mean are integrated or profiled out
-    (Harville 1977), so that only the shape of the covariance is left. Rows that were repeated
+    (Harville 1977), so that only the shape of the covariance is left. Samples that were repeated
     enter by their means and by how they scatter about these, which tells the same as all of them
     (Binois, Gramacy and Ludkovski 2018).
 
@@ -180,7 +180,7 @@ def likelihood(
     rows : Observations
         What is known.
     prior : tuple of Tensor of shape (n_parameters + 1,)
-        Mean and standard deviation of the settings before any row is known.
+        Mean and standard deviation of the settings before any sample is known.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def factorized(matrix: Tensor, jitter: float) -> Tensor:
 
 
 def settings_prior(covariance: Covariance) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of the settings before any row is known."""
+    """Return mean and standard deviation of the settings before any sample is known."""
     return _joined(covariance.prior(), _NOISE_PRIOR)
 
 
@@ -264,7 +264,7 @@ def learn_settings(
     rows : Observations
         What is known.
     sample : Tensor of shape (n,)
-        The rows in random order; the starts are advanced on the first of them.
+        The samples in random order; the starts are advanced on the first of them.
     smallest_noise : float
         Lower limit of the noise ratio.
     near : Tensor of shape (n_parameters + 1,), default=None
@@ -328,18 +328,18 @@ class _SettingsSpace:
 
 @dataclass(frozen=True)
 class Kriging:
-    """A process with its settings, fitted to rows.
+    """A process with its settings, fitted to samples.
 
     Attributes
     ----------
     weights : Tensor of shape (n,)
-        The weight of the covariance with each row.
+        The weight of the covariance with each sample.
     mean_weights : Tensor of shape (n_functions,)
         The weights of the functions of the mean.
     variance : float
         Variance of the process.
     errors, spreads : Tensor of shape (n,)
-        Each value less its prediction from the other rows, and the standard deviation of that.
+        Each value less its prediction from the other samples, and the standard deviation of that.
     """
 
     covariance: Covariance
@@ -352,9 +352,9 @@ class Kriging:
 
     @classmethod
     def fitted(cls, covariance: Covariance, settings: Tensor, rows: Observations) -> Kriging:
-        """Fit rows with given settings.
+        """Fit samples with given settings.
 
-        The noise grows tenfold until the covariance has a factor. Errors of rows left out are
+        The noise grows tenfold until the covariance has a factor. Errors of samples left out are
         those of Dubrule (1983): (P y)_i / P_ii, with variances s^2 / P_ii.
         """
         settings, solved = _solved_with_settings(covariance, settings, rows)
@@ -391,6 +391,6 @@ def _solved_with_settings(
 
 
 def _inverse_diagonal(solved: _Solved) -> Tensor:
-    """Return the diagonal of P, kept from zero where the mean alone takes a row."""
+    """Return the diagonal of P, kept from zero where the mean alone takes a sample."""
     diagonal = torch.cholesky_inverse(solved.root)[0].diagonal()
     return (diagonal - solved.across[0].square().sum(dim=0)).clamp_min(1e-12)

@@ -1,4 +1,4 @@
-"""From the rows of one target to the processes that are stacked."""
+"""From the samples of one target to the processes that are stacked."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from sklearn_proxyopt.proxies._trend import PolynomialBasis, Trend, candidate_tr
 
 __all__ = ["MAX_ROWS", "Plan", "Target", "learn_stack", "predicted_left_out", "targets_of"]
 
-# Up to so many rows all processes learn from all of them; beyond, settings are learned on a
-# sample of as many, and so many processes go on to all rows.
+# Up to so many samples all processes learn from all of them; beyond, settings are learned on a
+# subset of as many, and so many processes go on to all samples.
 _MAX_ROWS_TO_CHOOSE, _N_KEPT = 500, 3
-# Inducing points are fitted to so many rows at most.
+# Inducing points are fitted to so many samples at most.
 MAX_ROWS = 50_000
-# What rows leave is taken for noise if it has at least so large a share of the variance of values,
-# and if the logarithm of the likelihood is so much lower with this share of it. A function may
-# then vary over this share of the distance between neighbours, and no faster.
+# What samples leave is taken for noise if it has at least so large a share of the variance of
+# values, and if the logarithm of the likelihood is so much lower with this share of it. A function
+# may then vary over this share of the distance between neighbors, and no faster.
 _LEAST_NOISE, _LITTLE_NOISE, _EVIDENCE, _SHORTEST = 1e-4, 1e-2, 3.0, 0.5
 # Sums of functions of one variable each take a matrix of the rows for every one: of more variables
 # than this they are not tried.
@@ -57,7 +57,7 @@ class Plan:
     trend : str
         Name of the trend that is tried as a mean, or "auto".
     max_exact_rows : int
-        With more rows, points are compared with inducing points.
+        With more samples, points are compared with inducing points.
     n_inducing : int
         How many of them.
     smallest_noise : float
@@ -72,18 +72,18 @@ class Plan:
 
 @dataclass(frozen=True)
 class Target:
-    """The rows of one target.
+    """The samples of one target.
 
     Parameters
     ----------
     rows : Tensor of shape (n, n_features)
-        Rows scaled to [-1, 1].
+        Samples scaled to [-1, 1].
     values : Tensor of shape (n,)
         Values with zero mean and unit spread.
     weight : Tensor of shape (n,)
         Weights with mean one; the variance of the noise is divided by them.
     repeats : Repeats, default=None
-        How repeated rows scatter; None where that does not count.
+        How repeated samples scatter; None where that does not count.
     noise : float, default=0.0
         Variance of the noise of weight one. None lets it be learned; 0 says that values are exact.
     """
@@ -95,7 +95,7 @@ class Target:
     noise: float | None = 0.0
 
     def sample(self, n_rows: int, generator: torch.Generator) -> Target:
-        """Return so many rows in random order, with weights of mean one."""
+        """Return so many samples in random order, with weights of mean one."""
         if n_rows >= len(self.rows):
             return self
         which = self.order(generator)[:n_rows]
@@ -115,7 +115,7 @@ class Target:
         return self.noise is None and (self.repeats is None or not self.repeats.are_there)
 
     def order(self, generator: torch.Generator) -> Tensor:
-        """Return the places of the rows in random order."""
+        """Return the places of the samples in random order."""
         order = torch.randperm(len(self.rows), generator=generator, device="cpu")
         return order.to(self.rows.device)
 
@@ -142,7 +142,7 @@ class Target:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A fitted process with what it says of rows left out."""
+    """A fitted process with what it says of samples left out."""
 
     design: Design
     kriging: Kriging | InducedKriging
@@ -159,7 +159,7 @@ class _Fit:
         Parameters
         ----------
         is_noise : bool
-            Whether all that rows leave is taken for noise.
+            Whether all that samples leave is taken for noise.
         """
         share = 1.0 if is_noise else 1.0 - self.process.ripples
         slopes = self.design.warp.slope_back(self.warped)
@@ -186,16 +186,16 @@ def targets_of(prepared: PreparedRows, noise: GivenNoise, device: torch.device) 
 
 
 def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack:
-    """Learn processes of several designs and weigh them by their errors at rows left out.
+    """Learn processes of several designs and weigh them by their errors at samples left out.
 
     Parameters
     ----------
     target : Target
-        The rows.
+        The samples.
     plan : Plan
         How.
     generator : torch.Generator
-        Draws the rows of samples, on the CPU.
+        Draws the subsets, on the CPU.
 
     Returns
     -------
@@ -208,7 +208,7 @@ def learn_stack(target: Target, plan: Plan, generator: torch.Generator) -> Stack
 
 
 def predicted_left_out(target: Target, plan: Plan, generator: torch.Generator) -> Tensor:
-    """Return what a stack predicts of rows left out, (n,), of which there are not too many."""
+    """Return what a stack predicts of samples left out, (n,), of which there are not too many."""
     if _tells_little(target):
         return target.values.mean().expand(len(target.values))
     fits, target, _ = _fits(target, plan, generator)
@@ -223,7 +223,7 @@ def _tells_little(target: Target) -> bool:
 def _fits(
     target: Target, plan: Plan, generator: torch.Generator
 ) -> tuple[list[_Fit], Target, bool]:
-    """Return processes, the rows they learned, and whether what these leave is noise."""
+    """Return processes, the samples they learned, and whether what these leave is noise."""
     sample = target.sample(_MAX_ROWS_TO_CHOOSE, generator)
     order = sample.order(generator)
 
@@ -262,7 +262,7 @@ def _designs(
 
 
 def _trend_of(target: Target, trend: str, generator: torch.Generator) -> Trend:
-    """Return the richest trend that leave-one-out errors favour."""
+    """Return the richest trend that leave-one-out errors favor."""
     rows, values, weight = (one.cpu() for one in (target.rows, target.values, target.weight))
     # Trends are fitted on the CPU, whatever the caller's default device is.
     with torch.device("cpu"):
@@ -276,7 +276,7 @@ def _learned(
     smallest_noise: float,
     near: Tensor | None = None,
 ) -> _Fit:
-    """Learn the settings of a design, anew where what rows leave is against what is known."""
+    """Learn the settings of a design, anew where what samples leave is against what is known."""
     fit = _exact(design, learn_settings(design.covariance, rows, order, smallest_noise, near), rows)
     corrected = rows.noise.corrected(fit.kriging.noise_variance)
     if corrected is None:
@@ -293,7 +293,7 @@ def _exact(design: Design, settings: Tensor, rows: Observations) -> _Fit:
 
 
 def _is_noisy(fit: _Fit, target: Target, order: Tensor, smallest_noise: float) -> bool:
-    """Return whether rows are explained far better by noise than by what varies between them."""
+    """Return whether samples are explained far better by noise than by what varies between them."""
     noise, settings = fit.kriging.noise_variance, fit.kriging.settings
     if noise < _LEAST_NOISE:
         return False
@@ -314,7 +314,7 @@ def _is_noisy(fit: _Fit, target: Target, order: Tensor, smallest_noise: float) -
 
 
 def _nearest(rows: Tensor) -> Tensor:
-    """Return the distance of each row to the nearest other."""
+    """Return the distance of each sample to the nearest other."""
     distances = torch.cdist(rows, rows)
     distances.fill_diagonal_(torch.inf)
     return distances.min(dim=1).values
@@ -328,7 +328,7 @@ def _error(fit: _Fit, target: Target) -> float:
 def _with_all_rows(
     fits: list[_Fit], target: Target, plan: Plan, generator: torch.Generator
 ) -> list[_Fit]:
-    """Fit the same designs, with the settings of a sample, to all rows."""
+    """Fit the same designs, with the settings of a subset, to all samples."""
     if len(target.rows) <= plan.max_exact_rows:
         return [
             _exact(

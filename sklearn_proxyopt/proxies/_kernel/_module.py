@@ -20,12 +20,12 @@ __all__ = ["KernelModule"]
 
 
 class KernelModule(nn.Module):
-    """Stacks of processes, one for each target, with the scaling of rows and values.
+    """Stacks of processes, one for each target, with the scaling of samples and values.
 
     Parameters
     ----------
     center, half_width : Tensor of shape (n_features,)
-        The box of the rows.
+        The box of the samples.
     level, spread : Tensor of shape (n_outputs,)
         Mean and standard deviation of the values.
     stacks : sequence of Stack
@@ -72,7 +72,7 @@ class KernelModule(nn.Module):
 
     @property
     def n_rows(self) -> int:
-        """How many rows a point is compared with."""
+        """How many samples a point is compared with."""
         return sum(int(stack.n_rows) for stack in self.stacks)
 
     def weights_by_name(self) -> list[dict[str, float]]:
@@ -95,7 +95,7 @@ class KernelModule(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return predictions of shape (n, n_outputs) for rows of shape (n, n_features)."""
+        """Return predictions of shape (n, n_outputs) for samples of shape (n, n_features)."""
         if self.n_std:
             mean, deviation = self.moments(x)
             return mean - self.n_std * deviation
@@ -116,20 +116,21 @@ class KernelModule(nn.Module):
     def members(self, x: Tensor) -> Tensor:
         """Return the predictions of the only member, of shape (1, n, n_outputs).
 
-        Rows have shape (n, n_features) or (1, n, n_features).
+        Samples have shape (n, n_features) or (1, n, n_features).
         """
         return self(x if x.dim() == 2 else x[0])[None]
 
     def settled(self, x: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return another model's values as this one would give them, and how much is left of them.
 
-        Far from the rows they go back to the mean of the values, and they stay within the limits.
+        Far from the samples they go back to the mean of the values, and they stay within the
+        limits.
         """
         fading = faded(self.scaled(x))[1].to(values.dtype)[..., None]
         return self._limited(torch.lerp(self.level, values, fading)), fading
 
     def scaled(self, x: Tensor) -> Tensor:
-        """Return rows as the processes know them."""
+        """Return samples as the processes know them."""
         scaled = (x - self.center) / self.half_width
         return scaled.to(self.stacks[0].weights.dtype)
 
@@ -155,7 +156,7 @@ class KernelModule(nn.Module):
         return torch.tensor(are, device=like.device)
 
     def learned(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what is learned in place of values (n, n_outputs) of rows, in the user's units."""
+        """Return what is learned in place of values (n, n_outputs), in the user's units."""
         if all(one == AS_THEY_ARE for one in self.tamings):
             return y
         rows = torch.from_numpy(X).to(self.center)

@@ -20,11 +20,12 @@ class NoiseFacts:
     Parameters
     ----------
     squares, degrees : float, default=0.0
-        How repeated rows scatter about their means: the sum of squares and its degrees of freedom.
+        How repeated samples scatter about their means: the sum of squares and its degrees of
+        freedom.
     floor : float, default=0.0
-        The variance, where it is known. What rows leave beyond it is the function's.
+        The variance, where it is known. What samples leave beyond it is the function's.
     is_on_floor : bool, default=False
-        Whether rows leave nothing beyond it.
+        Whether samples leave nothing beyond it.
     """
 
     squares: float = 0.0
@@ -38,12 +39,12 @@ class NoiseFacts:
         return float(lower), float(upper)
 
     def share_of(self, variance: float) -> float:
-        """Return how much of the variance that rows leave is known to be noise."""
+        """Return how much of the variance that samples leave is known to be noise."""
         upper = self._allowed[1] if self.degrees else self.floor
         return min(upper / variance, 1.0)
 
     def corrected(self, variance: float) -> NoiseFacts | None:
-        """Return what to learn with in place of these, where rows leave a variance against them."""
+        """Return what to learn with in place of these, where the samples contradict them."""
         if self.degrees:
             lower, upper = self._allowed
             agrees = lower <= variance <= upper
@@ -58,32 +59,33 @@ NOTHING_KNOWN = NoiseFacts()
 
 @dataclass(frozen=True)
 class Repeats:
-    """How repeated rows scatter about their means.
+    """How repeated samples scatter about their means.
 
     Parameters
     ----------
     squares : Tensor of shape (n,)
-        Weighted sums of squares about the mean of each row, in units of the noise of weight one.
+        Weighted sums of squares about the mean of each sample, in units of the noise of weight one.
     degrees : Tensor of shape (n,)
-        How often each row was repeated beyond the first.
+        How often each sample was repeated beyond the first.
     """
 
     squares: Tensor
     degrees: Tensor
 
     def subset(self, which: Tensor, one: float) -> Repeats:
-        """Return some of the rows, with weights divided by a number."""
+        """Return some of the samples, with weights divided by a number."""
         return Repeats(self.squares[which] / one, self.degrees[which])
 
     def facts(self, slopes: Tensor) -> NoiseFacts:
         """Return what they tell of the noise of values divided by slopes (n,).
 
-        Repeats that all agree tell that there is none, so that what rows leave is the function's.
+        Repeats that all agree tell that there is none, so that what samples leave is the
+        function's.
         """
         squares = float((self.squares / slopes.square()).sum())
         return NoiseFacts(squares, float(self.degrees.sum())) if squares > 0 else NOTHING_KNOWN
 
     @property
     def are_there(self) -> bool:
-        """Whether any row was repeated."""
+        """Whether any sample was repeated."""
         return bool(self.degrees.any())

@@ -18,15 +18,15 @@ from sklearn_proxyopt.proxies._kernel._stack import Stack
 
 __all__ = ["SamplePaths", "sample_paths"]
 
-# A function drawn before any row is known is a sum of so many cosines.
+# A function drawn before any sample is known is a sum of so many cosines.
 _N_COSINES = 512
 
 
 class _PathsOfProcess(nn.Module):
     """Functions drawn from one process.
 
-    Each is a function drawn from what was possible before any row was known, corrected by what the
-    process predicts of its errors at the rows (Matheron's rule; Wilson et al. 2020).
+    Each is a function drawn from what was possible before any sample was known, corrected by what
+    the process predicts of its errors at the samples (Matheron's rule; Wilson et al. 2020).
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class _PathsOfProcess(nn.Module):
         Frequencies (n_paths, n_cosines, n_features), phases (n_paths, n_cosines) and the height of
         each cosine, (n_paths,).
     weights : Tensor of shape (n_paths, n)
-        The weight of the covariance with each row.
+        The weight of the covariance with each sample.
     mean_weights : Tensor of shape (n_paths, n_functions)
         The weights of the functions of the mean.
     """
@@ -66,7 +66,7 @@ class _PathsOfProcess(nn.Module):
         return _PathsOfProcess(self.process, (frequencies, phases, heights), weights, mean_weights)
 
     def before(self, x: Tensor) -> Tensor:
-        """Return what is drawn before rows are known, (n_paths, n) at (n_paths, n, n_features)."""
+        """Return the draws from the prior, (n_paths, n) at points (n_paths, n, n_features)."""
         angles = x @ self.frequencies.mT + self.phases[:, None, :]
         return self.heights[:, None] * angles.cos().sum(dim=-1)
 
@@ -108,11 +108,11 @@ class SamplePaths(nn.Module):
         return SamplePaths(self.whole, [[_path(stack, member)] for stack in stacks])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the mean of the functions (n, n_outputs) at rows (n, n_features)."""
+        """Return the mean of the functions (n, n_outputs) at samples (n, n_features)."""
         return self.members(x).mean(dim=0)
 
     def members(self, x: Tensor) -> Tensor:
-        """Return values (n_members, n, n_outputs) at rows, the same or own ones for each."""
+        """Return values (n_members, n, n_outputs) at samples, the same or own ones for each."""
         scaled = self.whole.scaled(x).expand(self.n_members, *x.shape[-2:])
         stacks: Any = self.stacks
         columns = []
@@ -167,7 +167,7 @@ def _of_process(process: Process, n_paths: int, generator: torch.Generator) -> _
 def _of_exact(
     process: Any, cosines: tuple[Tensor, Tensor, Tensor], generator: torch.Generator
 ) -> _PathsOfProcess:
-    """Correct drawn functions by what the process predicts of their errors at the rows."""
+    """Correct drawn functions by what the process predicts of their errors at the samples."""
     rows, like, n_paths = process.rows, process.weights, len(cosines[2])
     root, mean_root, across = process.factors()
     functions, noise = process.basis(rows), process.noise

@@ -1,4 +1,4 @@
-"""What comes before processes are learned: repeated rows, scales, and what is possible."""
+"""What comes before processes are learned: repeated samples, scales, and what is possible."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ __all__ = ["PreparedRows", "check_y_bounds", "merged"]
 
 @dataclass(frozen=True)
 class PreparedRows:
-    """Distinct rows scaled to [-1, 1] and their values scaled to unit spread.
+    """Distinct samples scaled to [-1, 1] and their values scaled to unit spread.
 
     Parameters
     ----------
     rows : ndarray of shape (n, n_features)
-        Scaled rows.
+        Scaled samples.
     values : ndarray of shape (n_outputs, n)
         Scaled values of each target.
     weight : ndarray of shape (n_outputs, n)
         Weights with mean one; the variance of the noise is divided by them.
     squares : ndarray of shape (n_outputs, n)
-        Weighted sums of squares of repeated rows about their mean, in units of the noise of
+        Weighted sums of squares of repeated samples about their mean, in units of the noise of
         weight one.
     degrees : ndarray of shape (n,)
-        How often each row was repeated beyond the first.
+        How often each sample was repeated beyond the first.
     one : ndarray of shape (n_outputs,)
         The weight, as it was given, that is weight one.
     center, half_width : ndarray of shape (n_features,)
-        The box of the rows.
+        The box of the samples.
     level, spread : ndarray of shape (n_outputs,)
         Mean and standard deviation of the values.
     """
@@ -51,9 +51,9 @@ class PreparedRows:
     def of(
         cls, X: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
     ) -> Self:
-        """Prepare rows (n, n_features) with values and positive weights, both (n, n_outputs).
+        """Prepare samples (n, n_features) with values and positive weights, both (n, n_outputs).
 
-        Rows that repeat each other become one with the mean of their values and the sum of their
+        Samples that repeat each other become one with the mean of their values and the sum of their
         weights, so that a weight says the same as as many repetitions.
         """
         distinct, means, total, group = merged(X, y, weight)
@@ -94,23 +94,23 @@ def _level_and_spread(
 def merged(
     X: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
-    """Return the distinct rows, and what all rows say of each.
+    """Return the distinct samples, and what all samples say of each.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
-        Rows.
+        Samples.
     y, weight : ndarray of shape (n, n_outputs)
         Values, and positive weights.
 
     Returns
     -------
     distinct : ndarray of shape (n_distinct, n_features)
-        The distinct rows in a fixed order.
+        The distinct samples in a fixed order.
     means, total : ndarray of shape (n_outputs, n_distinct)
         Weighted means of their values, and the sums of their weights.
     group : ndarray of shape (n,)
-        Which of the distinct rows each row is.
+        Which of the distinct samples each sample is.
     """
     distinct, group = np.unique(X, axis=0, return_inverse=True)
     group = group.reshape(-1)
@@ -118,7 +118,7 @@ def merged(
     sums = [(np.bincount(group, w), np.bincount(group, w * column)) for column, w in columns]
     total = np.array([own for own, _ in sums])
     means = np.array([of_values for _, of_values in sums]) / total
-    # Repeats that agree, and a row alone, keep their value to the last bit.
+    # Repeats that agree, and a sample alone, keep their value to the last bit.
     lowest, highest = np.full_like(means, np.inf), np.full_like(means, -np.inf)
     for place, column in enumerate(y.T):
         np.minimum.at(lowest[place], group, column)

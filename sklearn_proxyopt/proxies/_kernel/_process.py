@@ -1,4 +1,4 @@
-"""Fitted Gaussian processes as torch modules, from scaled rows to values in the user's spread."""
+"""Fitted Gaussian processes as torch modules, from scaled samples to values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Design", "ExactProcess", "InducedProcess", "Process", "faded"]
 _EDGE, _FADING = 1.25, 0.75
 # Functions of the mean are taken no farther out than here.
 _FARTHEST = 3.0
-# Values stay within this many ranges of the rows beyond their lowest and highest, which they
+# Values stay within this many ranges of the samples beyond their lowest and highest, which they
 # approach softly over the last of them.
 _RANGES_BEYOND, _MARGIN = 2.0, 1.0
 
@@ -71,7 +71,7 @@ class Process(nn.Module, ABC):
     fit : Kriging or InducedKriging
         What was learned.
     rows : Tensor of shape (n, n_features)
-        The rows, or inducing points, that points are compared with.
+        The samples, or inducing points, that points are compared with.
     limits : SoftLimits
         Within which values stay.
     """
@@ -92,12 +92,12 @@ class Process(nn.Module, ABC):
         self.register_buffer("weights", fit.weights.contiguous())
         self.register_buffer("mean_weights", fit.mean_weights.contiguous())
         self.limits = limits
-        # The share of the noise that is none, but what the function does between the rows.
+        # The share of the noise that is none, but what the function does between the samples.
         self.ripples = 1.0
         self._factors: Factors | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # Factors are as large as the square of the rows, and follow from the rest.
+        # Factors are as large as the square of the samples, and follow from the rest.
         return {**super().__getstate__(), "_factors": None}
 
     def _apply(self, *args: Any, **kwargs: Any) -> Any:
@@ -112,7 +112,7 @@ class Process(nn.Module, ABC):
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions (n,) and the variances of the function about them.
 
-        What rows leave open counts as the function's, unless it is known for noise.
+        What samples leave open counts as the function's, unless it is known for noise.
         """
         within, fading = faded(x)
         cross, functions = self._cross(x), self.basis(within)
@@ -152,7 +152,7 @@ class Process(nn.Module, ABC):
 
 
 class ExactProcess(Process):
-    """A process that compares a point with every row.
+    """A process that compares a point with every sample.
 
     Parameters
     ----------
@@ -161,11 +161,11 @@ class ExactProcess(Process):
     fit : Kriging
         What was learned.
     rows : Tensor of shape (n, n_features)
-        The rows.
+        The samples.
     limits : SoftLimits
         Within which values stay.
     noise : Tensor of shape (n,)
-        The noise ratio of each row.
+        The noise ratio of each sample.
     to_functions : Tensor of shape (n_functions, rank)
         What makes weights of the functions of the mean of those of an orthonormal basis.
     """
@@ -188,7 +188,7 @@ class ExactProcess(Process):
 
     @classmethod
     def of(cls, design: Design, fit: Kriging, known: Observations) -> Self:
-        """Make the process of rows with their warped values."""
+        """Make the process of samples with their warped values."""
         limits = _limits_beyond(design.warp.back(known.values))
         noise = fit.settings[-1].exp() / known.weight
         return cls(design, fit, known.rows, limits, noise, known.to_functions)
@@ -237,7 +237,7 @@ class InducedProcess(Process):
 
     @classmethod
     def of(cls, design: Design, fit: InducedKriging, values: Tensor) -> Self:
-        """Make the process of rows with these values."""
+        """Make the process of samples with these values."""
         return cls(design, fit, _limits_beyond(values))
 
     def _factorize(self) -> Factors:
@@ -261,7 +261,7 @@ def _limits_beyond(values: Tensor) -> SoftLimits:
 
 
 def faded(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return points kept near the box of the rows, and how much of what was learned holds there.
+    """Return points kept near the box of the samples, and how much of what was learned holds there.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def faded(x: Tensor) -> tuple[Tensor, Tensor]:
     within : Tensor of shape (..., n_features)
         Points where the functions of a mean do not overflow.
     fading : Tensor of shape (...)
-        One in the box of the rows and near it, zero far away.
+        One in the box of the samples and near it, zero far away.
     """
     excess = (x.abs() - _EDGE).clamp_min(0.0)
     fading = (-0.5 / _FADING**2 * excess.square().sum(dim=-1)).exp()

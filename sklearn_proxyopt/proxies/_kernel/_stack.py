@@ -17,7 +17,7 @@ __all__ = ["LeftOut", "Stack", "Uncertainty"]
 
 # Processes with up to this many times the lowest error tell how uncertain the sum is.
 _PLAUSIBLE = 4.0
-# They learn from the same rows and share much of what they assume: how far they are apart counts
+# They learn from the same samples and share much of what they assume: how far they are apart counts
 # this many times.
 _DISAGREEMENT = 2.0
 # At most so many times a variance is raised for the parameters that were fitted to it.
@@ -26,7 +26,7 @@ _MOST = 9.0
 
 @dataclass(frozen=True)
 class LeftOut:
-    """What processes say of rows that they have not seen.
+    """What processes say of samples that they have not seen.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ class LeftOut:
     truth : Tensor of shape (n,)
         The values.
     weight : Tensor of shape (n,)
-        Weights of the rows with mean one.
+        Weights of the samples with mean one.
     n_parameters : Tensor of shape (n_processes,)
-        How many numbers each process has fitted to all rows.
+        How many numbers each process has fitted to all samples.
     """
 
     values: Tensor
@@ -80,10 +80,10 @@ class Uncertainty:
 
     @classmethod
     def learned(cls, left_out: LeftOut, weights: Tensor) -> Self:
-        """Learn it from rows left out.
+        """Learn it from samples left out.
 
-        Errors of rows left out are small for a process with many parameters, which have seen these
-        rows: variances are raised as in Akaike's final prediction error (1969).
+        Errors of samples left out are small for a process with many parameters, which have seen
+        these samples: variances are raised as in Akaike's final prediction error (1969).
         """
         sizes, n_rows = left_out.sizes, len(left_out.truth)
         plausible = (sizes <= _PLAUSIBLE * sizes.min()).to(sizes)
@@ -99,7 +99,7 @@ class Uncertainty:
     def deviation(self, mean: Tensor, values: Tensor, variances: Tensor, left: Tensor) -> Tensor:
         """Return the standard deviation (n,) of a mean of processes (n_processes, n).
 
-        How much is left of what rows tell, (n,), says how far they may narrow it.
+        How much is left of what samples tell, (n,), says how far they may narrow it.
         """
         apart = _DISAGREEMENT * (values - mean)
         variance = self.shares @ (self.factors[:, None] * variances + apart.square())
@@ -150,7 +150,7 @@ class Stack(nn.Module):
 
     @property
     def n_rows(self) -> int:
-        """How many rows a point is compared with."""
+        """How many samples a point is compared with."""
         return sum(len(process.rows) for process in self.processes)
 
     def forward(self, x: Tensor) -> Tensor:

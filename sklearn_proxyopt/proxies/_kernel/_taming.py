@@ -1,4 +1,4 @@
-"""Which values are changed before they are learned, chosen by errors at rows left out."""
+"""Which values are changed before they are learned, chosen by errors at samples left out."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from sklearn_proxyopt.proxies._noise_std import GivenNoise
 
 __all__ = ["Tamer", "tamed"]
 
-# Errors at rows left out must fall to this share of those of values as they are.
+# Errors at samples left out must fall to this share of those of values as they are.
 _LEAST_GAIN = 0.9
-# Rows by which tamings are compared.
+# Samples by which tamings are compared.
 _N_TRIED = 500
 
 
 @dataclass(frozen=True)
 class Tamer:
-    """Learns the rows of one target.
+    """Learns the samples of one target.
 
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
-        The rows.
+        The samples.
     y : ndarray of shape (n,)
         Their values.
     noise : GivenNoise
@@ -45,7 +45,7 @@ class Tamer:
     device : torch.device
         Where.
     seed : int
-        Draws the rows of samples.
+        Draws the subsets.
     """
 
     X: NDArray[np.float64]
@@ -56,17 +56,17 @@ class Tamer:
     seed: int
 
     def part(self, which: NDArray[np.intp]) -> Tamer:
-        """Return some of the rows."""
+        """Return some of the samples."""
         noise = replace(self.noise, weight=self.noise.weight[which])
         return replace(self, X=self.X[which], y=self.y[which], noise=noise)
 
     def sample(self) -> Tamer:
-        """Return as many rows as tamings are compared by, all of them if they are no more."""
+        """Return as many samples as tamings are compared by, all of them if they are no more."""
         order = np.random.default_rng(self.seed).permutation(len(self.X))
         return self.part(np.sort(order[:_N_TRIED]))
 
     def chosen(self, tamings: list[Taming]) -> Taming:
-        """Return the taming of the lowest errors at rows left out, if any is worth it."""
+        """Return the taming of the lowest errors at samples left out, if any is worth it."""
         if self.noise.std is not None and self.noise.std.any():
             # Noise is known in the units of the values.
             tamings = [one for one in tamings if one.kind != "logarithm"]
@@ -89,7 +89,7 @@ class Tamer:
         return taming.learned(self.y, predicted)
 
     def _at(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the rows predict elsewhere."""
+        """Return what the samples predict elsewhere."""
         prepared = self._prepared(self.y)
         (target,) = targets_of(prepared, self.noise, self.device)
         stack = learn_stack(target, self.plan, self._generator())
@@ -98,7 +98,7 @@ class Tamer:
         return prepared.level[0] + prepared.spread[0] * values
 
     def _error(self, taming: Taming, usual: Taming) -> float:
-        """Return how far predictions of rows left out are off, as shares of the usual values."""
+        """Return how far predictions of samples left out are off, as shares of the usual values."""
         prepared = self._prepared(self.learned(taming))
         (target,) = targets_of(prepared, self.noise, self.device)
         left_out = predicted_left_out(target, self.plan, self._generator()).cpu().numpy()

@@ -26,21 +26,21 @@ _SHIFT = 0.1
 # makes false minima.
 _HIGHEST_POWER = 0.85
 _LOWEST_POWER, _ZERO_POWER = -2.0, 1e-3
-# Warped values beyond those of the rows by more than this many times their spread are cut off
+# Warped values beyond those of the samples by more than this many times their spread are cut off
 # before they are warped back.
 _FARTHEST = 10.0
 _FRAME = ("center", "scale", "lowest", "highest")
 
 
 class Warp(nn.Module, ABC):
-    """A growing function of the values, scaled so that warped rows have zero mean and unit spread.
+    """A growing function of the values, scaled to zero mean and unit spread of the samples.
 
     A subclass owes the three functions below without the scaling.
 
     Parameters
     ----------
     values : Tensor of shape (n,)
-        The values of the rows.
+        The values of the samples.
     """
 
     name: str
@@ -124,7 +124,7 @@ class LogWarp(Warp):
     Parameters
     ----------
     values : Tensor of shape (n,)
-        The values of the rows.
+        The values of the samples.
     """
 
     name = "log"
@@ -151,7 +151,7 @@ class YeoJohnsonWarp(Warp):
     Parameters
     ----------
     values : Tensor of shape (n,)
-        The values of the rows.
+        The values of the samples.
     power : float
         Its parameter, neither 0 nor 2.
     """

@@ -11,7 +11,7 @@ __all__ = ["stack_weights"]
 # Processes with more than this many times the lowest error are left out, as are those that would
 # count for less than this share.
 _WORST, _LEAST = 2.0, 1e-2
-# The fewer the rows, the nearer the weights stay to equal ones.
+# The fewer the samples, the nearer the weights stay to equal ones.
 _SHRINKAGE = 50.0
 # How strictly the weights sum to one.
 _PENALTY = 1e4
@@ -24,10 +24,10 @@ def stack_weights(errors: NDArray[np.float64], weight: NDArray[np.float64]) -> N
 
     Parameters
     ----------
-    errors : ndarray of shape (n_rows, n_processes)
-        Errors at rows left out.
-    weight : ndarray of shape (n_rows,)
-        Weights of the rows with mean one.
+    errors : ndarray of shape (n_samples, n_processes)
+        Errors at samples left out.
+    weight : ndarray of shape (n_samples,)
+        Weights of the samples with mean one.
 
     Returns
     -------

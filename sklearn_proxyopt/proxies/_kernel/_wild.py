@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 __all__ = ["AS_THEY_ARE", "KINDS", "Taming", "is_wild", "n_decades", "tamings_for"]
 
-# Fewer rows say nothing of what is usual.
+# Fewer samples say nothing of what is usual.
 _N_LEAST = 10
 # Values are wild that lie so many times the spread of the others from these, at either end of which
-# so large a share of the rows is looked at, as usual values, and from the middle of these so many
-# times as far as any that is not wild.
+# so large a share of the samples is looked at, as usual values, and from the middle of these so
+# many times as far as any that is not wild.
 _FAR, _SHARE_USUAL, _GAP = 30.0, 0.7, 10.0
-# So many rows are looked at, of which those count that lie apart: by this share of the distance
-# between rows that fill their box evenly.
+# So many samples are looked at, of which those count that lie apart: by this share of the distance
+# between samples that fill their box evenly.
 _N_LOOKED_AT, _SHARE_APART = 500, 0.25
 # Limits of tamed values lie this share of the span of the usual ones beyond them.
 _MARGIN = 0.1
@@ -30,7 +30,7 @@ class Taming:
     """How the values of a target are changed before processes learn them.
 
     Lower stays lower where values are limited, and where they are learned by their logarithm.
-    Scattered ones are learned as what other rows say there, but no better than the middle.
+    Scattered ones are learned as what other samples say there, but no better than the middle.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ class Taming:
     def learned(
         self, y: NDArray[np.float64], predicted: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Return what is learned in place of values, of which other rows predict something."""
+        """Return what is learned in place of values, of which other samples predict something."""
         if self.kind == "logarithm":
-            # Rows told later may have another sign.
+            # Samples told later may have another sign.
             sizes = np.maximum(self.sign * y, np.finfo(np.float64).tiny)
             return np.asarray(self.sign * np.log(sizes))
         if self.kind == "limited":
@@ -90,10 +90,10 @@ KINDS = ("", "limited", "scattered", "logarithm")
 
 
 def tamings_for(X: NDArray[np.float64], y: NDArray[np.float64]) -> list[Taming]:
-    """Return what is worth a trial: nothing unless values (n,) of rows are wild or span much."""
+    """Return what is worth a trial: nothing unless values (n,) of samples are wild or span much."""
     if len(y) < _N_LEAST or not (_outliers(y).any() or n_decades(y) > _MOST_DECADES):
         return []
-    # Where a search has gathered rows around a minimum, the others are no outliers.
+    # Where a search has gathered samples around a minimum, the others are no outliers.
     values = y[_apart(X)]
     is_outlier, decades, found = _outliers(values), n_decades(values), []
     if is_outlier.any():
@@ -144,7 +144,7 @@ def _quartiles_apart(values: NDArray[np.float64]) -> float:
 
 
 def _apart(X: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the places of rows that lie well apart, among the first of a random order."""
+    """Return the places of samples that lie well apart, among the first of a random order."""
     sides = np.ptp(X, axis=0)
     places = np.random.default_rng(0).permutation(len(X))[:_N_LOOKED_AT]
     rows = (X / np.where(sides > 0.0, sides, 1.0))[places]
