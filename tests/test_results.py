@@ -7,7 +7,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer
-from sklearn_proxyopt.diagnosis._wording import chance_in_words
+from sklearn_proxyopt._run._result import RunResult
+from sklearn_proxyopt.diagnosis._wording import chance_in_words, check_in_words
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.refine import LocalRefinement
@@ -49,6 +50,38 @@ def test_a_measured_result_is_printed_in_six_lines():
     assert lines[3][13:].startswith(f"{result.verdict} ({chance})")
     assert lines[5][13:83] in f"{result.next_steps[0]}."
     assert not any("nit" in line or len(line) > 100 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("measured", "missed", "said"),
+    [
+        (1.02, None, "predicted 1, measured 1.02: the model is right there"),
+        (1.2, None, "predicted 1, measured 1.2: the model is wrong there"),
+        (1.02, 0.25, "predicted 1, measured 1.02, a constraint violated by 0.25"),
+    ],
+)
+def test_a_result_says_whether_the_model_was_right_at_its_optimum(measured, missed, said):
+    result = RunResult(x=[0.5], fun=1.0, nfev=9, fun_proxy=1.0, true_at_proxy=measured, regret=0.1)
+    if missed is not None:
+        result.constraints_at_proxy = [-1.0, missed]
+    assert str(result).splitlines()[4] == f"Model        optimum checked: {said}"
+    assert f"optimum checked: {said}" in result._repr_html_()
+
+
+def test_without_a_tolerance_it_is_not_said_whether_the_model_was_right():
+    result = RunResult(x=[0.5], fun=1.0, nfev=9, fun_proxy=1.0, true_at_proxy=1.5)
+    assert str(result).splitlines()[4].endswith("optimum checked: predicted 1, measured 1.5")
+    result.true_at_proxy = np.nan
+    assert str(result).splitlines()[4].endswith("at its own optimum, not measured there")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
+def test_the_card_of_the_answer_tells_what_was_measured_at_the_optimum_of_the_model():
+    opt = optimizer()
+    result = opt.minimize(wear, SPACE)
+    said = check_in_words(result.fun_proxy, result.true_at_proxy, result.regret)
+    assert f"<th>model&#x27;s optimum</th><td>{said}</td>" in opt.diagnose()._repr_html_()
+    assert "model&#x27;s optimum</th>" not in opt.diagnose(of="proxy")._repr_html_()
 
 
 def test_a_predicted_result_says_that_nothing_was_measured():

@@ -14,13 +14,11 @@ from sklearn_proxyopt._utils._goal import Direction
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt._utils._types import BoundsLike, RandomStateLike
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
+from sklearn_proxyopt.diagnosis._diagnosis import SHARE_TOLERATED
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["NearOptimal", "near_optimal"]
 
-# What is tolerated where nothing else is said: this share of what lies between a usual value and
-# the best one.
-_TOLERATED = 0.02
 _ONE_SIGMA = 0.6827
 
 
@@ -216,7 +214,7 @@ def _tolerated(subject: Subject) -> float:
     at_optimum = subject.optimum[None]
     interval = subject.intervals(at_optimum, _ONE_SIGMA)
     deviation = 0.0 if interval is None else 0.5 * float(np.ptp(interval))
-    share = _TOLERATED * np.nan_to_num(subject.spread)
+    share = SHARE_TOLERATED * np.nan_to_num(subject.spread)
     tolerated = max(deviation, float(share))
     if not tolerated > 0.0:
         raise ValueError(

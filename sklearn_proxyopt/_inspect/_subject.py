@@ -119,11 +119,7 @@ class _Optimized(Subject):
 
     @property
     def spread(self) -> float:
-        state = self._state
-        if not isinstance(state, ModelState):
-            return np.nan
-        best = float(np.ravel(state.best_outputs)[0])
-        return max(state.typical - best, 0.0)
+        return self._state.spread if isinstance(self._state, ModelState) else np.nan
 
     def values(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         return self._outputs(X)[:, self._output]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
+from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
 from sklearn_proxyopt._utils._distances import SAME_SAMPLE
 from sklearn_proxyopt._utils._warning import warn_user
@@ -59,7 +60,11 @@ def diagnose(
         Verdict, probability, reasons and evidence.
     """
     question = asked(state, evaluate, n_checks=n_checks, regret=regret, of=of, noise_std=noise_std)
-    return replace(judge(*question), smoothing=state.smoothing_report)
+    diagnosis = replace(judge(*question), smoothing=state.smoothing_report)
+    if diagnosis.mode != "refined":
+        return diagnosis
+    assert isinstance(state.result, RunResult)
+    return replace(diagnosis, model_check=state.result.model_check(diagnosis.regret))
 
 
 def asked(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -71,6 +71,8 @@ class Phase:
         Whether results that are pending at its end are left to the next phase.
     is_batch : bool, default=False
         Whether all that it proposes belongs together, and is evaluated before it goes on.
+    on_results : callable, optional
+        Called without arguments whenever results have come.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Phase:
     n_rows: int | None
     hands_on: bool = False
     is_batch: bool = False
+    on_results: Callable[[], None] = lambda: None
 
 
 class Plan(Protocol):
@@ -154,6 +157,7 @@ def drive(run: PaidRun, phase: Phase) -> None:
             if strategy.has_ended:
                 return
             strategy.observe(points, oracle.evaluate(points, anew=strategy.repeats_known))
+            phase.on_results()
 
 
 def _drive_side_by_side(oracle: Oracle, phase: Phase) -> None:
@@ -171,6 +175,7 @@ def _drive_side_by_side(oracle: Oracle, phase: Phase) -> None:
             else:
                 row, outputs = oracle.collect()
                 strategy.observe(row, outputs)
+                phase.on_results()
                 oracle.count(outputs)
     except StopRun:
         # What has begun still counts.

@@ -10,7 +10,7 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._utils._html import card, table
 from sklearn_proxyopt._utils._words import some_of
-from sklearn_proxyopt.diagnosis._wording import chance_in_words
+from sklearn_proxyopt.diagnosis._wording import chance_in_words, check_in_words
 
 __all__ = ["RunResult"]
 
@@ -76,9 +76,24 @@ class RunResult(OptimizeResult):
     def _model(self) -> str:
         if not self.get("measured", True):
             return "the optimum is the surrogate model's"
-        true = self.get("true_at_proxy", np.nan)
-        measured = f"measured {true:.6g}" if np.isfinite(true) else "not measured there"
-        return f"predicted {self.fun_proxy:.6g} at its own optimum, {measured}"
+        check = self.model_check(self.get("regret", np.nan))
+        if check:
+            return _cut(f"optimum checked: {check}")
+        return f"predicted {self.fun_proxy:.6g} at its own optimum, not measured there"
+
+    def model_check(self, tolerated: float) -> str:
+        """Return what was predicted and measured at the model's optimum; "" if nothing was.
+
+        Parameters
+        ----------
+        tolerated : float
+            By how much the two may differ, NaN where that is not known.
+        """
+        measured = self.get("true_at_proxy", np.nan)
+        if not np.isfinite(measured):
+            return ""
+        missed = float(np.max(self.get("constraints_at_proxy", [0.0])))
+        return check_in_words(self.fun_proxy, measured, tolerated, missed)
 
     def _next(self) -> str:
         if not self.get("feasible", True):

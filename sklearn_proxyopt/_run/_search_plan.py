@@ -41,6 +41,8 @@ from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt._utils._stopping import StopRun
+from sklearn_proxyopt.diagnosis._diagnosis import SHARE_TOLERATED
+from sklearn_proxyopt.diagnosis._wording import check_in_words
 from sklearn_proxyopt.refine import SurrogateCMAES
 from sklearn_proxyopt.refine._base import EarlySearch
 from sklearn_proxyopt.variables import Variables
@@ -76,6 +78,34 @@ class LateRows:
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take the results of samples that were pending."""
         self._search.settle(X, y)
+
+
+class ModelCheck:
+    """Says once what is measured at the model's optimum.
+
+    Parameters
+    ----------
+    run : PaidRun
+        The run.
+    state : ModelState
+        What was learned.
+    """
+
+    def __init__(self, run: PaidRun, state: ModelState) -> None:
+        self._run, self._state, self._is_said = run, state, False
+
+    def __call__(self) -> None:
+        """Say it, if it is known by now."""
+        if self._is_said:
+            return
+        state = self._state
+        measured, *constraints = np.ravel(self._run.oracle.value_at(state.x_proxy))
+        self._is_said = bool(np.isfinite(measured))
+        if self._is_said:
+            predicted, measured = state.shown("fun_proxy"), state.goal.value(float(measured))
+            missed = max([0.0, *constraints])
+            text = check_in_words(predicted, measured, SHARE_TOLERATED * state.spread, missed)
+            self._run.progress.say(f"model optimum checked {text}")
 
 
 class SearchPlan:
@@ -125,7 +155,7 @@ class SearchPlan:
         run.publish(state.unanswered())
         self._last = self._search_on(state) if self.end is None else None
         if self._last is not None:
-            yield self._last
+            yield replace(self._last, on_results=ModelCheck(run, state))
 
     def answer(self) -> ModelState:
         """Return what was found, once all phases have ended."""

@@ -225,6 +225,11 @@ class ModelState(LearnedState):
     x: NDArray[np.float64] | None = None
     fun: float | None = field(default=None, metadata=_VALUE)
 
+    @property
+    def spread(self) -> float:
+        """How far a usual value lies from the best one known."""
+        return max(self.typical - float(np.ravel(self.best_outputs)[0]), 0.0)
+
     def published(self) -> dict[str, Any]:
         """Return the attributes that the state gives an optimizer, the answer by name too."""
         public = super().published()

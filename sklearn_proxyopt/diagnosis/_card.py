@@ -86,6 +86,8 @@ def _values(found: Any) -> str:
     is_known = np.isfinite(found.truth)
     rows.append(("measured", number(found.truth) if is_known else "not yet"))
     rows.append(("best known", number(found.best)))
+    if found.model_check:
+        rows.append(("model's optimum", found.model_check))
     return table(rows)
 
 

@@ -18,14 +18,23 @@ from sklearn_proxyopt.diagnosis._reasons import reasons_for
 from sklearn_proxyopt.diagnosis._wording import chance_in_words, number, point_in_words
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["CREDIBLE", "FALSE", "Diagnosis", "Question", "judge", "stated_regret", "verdict_of"]
+__all__ = [
+    "CREDIBLE",
+    "FALSE",
+    "SHARE_TOLERATED",
+    "Diagnosis",
+    "Question",
+    "judge",
+    "stated_regret",
+    "verdict_of",
+]
 
 # Probabilities from which on an optimum is credible, and up to which it is false.
 CREDIBLE = 0.8
 FALSE = 0.2
 # The regret that is tolerated where none is stated: this share of how far the middle sample lies
 # above the lowest value known.
-_SHARE_TOLERATED = 0.02
+SHARE_TOLERATED = 0.02
 # Shares of a value, and of nothing, that rounding may change.
 _ROUNDING, _SMALLEST = 1e-12, 1e-100
 
@@ -85,6 +94,8 @@ class Diagnosis:
     smoothing : dict, default=None
         With the optimizer's `smoothing`, its `smoothing_report_`: noise, basins and drift of each
         level.
+    model_check : str, default=""
+        If the answer is judged: what was predicted and measured at the model's optimum.
 
     See Also
     --------
@@ -125,6 +136,7 @@ class Diagnosis:
     y_checks: NDArray[np.float64] = field(repr=False)
     direction: Direction = "minimize"
     smoothing: dict[str, Any] | None = field(default=None, repr=False)
+    model_check: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         steps = [f"Next: {step}." for step in self.next_steps]
@@ -184,7 +196,7 @@ def stated_regret(evidence: Evidence, typical: float) -> float:
     """
     spread = typical - evidence.lowest_known
     rounding = _ROUNDING * max(abs(typical), abs(evidence.lowest_known), _SMALLEST)
-    return max(_SHARE_TOLERATED * spread, evidence.certain_noise, rounding)
+    return max(SHARE_TOLERATED * spread, evidence.certain_noise, rounding)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 import pytest
+from joblib import parallel_config
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer
@@ -103,6 +104,27 @@ def test_the_verdict_and_the_journal_stand_at_the_end(clock, capsys, tmp_path):
     opt, lines = lines_of(clock, capsys, 0.1, **params)
     assert lines[-2].startswith(f"Verdict: {opt.result_.verdict} (")
     assert lines[-1] == "runs.sqlite holds every run; start the program again to add more."
+
+
+@pytest.mark.parametrize(
+    ("fun", "word"),
+    [
+        (lambda x: float(x[0] + 2.0 * x[1]), "right"),
+        (lambda x: float(np.square(x).sum()), "wrong"),
+    ],
+)
+def test_what_is_measured_at_the_optimum_of_the_model_has_a_line(clock, capsys, fun, word):
+    opt, lines = lines_of(clock, capsys, 0.1, fun, refiner=None)
+    result = opt.result_
+    values = f"predicted {result.fun_proxy:.5g}, measured {result.true_at_proxy:.5g}"
+    place = lines.index(f"    21/40  model optimum checked {values}: the model is {word} there")
+    assert "refining" in lines[place + 1]
+
+
+def test_the_optimum_of_the_model_is_told_of_once_with_workers_too(clock, capsys):
+    with parallel_config(backend="threading"):
+        _, lines = lines_of(clock, capsys, 0.1, n_jobs=2, refiner="auto")
+    assert sum("model optimum checked predicted" in line for line in lines) == 1
 
 
 def test_all_lines_are_logged_under_the_name_of_the_package(clock, capsys, caplog):
