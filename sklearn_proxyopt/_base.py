@@ -576,7 +576,7 @@ class BaseProxyOptimizer(
         assert state.data is not None
         assert state.variables is not None
         run = Run(self, state.variables, draw_seeds(self), Progress(self, 2), state.goal)
-        self._publish(self._learn(run, state.data))
+        self._publish(self._settled(self._learn(run, state.data)))
         run.progress.end(f"Learned {len(state.data)} rows.")
 
     def to_frame(self) -> Any:

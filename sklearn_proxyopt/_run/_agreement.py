@@ -41,7 +41,7 @@ def _is_in_doubt(state: ModelState) -> bool:
 
 
 def _moved(state: ModelState, x: NDArray[np.float64]) -> ModelState:
-    """Return the state with another optimum of its proxy, ahead of the one that it had."""
+    """Return the state with another optimum of its proxy; its candidates stay as they are."""
     value = float(state.evidence.predict(x[None])[0])
     search = type(state.search)(state.search)
     search.x, search.fun = x, value
@@ -49,6 +49,4 @@ def _moved(state: ModelState, x: NDArray[np.float64]) -> ModelState:
         f"{search.message} A lower prediction at a bound is left out: all models refitted on half "
         "of the data contradict it."
     )
-    candidates = np.vstack([x[None], state.candidates])
-    moved = replace(state, x_proxy=x, fun_proxy=value, candidates=candidates, search=search)
-    return answered_by_model(moved)
+    return answered_by_model(replace(state, x_proxy=x, fun_proxy=value, search=search))

@@ -140,7 +140,7 @@ class Known:
         The first is the optimum; without its own value the others are of no use.
         """
         state, settings = self._state, self._settings
-        points = np.vstack([x[None], state.candidates])
+        points = np.vstack([x[None], state.minima])
         distance, row = self._nearest(points)
         used = distance <= SAME_SAMPLE
         used[1:] &= row[1:] != row[0]

@@ -97,7 +97,7 @@ class AskedRun(PaidRun):
         self.progress = Progress(self.optimizer, 2)
         state = learn()
         if is_same:
-            self.optimizer._publish(state)
+            self.optimizer._publish(self.optimizer._settled(state))
         self.progress.end(f"Learned {len(data)} rows.")
         return state
 

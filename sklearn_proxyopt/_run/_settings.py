@@ -131,6 +131,9 @@ class AskingSettings(Settings, Protocol):
     def _learn_if_due(self) -> None:
         """Learn what was told, if that was not done yet."""
 
+    def _settled(self, state: LearnedState) -> LearnedState:
+        """Return what was learned as the answer where nothing can be evaluated."""
+
     @property
     def _goal(self) -> Goal:
         """What is sought of the values."""

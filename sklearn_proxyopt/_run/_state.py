@@ -272,17 +272,24 @@ class ModelState(LearnedState):
         """The samples that the proxy learned from."""
         return self.data.first(self.n_learned, self.n_failed_learned)
 
+    @property
+    def minima(self) -> NDArray[np.float64]:
+        """The candidates, behind the proxy's optimum where that is none of them."""
+        if (self.candidates == self.x_proxy).all(axis=1).any():
+            return self.candidates
+        return np.vstack([self.x_proxy[None], self.candidates])
+
     @cached_property
     def evidence(self) -> EvidenceCollector:
         """Proxies of half of the samples and what they say, collected once."""
-        return self._evidence_from(self.learned, self.candidates)
+        return self._evidence_from(self.learned, self.minima)
 
     @cached_property
     def evidence_on_answer(self) -> EvidenceCollector:
         """The same from all samples, those that the proxy has not learned too."""
         if self.x is None or self.n_learned == len(self.data):
             return self.evidence
-        return self._evidence_from(self.data, np.vstack([self.x[None], self.candidates]))
+        return self._evidence_from(self.data, np.vstack([self.x[None], self.minima]))
 
     def _evidence_from(self, data: Dataset, minima: NDArray[np.float64]) -> EvidenceCollector:
         if len(data) < MIN_DIAGNOSED:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, clone
 from sklearn.metrics import roc_auc_score
 
 from sklearn_proxyopt import ProxyOptimizer
@@ -165,6 +165,22 @@ def test_a_corner_that_all_refitted_models_contradict_is_not_the_answer(monkeypa
     np.testing.assert_array_equal(opt.x_, opt.x_proxy_)
     assert opt.fun_ == opt.fun_proxy_ == opt.result_.fun == opt.predict(opt.x_[None])[0]
     assert "contradict it" in opt.result_.message
+
+
+@pytest.mark.parametrize("budget", [None, 80])
+def test_what_is_told_is_answered_as_what_is_fitted(monkeypatch, budget):
+    monkeypatch.setattr(_agreement, "are_learned_as_stack", lambda proxy: True)
+    X = 0.7 * SobolSampler(64, random_state=0).sample(SQUARE)
+    fitted = learned(X, bowl(X), proxy=Dipping(), budget=budget)
+    told, asked, both = (clone(fitted).tell(X, bowl(X)) for _ in range(3))
+    np.testing.assert_array_equal(told.x_, fitted.x_)
+    points = asked.ask(3)
+    # The plan is that of a run, which evaluates the corner.
+    np.testing.assert_array_equal(told.ask(3), points)
+    np.testing.assert_array_equal(both.ask(3), points)
+    for opt in (told, asked, both):
+        np.testing.assert_array_equal(opt.x_, fitted.x_)
+        assert opt.result_.message == fitted.result_.message
 
 
 def test_a_regressor_whose_refits_are_dear_is_fitted_once():
