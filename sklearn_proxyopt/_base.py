@@ -676,7 +676,8 @@ class BaseProxyOptimizer(
                 self._take_in(*saved.data.results())
         if len(saved.pending) or saved.asked:
             self._pending = AskTell(self).pending_points(saved.n_features)
-            self._pending.points, self._pending.asked = saved.pending, saved.asked
+            self._pending.add(saved.pending, saved.data.evaluated)
+            self._pending.asked = saved.asked
         if len(saved.pending):
             self.X_pending_ = saved.pending
         return self

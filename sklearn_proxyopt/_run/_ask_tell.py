@@ -18,7 +18,7 @@ from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState
 from sklearn_proxyopt._run._tables import read_rows
-from sklearn_proxyopt._utils._dataset import Dataset, is_among, succeeded
+from sklearn_proxyopt._utils._dataset import Dataset, is_among, numbered, succeeded
 from sklearn_proxyopt._utils._distances import READING
 from sklearn_proxyopt._utils._validation import check_width
 from sklearn_proxyopt.evaluation._journal_problem import kinds_known
@@ -85,9 +85,7 @@ class AskTell:
             pending = self.pending_points(space.n_features)
             known = self._evaluated(space, writer)
             if writer is not None:
-                others = writer.pending_points()
-                own = pending.points[~is_among(pending.points, others)]
-                pending.recall(np.vstack([others, own]), known.evaluated, space)
+                self._recall_others(writer, known, space)
             n_far = None if explore is None else _n_far(explore, n_points, known, pending.points)
             points, reasons = self._of_engine(space, n_points - (n_far or 0), known)
             if len(points) < n_points:
@@ -96,12 +94,21 @@ class AskTell:
                 points = np.vstack([points, more.propose(n_points - len(points), known, taken)])
                 reasons = reasons + more.reasons
             optimizer._run_log.asked(points, reasons)
-            pending.add(points)
+            pending.add(points, known.evaluated)
             if writer is not None:
-                writer.set_pending_points(pending.points)
+                writer.set_pending_points(pending.points, pending.n_told)
                 writer.set_asked(pending.asked)
         optimizer.X_pending_ = pending.points
         return space, points, reasons
+
+    def _recall_others(self, writer: JournalWriter, known: Dataset, space: Variables) -> None:
+        """Take in which points are pending by the journal, where others may have asked too."""
+        pending = self.pending_points(space.n_features)
+        points, n_told = writer.pending_points(), writer.pending_repeats()
+        is_own = ~is_among(pending.points, points)
+        points = np.vstack([points, pending.points[is_own]])
+        n_told = np.append(n_told, pending.n_told[is_own])
+        pending.recall(points, n_told, known.evaluated, space)
 
     def _filling(self, space: Variables, n_far: int | None) -> MinimaAndDesign:
         """Return what proposes points where there is no run that does."""
@@ -298,7 +305,7 @@ class AskTell:
             facts = kinds_known(contents, journal.path)
             self._recall_kinds(contents.names, facts, data.evaluated)
             optimizer._take_in(*data.results())
-        self._recall_pending(contents.pending_points, data)
+        self._recall_pending(contents.pending_points, contents.pending_repeats, data)
         if contents.asked:
             self.pending_points(X.shape[1]).asked = contents.asked
 
@@ -313,7 +320,9 @@ class AskTell:
         box = np.column_stack([rows.min(axis=0), rows.max(axis=0)])
         optimizer._kinds_seen = None if facts is None else kinds_of_facts(facts, box, known)
 
-    def _recall_pending(self, points: NDArray[np.float64], data: Dataset) -> None:
+    def _recall_pending(
+        self, points: NDArray[np.float64], n_told: NDArray[np.intp], data: Dataset
+    ) -> None:
         optimizer, bounds = self._optimizer, self._state.bounds
         if not len(points) or (bounds is None and optimizer.bounds is None):
             return
@@ -322,7 +331,7 @@ class AskTell:
             bounds = optimizer._spec.variables().bounds
             optimizer._publish(replace(self._state, bounds=bounds))
         pending = self.pending_points(len(bounds))
-        pending.recall(points, data.evaluated, self.space_known())
+        pending.recall(points, n_told, data.evaluated, self.space_known())
         optimizer.X_pending_ = pending.points
 
     def pending_points(self, n_features: int) -> PendingPoints:
@@ -356,7 +365,8 @@ class AskTell:
         X = np.empty((0, space.n_features)) if data is None else data.evaluated
         if writer is not None:
             others = writer.evaluated()
-            X = X if np.array_equal(X, others) else np.vstack([X, others])
+            if not np.array_equal(X, others):
+                X = np.vstack([X, others[~is_among(numbered(others), numbered(X))]])
         return Dataset.of(X, np.full(len(X), np.nan))
 
     def _box(self) -> NDArray[np.float64] | None:
@@ -409,5 +419,6 @@ def _n_far(explore: float, n_points: int, known: Dataset, pending: NDArray[np.fl
 
 def _close(writer: JournalWriter, space: Variables, X: NDArray[np.float64]) -> None:
     """Take samples off the pending points of a journal."""
-    pending = writer.pending_points()
-    writer.set_pending_points(pending[space.answered(pending, X) < 0])
+    pending, n_told = writer.pending_points(), writer.pending_repeats()
+    is_open = space.answered(pending, X) < 0
+    writer.set_pending_points(pending[is_open], n_told[is_open])

@@ -85,6 +85,8 @@ class Answers:
 class AskedRun(PaidRun):
     """A run of `ask` and `tell`, which publishes nothing but what `tell` would."""
 
+    optimizer: AskingSettings
+
     def publish(self, state: FittedState) -> None:
         """Do nothing: what is told is learned where it is looked at."""
 
@@ -97,6 +99,7 @@ class AskedRun(PaidRun):
         self.progress = Progress(self.optimizer, 2)
         state = learn()
         if is_same:
+            assert isinstance(state, LearnedState)
             self.optimizer._publish(self.optimizer._settled(state))
         self.progress.end(f"Learned {len(data)} rows.")
         return state

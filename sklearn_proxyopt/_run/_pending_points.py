@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._dataset import is_among
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["PendingPoints"]
@@ -26,6 +27,8 @@ class PendingPoints:
     ----------
     points : ndarray of shape (n_pending, n_features)
         The points.
+    n_told : ndarray of int of shape (n_pending,)
+        How many results of each were told before it was asked for: more than none of a repeat.
     engine : Engine or None
         The run that further points come from. It is not pickled: what was asked leads to it again.
     asked : list of list of int
@@ -37,22 +40,38 @@ class PendingPoints:
     def __init__(self, sampler: Any, n_features: int) -> None:
         self.sampler = sampler
         self.points = np.empty((0, n_features))
+        self.n_told = np.empty(0, dtype=np.intp)
         self.engine: Any = None
         self.asked: list[list[int]] = []
 
-    def add(self, points: NDArray[np.float64]) -> None:
-        """Take points that are handed out as pending."""
-        self.points = np.vstack([self.points, points])
+    def add(self, points: NDArray[np.float64], known: NDArray[np.float64]) -> None:
+        """Take points that are handed out as pending, of which some may be known."""
+        is_repeat = is_among(points, known)
+        n_told = np.zeros(len(points), dtype=np.intp)
+        for place in np.flatnonzero(is_repeat):
+            n_told[place] = (known == points[place]).all(axis=1).sum()
+        self._take(np.vstack([self.points, points]), np.append(self.n_told, n_told))
 
     def recall(
-        self, points: NDArray[np.float64], known: NDArray[np.float64], space: Variables
+        self,
+        points: NDArray[np.float64],
+        n_told: NDArray[np.intp],
+        known: NDArray[np.float64],
+        space: Variables,
     ) -> None:
-        """Take points that were handed out earlier as pending, except those that are known."""
-        self.points = points[~space.are_known(points, known)]
+        """Take points that were handed out earlier as pending, except those told since."""
+        is_open = ~space.are_known(points, known)
+        for place in np.flatnonzero(n_told):
+            is_open[place] = (known == points[place]).all(axis=1).sum() <= n_told[place]
+        self._take(points[is_open], n_told[is_open])
 
     def answer(self, X: NDArray[np.float64], space: Variables) -> None:
         """Take the points that the samples of `X` were done for off the pending ones."""
-        self.points = self.points[space.answered(self.points, X) < 0]
+        is_open = space.answered(self.points, X) < 0
+        self._take(self.points[is_open], self.n_told[is_open])
+
+    def _take(self, points: NDArray[np.float64], n_told: NDArray[np.intp]) -> None:
+        self.points, self.n_told = points, n_told
 
     @property
     def n_asked(self) -> int:

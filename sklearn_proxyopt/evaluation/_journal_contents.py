@@ -131,6 +131,12 @@ class Contents:
         rows = [row[1 : 1 + self.n_features] for row in self.pending]
         return np.array(rows, dtype=np.float64).reshape(-1, self.n_features)
 
+    @property
+    def pending_repeats(self) -> NDArray[np.intp]:
+        """How many results of each of these were known when it was handed out."""
+        numbers = [json.loads(row[-1] or "{}").get("repeat", 0) for row in self.pending]
+        return np.array(numbers, dtype=np.intp)
+
     def rows(self, *status: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return inputs and values of the entries that hold and have one of these states."""
         chosen = [entry for entry in standing(self.entries) if entry.status in status]

@@ -232,16 +232,35 @@ class JournalWriter:
         """Return the points handed out and not told, of shape (n_pending, n_features)."""
         return self._known().pending_points
 
+    def pending_repeats(self) -> NDArray[np.intp]:
+        """Return how many results of each were known when it was handed out, (n_pending,)."""
+        return self._known().pending_repeats
+
     def set_asked(self, asked: list[list[int]]) -> None:
         """Keep what leads to the run again that points were asked of."""
         self._set_facts({"asked": json.dumps(asked)})
 
-    def set_pending_points(self, X: NDArray[np.float64]) -> None:
-        """Keep these points, of shape (n_pending, n_features), as those handed out and not told."""
+    def set_pending_points(
+        self, X: NDArray[np.float64], repeats: NDArray[np.intp] | None = None
+    ) -> None:
+        """Keep these points as those handed out and not told.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_pending, n_features)
+            The points.
+        repeats : ndarray of int of shape (n_pending,), default=None
+            How many results of each were known when it was handed out; None for none of any.
+        """
         known = {row[1 : 1 + self._n_features]: row[1:] for row in self._known().pending}
         points = [tuple(row) for row in (X + 0.0).tolist()]
-        new = (_now(), None, None)
-        rows = [(i, *known.get(x, (*x, *new))) for i, x in enumerate(points, 1)]
+        numbers = [0] * len(X) if repeats is None else repeats.tolist()
+        extras = [json.dumps({"repeat": number}) if number else None for number in numbers]
+        now = _now()
+        rows = [
+            (i, *known.get(x, (*x, now, None, extra)))
+            for i, (x, extra) in enumerate(zip(points, extras, strict=True), 1)
+        ]
         with self._transaction() as connection:
             connection.execute("DELETE FROM pending")
             insert(connection, "pending", rows)

@@ -18,15 +18,15 @@ def bowl(X):
 @pytest.fixture
 def program(tmp_path):
     """Start a program that asks and tells, with a journal that outlives it."""
-    return lambda **params: ProxyOptimizer(
-        bounds=BOX,
-        sampler=SobolSampler(16),
-        proxy=LinearRegression(),
-        optimizer=DifferentialEvolution(10, 5),
-        journal=tmp_path / "runs.sqlite",
-        random_state=0,
-        **params,
-    )
+    settings = {
+        "bounds": BOX,
+        "sampler": SobolSampler(16),
+        "proxy": LinearRegression(),
+        "optimizer": DifferentialEvolution(10, 5),
+        "journal": tmp_path / "runs.sqlite",
+        "random_state": 0,
+    }
+    return lambda **params: ProxyOptimizer(**(settings | params))
 
 
 def overlap(X, others):
@@ -83,6 +83,45 @@ def test_points_that_minimize_has_paid_for_are_pending_no_more(program):
     opt.minimize(bowl, BOX)
     opt.ask(1)
     assert overlap(X, opt.X_pending_) == 0
+
+
+def noisy(x, rng):
+    return float(bowl(x[None])[0] + 0.1 * rng.standard_normal())
+
+
+NOISY = {"budget": 30, "sampler": None, "noise_std": 0.1}
+
+
+def asked_again(opt):
+    """Tell noisy values until a known setting is asked for again; return it."""
+    rng = np.random.default_rng(0)
+    X = opt.ask(12)
+    while not overlap(X, getattr(opt, "X_", X[:0])):
+        opt.tell(X, [noisy(x, rng) for x in X])
+        X = opt.ask(1)
+    return X[0]
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_a_repeat_stays_pending_until_it_is_told(program, tmp_path, restarts):
+    opt = program(**NOISY)
+    x = asked_again(opt)
+    opt = program(**NOISY) if restarts else opt
+    opt.ask(2)
+    np.testing.assert_array_equal(opt.X_pending_[0], x)
+    np.testing.assert_array_equal(Journal(tmp_path / "runs.sqlite").pending_points()[0], x)
+    opt.tell(x[None], [2.5])
+    opt.ask(1)
+    assert overlap(x[None], opt.X_pending_) == 0
+    assert overlap(x[None], Journal(tmp_path / "runs.sqlite").pending_points()) == 0
+
+
+def test_a_repeat_that_another_program_tells_is_pending_no_more(program):
+    opt = program(**NOISY)
+    x = asked_again(opt)
+    program(**NOISY).tell(x[None], [2.5])
+    opt.ask(1)
+    assert overlap(x[None], opt.X_pending_) == 0
 
 
 def test_a_journal_of_other_outputs_is_refused_by_ask(program, tmp_path):
