@@ -585,13 +585,14 @@ class BaseProxyOptimizer(
         Returns
         -------
         pandas.DataFrame
-            The variables, under their names and with labels; `value`, or `value_0`, `value_1`, ...
-            of several outputs, NaN for a failure; of one output `lower` and `upper`, between which
-            the surrogate model expects the value, without its noise, with a probability of 90 %;
-            `round`, the batch it was evaluated in; `stage`, the phase of the run, or "told",
-            "given" or "journal" for samples that came from there; `reason`, why `ask` proposed it;
-            `seconds` that it took; and `failure`, what went wrong. What is not known is missing. A
-            variable that has one of these names keeps it, and the note gets an underscore.
+            The variables, under their names and with labels; `value`, NaN for a failure; `lower`
+            and `upper`, between which the surrogate model expects the value, without its noise,
+            with a probability of 90 %, of several outputs `value_0`, `lower_0`, `upper_0`,
+            `value_1`, ...; `round`, the batch it was evaluated in; `stage`, the phase of the run,
+            or "told", "given" or "journal" for samples that came from there; `reason`, why `ask`
+            proposed it; `seconds` that it took; and `failure`, what went wrong. What is not known
+            is missing. A variable that has one of these names keeps it, and the note gets an
+            underscore.
 
         Raises
         ------
@@ -603,7 +604,9 @@ class BaseProxyOptimizer(
         variables = state.variables
         if variables is None:
             variables = self._spec.variables(history.X)
-        interval = state.intervals(history.X) if isinstance(state, ModelState) else None
+        interval = None
+        if isinstance(state, LearnedState):
+            interval = state.interval(history.X)[:, :, 1:]
         return frame_of_samples(history, variables, interval)
 
     @property

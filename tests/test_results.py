@@ -157,6 +157,28 @@ def test_the_table_has_every_evaluation_with_its_phase_and_its_failure():
     np.testing.assert_allclose(frame["upper"] - frame["lower"], 2.0 * 1.645 * deviation)
 
 
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [(ParetoOptimizer, {"optimizer": NSGA2(12, 5)}), (ProxyOptimizer, {"n_constraints": 1})],
+)
+def test_the_table_has_an_interval_for_each_of_several_outputs(kind, params):
+    X = np.random.default_rng(0).uniform(size=(25, 2))
+    y = np.column_stack([np.sin(5.0 * X).sum(axis=1), 0.5 - X[:, 0] * X[:, 1]])
+    y += 0.05 * np.random.default_rng(1).standard_normal(y.shape)
+    opt = kind(proxy="gp", random_state=0, **params).fit(X, y)
+    frame = opt.to_frame()
+    assert frame.columns.tolist()[2:8] == [
+        *("value_0", "lower_0", "upper_0"),
+        *("value_1", "lower_1", "upper_1"),
+    ]
+    predicted, deviation = opt.predict(opt.X_), opt.predict(opt.X_, return_std=True)[1]
+    for output in (0, 1):
+        low, high = frame[f"lower_{output}"], frame[f"upper_{output}"]
+        np.testing.assert_allclose(low + high, 2.0 * predicted[:, output])
+        np.testing.assert_allclose(high - low, 2.0 * 1.645 * deviation[:, output], rtol=1e-3)
+        np.testing.assert_array_equal(frame[f"value_{output}"], y[:, output])
+
+
 def test_the_table_says_why_points_were_asked_for():
     opt = optimizer(bounds=SPACE)
     for _ in range(2):

@@ -39,10 +39,13 @@ class Subject(ABC):
         What settings may be.
     goal : Goal
         What is sought of the values.
+    n_outputs : int
+        How many outputs there are, one of which is looked at.
     """
 
     variables: Variables
     goal: Goal
+    n_outputs: int = 1
 
     @property
     @abstractmethod
@@ -96,9 +99,9 @@ class _Optimized(Subject):
         self.variables = self._state.variables
         directions = self._state.goal.directions
         self.goal = Goal((directions[output],)) if output < len(directions) else Goal()
-        n_outputs = self._outputs(self._state.candidates[:1]).shape[1]
-        if output >= n_outputs:
-            raise ValueError(f"output must be below {n_outputs}, their number; got {output}.")
+        self.n_outputs = self._outputs(self._state.candidates[:1]).shape[1]
+        if output >= self.n_outputs:
+            raise ValueError(f"output must be below {self.n_outputs}, their number; got {output}.")
 
     @cached_property
     def optimum(self) -> NDArray[np.float64]:

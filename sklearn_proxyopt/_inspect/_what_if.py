@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sklearn_proxyopt._inspect._subject import Subject, subject_of
 from sklearn_proxyopt._utils._goal import Direction
-from sklearn_proxyopt._utils._pandas import pandas_for
+from sklearn_proxyopt._utils._pandas import add_notes, numbered, pandas_for
 from sklearn_proxyopt._utils._types import BoundsLike
 from sklearn_proxyopt._utils._validation import check_real
 from sklearn_proxyopt.variables._frames import is_frame
@@ -23,7 +24,7 @@ def what_if(
     *,
     bounds: BoundsLike | None = None,
     direction: Direction | None = None,
-    output: int = 0,
+    output: int | None = None,
     level: float = 0.9,
 ) -> Any:
     """Predict the values of settings, with intervals; what is not set stays at the optimum.
@@ -39,8 +40,9 @@ def what_if(
         The variables of a regressor, as of `ProxyOptimizer`. None for an optimizer.
     direction : {"minimize", "maximize"}, default=None
         Which optimum of a regressor is meant; None minimizes. None for an optimizer.
-    output : int, default=0
-        Which output is predicted, of several objectives and constraints.
+    output : int, default=None
+        Which output is predicted, of several objectives and constraints; None for all. What is not
+        set stays at its optimum, with None at that of the first.
     level : float, default=0.9
         The probability with which the interval holds the value.
 
@@ -49,7 +51,8 @@ def what_if(
     pandas.DataFrame
         The settings; `predicted`, `lower` and `upper` (NaN where the model tells no uncertainty);
         `difference`, by how much the prediction differs from that at the optimum; and `inside`,
-        whether the settings lie inside the bounds and meet the constraints.
+        whether the settings lie inside the bounds and meet the constraints. Where several outputs
+        are predicted, these are `predicted_0`, `lower_0`, ..., `predicted_1`, ....
 
     Raises
     ------
@@ -68,22 +71,32 @@ def what_if(
     [0.0, 0.25]
     """
     check_real(level, "level", minimum=0.0, maximum=1.0, include_minimum=False)
-    subject = subject_of(estimator, bounds, direction, output)
+    subject = subject_of(estimator, bounds, direction, 0 if output is None else output)
     X = subject.rows(_completed(subject, rows))
     frame = subject.variables.to_frame(X)
-    values = subject.values(X)
-    interval = subject.intervals(X, level)
-    interval = np.full((len(X), 2), np.nan) if interval is None else interval
-    notes = {
-        "predicted": values,
-        "lower": interval[:, 0],
-        "upper": interval[:, 1],
-        "difference": values - subject.values(subject.optimum[None]),
-        "inside": subject.is_allowed(X),
-    }
-    for name, column in notes.items():
-        frame[_free(frame, name)] = column
+    outputs = range(subject.n_outputs) if output is None else (output,)
+    notes: dict[str, Any] = {}
+    for place in outputs:
+        one = subject_of(estimator, bounds, direction, place)
+        for name, column in _expected(one, X, subject.optimum, level).items():
+            notes[numbered(name, place, len(outputs))] = column
+    add_notes(frame, notes | {"inside": subject.is_allowed(X)})
     return frame
+
+
+def _expected(
+    subject: Subject, X: NDArray[np.float64], optimum: NDArray[np.float64], level: float
+) -> dict[str, NDArray[np.float64]]:
+    """Return what is expected of one output."""
+    values, interval = subject.values(X), subject.intervals(X, level)
+    ends = np.full((len(X), 2), np.nan) if interval is None else interval
+    difference = values - subject.values(optimum[None])
+    return {
+        "predicted": values,
+        "lower": ends[:, 0],
+        "upper": ends[:, 1],
+        "difference": difference,
+    }
 
 
 def _completed(subject: Subject, rows: Any) -> Any:
@@ -109,9 +122,3 @@ def _completed(subject: Subject, rows: Any) -> Any:
     }
     filled = pd.DataFrame(columns)
     return filled if subject.variables.names else filled.to_numpy(dtype=np.float64)
-
-
-def _free(frame: Any, name: str) -> str:
-    while name in frame.columns:
-        name += "_"
-    return name

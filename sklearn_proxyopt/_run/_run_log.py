@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._dataset import Dataset, row_keys
-from sklearn_proxyopt._utils._pandas import pandas_for
+from sklearn_proxyopt._utils._pandas import add_notes, numbered, pandas_for
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.variables import Variables
 
@@ -178,8 +178,8 @@ def frame_of_samples(
         The samples.
     variables : Variables
         Names and labels.
-    interval : ndarray of shape (n_samples, 2) or None
-        Where the value of each lies by the surrogate model, where that is known.
+    interval : ndarray of shape (n_samples, n_outputs, 2) or None
+        Where the values of each lie by the surrogate model, NaN where that is not known.
 
     Returns
     -------
@@ -189,22 +189,19 @@ def frame_of_samples(
     pandas_for("to_frame")
     frame = variables.to_frame(history.X)
     values = history.outputs.reshape(len(history.X), -1)
-    columns: dict[str, Any] = {
-        "value" if values.shape[1] == 1 else f"value_{i}": values[:, i]
-        for i in range(values.shape[1])
+    ends = np.full((*values.shape, 2), np.nan) if interval is None else interval
+    table, n_outputs = np.dstack([values, ends]), values.shape[1]
+    notes: dict[str, Any] = {
+        numbered(name, output, n_outputs): table[:, output, place]
+        for output in range(n_outputs)
+        for place, name in enumerate(("value", "lower", "upper"))
     }
-    if values.shape[1] == 1:
-        ends = np.full((len(values), 2), np.nan) if interval is None else interval
-        columns |= {"lower": ends[:, 0], "upper": ends[:, 1]}
-    columns |= {
+    notes |= {
         "round": [one.n_round for one in history.entries],
         "stage": history.stages,
         "reason": history.reasons,
         "seconds": [one.seconds for one in history.entries],
         "failure": [one.error for one in history.entries],
     }
-    for name, column in columns.items():
-        while name in frame.columns:
-            name += "_"
-        frame[name] = column
+    add_notes(frame, notes)
     return frame

@@ -260,13 +260,6 @@ class ModelState(LearnedState):
             return MeritFunction(RegressorFunction(self.proxy), self.merit).outputs(rows)
         return RegressorFunction(self.proxy)(rows)
 
-    def intervals(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return intervals of 90 % for the values of samples, (n, 2); None without them."""
-        deviations = None if self.merit is not None else self.deviations(X)
-        if deviations is None:
-            return None
-        return self.predict(X)[:, None] + DEVIATIONS_IN_INTERVAL * deviations[:, :1] * [-1.0, 1.0]
-
     @property
     def learned(self) -> Dataset:
         """The samples that the proxy learned from."""

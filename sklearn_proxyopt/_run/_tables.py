@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 from sklearn_proxyopt._proxy_search._functions import with_names
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._utils._distances import MEASURED
+from sklearn_proxyopt._utils._pandas import add_notes, numbered
 from sklearn_proxyopt._utils._validation import check_unmasked
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._axes import Axes
@@ -249,11 +250,13 @@ def with_notes(
     """
     frame = space.to_frame(points)
     table = np.full((len(points), 1, 3), np.nan) if predicted is None else predicted
-    for output in range(table.shape[1]):
-        for name, column in zip(_INTERVAL, table[:, output].T, strict=True):
-            full_name = name if table.shape[1] == 1 else f"{name}_{output}"
-            frame[_apart_from(frame, full_name)] = column
-    frame[_apart_from(frame, _REASON)] = reasons
+    n_outputs = table.shape[1]
+    notes: dict[str, Any] = {
+        numbered(name, output, n_outputs): table[:, output, place]
+        for output in range(n_outputs)
+        for place, name in enumerate(_INTERVAL)
+    }
+    add_notes(frame, notes | {_REASON: reasons})
     return frame
 
 
@@ -266,10 +269,3 @@ def _without_notes(X: Any, names: tuple[str, ...] | None) -> Any:
         return X
     notes = [name.rstrip("_").rstrip("0123456789").rstrip("_") for name in columns[len(names) :]]
     return X[list(names)] if set(notes) <= {*_INTERVAL, _REASON} else X
-
-
-def _apart_from(frame: Any, name: str) -> str:
-    """Return a name that no column has."""
-    while name in frame.columns:
-        name += "_"
-    return name

@@ -30,8 +30,8 @@ class ParetoDisplay(Display):
     """The front of several objectives, measured and predicted, and how it grew.
 
     Above are two of the objectives: every sample, the front of those measured, and the front that
-    the surrogate model predicts. Below is the hypervolume that the samples dominate, over the
-    evaluations.
+    the surrogate model predicts, with intervals where it tells them. Below is the hypervolume that
+    the samples dominate, over the evaluations.
 
     Parameters
     ----------
@@ -47,6 +47,9 @@ class ParetoDisplay(Display):
         What is sought of each objective.
     shown : tuple of two int, default=(0, 1)
         Which objectives are drawn against each other.
+    intervals : array-like of shape (n_points, n_objectives, 2), default=None
+        Where the values at the predicted points lie with a probability of 90 %, NaN where that is
+        not known.
 
     Attributes
     ----------
@@ -77,12 +80,14 @@ class ParetoDisplay(Display):
         reference: Any = None,
         directions: tuple[Any, ...] = ("minimize", "minimize"),
         shown: tuple[int, int] = (0, 1),
+        intervals: Any = None,
     ) -> None:
         n = len(directions)
         if len(shown) != 2 or not all(place in range(n) for place in shown):
             raise ValueError(f"shown must be two places from 0 to {n - 1}; got {shown!r}.")
         self.outputs = np.asarray(outputs, dtype=np.float64)
         self.predicted = None if predicted is None else np.asarray(predicted, dtype=np.float64)
+        self.intervals = None if intervals is None else np.asarray(intervals, dtype=np.float64)
         self.directions, self.shown = directions, shown
         goal = Goal(tuple(directions))
         turned = goal.turned(self.outputs)
@@ -119,13 +124,19 @@ class ParetoDisplay(Display):
                 f"estimator must be a ParetoOptimizer; got a {type(estimator).__name__}. One "
                 "objective has no front: draw its run by ConvergenceDisplay."
             )
-        result = getattr(estimator, "result_", {})
+        result, predicted, intervals = getattr(estimator, "result_", {}), None, None
+        directions = goal_of(estimator).directions
+        if hasattr(estimator, "proxy_"):
+            predicted = estimator.F_front_proxy_
+            told = estimator._known.interval(estimator.X_front_proxy_)
+            intervals = told[:, : len(directions), 1:]
         return cls(
             estimator._history.outputs,
-            getattr(estimator, "F_front_proxy_", None),
+            predicted,
             reference=result.get("reference", estimator.reference),
-            directions=goal_of(estimator).directions,
+            directions=directions,
             shown=shown,
+            intervals=intervals,
         ).plot(ax=ax)
 
     @property
@@ -142,10 +153,7 @@ class ParetoDisplay(Display):
         F = self.outputs[:, [first, second]]
         rest = ~self.is_front
         front.plot(*F[rest].T, ".", color="0.55", markersize=5, label="sample")
-        if self.predicted is not None:
-            style = {"markerfacecolor": paper(), "markeredgecolor": COLORS[0]}
-            shown = self.predicted[:, [first, second]]
-            front.plot(*shown.T, "o", markersize=6, linestyle="none", label="predicted", **style)
+        self._draw_predicted(front)
         ends = F[self.is_front][np.argsort(F[self.is_front, 0], kind="stable")]
         style = {"color": COLORS[1], "markeredgecolor": ink(), "markeredgewidth": 0.6}
         line = ":" if len(self.directions) == 2 else "none"
@@ -159,6 +167,21 @@ class ParetoDisplay(Display):
         for one in axes:
             despine(one)
         legend_beside(front, front.get_legend_handles_labels()[0], "upper")
+
+    def _draw_predicted(self, ax: Any) -> None:
+        """Draw the front that the model predicts, with its intervals where it tells them."""
+        if self.predicted is None:
+            return
+        shown = list(self.shown)
+        points, label = self.predicted[:, shown], "predicted"
+        if self.intervals is not None and np.isfinite(self.intervals).any():
+            label = "predicted, 90 % interval"
+            for point, ends in zip(points, self.intervals[:, shown], strict=True):
+                style = {"color": COLORS[0], "alpha": 0.45, "linewidth": 1.5}
+                ax.plot(ends[0], [point[1]] * 2, **style)
+                ax.plot([point[0]] * 2, ends[1], **style)
+        style = {"markerfacecolor": paper(), "markeredgecolor": COLORS[0]}
+        ax.plot(*points.T, "o", markersize=6, linestyle="none", label=label, **style)
 
 
 def _corner(F: NDArray[np.float64], n: int) -> NDArray[np.float64]:

@@ -161,6 +161,24 @@ def test_a_front_is_drawn_measured_and_predicted(front):
     display.figure_.canvas.draw()
 
 
+def test_the_predicted_front_has_the_intervals_of_its_model():
+    X = SobolSampler(20, random_state=0).sample([(0.0, 1.0)] * 2)
+    y = two_objectives(X) + 0.05 * np.random.default_rng(0).standard_normal((20, 2))
+    opt = ParetoOptimizer(
+        direction=["minimize", "minimize"], proxy="gp", optimizer=NSGA2(8, 5), random_state=0
+    ).fit(X, y)
+    display = ParetoDisplay.from_estimator(opt)
+    half = 1.645 * opt.predict(opt.X_front_proxy_, return_std=True)[1]
+    wanted = np.stack([opt.F_front_proxy_ - half, opt.F_front_proxy_ + half], axis=2)
+    np.testing.assert_allclose(display.intervals, wanted, rtol=1e-3)
+    bars = [line.get_xydata() for line in display.axes_[0].lines if len(line.get_xdata()) == 2]
+    assert len(bars) == 2 * len(wanted)
+    np.testing.assert_allclose(bars[0][:, 0], display.intervals[0, 0])
+    np.testing.assert_allclose(bars[1][:, 1], display.intervals[0, 1])
+    labels = [text.get_text() for text in display.figure_.legends[0].get_texts()]
+    assert "predicted, 90 % interval" in labels
+
+
 def test_the_hypervolume_never_shrinks_and_ends_at_that_of_the_result(front):
     display = ParetoDisplay.from_estimator(front)
     assert len(display.hypervolumes) == len(front.y_)

@@ -321,6 +321,25 @@ def test_a_model_without_uncertainty_tells_no_interval():
     assert frame[["lower", "upper"]].isna().all(axis=None)
 
 
+def test_every_output_is_expected_with_its_interval_around_one_optimum():
+    X = np.random.default_rng(0).uniform(0, 1, (30, 2))
+    y = np.column_stack([np.square(X - 0.3).sum(axis=1), 0.5 - X[:, 0]])
+    y += 0.02 * np.random.default_rng(1).standard_normal(y.shape)
+    opt = ProxyOptimizer(bounds=[(0, 1)] * 2, n_constraints=1, proxy="gp", random_state=0).fit(X, y)
+    frame = what_if(opt, {"x0": [0.2, 0.9]})
+    names = ("predicted", "lower", "upper", "difference")
+    columns = [f"{name}_{output}" for output in (0, 1) for name in names]
+    assert frame.columns.tolist() == ["x0", "x1", *columns, "inside"]
+    assert frame["x1"].tolist() == [opt.x_proxy_[1]] * 2
+    assert frame["inside"].tolist() == [False, True]
+    for output in (0, 1):
+        alone = what_if(opt, {"x0": [0.2, 0.9]}, output=output)
+        for name in names:
+            np.testing.assert_array_equal(frame[f"{name}_{output}"], alone[name])
+        assert (frame[f"lower_{output}"] < frame[f"predicted_{output}"]).all()
+        assert (frame[f"predicted_{output}"] < frame[f"upper_{output}"]).all()
+
+
 def test_a_fitted_regressor_is_inspected_inside_bounds():
     X = np.random.default_rng(0).uniform(-1, 1, (60, 3))
     model = GaussianProcessRegressor().fit(X, bowl(X))
