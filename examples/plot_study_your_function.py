@@ -10,7 +10,7 @@ your own, as one `GridSearchCV`.
 # %%
 # The function stands for your simulator: a fermenter with temperature and acidity, two good ways of
 # running it, and a cost that is low where the yield is high. Anything that maps rows of shape
-# (n, n_features) to n values will do; `vectorized=False` takes a function of one row.
+# (n, n_features) to n values will do; `vectorized=False` takes a function of one sample.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -193,7 +193,7 @@ class BaseProxyOptimizer(
     ) -> OptimizeResult:
         """Find the best points of a function whose highest values are sought.
 
-        All that goes in and comes out has the function's own sign.
+        Arguments, values and results all have the function's own sign.
 
         Parameters
         ----------
@@ -297,17 +297,19 @@ class BaseProxyOptimizer(
     def fit(self, X: ArrayLike, y: ArrayLike, **fit_params: Any) -> Self:
         """Learn a proxy and find its optimum, or its front.
 
-        Without an `objective`, from the samples. With an `objective` and a `budget` it is evaluated
-        as in `minimize`, with an `objective` and a `sampler` on the sampler's design; the samples
-        then only tell the box, where `bounds` does not. `n_evaluations_` is what that took.
+        Without an `objective`, the proxy learns the samples `X` and `y`. With an `objective` and a
+        `budget`, the objective is evaluated as in `minimize`. With an `objective` and a `sampler`,
+        it is evaluated on the sampler's design. In these two cases the samples only give the
+        bounds, unless `bounds` does; `n_evaluations_` counts the evaluations.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows that were already evaluated; of a category the code, or the label in a DataFrame.
+            Samples that were already evaluated. A category is its code, or its label in a
+            DataFrame.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Their values; objectives, and constraints after them, if there are any. Unless
-            `on_error` is "raise", NaN or infinity tells that the experiment failed.
+            Their values: one objective, or objectives and then constraints. Unless `on_error` is
+            "raise", NaN or infinity marks an experiment that failed.
         **fit_params : dict
             Metadata for the proxy's `fit`, as `sample_weight`. A sampler that picks samples picks
             their metadata too; where the objective is evaluated there can be none. It holds for
@@ -328,7 +330,7 @@ class BaseProxyOptimizer(
         if fit_params and self._evaluates_in_fit:
             raise ValueError(
                 "objective must be None, or sampler and budget None, together with metadata of the "
-                f"rows given; got {', '.join(fit_params)}."
+                f"samples given; got {', '.join(fit_params)}."
             )
         warn_of_rows_outside(X, space)
         warn_of_fitted(self.proxy)
@@ -415,10 +417,10 @@ class BaseProxyOptimizer(
     def ask(self, n_points: int = 1, *, explore: float | None = None) -> Any:
         """Propose experiments.
 
-        With the parameter `budget` the points are those of a run of `minimize` with that budget:
-        asked for one at a time and told in turn, they are its very samples. In any other number and
-        order they are chosen with those in mind that are pending, and results are used as they
-        come. Points that were withdrawn leave their share of the budget to others.
+        With the parameter `budget` the points are those of a run of `minimize` with that budget: if
+        you ask for one at a time and tell each result before the next, they are its very samples.
+        Otherwise pending points are taken into account, and results are used in the order in which
+        you tell them. Withdrawn points leave their share of the budget to others.
 
         Without a budget, or when it is spent, there is no last point to plan for. After a small
         design, and whenever the number of samples has doubled, a `ProxyOptimizer` asks for the
@@ -430,10 +432,10 @@ class BaseProxyOptimizer(
         Parameters
         ----------
         n_points : int, default=1
-            How many.
+            Number of points.
         explore : float, default=None
-            The share of points, from 0 to 1, that lie as far as can be from all that is known or
-            pending, over several calls where they are few. None leaves it to the search.
+            Share of the points, from 0 to 1, that lie as far as possible from all known and pending
+            samples; it holds over several calls if they are few. None leaves it to the search.
 
         Returns
         -------
@@ -471,8 +473,7 @@ class BaseProxyOptimizer(
         Returns
         -------
         self
-            The optimizer, of which `X_pending_` has these points no longer. They may be asked for
-            again.
+            The optimizer, without these points in `X_pending_`. They may be asked for again.
 
         Raises
         ------
@@ -484,13 +485,13 @@ class BaseProxyOptimizer(
         return self
 
     def forget(self, X: ArrayLike) -> Self:
-        """Take back samples that were told by mistake, and learn from the others.
+        """Remove samples that were told by mistake, and learn from the others.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            The settings, all of whose results go. A journal keeps them, and notes that they hold no
-            longer.
+            The settings whose results are removed, all repeats of them. A journal keeps them and
+            marks them as invalid.
 
         Returns
         -------
@@ -510,20 +511,21 @@ class BaseProxyOptimizer(
     def tell(self, X: ArrayLike, y: ArrayLike, *, replace: bool = False) -> Self:
         """Add evaluated samples, learn anew and find the proxy's minimum or front again.
 
-        Where it raises, the optimizer stays as it was, and the same samples can be told again. A
-        sample told twice with the same value is one experiment.
+        If it raises an error, the optimizer stays as it was, and you can tell the same samples
+        again. A sample told twice with the same value is one experiment.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows, asked for or not; of a category its code, or its label in a DataFrame. Where
-            neither the parameter `bounds` nor `minimize` was given a box, it grows to hold them.
+            Samples, asked for or not. A category is its code, or its label in a DataFrame. If
+            neither the parameter `bounds` nor `minimize` gave bounds, the search space grows to
+            hold them.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Their values. Unless `on_error` is "raise", NaN or infinity tells that the experiment
             failed: it is kept in `X_failed_` until a value is told, and not asked for again.
         replace : bool, default=False
-            Whether what was told of the same settings before holds no longer, as where a value is
-            corrected.
+            Whether these results replace earlier ones at the same settings, for example to correct
+            a value.
 
         Returns
         -------
@@ -577,7 +579,7 @@ class BaseProxyOptimizer(
         assert state.variables is not None
         run = Run(self, state.variables, draw_seeds(self), Progress(self, 2), state.goal)
         self._publish(self._settled(self._learn(run, state.data)))
-        run.progress.end(f"Learned {len(state.data)} rows.")
+        run.progress.end(f"Learned {len(state.data)} samples.")
 
     def to_frame(self) -> Any:
         """Return every sample that is known as a table, in the order in which they came.
@@ -622,7 +624,7 @@ class BaseProxyOptimizer(
         return History.of(self._run_log, state.data, state.goal.turned(state.data.y), journal)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write what is known into a file that can run no code.
+        """Save samples, answer and proxy into a file that contains no code.
 
         The file holds plain arrays, and text in JSON: samples, values, failures, pending points and
         the box. A `ProxyOptimizer` adds its answer, with the numbers and texts of `result_`, and a
@@ -733,11 +735,11 @@ class BaseProxyOptimizer(
                 return getattr(self, name)
             raise AttributeError(
                 f"{kind!r} object has no attribute {name!r} now. The results of an optimizer are "
-                "there after fit, minimize or maximize, or once enough rows were told."
+                "there after fit, minimize or maximize, or once enough samples were told."
             )
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters, those of a component under its name, as ``proxy__max_epochs``.
+        """Set parameters; those of a component under its name, such as ``proxy__max_epochs``.
 
         Parameters
         ----------
@@ -889,16 +891,16 @@ class BaseProxyOptimizer(
         return X, values
 
     def _given(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> Dataset:
-        """Return samples that were paid for as samples, those of them that failed apart."""
+        """Return samples evaluated before, those of them that failed apart."""
         data = Dataset.of_results(X, y)
         n_failed = len(data.X_failed)
         if len(data) < 2:
             raise ValueError(
-                f"y must have a finite value for at least two rows; got {len(data)} of {len(X)}."
+                f"y must have a finite value for at least two samples; got {len(data)} of {len(X)}."
             )
         if n_failed:
             warn_user(
-                f"{n_failed} of {len(X)} rows given have failed and are left out.",
+                f"{n_failed} of {len(X)} samples given have failed and are left out.",
                 FailedEvaluationWarning,
             )
         return data
@@ -915,7 +917,7 @@ class BaseProxyOptimizer(
             warn_of_rows_outside(X, space)
             return data, space
         if bounds is None:
-            raise ValueError("bounds must be given where no rows X tell the box; got None.")
+            raise ValueError("bounds must be given where no samples X tell the box; got None.")
         self._kinds_seen = None
         self._keep_names(None)
         space = SpaceSpec.of(self, bounds).variables()

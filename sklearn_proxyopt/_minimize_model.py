@@ -35,7 +35,7 @@ def minimize_model(
 ) -> OptimizeResult:
     """Find the minimum or maximum of a model that is fitted already, without samples to learn.
 
-    The model is called as it is, and never fitted. Whether its optimum can be believed is another
+    The model is called as it is, and never fitted. Whether you can rely on its optimum is another
     question, which needs the samples it learned from: see `ProxyOptimizer.diagnose`, and pass the
     model as ``proxy=FrozenEstimator(model)``.
 

@@ -22,7 +22,7 @@ __all__ = [
 class EvaluationError(ValueError):
     """The true function raised, or returned what cannot be used.
 
-    What was paid for before is not lost: see the attributes `X_` and `y_` of the optimizer that
+    What was evaluated before is not lost: see the attributes `X_` and `y_` of the optimizer that
     was running.
 
     Parameters

@@ -209,7 +209,7 @@ def test_a_wrong_limit_is_named_before_anything_is_paid_for(limits, message):
 def test_a_design_beyond_the_budget_is_refused_before_it_is_bought():
     fun = Counted()
     with pytest.raises(
-        ValueError, match="budget must exceed the 64 new rows of the sampler's design"
+        ValueError, match="budget must exceed the 64 new samples of the sampler's design"
     ):
         optimizer_with(sampler=SobolSampler(64)).minimize(fun, PROBLEM.bounds, budget=64)
     assert not fun.rows
@@ -282,7 +282,7 @@ def test_rows_outside_the_box_reach_no_target():
 
 
 def test_a_run_that_ends_with_nothing_but_failures_says_so():
-    message = "succeed on at least two rows before the run ends; got 0 of 12"
+    message = "succeed on at least two samples before the run ends; got 0 of 12"
     with (
         pytest.raises(ValueError, match=message),
         pytest.warns(FailedEvaluationWarning),

@@ -126,12 +126,12 @@ def test_too_few_rows_that_are_left_have_no_answer():
 
 
 def test_what_was_never_told_is_named():
-    with pytest.raises(ValueError, match="forget must come after rows were told"):
+    with pytest.raises(ValueError, match="forget must come after samples were told"):
         optimizer().forget(BOX.mean(axis=1)[None])
     opt = optimizer()
     X = opt.ask(4)
     opt.tell(X, bowl(X))
-    with pytest.raises(ValueError, match="X must hold rows that were told; got 1 of 2 others"):
+    with pytest.raises(ValueError, match="X must hold samples that were told; got 1 of 2 others"):
         opt.forget([X[0], [0.5, 33.0]])
     assert len(opt.X_) == 4
     with pytest.raises(ValueError, match="replace must be"):

@@ -198,9 +198,9 @@ def test_a_method_that_contradicts_the_parameter_names_the_other():
 def test_rows_told_are_not_taken_for_another_direction():
     X = SobolSampler(16, random_state=0).sample(BOX)
     opt = optimizer(sampler=None, bounds=BOX).tell(X, bowl(X)).set_params(direction="maximize")
-    with pytest.raises(ValueError, match="direction must be as it was when rows were told"):
+    with pytest.raises(ValueError, match="direction must be as it was when samples were told"):
         opt.ask(1)
-    with pytest.raises(ValueError, match="direction must be as it was when rows were told"):
+    with pytest.raises(ValueError, match="direction must be as it was when samples were told"):
         opt.tell(X, bowl(X))
     assert opt.fit(X, bowl(X)).fun_best_row_ == bowl(X).max()
 

@@ -71,7 +71,7 @@ TEXTS = np.array([["1", "2"], ["2", "low"], ["3", "1"]], dtype=object)
         ),
         (
             lambda: optimizer().fit(with_entry(3, 1, np.nan), Y),
-            "got NaN in row 3, column 1. Leave such rows out, or fill in what is missing.",
+            "got NaN in row 3, column 1. Leave such samples out, or fill in what is missing.",
         ),
         (
             lambda: optimizer().fit(with_entry(4, 0, -np.inf), Y),
@@ -105,7 +105,7 @@ def test_rows_to_predict_are_looked_at_in_the_same_way():
 @pytest.mark.parametrize("on_error", ["drop", "learn"])
 def test_values_that_are_missing_count_as_failures_where_they_may(on_error):
     y = np.where(np.arange(20) == 4, np.nan, Y)
-    with pytest.warns(FailedEvaluationWarning, match="1 of 20 rows given have failed"):
+    with pytest.warns(FailedEvaluationWarning, match="1 of 20 samples given have failed"):
         optimizer(on_error=on_error).fit(X, y)
 
 
@@ -125,8 +125,12 @@ def two_booms(x):
 @pytest.mark.parametrize(
     ("fun", "params", "message"),
     [
-        (lambda x: x[0] + x[1], {}, "got shape (2,). If it takes one row at a time, pass vectori"),
-        (lambda x: float(x[0] + x[1]), {}, "pass vectorized=False with a function of one row."),
+        (
+            lambda x: x[0] + x[1],
+            {},
+            "got shape (2,). If it takes one sample at a time, pass vectori",
+        ),
+        (lambda x: float(x[0] + x[1]), {}, "pass vectorized=False with a function of one sample."),
         (
             lambda X: np.ones((len(X), 3)),
             {},
@@ -189,7 +193,7 @@ def few_are_used(x):
     [
         ([(1, 0), (0, 1)], "got the reversed pair [1.0, 0.0] for variable 0."),
         ([(0, np.inf), (0, 1)], "bounds must be finite; got [0.0, inf] for variable 0."),
-        (None, "bounds must be given where no rows X tell the box; got None."),
+        (None, "bounds must be given where no samples X tell the box; got None."),
         (
             np.array([[0, 0, 0], [1, 1, 1]]),
             "a lower and an upper bound for each variable; got shape (2, 3)",
@@ -215,15 +219,15 @@ def test_steps_that_do_not_divide_a_range_end_at_the_last_of_them():
 @pytest.mark.parametrize(
     ("constraints", "message"),
     [
-        (LinearConstraint([[1, 1]], lb=3), "got linear ones that no row meets together."),
+        (LinearConstraint([[1, 1]], lb=3), "got linear ones that no sample meets together."),
         (
             [LinearConstraint([[1, 1]], lb=1.5), LinearConstraint([[1, 1]], ub=0.5)],
-            "got linear ones that no row meets together.",
+            "got linear ones that no sample meets together.",
         ),
         (
             NonlinearConstraint(few_are_used, 0, 1),
-            "The search for them failed, which proves nothing: pass feasible rows as X and y. At "
-            "most k of n is found as linear constraints with a switch Integer(0, 1)",
+            "The search for them failed, which proves nothing: pass feasible samples as X and y. "
+            "At most k of n is found as linear constraints with a switch Integer(0, 1)",
         ),
     ],
 )

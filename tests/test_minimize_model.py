@@ -164,7 +164,7 @@ def test_the_same_seed_finds_the_same_optimum():
             LinearRegression().fit(X, np.column_stack([bowl(X)] * 2)),
             {},
             ValueError,
-            "model must predict one value a row",
+            "model must predict one value a sample",
         ),
     ],
 )

@@ -45,7 +45,9 @@ def test_a_design_goes_on_until_two_rows_have_succeeded(sampler):
 @pytest.mark.filterwarnings("ignore:.*evaluations failed")
 def test_a_budget_spent_on_failures_alone_is_told_as_such():
     spy = Spy(lambda X: np.full(len(X), np.nan))
-    with pytest.raises(ValueError, match=r"at least two rows before the run ends; got 0 of 60\."):
+    with pytest.raises(
+        ValueError, match=r"at least two samples before the run ends; got 0 of 60\."
+    ):
         optimizer().minimize(spy, BOX, budget=60)
     assert len(spy.rows) == 60
 
@@ -60,7 +62,7 @@ def test_good_rows_that_were_given_are_enough():
 
 @pytest.mark.filterwarnings("ignore:.*evaluations failed")
 def test_without_a_budget_the_design_is_all_there_is():
-    with pytest.raises(ValueError, match="at least two rows of the design; got 0 of 16"):
+    with pytest.raises(ValueError, match="at least two samples of the design; got 0 of 16"):
         optimizer(sampler=SobolSampler(16)).minimize(fails_nearly_everywhere, BOX)
 
 
@@ -75,7 +77,7 @@ def table_with_failures():
 def test_a_table_may_hold_rows_that_failed(on_error):
     X, y = table_with_failures()
     opt = optimizer(on_error=on_error)
-    with pytest.warns(FailedEvaluationWarning, match=r"\d+ of 60 rows given have failed"):
+    with pytest.warns(FailedEvaluationWarning, match=r"\d+ of 60 samples given have failed"):
         opt.fit(X, y)
     good = np.isfinite(y)
     np.testing.assert_array_equal(opt.X_, X[good])
@@ -113,7 +115,9 @@ def test_weights_stay_with_their_rows():
 
 def test_a_table_of_failures_alone_is_refused_and_so_is_one_that_must_not_hold_any():
     X, y = table_with_failures()
-    with pytest.raises(ValueError, match="y must have a finite value for at least two rows; got 1"):
+    with pytest.raises(
+        ValueError, match="y must have a finite value for at least two samples; got 1"
+    ):
         optimizer().fit(X[:3], [1.0, np.nan, np.nan])
     with pytest.raises(ValueError, match="y must hold finite numbers; got NaN in row 2"):
         optimizer(on_error="raise").fit(X, y)

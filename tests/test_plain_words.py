@@ -1,4 +1,4 @@
-"""The words of README, documentation and docstrings: those of the field, one for each thing."""
+"""The words of README, documentation, docstrings and messages: those of the field."""
 
 from __future__ import annotations
 
@@ -12,32 +12,16 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PHRASES = tomllib.loads((ROOT / "tests/plain_words.toml").read_text(encoding="utf-8"))["phrase"]
 GENERATED = {"auto_examples", "generated", "_build"}
-# Rooms whose docstrings are held to the same words.
-PLAIN_MODULES = (
-    "callbacks",
-    "infill",
-    "inspection",
-    "model_selection",
-    "optimizers",
-    "problems",
-    "samplers",
-    "variables",
-)
-PLAIN_FILES = ("_pareto_optimizer.py", "_proxy_optimizer.py")
 
 PAGES = {
     str(path.relative_to(ROOT)): path
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.rst"))]
     if not GENERATED & set(path.parts) and path.name != "sg_execution_times.rst"
 }
-PACKAGE = ROOT / "sklearn_proxyopt"
 MODULES = {
-    str(path.relative_to(ROOT)): path
-    for path in [
-        *(PACKAGE / name for name in PLAIN_FILES),
-        *(path for module in PLAIN_MODULES for path in sorted((PACKAGE / module).rglob("*.py"))),
-    ]
+    str(path.relative_to(ROOT)): path for path in sorted((ROOT / "sklearn_proxyopt").rglob("*.py"))
 }
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
 def prose_of(text):
@@ -50,10 +34,35 @@ def prose_of(text):
 
 
 def docstrings_of(text):
-    """Return the prose of all docstrings of a module."""
-    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
-    return "\n\n".join(filter(None, (ast.get_docstring(node) for node in nodes)))
+    """Return all docstrings of a module, without the names of parameters."""
+    nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, DOCUMENTED)]
+    docstrings = "\n\n".join(filter(None, (ast.get_docstring(node) for node in nodes)))
+    return re.sub(r"^ *[\w*, ]+ : ", "NAME : ", docstrings, flags=re.MULTILINE)
+
+
+def messages_of(text):
+    """Return what a module says to its users: texts of several words that are no docstrings."""
+    tree = ast.parse(text)
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node)
+    }
+    joined = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
+    parts = {id(part) for one in joined for part in one.values}
+    said = [
+        _as_text(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in docstrings | parts
+    ]
+    return "\n\n".join(one for one in said if " " in one)
+
+
+def _as_text(node):
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_as_text(part) for part in node.values)
+    value = getattr(node, "value", None)
+    return value if isinstance(value, str) else "NAME"
 
 
 def text_of(example):
@@ -87,8 +96,23 @@ def test_a_gallery_page_is_written_in_the_words_of_the_field(path):
 
 
 @pytest.mark.parametrize("module", MODULES)
+def test_messages_are_written_in_the_words_of_the_field(module):
+    assert phrases_in(prose_of(messages_of(MODULES[module].read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize("module", MODULES)
 def test_docstrings_are_written_in_the_words_of_the_field(module):
     assert phrases_in(prose_of(docstrings_of(MODULES[module].read_text(encoding="utf-8")))) == []
+
+
+def test_messages_are_found_in_parts_and_docstrings_are_not():
+    module = '''"""In truth."""\nraise ValueError("is what was " f"paid for by {name}")'''
+    assert messages_of(module) == "is what was paid for by NAME"
+
+
+def test_names_of_parameters_are_no_prose():
+    module = '''"""A module.\n\nAttributes\n----------\ntruth, promise : float\n    One."""'''
+    assert "truth" not in docstrings_of(module)
 
 
 def test_a_phrase_is_found_across_lines_and_not_in_code_or_in_its_right_context():

@@ -899,7 +899,7 @@ def test_bounds_of_another_dimension_than_the_rows_are_refused():
 
 
 def test_a_box_without_any_row_is_refused():
-    with pytest.raises(ValueError, match="bounds must hold at least one of the rows"):
+    with pytest.raises(ValueError, match="bounds must hold at least one of the samples"):
         quick(bounds=[[5.0, 6.0], [0.0, 50.0]]).fit(*rows_of_bowl())
 
 
@@ -992,7 +992,7 @@ def test_a_design_that_is_evaluated_cannot_go_with_metadata_of_the_rows_given():
 
 
 def test_asking_without_a_box_is_refused():
-    with pytest.raises(ValueError, match="bounds must be given before rows tell the box"):
+    with pytest.raises(ValueError, match="bounds must be given before samples tell the box"):
         quick().ask(2)
     with pytest.raises(ValueError, match="n_points must be an integer of at least 1"):
         quick(bounds=BOX).ask(0)
@@ -1005,7 +1005,7 @@ def test_an_objective_that_fails_nearly_everywhere_is_refused():
     opt = quick(sampler=SobolSampler(16), on_error="drop")
     with (
         pytest.warns(UserWarning, match="16 of 16"),
-        pytest.raises(ValueError, match="objective must succeed on at least two rows"),
+        pytest.raises(ValueError, match="objective must succeed on at least two samples"),
     ):
         opt.minimize(fails, BOX)
 
@@ -1109,7 +1109,7 @@ def test_rows_of_other_labels_are_not_told_to_what_was_learned():
     X = np.column_stack([np.linspace(-1.0, 1.0, 8), np.arange(8) % 2])
     opt.tell(X, X.sum(axis=1))
     opt.set_params(bounds=[(-1.0, 1.0), ["b", "a"]])
-    with pytest.raises(ValueError, match="kinds of the rows told before; variable 1"):
+    with pytest.raises(ValueError, match="kinds of the samples told before; variable 1"):
         opt.tell(X[:1], [1.0])
 
 
@@ -1117,7 +1117,7 @@ def test_rows_told_that_cannot_be_the_answer_do_not_lock_the_journal(tmp_path):
     path = tmp_path / "runs.sqlite"
     outside = [[5.0, 5.0], [6.0, 60.0]]
     opt = quick(bounds=BOX, journal=path)
-    with pytest.raises(ValueError, match="bounds must hold at least one of the rows"):
+    with pytest.raises(ValueError, match="bounds must hold at least one of the samples"):
         opt.tell(outside, [1.0, 2.0])
     assert not path.exists()
     again = quick(bounds=BOX, journal=path)
@@ -1133,7 +1133,7 @@ def test_a_better_row_that_the_journal_had_before_is_the_answer(tmp_path):
     result = opt.minimize(lambda X: (X**2).sum(axis=1), BOX)
     assert result.fun == -1.0
     np.testing.assert_array_equal(result.x, best[0])
-    assert result.message.startswith("The best row was in the journal before.")
+    assert result.message.startswith("The best sample was in the journal before.")
     assert (best == opt.X_).all(axis=1).any()
 
 

@@ -87,7 +87,7 @@ def test_names_are_kept(path):
 
 
 def test_an_optimizer_that_knows_nothing_has_nothing_to_save(path):
-    with pytest.raises(ValueError, match="save must come after rows were told or asked for"):
+    with pytest.raises(ValueError, match="save must come after samples were told or asked for"):
         quick().save(path)
     assert not path.exists()
 

@@ -279,14 +279,14 @@ def test_rows_between_whole_numbers_are_refused():
 
 def test_rows_of_which_none_is_feasible_are_refused():
     X, y = rows_of_plant()
-    with pytest.raises(ValueError, match="constraints must be met by at least one of the rows"):
+    with pytest.raises(ValueError, match="constraints must be met by at least one of the samples"):
         quick(sampler=None, constraints=LinearConstraint([[1, 0, 0, 0]], ub=-1e-9)).fit(X, y)
 
 
 def test_an_empty_region_is_refused_before_anything_is_paid_for():
     spy = Spy(plant)
     never = LinearConstraint([[1, 1, 0, 0]], 30.0, np.inf)
-    with pytest.raises(ValueError, match="constraints must leave feasible rows inside bounds"):
+    with pytest.raises(ValueError, match="constraints must leave feasible samples inside bounds"):
         quick(constraints=never).minimize(spy, BOUNDS)
     assert spy.rows == []
 

@@ -102,8 +102,8 @@ class FrontSearch:
     ) -> OptimizeResult:
         """Find the proxy's front from that of the samples; `F` is what the proxy says there.
 
-        Constraints keep a margin for the proxy's errors. Where evaluations are likely to fail,
-        the worst outputs known stand in for the promise. Points on the axes count as the valid
+        Constraints keep a margin for the proxy's errors. Where evaluations are likely to fail, the
+        worst outputs known stand in for the prediction. Points on the axes count as the valid
         samples that they stand for, and known constraints as further outputs.
         """
         variables, worst = self.variables, y.max(axis=0)

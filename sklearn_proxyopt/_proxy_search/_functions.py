@@ -41,7 +41,7 @@ class RegressorFunction(ProxyFunction):
             values = values[:, 0]
         if values.shape != (len(X),):
             raise ValueError(
-                f"proxy must predict one value a row, of shape ({len(X)},); "
+                f"proxy must predict one value a sample, of shape ({len(X)},); "
                 f"got shape {values.shape}."
             )
         return values

@@ -29,11 +29,11 @@ _STEP = 1e-4
 class MixedSearch:
     """Finds the minimum of a function of features among valid samples that meet the constraints.
 
-    An optimizer searches the axes, on which every point has the value of the sample it stands for
-    and pays for what it misses. Integers are searched in two steps: as if they were continuous,
-    then, from what that finds, as they are. What both find is made feasible and polished: the
-    continuous variables descend within the constraints, integers and categories move one at a time
-    to where the function is lower.
+    An optimizer searches the axes, on which every point has the value of the sample it stands for,
+    with a penalty for what it misses. Integers are searched in two steps: as if they were
+    continuous, then, from what that finds, as they are. What both find is made feasible and
+    polished: the continuous variables descend within the constraints, integers and categories move
+    one at a time to where the function is lower.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class ModelFunction(ProxyFunction):
         values = np.asarray(self._call(X), dtype=np.float64)
         if values.size != len(X):
             raise ValueError(
-                f"model must predict one value a row, of shape ({len(X)},); got shape "
+                f"model must predict one value a sample, of shape ({len(X)},); got shape "
                 f"{values.shape}."
             )
         return self._goal.turned(values.reshape(len(X)))

@@ -55,7 +55,7 @@ def check_smoothing(smoothing: Any, proxy: Any) -> None:
 
 
 class SmoothedSearch:
-    """A ladder of smooth proxies beside a sharp one, and the walk down it.
+    """A ladder of smooth proxies beside a sharp one, and the coarse-to-fine search through them.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ class SmoothedSearch:
         seed: int,
         view: Callable[[Any], Any] = lambda level: level,
     ) -> OptimizeResult:
-        """Walk down the ladder and add what it finds to the search of the sharp proxy.
+        """Search from smooth to sharp and add what that finds to the search of the sharp proxy.
 
         Parameters
         ----------

@@ -52,7 +52,7 @@ class AskTell:
     failed    samples of a run that failed, and its box   `tell`: told
     ========  ==========================================  =======================================
 
-    What is told is learned once somebody looks at the answer, if it is enough and lies inside the
+    Results are learned once somebody looks at the answer, if they are enough and lie inside the
     bounds. `minimize` and `fit` begin anew from any state; a run of `minimize` ends answered or
     failed.
 
@@ -207,11 +207,11 @@ class AskTell:
         self.recall()
         data = self._state.data
         if data is None:
-            raise ValueError("forget must come after rows were told; got none.")
+            raise ValueError("forget must come after samples were told; got none.")
         space = self.space_known()
         rows = read_rows(self._optimizer, X, space.kinds)
         answers = space.answered(data.evaluated, rows, READING)
-        self._check_known(space, rows, data.evaluated, answers, "rows that were told")
+        self._check_known(space, rows, data.evaluated, answers, "samples that were told")
         is_out = space.are_known(data.evaluated, data.evaluated[answers >= 0])
         with writing_journal(self._optimizer, self._box(), space.kinds, _PATIENCE) as writer:
             if writer is not None:
@@ -278,7 +278,7 @@ class AskTell:
         optimizer = self._optimizer
         if optimizer._goal != self._state.goal:
             raise ValueError(
-                f"direction must be as it was when rows were told, "
+                f"direction must be as it was when samples were told, "
                 f"{self._state.goal.directions}; got {optimizer.direction!r}. To begin anew, fit "
                 "X_ and y_."
             )
@@ -349,7 +349,7 @@ class AskTell:
             difference = kinds.difference(state.variables.kinds.facts())
             if difference:
                 raise ValueError(
-                    f"bounds must be of the kinds of the rows told before; {difference}."
+                    f"bounds must be of the kinds of the samples told before; {difference}."
                 )
         known = X[:0] if state.data is None else state.data.X
         rows = np.vstack([known, X[succeeded(y)]])
@@ -387,7 +387,7 @@ class AskTell:
         optimizer, state, box = self._optimizer, self._state, self._optimizer.bounds
         if state.bounds is None:
             if box is None:
-                raise ValueError("bounds must be given before rows tell the box; got None.")
+                raise ValueError("bounds must be given before samples tell the box; got None.")
             self._keep_stated_names()
         elif box is None or state.keeps_box:
             return self.space_known()

@@ -220,8 +220,8 @@ def warn_of_rows_outside(X: NDArray[np.float64], space: Variables) -> None:
         return
     where = "bounds" if space.constraints is None else "bounds and constraints"
     warn_user(
-        f"{where} hold {int(counts.sum())} of {len(X)} rows; the others are learned from, and "
+        f"{where} hold {int(counts.sum())} of {len(X)} samples; the others are learned from, and "
         f"cannot be the answer. {space.nearest_miss(X[~counts])} Behind transformers of a "
-        "Pipeline, bounds are in the units of the transformed rows.",
+        "Pipeline, bounds are in the units of the transformed samples.",
         RowsOutsideWarning,
     )

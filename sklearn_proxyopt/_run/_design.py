@@ -69,7 +69,7 @@ class InitialDesign(Routine):
                 further = self._more()
             if not (len(further) or len(self.pending)):
                 raise ValueError(
-                    f"objective must succeed on at least two rows of the design; got "
+                    f"objective must succeed on at least two samples of the design; got "
                     f"{len(self.known)} of {n_asked}.{self._why_failed()}"
                 )
             # As long as enough may be on the way, one at a time.

@@ -1,4 +1,4 @@
-"""Judge what was learned: whether its optimum can be believed."""
+"""Judge whether a learned optimum is reliable."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def measured_merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[n
 
 
 def add_verdict(state: ModelState, noise_std: Any) -> None:
-    """Add the verdict on the answer to the result; warn where it is not believed."""
+    """Add the verdict on the answer to the result; warn if it is not credible."""
     result = state.result
     if result is None or state.n_learned < MIN_DIAGNOSED:
         return
@@ -234,6 +234,6 @@ def add_verdict(state: ModelState, noise_std: Any) -> None:
 
 
 def evidence_of(optimizer: Any) -> EvidenceCollector:
-    """Return the second opinions on a fitted optimizer's proxy, collected once for each fit."""
+    """Return the models refitted to judge an optimizer's proxy, collected once for each fit."""
     evidence: EvidenceCollector = optimizer._known.evidence
     return evidence

@@ -88,7 +88,7 @@ class AskedRun(PaidRun):
     optimizer: AskingSettings
 
     def publish(self, state: FittedState) -> None:
-        """Do nothing: what is told is learned where it is looked at."""
+        """Do nothing: results are learned once somebody looks at the answer."""
 
     def learn(self, learn: Callable[[], State]) -> State:
         """Return what is learned of all samples, as the optimizer knows it if it does."""
@@ -101,7 +101,7 @@ class AskedRun(PaidRun):
         if is_same:
             assert isinstance(state, LearnedState)
             self.optimizer._publish(self.optimizer._settled(state))
-        self.progress.end(f"Learned {len(data)} rows.")
+        self.progress.end(f"Learned {len(data)} samples.")
         return state
 
 

@@ -119,7 +119,7 @@ class InfillState:
         return local.proxy, np.clip(found, *region.T)
 
     def doubts(self) -> NDArray[np.float64]:
-        """Return where proxies of half of the samples have their minima."""
+        """Return where models refitted on half of the samples have their minima."""
         space, data, seed = self._space, self._data, self._seed
         halves = HalfSampleEnsemble(
             self._model.proxy, space.features(data.X), data.y, seed, self._model.merit

@@ -92,7 +92,7 @@ def learn_model(
     space, progress = run.space, run.progress
     starts, best = space.best_rows(data.X, data.y)
     model = unfitted_model(optimizer, run, optimizer.smoothing)
-    text = f"Training {type(model.learner).__name__} on {len(data)} rows."
+    text = f"Training {type(model.learner).__name__} on {len(data)} samples."
     with (
         progress.phase("train", text) as training,
         training.propagate_callback_context(model.learner),
@@ -129,7 +129,7 @@ def learn_model(
         search=search,
     )
     best_row = run.goal.value(state.fun_best_row)
-    progress.say(f"{state.summary[:-1]}; best row {best_row:.6g}.")
+    progress.say(f"{state.summary[:-1]}; best sample {best_row:.6g}.")
     return answered_by_model(state)
 
 

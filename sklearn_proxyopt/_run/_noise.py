@@ -48,8 +48,8 @@ _REPEATS_EVERY = 4
 class NoiseWatch:
     """Finds out whether values have noise.
 
-    A number says it. "auto" takes the word of repeats; without any, samples that smooth functions
-    do not explain make it suspicious, and a single repeat tells then.
+    A number states it. "auto" compares repeats. Without repeats, samples that smooth functions do
+    not explain raise a suspicion, and a single repeat then decides.
 
     Parameters
     ----------
@@ -197,8 +197,9 @@ class NoisyRounds(Routine):
     """Rounds in which a proxy learns noisy values and proposes where to evaluate.
 
     New settings are those of the highest expected improvement on the lowest mean of the proxy. An
-    evaluated one is repeated where that promises more, and that of the lowest mean now and then,
-    unless the number of repeats is fixed; at the end the proxy's minima are evaluated.
+    evaluated one is repeated if its expected improvement is higher. The one of the lowest mean is
+    repeated now and then, unless the number of repeats is fixed; at the end the proxy's minima are
+    evaluated.
 
     Parameters
     ----------

@@ -210,7 +210,7 @@ class Oracle:
 
     @property
     def budget(self) -> int | None:
-        """Settings that the budget pays for; None if there is no budget."""
+        """Settings that fit into the budget; None without a budget."""
         budget = self.stopping.budget
         return None if budget is None else budget // self.n_repeats
 
@@ -251,7 +251,7 @@ class Oracle:
         """Raise an error unless a run that has ended knows two samples to learn from."""
         if len(self.data) < 2:
             raise ValueError(
-                f"objective must succeed on at least two rows before the run ends; got "
+                f"objective must succeed on at least two samples before the run ends; got "
                 f"{len(self.data)} of {len(self.data.evaluated)}.{self.evaluator.why_failed} {end}"
             )
 

@@ -26,7 +26,7 @@ class Pace:
         How many evaluations may have begun whose results are not used yet; None for as many as
         there are workers.
     order : {"seed", "results"}, default="seed"
-        Whether results are used in the order of asking, or as they come.
+        Whether results are used in the order of asking, or in that of their arrival.
     executor : Executor, default=None
         Where to evaluate; None for the backend of joblib.
     """

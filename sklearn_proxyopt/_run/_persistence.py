@@ -272,7 +272,7 @@ def write_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Non
     tables += [] if state.bounds is None else [state.bounds.T]
     tables += [] if pending is None else [pending.points]
     if not tables:
-        raise ValueError("save must come after rows were told or asked for; got none.")
+        raise ValueError("save must come after samples were told or asked for; got none.")
     n_features = tables[-1].shape[1]
     arrays, facts = state_to_file(state, n_features, Dataset.empty(0, optimizer._n_outputs).y)
     arrays["X_pending"] = np.empty((0, n_features)) if pending is None else pending.points

@@ -55,7 +55,7 @@ _SMALLEST_DESIGN = 12
 
 @dataclass
 class Phase:
-    """A strategy with what is told of it while it is driven.
+    """A strategy with its name and limits while it is driven.
 
     Parameters
     ----------
@@ -193,7 +193,7 @@ def takes_late(run: PaidRun) -> LateResults | None:
 
 
 def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
-    """Return the evaluation of an initial design, if the budget pays for more than that."""
+    """Return the evaluation of an initial design, if the budget is larger than that."""
     stopping = run.oracle.stopping
     is_limited = stopping.budget is not None
     goes_on = is_limited and run.optimizer.on_error != "raise"
@@ -205,10 +205,10 @@ def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
     n_new = run.oracle.n_new(rows)
     if n_new >= stopping.n_left:
         raise ValueError(
-            f"budget must exceed the {n_new} new rows of the sampler's design; "
+            f"budget must exceed the {n_new} new samples of the sampler's design; "
             f"got {stopping.budget}."
         )
-    text = f"Evaluating a design of {len(rows)} rows."
+    text = f"Evaluating a design of {len(rows)} samples."
     n_rows = None if goes_on else len(rows)
     return Phase("design", text, design, n_rows, is_batch=not is_limited)
 
@@ -235,7 +235,7 @@ def seeded_sampler(
 
 
 def sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
-    """Return the sampler of the initial design, a small one where a budget has to pay for it."""
+    """Return the sampler of the initial design, a small one if it counts in a budget."""
     budget, seed = run.oracle.budget, run.seeds["sampler"]
     if budget is None or not isinstance(optimizer.sampler, str | None):
         return design_sampler(optimizer, seed)

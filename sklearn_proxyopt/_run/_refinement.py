@@ -145,7 +145,7 @@ def _look_into_journal(oracle: Oracle, result: OptimizeResult) -> None:
     both = np.array([_outputs_of(result), _outputs_of(found)])
     if best_first(both.reshape(2, *oracle.data.y.shape[1:]))[0] == 1:
         result.update(found)
-        result.message = f"The best row was in the journal before. {result.message}"
+        result.message = f"The best sample was in the journal before. {result.message}"
 
 
 def answered_by_objective(
@@ -205,7 +205,7 @@ def answered_by_objective(
         result.x_named = run.space.named(result.x)
     if state.merit is not None:
         say_whether_feasible(result, refined.constraints, search.constraints, at_proxy[1:])
-    run.progress.end(f"Best true value {result.fun:.6g} after {evaluator.n_calls} evaluations.")
+    run.progress.end(f"Best measured value {result.fun:.6g} after {evaluator.n_calls} evaluations.")
     return replace(
         state,
         data=oracle.data,

@@ -24,7 +24,7 @@ _GIVEN = "given"
 
 @dataclass(frozen=True)
 class _Entry:
-    """An evaluation: its place among all, and what is told of it."""
+    """An evaluation: its index among all, and what is noted about it."""
 
     place: int
     stage: str

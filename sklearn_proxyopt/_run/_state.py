@@ -245,7 +245,7 @@ class ModelState(LearnedState):
     @property
     def summary(self) -> str:
         """What was learned, in a sentence."""
-        return f"The proxy promises {self.shown('fun_proxy'):.6g}."
+        return f"The proxy predicts {self.shown('fun_proxy'):.6g}."
 
     def unanswered(self) -> Self:
         """Return the state without an answer, as it is while the run goes on."""
@@ -274,7 +274,7 @@ class ModelState(LearnedState):
 
     @cached_property
     def evidence(self) -> EvidenceCollector:
-        """Proxies of half of the samples and what they say, collected once."""
+        """Models refitted on half of the samples and what they predict, collected once."""
         return self._evidence_from(self.learned, self.minima)
 
     @cached_property
@@ -287,7 +287,7 @@ class ModelState(LearnedState):
     def _evidence_from(self, data: Dataset, minima: NDArray[np.float64]) -> EvidenceCollector:
         if len(data) < MIN_DIAGNOSED:
             raise ValueError(
-                f"X must have at least {MIN_DIAGNOSED} rows for a diagnosis; got {len(data)}."
+                f"X must have at least {MIN_DIAGNOSED} samples for a diagnosis; got {len(data)}."
             )
         merit = None if self.merit is None else self.merit.of_measured()
         seed = self.seeds["diagnosis"]
@@ -319,7 +319,7 @@ class FrontState(LearnedState):
     @property
     def summary(self) -> str:
         """What was learned, in a sentence."""
-        return f"The proxy promises a front of {len(self.F_front_proxy)} points."
+        return f"The proxy predicts a front of {len(self.F_front_proxy)} points."
 
     def unanswered(self) -> Self:
         """Return the state without an answer, as it is while the run goes on."""

@@ -105,7 +105,7 @@ def _fault(given: tuple[Any, ...], names: tuple[str, ...] | None) -> str:
         row, column, value = place
         label = f"column {column}" if names is None else f"column {column} ({names[column]!r})"
         way = (
-            "Leave such rows out, or fill in what is missing."
+            "Leave such samples out, or fill in what is missing."
             if isinstance(value, float | np.floating)
             else "Labels come in a DataFrame, or are stated in bounds with their codes in X."
         )
@@ -113,7 +113,7 @@ def _fault(given: tuple[Any, ...], names: tuple[str, ...] | None) -> str:
     if targets and (place := _first_odd(targets[0])) is not None:
         return (
             f"y must hold finite numbers; got {_shown(place[2])} in row {place[0]}. Pass "
-            "on_error='drop' if NaN marks experiments that failed, or leave such rows out."
+            "on_error='drop' if NaN marks experiments that failed, or leave such samples out."
         )
     return ""
 

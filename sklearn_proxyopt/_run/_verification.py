@@ -69,7 +69,7 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
     front = FrontSearch(
         proxy_of(optimizer), search_by, run.seeds, optimizer.n_constraints, space, run.goal
     )
-    text = f"Training {type(front.learner).__name__} on {len(data)} rows."
+    text = f"Training {type(front.learner).__name__} on {len(data)} samples."
     with (
         progress.phase("train", text) as training,
         training.propagate_callback_context(front.learner),

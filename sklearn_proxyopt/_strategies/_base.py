@@ -17,7 +17,7 @@ class Strategy(ABC):
 
     Designs, rounds of infill, the exploration before the proxy learns, refinement and the
     verification of a front are strategies. Whoever drives one asks for points, evaluates them
-    wherever it likes, and tells the results as they come, a few at a time if need be.
+    wherever it likes, and tells the results in any order, a few at a time if need be.
 
     Attributes
     ----------

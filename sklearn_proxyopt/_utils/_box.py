@@ -73,6 +73,6 @@ class BoxEstimator(BaseEstimator):
         if bounds is not None:
             return check_bounds(bounds, n_features)
         check_is_fitted(
-            self, "bounds_", msg="bounds must be given, or read from rows by fit; got None."
+            self, "bounds_", msg="bounds must be given, or read from samples by fit; got None."
         )
         return check_bounds(self.bounds_, n_features)

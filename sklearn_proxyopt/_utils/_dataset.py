@@ -197,7 +197,7 @@ def best_rows(
     inside = np.flatnonzero(((bounds[:, 0] <= X) & (bounds[:, 1] >= X)).all(axis=1))
     if not inside.size:
         raise ValueError(
-            "bounds must hold at least one of the rows, in the same units; got none inside."
+            "bounds must hold at least one of the samples, in the same units; got none inside."
         )
     return lowest_rows(X[inside], y[inside])
 

@@ -1,4 +1,4 @@
-"""Torch as it comes, whatever its caller has switched on."""
+"""Torch with its default modes, whatever its caller has switched on."""
 
 from __future__ import annotations
 

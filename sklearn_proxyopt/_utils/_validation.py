@@ -1,4 +1,4 @@
-"""Checks of what users pass in, shared by every floor of the package."""
+"""Checks of what users pass in, shared by every layer of the package."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def _intervals(
     mean: NDArray[np.float64],
     spread: float,
 ) -> dict[str, float]:
-    """Return how well 90 % intervals hold the truth; NaN where a regressor tells none."""
+    """Return how well 90 % intervals hold the values; NaN for a regressor without intervals."""
     names = ("coverage", "covered_at_minimum", "interval_score")
     # One network alone has nothing to tell a deviation by.
     is_alone = getattr(regressor, "n_members", 2) < 2

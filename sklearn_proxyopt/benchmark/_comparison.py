@@ -56,7 +56,7 @@ def compare_regressors(
     n_repeats : int, default=3
         How often each is repeated, with other samples.
     path : str or path-like, default=None
-        A CSV file that takes each result as it comes. Results that it holds are not computed again.
+        A CSV file to which each result is appended. Results that it holds are not computed again.
     random_state : int, default=0
         Draws samples, and seeds regressors that have no seed of their own.
 
@@ -154,11 +154,11 @@ class Comparison:
         A dictionary for each regressor, problem, number of samples and repeat. Its entries are
         `problem`, `n_features`, `n_rows`, `repeat`, `regressor`; `error` and `error_low`, the root
         mean square error at new samples and at the lowest tenth of them, in standard deviations of
-        the values; `coverage` and `covered_at_minimum`, which share of the truth lies in the 90 %
-        interval, and whether that at the minimum does; `interval_score`, the mean score of
-        Gneiting and Raftery (2007) in standard deviations; `predicted_at_minimum` and
-        `value_at_minimum`; `best_row`, the lowest value learned; `lowest_known` and `median`;
-        `fit_seconds` and `predict_seconds`. What a regressor does not tell is NaN.
+        the values; `coverage` and `covered_at_minimum`, which share of the values lies in the 90 %
+        interval, and whether that at the minimum does; `interval_score`, the mean score of Gneiting
+        and Raftery (2007) in standard deviations; `predicted_at_minimum` and `value_at_minimum`;
+        `best_row`, the lowest value learned; `lowest_known` and `median`; `fit_seconds` and
+        `predict_seconds`. What a regressor does not tell is NaN.
 
     See Also
     --------
@@ -285,7 +285,7 @@ class Comparison:
         return {key: float(np.median(group)) for key, group in groups.items()}
 
     def coverage(self, at_minimum: bool = False) -> dict[tuple[str, int], float]:
-        """Return which share of the truth the 90 % intervals hold, NaN where there are none.
+        """Return which share of the values the 90 % intervals hold, NaN where there are none.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Diagnosis: whether the optimum of a proxy can be believed, and why."""
+"""Diagnosis: whether you can rely on an optimum, and why."""
 
 from sklearn_proxyopt.diagnosis._diagnosis import Diagnosis
 

@@ -1,4 +1,4 @@
-"""How far the truth may lie from a promise, calibrated where an optimizer goes."""
+"""How far a measured value may lie from its prediction, calibrated where an optimizer goes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ def errors_of_the_chosen(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return errors of predictions, and how likely an optimizer would have met each of them.
 
-    Who follows a proxy does not meet its errors at random but takes the point of the lowest
-    prediction, which is low also because the proxy errs there. Among samples the same can be
-    watched: of m samples drawn at random, the one predicted lowest is chosen. Sample r in the order
-    of the predictions (from 0) is chosen with probability C(n - 1 - r, m - 1) / C(n, m). These are
-    the weights of a weighted conformal band [1]_.
+    An optimizer does not meet the errors of a proxy at random. It takes the point of the lowest
+    prediction, which is low also because the proxy is wrong there. The samples show how large this
+    effect is: of m samples drawn at random, the one predicted lowest is chosen. Sample r in the
+    order of the predictions (from 0) is chosen with probability C(n - 1 - r, m - 1) / C(n, m).
+    These are the weights of a weighted conformal band [1]_.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def errors_of_the_chosen(
     Returns
     -------
     errors : ndarray of shape (n,)
-        Truth less prediction, in the order of the predictions.
+        Measured values less predictions, in the order of the predictions.
     weights : ndarray of shape (n,)
         The probabilities, which add up to one.
 

@@ -1,4 +1,4 @@
-"""Second opinions on a fitted proxy, collected once, from which evidence on any point is taken."""
+"""Refitted models and low points of a proxy, from which evidence on any point is taken."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _N_RIVALS = 10
 
 
 class EvidenceCollector:
-    """Second opinions on a fitted proxy, and the low points that it and they know of.
+    """Models refitted on half of the data, and the low points that they and the proxy know of.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class EvidenceCollector:
     function : ProxyFunction
         The proxy, a function of features.
     opinions : HalfSampleEnsemble
-        Proxies of half of the samples.
+        Models refitted on half of the samples.
     minima : ndarray of shape (n_minima, n_features)
         The low points of the proxy, in the unit cube.
     """
@@ -91,19 +91,19 @@ class EvidenceCollector:
         self._pool_std = self._halves.std(axis=0) if deviations is None else deviations
 
     def place_of(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return where a sample lies in the unit cube."""
+        """Return the position of a sample in the unit cube."""
         return np.asarray(self._variables.to_unit_cube(x[None])[0])
 
     def rows_at(self, places: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the valid samples at places of the unit cube."""
+        """Return the valid samples at points of the unit cube."""
         return self._variables.from_unit_cube(places)
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the proxy says of samples."""
+        """Return the proxy's predictions for samples."""
         return self.function(self._variables.features(X))
 
     def predict_halves(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what each second opinion says of samples, of shape (n_halves, n)."""
+        """Return the predictions of each refitted model, of shape (n_halves, n)."""
         return self.opinions.predict(self._variables.features(X))
 
     def estimates(self) -> NDArray[np.float64]:
@@ -111,16 +111,16 @@ class EvidenceCollector:
         return self.predict(self._X) if self.noise else self._y
 
     def agreed_point(self, x: NDArray[np.float64], margin: float) -> NDArray[np.float64] | None:
-        """Return a point where each second opinion is lower than at another by a margin.
+        """Return a point where each refitted model is lower than at another by a margin.
 
-        It is that of the lowest mean of them; None if they do not agree on it.
+        It is the point of their lowest mean; None if they do not agree on it.
         """
         lowest = int(self._halves.mean(axis=0).argmin())
         gains = self.predict_halves(x[None])[:, 0] - self._halves[:, lowest]
         return self._pool[lowest] if (gains > margin).all() else None
 
     def _deviations(self, X: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """Return standard deviations of the proxy's predictions; None if it tells none."""
+        """Return standard deviations of the proxy's predictions; None if it has none."""
         if self._proxy is None:
             return None
         deviations = RegressorFunction(self._proxy).deviations(self._variables.features(X))
@@ -145,7 +145,7 @@ class EvidenceCollector:
         return np.asarray(found.x_candidates, dtype=np.float64)
 
     def about(self, x: NDArray[np.float64]) -> Evidence:
-        """Return what is known about an optimum, without its true value.
+        """Return what is known about an optimum, without its measured value.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class EvidenceCollector:
 
 
 def _elsewhere(variables: Variables, seed: int) -> NDArray[np.float64]:
-    """Return valid, feasible samples spread over the box."""
+    """Return valid, feasible samples spread over the search space."""
     if not variables.is_continuous_box:
         return Design(SobolSampler(_N_ELSEWHERE, random_state=seed), variables).sample()
     sobol = qmc.Sobol(variables.n_features, rng=np.random.default_rng(seed)).random(_N_ELSEWHERE)
@@ -204,7 +204,7 @@ def _elsewhere(variables: Variables, seed: int) -> NDArray[np.float64]:
 def _rivals(
     places: NDArray[np.float64], opinions: NDArray[np.float64], place: NDArray[np.float64]
 ) -> list[int]:
-    """Choose places that may be lower than the optimum: in other basins and in its own, in turn.
+    """Choose points that may be lower than the optimum: in other basins and in its own, in turn.
 
     They are taken in the order of the mean less one standard deviation over all proxies, whose
     scatter says where a lower value could hide.

@@ -60,7 +60,7 @@ class Credibility:
         return added
 
     def probability(self, numbers: dict[str, float]) -> float:
-        """Return the probability; zero where a lower value is known than the regret allows."""
+        """Return the probability; zero if a value lower by more than the tolerance is known."""
         if numbers["known_regret"] > 1.0:
             return 0.0
         odds = sum(self.contributions(numbers).values())

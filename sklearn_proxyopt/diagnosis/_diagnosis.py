@@ -41,59 +41,59 @@ _ROUNDING, _SMALLEST = 1e-12, 1e-100
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Whether an optimum can be believed, why, and what to do next.
+    """Whether you can rely on an optimum, why, and what to do next.
 
     Parameters
     ----------
     verdict : {"credible", "doubtful", "false"} or None
-        Credible from a probability of 0.8 on, false up to one of 0.2. None where the data
-        contradict what was said of them, so that nothing can be judged; `reasons` says how.
+        Credible from a probability of 0.8 on, false up to 0.2. None if the data contradict what you
+        stated about them, such as their noise; `reasons` says how.
     probability : float
-        That the true value at `x` lies within `regret` of the best there is in the search space;
-        NaN without a verdict.
+        Probability that the objective at `x` lies within `regret` of its best value in the search
+        space; NaN without a verdict.
     regret : float
-        What is tolerated, in units of the values.
+        The tolerance: how much worse than the best value `x` may be, in units of the values.
     subject : {"the answer", "the model's optimum"}
-        What is judged: the best point that was evaluated, or the optimum of the proxy.
+        What is judged: the best evaluated sample, or the optimum of the proxy.
     x : ndarray of shape (n_features,)
-        Where it lies.
+        The point that is judged.
     settings : dict
-        The same by the names of the variables, or x0, x1, ..., with labels.
+        The same by the names of the variables (x0, x1, ... without names), with labels of
+        categories.
     promise : float
-        What the proxy predicts there.
+        The value that the proxy predicts there.
     truth : float
-        What was measured there, or with noise the estimate of it; NaN where that is not known.
+        The measured value there, with noise an estimate of it; NaN if nothing was measured.
     band : tuple of two floats
-        Where the truth lies with a probability of 90 %, if it is not known, by the errors that
-        the proxy makes where an optimizer goes.
+        Interval that holds the measured value with a probability of 90 %, if nothing was measured,
+        from the errors that the proxy makes where an optimizer goes.
     best : float
-        The best value that is known anywhere in the search space.
+        The best value known anywhere in the search space.
     mode : {"rows", "checks", "refined"}
-        What the verdict rests on: the samples alone, also the true value at the optimum, or that
-        of an optimum that was refined on the function.
+        What the verdict rests on: the samples alone ("rows"), also a measurement at the optimum
+        ("checks"), or an optimum that was refined on the objective ("refined").
     reasons : list of str
-        At most four facts, that which decides most first: "+ " before those that speak for the
-        optimum, "- " before those that speak against it.
+        At most four facts, the weightiest first: "+ " before those for the optimum, "- " before
+        those against it.
     next_steps : list of str
         What to do next, the most urgent first: what to measure or repeat, where to search, which
         bound to widen.
     n_to_settle : int or None
-        About how many evaluations settle the verdict; 0 if it is settled, None if that cannot be
-        told.
+        About how many evaluations settle the verdict; 0 if it is settled, None if unknown.
     evidence : dict of str to float
-        Every number behind the verdict, those of values in units of the regret; NaN for those that
-        take true values which are not known.
+        Every number behind the verdict, values in units of `regret`; NaN where a measurement is
+        missing.
     contributions : dict of str to float
-        What each of them adds to the log-odds of the probability, of which they are the sum.
+        What each of them adds to the log-odds of the probability; they add up to it.
     X_checks : ndarray of shape (n_checks, n_features)
-        The points where the truth was called to judge, the optimum first.
+        The points where the objective was evaluated for the verdict, the optimum first.
     y_checks : ndarray of shape (n_checks,)
         The values there; NaN where the evaluation failed.
     direction : {"minimize", "maximize"}, default="minimize"
         Which optimum is sought; values are in the user's sign.
     smoothing : dict, default=None
-        With the optimizer's `smoothing`, its `smoothing_report_`: noise, basins and drift of each
-        level.
+        With the optimizer's `smoothing`, its `smoothing_report_`: noise, basins and shift of the
+        minimum of each level.
     model_check : str, default=""
         If the answer is judged: what was predicted and measured at the model's optimum.
 
@@ -190,7 +190,7 @@ class Diagnosis:
 
 
 def stated_regret(evidence: Evidence, typical: float) -> float:
-    """Return the regret that is tolerated where none is stated; `typical` is a middle value.
+    """Return the tolerance where none is stated; `typical` is a middle value.
 
     It is no less than the noise of a value, and than what rounding may do to one.
     """
@@ -218,9 +218,9 @@ class Question:
     goal : Goal
         What is sought; the evidence and the checks come to be minimized.
     X_checks, y_checks : ndarray of shape (n_checks, n_features) and (n_checks,)
-        Where the truth was called, and the values there.
+        Where the objective was evaluated for the verdict, and the values there.
     contradiction : str, default=""
-        How the data contradict what was said of them.
+        How the data contradict what the user stated about them.
     """
 
     subject: str
@@ -283,7 +283,7 @@ def judge(question: Question, evidence: Evidence) -> Diagnosis:
 
 
 def _without_verdict(diagnosis: Diagnosis, contradiction: str) -> Diagnosis:
-    """Return a diagnosis that judges nothing, if the data contradict what was said of them."""
+    """Return a diagnosis without a verdict, if the data contradict what the user stated."""
     if not contradiction:
         return diagnosis
     return replace(

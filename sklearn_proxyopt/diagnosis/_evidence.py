@@ -36,17 +36,17 @@ class Evidence:
     place : ndarray of shape (n_axes,)
         The optimum, in the unit cube.
     predicted : float
-        What the proxy says there.
+        What the proxy predicts there.
     deviation : float
-        Its standard deviation there; NaN if it tells none.
+        Its standard deviation there; NaN if it has none.
     measured : float
-        What the function says there, with noise as estimated; NaN if unknown.
+        The measured value there, with noise as estimated; NaN if unknown.
     measured_std : float
         The standard deviation of that, 0 without noise.
     lowest_predicted : float
         The lowest value of the proxy that any search has found.
     lowest_known : float
-        The lowest true value known, with noise as estimated.
+        The lowest measured value known, with noise as estimated.
     rows : ndarray of shape (n_samples, n_axes)
         The settings that the proxy learned from, in the unit cube.
     values : ndarray of shape (n_samples,)
@@ -54,35 +54,35 @@ class Evidence:
     n_repeats : ndarray of shape (n_samples,)
         How many values each of these is the mean of.
     unseen : ndarray of shape (n_samples,)
-        What half-sample proxies that had not seen them say of the samples; NaN if all had.
+        What models that had not seen the samples predict for them; NaN if all had.
     opinions : ndarray of shape (n_halves,)
-        What each half-sample proxy says at the optimum.
+        What each model refitted on half of the samples predicts at the optimum.
     lows : ndarray of shape (n_halves,)
         The lowest value of each.
     low_points : ndarray of shape (n_halves, n_axes)
         Where that is, in the unit cube.
     halves_at_lows : ndarray of shape (n_halves, n_halves)
-        What each (row) says at the minimum of each (column).
+        What each (row) predicts at the minimum of each (column).
     sides : ndarray of int of shape (n_features,)
         At which bounds the optimum lies; see `sides_of`.
     low_sides : ndarray of int of shape (n_halves, n_features)
         At which the minimum of each half lies.
     rivals : ndarray of shape (n_rivals, n_axes)
-        Other places, in the unit cube, that may be as good, the most likely first.
+        Alternative optima, in the unit cube, the most likely first.
     rival_predictions, rival_lows : ndarray of shape (n_rivals,)
-        What the proxy says there, and the lowest that it or a half-sample proxy says.
+        What the proxy predicts there, and the lowest prediction of it and the refitted models.
     elsewhere, elsewhere_std : ndarray of shape (n_elsewhere,)
-        What the proxy says of points all over the search space, and its standard deviations, or
-        those of the half-sample proxies if it tells none.
+        What the proxy predicts at points all over the search space, and its standard deviations, or
+        those of the refitted models if it has none.
     check_predictions : ndarray of shape (n_checks,)
-        What the proxy says at other places where it was checked.
+        What the proxy predicts at other points where it was checked.
     check_values : ndarray of shape (n_checks,)
-        What the function says there.
+        What was measured there.
     noise : float
         Standard deviation of the noise of a single value.
     is_noise_certain : bool
-        Whether the noise was given or told by repeats. If not, it may be structure finer than the
-        samples.
+        Whether the noise was given or estimated from repeats. If not, it may be structure finer
+        than the samples.
     """
 
     place: NDArray[np.float64]
@@ -127,7 +127,7 @@ class Evidence:
         """Return the evidence with the value at the optimum, and predictions and values elsewhere.
 
         Values that are not finite, because their evaluation failed, are left out. Without noise
-        each is a value that is known.
+        each is a known value.
         """
         known = np.isfinite(values)
         lowest = self.lowest_known
@@ -143,10 +143,10 @@ class Evidence:
         )
 
     def band(self) -> tuple[float, float]:
-        """Return where the truth at the optimum may lie, with a probability of 90 percent.
+        """Return where the measured value at the optimum may lie, with a probability of 90 %.
 
-        It holds the errors of samples that were chosen as the optimum was, what proxies say that
-        have not seen half of the samples, and the interval of the proxy itself.
+        It holds the errors of samples that were chosen as the optimum was, the predictions of the
+        refitted models, and the interval of the proxy itself.
         """
         errors, weights = self._errors_of_the_chosen()
         tail = (1.0 - _BAND) / 2.0
@@ -167,8 +167,8 @@ class Evidence:
         Returns
         -------
         dict of str to float
-            See the user guide for what each means. Those that take a true value which is not
-            known are NaN.
+            See the user guide for what each means. Those for which a measurement is missing are
+            NaN.
         """
         return {
             **self._fidelity(regret),
@@ -254,7 +254,7 @@ class Evidence:
         }
 
     def _posterior(self, regret: float) -> dict[str, float]:
-        """Return what the standard deviations say of the optimum, and of points elsewhere."""
+        """Return what the standard deviations say about the optimum and points elsewhere."""
         here = self.predicted if np.isnan(self.measured) else self.measured
         std = np.maximum(self.elsewhere_std, 1e-9 * regret)
         z = (here - self.elsewhere) / std
@@ -289,7 +289,7 @@ class Evidence:
 
 
 def best_of(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the places of the best samples, the lowest first."""
+    """Return the indices of the best samples, the lowest first."""
     n_best = max(int(_SHARE_OF_BEST * len(values)), _MIN_BEST)
     return np.argsort(values, kind="stable")[:n_best]
 

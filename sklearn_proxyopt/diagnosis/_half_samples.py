@@ -1,4 +1,4 @@
-"""Second opinions: proxies of the same kind, each of which learned from half of the samples."""
+"""Models of the same kind as a proxy, refitted on half of the data."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def judged_function(proxy: Any, merit: Merit | None) -> ProxyFunction:
 
 
 class HalfSampleEnsemble:
-    """Proxies of the same kind as one in question, each of which learned from half of the samples.
+    """Models of the same kind as a fitted proxy, each refitted on half of the samples.
 
     Two share out the samples, two more share them out anew, and so on. Their spread is that of
     half-samples, which estimates the same variance as the bootstrap [1]_, and every sample can be
@@ -106,7 +106,7 @@ class HalfSampleEnsemble:
         np.put_along_axis(self.has_seen, halves, True, axis=1)
 
     def _judge(self, stack: Any, halves: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
-        """Let a stack of proxies be the second opinions; return the samples that each has seen."""
+        """Keep a stack of refitted models; return the samples that each has seen."""
         turned, merit = turned_proxy(stack, self._goal), self._merit
         self._stack = turned if merit is None else MeritFunction(RegressorFunction(turned), merit)
         rows: NDArray[np.intp] = stack.member_rows_ if halves is None else halves

@@ -163,8 +163,8 @@ def reasons_for(
     Returns
     -------
     list of str
-        At most four facts, what decides most first: "+ " before those that speak for the
-        optimum, "- " before those that speak against it.
+        At most four facts, the weightiest first: "+ " before those for the optimum, "- " before
+        those against it.
     """
     if numbers["known_regret"] > 1.0:
         here = goal.value(evidence.measured)

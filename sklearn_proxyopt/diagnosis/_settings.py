@@ -106,7 +106,7 @@ class Settings:
 def noise_of(proxy: Any, settings: Settings, merit: Merit | None) -> tuple[float, bool]:
     """Return the noise of a value, and whether it is certain that this is noise.
 
-    It is what the proxy was told or what repeats tell. What a proxy makes out without either may
+    It is what the proxy was given or what repeats show. What a proxy estimates without either may
     be structure that is finer than the samples.
 
     Parameters

@@ -160,7 +160,7 @@ def despine(ax: Any) -> None:
 
 
 def legend_beside(axis: Any, handles: list[Any], side: str = "lower") -> None:
-    """Put a legend above or below the panels where the figure makes room, or else into one."""
+    """Put a legend above or below the panels if the figure can grow, or else into one."""
     engine, style = axis.figure.get_layout_engine(), {"frameon": False, "fontsize": SMALL}
     if engine is None:
         axis.legend(handles=handles, **style)

@@ -32,7 +32,7 @@ _QUARTILES = (0.25, 0.5, 0.75)
 
 
 class ConvergenceDisplay(Display):
-    """How the best measured value came closer with the evaluations.
+    """The best measured value against the number of evaluations.
 
     One run is drawn with each of its values and the stages it went through; several with a line for
     each name, of its median and between the quartiles where a name has several runs.

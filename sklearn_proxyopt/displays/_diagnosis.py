@@ -37,10 +37,10 @@ _PARTS = {"false": COLORS[1], "doubtful": "0.6", "credible": COLORS[0]}
 class DiagnosisDisplay(Display):
     """A diagnosis on one page.
 
-    Above, the verdict as a word and a symbol, and the chance on a scale with the limits between the
-    verdicts. Below it what was predicted at the optimum with its interval, what was measured there,
-    and the best value known, beside what is tolerated. Under these the settings, the facts for and
-    against the optimum, and what to do next.
+    At the top: the verdict as a word and a symbol, and its probability on a scale with the limits
+    between the verdicts. In the middle: the predicted value with its interval, the measured value,
+    the best value known, and the tolerance. At the bottom: the settings, the facts for and against
+    the optimum, and what to do next.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ class DiagnosisDisplay(Display):
         estimator : ProxyOptimizer
             Fitted.
         objective : callable, default=None
-            The true function, called to check; None spends no evaluation.
+            The objective, evaluated to check the verdict; None uses no evaluation.
         n_checks : int, default=5
-            How many times it is called, at most.
+            Most evaluations of it.
         regret : float, default=None
             What is tolerated; see `ProxyOptimizer.diagnose`.
         of : {"answer", "proxy"} or None, default=None

@@ -25,23 +25,23 @@ __all__ = ["FidelityDisplay"]
 
 
 class FidelityDisplay(Display):
-    """What proxies of half of the samples say of the samples that they have not seen.
+    """Predictions for unseen samples, by models refitted on half of the data, against their values.
 
-    The best tenth of the samples is marked, for that is where a search goes; so is the optimum with
-    the band of its promise.
+    The best tenth of the samples is marked, because a search goes there. So is the optimum, with
+    the interval of its predicted value.
 
     Parameters
     ----------
     truth : array-like of shape (n_samples,)
         Values of the samples.
     predicted : array-like of shape (n_samples,)
-        Predictions by proxies that had not seen them.
+        Predictions by models that had not seen them.
     promise : float, default=None
-        What the proxy says at its optimum.
+        The predicted value at the proxy's optimum.
     band : tuple of two floats, default=None
-        Where the truth lies there with a probability of 90 %.
+        Interval that holds the measured value there with a probability of 90 %.
     truth_at_optimum : float, default=None
-        What the function says there.
+        The measured value there.
     direction : {"minimize", "maximize"}, default="minimize"
         Whether the lowest samples are the best, or the highest.
 
@@ -165,7 +165,7 @@ class FidelityDisplay(Display):
 
 
 def _truth_at_proxy(estimator: Any) -> float | None:
-    """Return what is true of the proxy's optimum where it is known, as the promise is judged."""
+    """Return the measured value at the proxy's optimum, if it is known."""
     result = estimator.result_
     if "true_at_proxy" not in result:
         return None

@@ -1,4 +1,4 @@
-"""The proxy's landscape, and the truth where it is known."""
+"""The proxy's landscape, and the objective where it is given."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class LandscapeDisplay(Display):
     proxy : ndarray of shape (n_points, n_points) or (n_slices, n_points)
         The proxy over the grid of two variables, or along each of them.
     band : ndarray of shape (2, n_slices, n_points) or None
-        Where the values lie with a probability of 90 %, as far as the model tells, or else what
-        models of half of the data span together with this one; slices only.
+        Interval that holds the values with a probability of 90 %, if the model has one; otherwise
+        what models refitted on half of the data span together with this one. Slices only.
     truth : ndarray of the shape of `proxy` or None
         The function.
     names : list of str
@@ -63,13 +63,13 @@ class LandscapeDisplay(Display):
     optimum : ndarray of shape (n_drawn,)
         The proxy's optimum, in these variables.
     best : ndarray of shape (n_drawn,)
-        The best true point known.
+        The best measured point known.
     direction : {"minimize", "maximize"}, default="minimize"
         Whether low values are what matters, or high ones.
     kinds : list of {"number", "log", "integer", "category"}, default=None
         What each variable drawn is; None takes numbers.
     labels : dict of int to list of str, default=None
-        The labels of categories, by their place among the variables drawn.
+        The labels of categories, by their index among the variables drawn.
     band_label : str, default="models of half of the data"
         What the band is, for the legend.
 
@@ -128,11 +128,11 @@ class LandscapeDisplay(Display):
         estimator : ProxyOptimizer or ParetoOptimizer
             Fitted. Of a front the slices run through the best predicted point of one objective.
         objective : callable, default=None
-            A cheap function, (n, n_features) to (n,), to be drawn too; it is called at every
-            point of the picture, with a DataFrame where the optimizer calls its objective by
-            names. None draws the model alone.
+            A cheap function, (n, n_features) to (n,), to be drawn too. It is called at every point
+            of the picture, with a DataFrame if the optimizer calls its objective by names. None
+            draws the model alone.
         features : sequence of int or str, default=None
-            The variables, by place or name. Two give levels; one, or more than two, slices. None
+            The variables, by index or name. Two give levels; one, or more than two, slices. None
             takes all, up to 12.
         output : int, default=0
             Which objective of a `ParetoOptimizer` is drawn.
@@ -377,7 +377,7 @@ def _view_of(estimator: Any, output: int) -> _OptimumView | _FrontView:
 def _outputs(
     estimator: Any, objective: Callable[..., Any], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return what a function says of samples, called as the optimizer calls it."""
+    """Return a function's values at samples, called as the optimizer calls it."""
     form = estimator.input_format
     function = of_plain_rows(objective, estimator.variables_, input_format=form, vectorized=True)
     return np.asarray(function(points), dtype=np.float64)
@@ -435,7 +435,7 @@ def _grid(variables: Any, place: int, n_points: int) -> NDArray[np.float64]:
 def _places(
     features: Sequence[int | str] | None, names: list[str], searched: list[int]
 ) -> list[int]:
-    """Return the places of the variables to draw."""
+    """Return the indices of the variables to draw."""
     if features is None:
         return searched[:_MAX_SLICES]
     places = []

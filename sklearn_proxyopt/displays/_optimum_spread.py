@@ -1,4 +1,4 @@
-"""Where searches and retrained proxies land."""
+"""Where repeated searches and refitted models put the optimum."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["OptimumSpreadDisplay"]
 
 
 class OptimumSpreadDisplay(Display):
-    """Where the optimum is, by every proxy that was asked: one basin, or many.
+    """Where the proxy, refitted models and other starts put the optimum: one basin, or many.
 
     Each path is one optimum, over the variables from the top to the bottom, each of which goes from
     its lower to its upper bound.
@@ -36,11 +36,11 @@ class OptimumSpreadDisplay(Display):
     optimum : array-like of shape (n_features,)
         The optimum in question, in the unit cube.
     halves : array-like of shape (n_halves, n_features)
-        The minima of proxies that learned from half of the samples.
+        The minima of models refitted on half of the data.
     other_minima : array-like of shape (n_minima, n_features)
         Other minima of the proxy, where other starts of the search ended.
     best : array-like of shape (n_features,), default=None
-        The best true point known.
+        The best measured point known.
     names : list of str, default=None
         Names of the variables.
 
@@ -77,7 +77,7 @@ class OptimumSpreadDisplay(Display):
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, ax: Any = None) -> Self:
-        """Draw where proxies of halves of the samples, and other starts, put the optimum.
+        """Draw where refitted models and other starts put the optimum.
 
         Parameters
         ----------

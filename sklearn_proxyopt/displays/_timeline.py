@@ -201,8 +201,8 @@ def _of_calls(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return when samples began and ended, those of one call of many one after another.
 
-    Samples that were evaluated by one call are told one after another, each with its share of the
-    time, to the last digit the same.
+    Samples of one vectorized call are drawn one after another, each with an equal share of the
+    time.
     """
     started, stopped = ended - seconds, ended.copy()
     first = 0

@@ -1,4 +1,4 @@
-"""Evaluation: calling the true function, and remembering what was paid for."""
+"""Evaluation: calling the objective, and keeping every evaluated sample."""
 
 from sklearn_proxyopt.evaluation._command import CommandObjective
 from sklearn_proxyopt.evaluation._evaluator import Evaluator

@@ -128,8 +128,8 @@ def call_many(
     except FAILURES as error:
         raise EvaluationError(
             f"objective raised {type(error).__name__} on a batch of {len(X)} rows"
-            f"{getattr(objective, 'how_called', '')}: {_text_of(error)}. To know which row, and to "
-            "keep those before it, pass vectorized=False with a function of one row.",
+            f"{getattr(objective, 'how_called', '')}: {_text_of(error)}. To know which sample, and "
+            "to keep those before it, pass vectorized=False with a function of one sample.",
         ) from error
     if output is None:
         raise EvaluationError(
@@ -142,7 +142,7 @@ def call_many(
         wanted = "a value" if n_outputs is None else f"{n_outputs} values"
         raise EvaluationError(
             f"objective must return shape {shape}, {wanted} for each of {len(X)} rows; got "
-            f"shape {values.shape}. If it takes one row at a time, pass vectorized=False."
+            f"shape {values.shape}. If it takes one sample at a time, pass vectorized=False."
         )
     duration = (time.perf_counter() - start) / len(X)
     return [Outcome.of(np.asarray(value), duration) for value in values]

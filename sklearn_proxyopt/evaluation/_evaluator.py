@@ -27,7 +27,7 @@ ON_ERROR = ("raise", "drop")
 
 
 class Evaluator:
-    """The true function, called once for each sample that was never asked for before.
+    """The objective, called once for each sample that was never asked for before.
 
     Parameters
     ----------
@@ -145,9 +145,9 @@ class Evaluator:
         check_real(self.time_limit, "time_limit", minimum=0.0, include_minimum=False)
         if self.vectorized:
             raise ValueError(
-                f"time_limit must be None for a vectorised objective, of which one call evaluates "
-                f"many rows; got {self.time_limit!r}. Pass vectorized=False with a function of one "
-                "row."
+                f"time_limit must be None for a vectorized objective, of which one call evaluates "
+                f"many samples; got {self.time_limit!r}. Pass vectorized=False with a function of "
+                "one sample."
             )
 
     def __call__(
@@ -381,7 +381,7 @@ class Evaluator:
     ) -> NoReturn:
         raise EvaluationError(
             f"objective {reason} for row {index}, {x.tolist()}. Pass on_error='drop' to "
-            "leave such rows out.",
+            "leave such samples out.",
             row=index,
             x=x,
         ) from error

@@ -26,8 +26,9 @@ class InFlight:
         Where.
     order : {"seed", "results"}
         Whether results are handed out in the order in which samples were begun, so that nothing
-        depends on how long each takes, or as they come. What the record knew before comes in the
-        order in which it was learned, so that a run that goes on takes the way that it took.
+        depends on how long each takes, or in the order of arrival. What the record knew before
+        comes in the order in which it was learned, so that a run that goes on takes the way that it
+        took.
     """
 
     def __init__(self, evaluator: Evaluator, workers: Workers, order: Order) -> None:

@@ -1,4 +1,4 @@
-"""The record of evaluations that were paid for."""
+"""The record of evaluated samples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _registry_lock = threading.Lock()
 
 
 class EvaluationRecord:
-    """Samples of one function and their values, in the order in which they were paid for.
+    """Samples of one function and their values, in the order of their evaluation.
 
     What is looked up is a setting and the number of its repeat, 0, 1, ...: one value for each
     evaluation of the setting. A setting is found again if all of its numbers are the same to the
@@ -108,12 +108,12 @@ class EvaluationRecord:
         Returns
         -------
         float, ndarray of shape (n_outputs,) or None
-            Its value, None if it was never paid for.
+            Its value, None if it was never evaluated.
         """
         return self._values.get((row_keys(x[None])[0], int(repeat)))
 
     def places(self) -> dict[Key, int]:
-        """Return the place of each evaluation in the order in which they were paid for.
+        """Return the index of each evaluation in the order in which they were made.
 
         Returns
         -------
@@ -125,7 +125,7 @@ class EvaluationRecord:
     def values(
         self, X: NDArray[np.float64], repeats: NDArray[np.intp] | None = None
     ) -> NDArray[np.float64]:
-        """Look up samples that were all paid for.
+        """Look up samples that were all evaluated.
 
         Parameters
         ----------

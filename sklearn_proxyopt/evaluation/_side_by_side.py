@@ -111,7 +111,7 @@ def outcomes(
     workers: Workers,
     goes_on: Callable[[], bool],
 ) -> Iterator[tuple[list[int], list[Outcome]]]:
-    """Evaluate the samples of `X` that are new; yield indices and outcomes as they come.
+    """Evaluate the samples of `X` that are new; yield indices and outcomes in the order of arrival.
 
     No further samples are begun once `goes_on()` is false; those begun are waited for. A worker
     process that dies takes the work of others with it, and nobody knows which sample was to blame:

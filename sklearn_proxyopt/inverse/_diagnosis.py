@@ -211,7 +211,7 @@ def diagnose_problems(
 
 @dataclass
 class _Judgement:
-    """What the losses of answers and of their rivals say.
+    """What the losses of answers and of their alternatives say.
 
     Attributes
     ----------

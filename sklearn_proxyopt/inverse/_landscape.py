@@ -54,7 +54,7 @@ class LandscapeInverse(BaseInverse):
     input_noise : "auto", float or sequence of float, default="auto"
         Standard deviations of the noise, in widths of the box, from smooth to sharp. One is the
         two-step method of [1]_. "auto" learns eight, from 0.28 to none, and measures on synthetic
-        problems held out how far from the true parameters walks down any part of them end. It
+        problems held out how far from the true parameters searches through any part of them end. It
         takes the part that ends nearest, and begins on a smoother level, with fewer basins, where
         that ends no farther away than chance may have it.
     over_prediction_penalty : float, default=30.0
@@ -121,10 +121,10 @@ class LandscapeInverse(BaseInverse):
     levels_ : ndarray of shape (n_levels,)
         The noise of the landscapes that are walked, in widths of the box, from smooth to sharp.
     smoothing_report_ : dict
-        What the dial does to synthetic problems held out, with an entry for each level: `noise`;
-        `basins`, in how many distinct minima eight random starts end; `drift`, how far the lowest
-        of them lies from the true parameters, as the root mean square in widths of the box; and
-        `used`, whether the level is walked.
+        What the smoothing does to synthetic problems held out, with an entry for each level:
+        `noise`; `basins`, in how many distinct minima eight random starts end; `drift`, how far the
+        lowest of them lies from the true parameters, as the root mean square in widths of the box;
+        and `used`, whether the level is walked.
     history_ : ndarray of shape (n_iter_,)
         Training loss at each step.
     n_iter_ : int
@@ -275,7 +275,7 @@ class LandscapeInverse(BaseInverse):
     def landscape(
         self, X: ArrayLike, unknowns: ArrayLike, input_noise: float
     ) -> NDArray[np.float64]:
-        """Predict the losses of problems all over the box, as smooth as the dial is turned.
+        """Predict the losses of problems all over the box, as smooth as `smoothing` says.
 
         Parameters
         ----------
@@ -426,7 +426,7 @@ class LandscapeInverse(BaseInverse):
         }
 
     def _estimate(self, problems: ProblemSet) -> Tensor:
-        """Return the lowest end of the walks down the ladder."""
+        """Return the lowest end of the coarse-to-fine searches."""
         problem, n_problems = problems.problem, len(problems.rows)
         guess = problem.to_box(problem.to_unknowns(problems.start[:1])).cpu().numpy()
         starts = np.clip(np.vstack([guess, self._starts]), -1.0, 1.0)

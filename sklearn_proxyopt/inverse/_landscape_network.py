@@ -1,4 +1,4 @@
-"""A network that predicts the losses of many problems at many parameters, at a dial's setting."""
+"""A network that predicts the losses of many problems at many parameters, more or less smoothed."""
 
 from __future__ import annotations
 

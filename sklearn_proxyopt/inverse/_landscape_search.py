@@ -1,4 +1,4 @@
-"""The walk down predicted landscapes, for many problems from many starts at once."""
+"""The coarse-to-fine search of predicted landscapes, for many problems from many starts at once."""
 
 from __future__ import annotations
 

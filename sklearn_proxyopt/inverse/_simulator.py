@@ -1,4 +1,4 @@
-"""A simulator as it comes: in torch of any type or in NumPy, which may raise errors."""
+"""A simulator as users write it: in torch of any type or in NumPy, which may raise errors."""
 
 from __future__ import annotations
 

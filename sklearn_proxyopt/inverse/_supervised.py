@@ -20,7 +20,7 @@ class SupervisedInverse(NetworkInverse):
     """Learn from synthetic problems to read unknowns off an observation.
 
     Unknowns are drawn, simulated, and a network is trained to find them again; then it answers the
-    problems at hand [1]_. Where these have gaps or known errors, so have the simulated ones. The
+    given problems [1]_. Where these have gaps or known errors, so have the simulated ones. The
     simulator needs no gradient. As the network never sees the loss, its answers are near rather
     than exact, and refinement gains much. Where several unknowns explain an observation alike, it
     answers with something between them.

@@ -62,7 +62,7 @@ def uncertainty_of(problems: ProblemSet, unknowns: Tensor, level: float) -> Unce
     unknowns : Tensor of shape (n, n_unknowns)
         Their solutions, in the box.
     level : float
-        The probability with which an interval is to hold the true value.
+        The probability with which an interval is to hold the true unknown.
 
     Returns
     -------

@@ -193,7 +193,9 @@ class _RegretScorer:
 
     def __call__(self, estimator: Any, X: ArrayLike, y: ArrayLike) -> float:
         if np.size(y) != np.shape(y)[0]:
-            raise ValueError(f"y must have one value a row for a regret; got shape {np.shape(y)}.")
+            raise ValueError(
+                f"y must have one value a sample for a regret; got shape {np.shape(y)}."
+            )
         predicted = np.asarray(estimator.predict(X), dtype=np.float64).reshape(-1)
         if not np.isfinite(predicted).all():
             raise ValueError("estimator must predict finite values; got NaN or infinity.")

@@ -1,4 +1,4 @@
-"""Second opinions of proxies that know their moments: fitted anew to parts of the samples."""
+"""Proxies that know their moments, refitted on parts of the samples."""
 
 from __future__ import annotations
 

@@ -129,8 +129,9 @@ def check_monitors(callbacks: Any, n_held_out: int) -> None:
         if isinstance(monitor, str) and monitor.removesuffix("_best") in missing:
             name = one.__name__ if isinstance(one, type) else type(one).__name__
             raise ValueError(
-                f"callbacks must monitor 'train_loss' where no rows are held out; got {name}, "
-                f"which monitors {monitor!r}. From 50 rows on, validation_fraction holds some out."
+                f"callbacks must monitor 'train_loss' where no samples are held out; got {name}, "
+                f"which monitors {monitor!r}. From 50 samples on, validation_fraction holds some "
+                "out."
             )
 
 

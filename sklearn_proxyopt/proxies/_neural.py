@@ -89,8 +89,8 @@ default="auto"
         A sequence holds one number for each member.
     n_members : int, default=1
         Number of networks, each with its own starting weights and its own batches. Their mean is
-        the prediction, their spread a sign of how far it may be believed. Dense networks are
-        trained as stacked matrices; modules of the user one after another.
+        the prediction, their spread a sign of how reliable it is. Dense networks are trained as
+        stacked matrices; modules of the user one after another.
     bootstrap : bool or "halves", default=False
         Whether each member learns, trend included, from samples drawn with replacement instead of
         from all. With "halves" two members share out the samples, half for each, two more share
@@ -172,7 +172,7 @@ default="auto"
     See Also
     --------
     sklearn_proxyopt.ProxyOptimizer : Finds the minimum of a proxy.
-    sklearn_proxyopt.optimizers.GraduatedSearch : Walks down a ladder of smooth proxies.
+    sklearn_proxyopt.optimizers.GraduatedSearch : Searches from smooth proxies to sharp ones.
 
     Notes
     -----
@@ -195,7 +195,7 @@ default="auto"
        Dimensional Domains", 2020, :arxiv:`2006.10739`.
     .. [3] "Optimization Landscapes Learned: Proxy Networks Boost Convergence in Physics-based
        Inverse Problems", :arxiv:`2501.16573`, 2025. The noise, and the penalty on predictions above
-       the truth.
+       the values.
 
     Examples
     --------

@@ -20,7 +20,7 @@ __all__ = ["Smoothing", "check_dial"]
 def check_dial(
     value: Any, name: str, n_members: int, *, minimum: float, include_minimum: bool = True
 ) -> list[float]:
-    """Return the setting of a dial for each member, from one number or one for each."""
+    """Return a setting for each member, from one number or one for each."""
     if isinstance(value, str) or not np.iterable(value):
         value = [value] * n_members
     settings = list(value)

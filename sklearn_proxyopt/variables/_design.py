@@ -72,11 +72,11 @@ class Design:
             kept = self._filled(kept, drawn, n_rows, rng)
         if len(kept) < 2:
             raise ValueError(
-                "constraints must leave at least two feasible rows inside bounds; got "
-                f"{len(kept)} among {len(drawn)} rows of a design and what is near to them. The "
-                "search for them failed, which proves nothing: pass feasible rows as X and y. At "
-                "most k of n is found as linear constraints with a switch Integer(0, 1) for each "
-                "variable: x <= high * switch, sum of the switches <= k."
+                "constraints must leave at least two feasible samples inside bounds; got "
+                f"{len(kept)} among {len(drawn)} samples of a design and near them. The "
+                "search for them failed, which proves nothing: pass feasible samples as X and y. "
+                "At most k of n is found as linear constraints with a switch Integer(0, 1) for "
+                "each variable: x <= high * switch, sum of the switches <= k."
             )
         return kept
 
@@ -134,8 +134,8 @@ class Design:
             center = Repair(variables, constraints).central_row()
             if center is None:
                 raise ValueError(
-                    "constraints must leave feasible rows inside bounds; got linear ones that no "
-                    "row meets together."
+                    "constraints must leave feasible samples inside bounds; got linear ones that "
+                    "no sample meets together."
                 )
             near = np.vstack([center, near])
         return _joined(kept, self._feasible(variables.snap(near)))

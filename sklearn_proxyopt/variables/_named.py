@@ -40,7 +40,7 @@ class NamedFunction:
     12.0
     """
 
-    how_called = ", passed as a DataFrame (input_format='array' passes plain rows)"
+    how_called = ", passed as a DataFrame (input_format='array' passes plain samples)"
 
     def __init__(
         self, function: Callable[..., Any], variables: Variables, vectorized: bool = True

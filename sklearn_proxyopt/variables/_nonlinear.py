@@ -39,8 +39,8 @@ class Nonlinear:
         self._fun, self._jac = part.fun, part.jac if callable(part.jac) else None
         n_features = sample.shape[1]
         owed = (
-            f"{name} must be a function of one row of shape ({n_features},) that returns a number "
-            "or an array of shape (n,)"
+            f"{name} must be a function of one sample of shape ({n_features},) that returns a "
+            "number or an array of shape (n,)"
         )
         place, values = _first_answer(lambda x: _as_values(self._fun(x)), sample, owed)
         self.size = len(values)
@@ -131,4 +131,4 @@ def _first_answer(
         return unknown[0]
     error = errors[0]
     what = "" if isinstance(error, _WrongAnswerError) else f"{type(error).__name__}: "
-    raise ValueError(f"{owed}; got {what}{error} at every row of {len(sample)}.") from error
+    raise ValueError(f"{owed}; got {what}{error} at every sample of {len(sample)}.") from error

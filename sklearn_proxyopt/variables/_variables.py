@@ -243,11 +243,11 @@ class Variables(Features):
             n_features = self.n_features
             if not (self.misses(X)[:, :n_features] == 0.0).all(axis=1).any():
                 raise ValueError(
-                    "bounds must hold at least one of the rows, in the same units; got none "
+                    "bounds must hold at least one of the samples, in the same units; got none "
                     f"inside. {self.nearest_miss(X)}"
                 )
             raise ValueError(
-                "constraints must be met by at least one of the rows; got none that meets them. "
+                "constraints must be met by at least one of the samples; got none that meets them. "
                 f"{self.nearest_miss(X)}"
             )
         return X[counts], y[counts]

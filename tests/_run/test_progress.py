@@ -167,5 +167,5 @@ def test_a_model_of_given_samples_is_told_of_in_few_lines(capsys):
     )
     opt.fit(X, X.sum(axis=1))
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Training LinearRegression on 20 rows."
+    assert lines[0] == "Training LinearRegression on 20 samples."
     assert lines[-1].startswith("done in ")

@@ -281,7 +281,7 @@ def test_what_smoothing_measured_is_part_of_the_diagnosis(wiggly):
 
 def test_too_few_rows_cannot_be_judged(smooth):
     opt = fitted(smooth, 8, proxy=NeuralProxyRegressor(max_epochs=2))
-    with pytest.raises(ValueError, match="X must have at least 10 rows for a diagnosis; got 8"):
+    with pytest.raises(ValueError, match="X must have at least 10 samples for a diagnosis; got 8"):
         opt.diagnose()
 
 

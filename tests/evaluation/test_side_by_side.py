@@ -264,7 +264,7 @@ def test_rows_of_a_vectorised_function_that_failed_are_tried_again():
         ({"n_jobs": 0}, "n_jobs must be an integer other than 0"),
         ({"n_jobs": 1.5}, "n_jobs must be an integer"),
         ({"time_limit": 0.0}, "time_limit must be a finite number"),
-        ({"time_limit": 5.0, "vectorized": True}, "time_limit must be None for a vectorised"),
+        ({"time_limit": 5.0, "vectorized": True}, "time_limit must be None for a vectorized"),
         ({"n_retries": -1}, "n_retries must be an integer of at least 0"),
     ],
 )

@@ -119,5 +119,5 @@ def test_wrong_arguments_are_refused_by_name():
 
 def test_a_regret_of_several_outputs_is_refused():
     X = np.arange(4.0)[:, None]
-    with pytest.raises(ValueError, match=r"y must have one value a row for a regret; got shape"):
+    with pytest.raises(ValueError, match=r"y must have one value a sample for a regret; got shape"):
         regret_scorer()(LinearRegression().fit(X, X[:, 0]), X, np.zeros((4, 2)))

@@ -244,7 +244,7 @@ def test_a_warm_start_has_the_callbacks_of_a_first_fit():
 )
 def test_what_monitors_rows_held_out_is_refused_where_there_are_none(callback, name):
     watch = Watch()
-    with pytest.raises(ValueError, match=f"where no rows are held out; got {name}"):
+    with pytest.raises(ValueError, match=f"where no samples are held out; got {name}"):
         fitted(watch, callback, validation_fraction=0.0)
     assert not hasattr(watch, "weights")
 
@@ -257,7 +257,7 @@ def test_a_score_of_rows_held_out_cannot_be_monitored_where_there_are_none(name)
         best = Checkpoint(f"{name or 'r2'}_best", **files)
         return fitted(score, best, validation_fraction=0.0)
 
-    with pytest.raises(ValueError, match="no rows are held out; got Checkpoint"):
+    with pytest.raises(ValueError, match="no samples are held out; got Checkpoint"):
         watched(on_train=False)
     assert watched(on_train=True).history_[0]["event_cp"]
 

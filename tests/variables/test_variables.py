@@ -387,10 +387,10 @@ def test_the_same_seed_draws_the_same_design():
 @pytest.mark.parametrize(
     ("constraint", "message"),
     [
-        (LinearConstraint([[1, 1]], 3.0, np.inf), "got linear ones that no row meets together"),
+        (LinearConstraint([[1, 1]], 3.0, np.inf), "got linear ones that no sample meets together"),
         (
             NonlinearConstraint(lambda x: x @ x, 5.0, 9.0),
-            "at least two feasible rows inside bounds",
+            "at least two feasible samples inside bounds",
         ),
     ],
 )
@@ -452,15 +452,15 @@ def test_rows_that_cannot_be_are_named(row, message):
         ),
         (
             {"constraints": NonlinearConstraint(lambda x: x[9], 0, 1)},
-            r"constraints\[0\] must be a function of one row of shape \(4,\).*; got IndexError",
+            r"constraints\[0\] must be a function of one sample of shape \(4,\).*; got IndexError",
         ),
         (
             {"constraints": NonlinearConstraint(lambda x: None, 0, 1)},
-            r"constraints\[0\] must be a function .*; got None at every row of 256\.",
+            r"constraints\[0\] must be a function .*; got None at every sample of 256\.",
         ),
         (
             {"constraints": NonlinearConstraint(lambda x: [[x[0]]], 0, 1)},
-            r"constraints\[0\] must be a function .*; got shape \(1, 1\) at every row of 256\.",
+            r"constraints\[0\] must be a function .*; got shape \(1, 1\) at every sample of 256\.",
         ),
         (
             {"constraints": [BUDGET, NonlinearConstraint(lambda x: x, [0, 0], [1, 1])]},

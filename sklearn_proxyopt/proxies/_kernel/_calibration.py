@@ -1,4 +1,4 @@
-"""How far the truth lies from predictions, in the standard deviations that were predicted."""
+"""How far values lie from predictions, in the standard deviations that were predicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values as they come: penalties, outliers, and values that span many decades."""
+"""Values that no smooth function has: penalties, outliers, and values that span many decades."""
 
 from __future__ import annotations
 
