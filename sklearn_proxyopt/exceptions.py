@@ -20,7 +20,7 @@ __all__ = [
 
 
 class EvaluationError(ValueError):
-    """The true function raised, or returned what cannot be used.
+    """The objective raised an error, or returned a value that cannot be used.
 
     What was evaluated before is not lost: see the attributes `X_` and `y_` of the optimizer that
     was running.
@@ -67,7 +67,7 @@ class ConstantWarning(UserWarning):
 
 
 class DeviceNotFoundWarning(UserWarning):
-    """What was made on a GPU was loaded where there is none, and lies on the CPU instead."""
+    """A proxy made on a GPU was loaded on a machine without one, and is on the CPU instead."""
 
 
 class FailedEvaluationWarning(UserWarning):
@@ -75,7 +75,7 @@ class FailedEvaluationWarning(UserWarning):
 
 
 class FalseOptimumWarning(UserWarning):
-    """`minimize` returns an optimum that its own verdict does not believe."""
+    """`minimize` returns an optimum whose verdict is "false"."""
 
 
 class RefittedProxyWarning(UserWarning):

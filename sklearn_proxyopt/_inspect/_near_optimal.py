@@ -69,7 +69,7 @@ class NearOptimal:
         Parameters
         ----------
         name : int or str
-            The variable, by place or name.
+            The variable, by index or name.
 
         Returns
         -------

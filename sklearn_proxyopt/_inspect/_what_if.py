@@ -49,7 +49,7 @@ def what_if(
     Returns
     -------
     pandas.DataFrame
-        The settings; `predicted`, `lower` and `upper` (NaN where the model tells no uncertainty);
+        The settings; `predicted`, `lower` and `upper` (NaN if the model has no uncertainty);
         `difference`, by how much the prediction differs from that at the optimum; and `inside`,
         whether the settings lie inside the bounds and meet the constraints. Where several outputs
         are predicted, these are `predicted_0`, `lower_0`, ..., `predicted_1`, ....

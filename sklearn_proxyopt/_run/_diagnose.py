@@ -221,7 +221,7 @@ def measured_merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[n
 
 
 def add_verdict(state: ModelState, noise_std: Any) -> None:
-    """Add the verdict on the answer to the result; warn if it is not credible."""
+    """Add the verdict on the answer to the result; warn if it is false."""
     result = state.result
     if result is None or state.n_learned < MIN_DIAGNOSED:
         return

@@ -1,4 +1,4 @@
-"""Benchmark: how well regressors stand in for functions and tables, and where they lead."""
+"""Benchmark: how well regressors predict functions and tables, and how good their optima are."""
 
 from sklearn_proxyopt.benchmark._comparison import Comparison, compare_regressors
 from sklearn_proxyopt.benchmark._display import ComparisonDisplay

@@ -58,9 +58,9 @@ class Sample:
     function : callable or None
         The function; None of a table.
     bounds : ndarray of shape (n_features, 2)
-        The box that the minimum is looked for in.
+        The bounds within which the minimum is searched.
     lowest_known : float
-        The lowest value that anyone knows.
+        The lowest known value.
     """
 
     X: NDArray[np.float64]

@@ -68,7 +68,7 @@ def compare_regressors(
     Raises
     ------
     ValueError
-        If a parameter is out of its limits, or a function is not finite in its box.
+        If a parameter is out of its limits, or a function is not finite inside its bounds.
 
     See Also
     --------
@@ -122,7 +122,7 @@ def _places(
 
 
 def _sample(problem: Any, place: tuple[str, int, int], random_state: int) -> tuple[Any, int]:
-    """Draw the samples of one place, the same whatever else is compared."""
+    """Draw the samples of one comparison, the same whatever else is compared."""
     name, n_rows, repeat = place
     rng = np.random.default_rng([random_state, zlib.crc32(name.encode()), n_rows, repeat])
     draw = table_sample if isinstance(problem, tuple) else function_sample
@@ -146,7 +146,7 @@ def _check_problems(problems: Mapping[str, Any], most_rows: int) -> None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How well regressors stand in for functions and tables.
+    """How well regressors predict functions and tables, and how good their optima are.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ class Comparison:
         interval, and whether that at the minimum does; `interval_score`, the mean score of Gneiting
         and Raftery (2007) in standard deviations; `predicted_at_minimum` and `value_at_minimum`;
         `best_row`, the lowest value learned; `lowest_known` and `median`; `fit_seconds` and
-        `predict_seconds`. What a regressor does not tell is NaN.
+        `predict_seconds`. What a regressor does not provide is NaN.
 
     See Also
     --------
@@ -209,7 +209,7 @@ class Comparison:
         return list(dict.fromkeys(cell["regressor"] for cell in self.cells))
 
     def values(self, measure: str) -> dict[tuple[str, int, int], dict[str, float]]:
-        """Return a measure of every regressor at every place.
+        """Return a measure of every regressor for every problem, number of samples and repeat.
 
         Parameters
         ----------
@@ -239,7 +239,7 @@ class Comparison:
     def mean_ranks(self, measure: str) -> dict[tuple[str, int], float]:
         """Return the mean rank of each regressor at each number of samples, 1 the best.
 
-        Places count at which all regressors tell the measure; errors and regrets below a
+        Only comparisons for which every regressor has the measure count. Errors and regrets below a
         thousandth are equal.
 
         Parameters

@@ -1,4 +1,4 @@
-"""Callbacks, by scikit-learn's protocol: what a run is doing while it runs."""
+"""Callbacks, by scikit-learn's protocol: the progress of a run while it runs."""
 
 from sklearn_proxyopt.callbacks._evaluation_progress import EvaluationProgress
 

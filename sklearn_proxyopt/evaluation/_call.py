@@ -1,4 +1,4 @@
-"""One call of the true function, and what came of it."""
+"""One call of the objective, and what came of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of the true function: checked, counted, remembered."""
+"""Calls of the objective: checked, counted, recorded."""
 
 from __future__ import annotations
 
@@ -37,10 +37,11 @@ class Evaluator:
         Whether `objective` takes samples of shape (n, n_features) and returns (n,); otherwise it
         takes one sample of shape (n_features,) and returns a number.
     on_error : {"raise", "drop"}, default="raise"
-        What an evaluation that fails leads to: an `EvaluationError`, or a value of NaN and a count.
-        It fails where it raises, gives a value that is not finite, takes longer than `time_limit`
-        or takes its process down. A vectorized function marks the samples that fail by NaN; if it
-        raises, the error is raised in either case, since nothing tells which sample is to blame.
+        What happens if an evaluation fails: "raise" raises an `EvaluationError`, "drop" gives NaN
+        and counts it. An evaluation fails if it raises, returns a value that is not finite, takes
+        longer than `time_limit` or ends its process. A vectorized function marks failed samples by
+        NaN; if it raises, the error is raised in either case, because nobody knows which sample
+        caused it.
     n_jobs : int, default=None
         How many evaluations run side by side, through joblib and in the backend of its
         `parallel_config`; the samples of a vectorized function are split into as many parts. None
@@ -163,11 +164,11 @@ class Evaluator:
         X : ndarray of shape (n, n_features)
             Samples inside the box, in the user's units.
         goes_on : callable, default=None
-            Told the values known so far, says whether further samples are to be begun; those begun
-            are waited for. None begins all.
+            Called with the values known so far; returns whether further samples are to be begun.
+            Those begun are waited for. None begins all.
         repeats : ndarray of shape (n,), default=None
-            Which evaluation of each sample is meant, 0, 1, ...: so many have their own values. None
-            means the first of all.
+            The repeat of each sample, 0, 1, ...; each repeat has its own value. None means the
+            first.
 
         Returns
         -------
@@ -266,7 +267,7 @@ class Evaluator:
         results: list[Outcome],
         backlog: Backlog,
     ) -> None:
-        """Write down what has come of samples.
+        """Write down the outcomes of samples.
 
         Parameters
         ----------
@@ -275,7 +276,7 @@ class Evaluator:
         repeats : ndarray of shape (n,)
             Which evaluation of each.
         results : list of Outcome
-            What has come of them.
+            Their outcomes.
         backlog : Backlog
             Writes them into the journal.
         """
@@ -300,7 +301,7 @@ class Evaluator:
         Parameters
         ----------
         outcome : Outcome
-            What has come of a sample.
+            The outcome of a sample.
 
         Returns
         -------
@@ -328,7 +329,7 @@ class Evaluator:
         *,
         is_new: bool,
     ) -> None:
-        """Tell of a sample of its own whose value is used now; count and refuse one that failed.
+        """Report a sample whose value is used now; count and refuse one that failed.
 
         Parameters
         ----------
@@ -364,7 +365,7 @@ class Evaluator:
         x : ndarray of shape (n_features,)
             The sample.
         outcome : Outcome
-            What has come of it.
+            Its outcome.
 
         Raises
         ------

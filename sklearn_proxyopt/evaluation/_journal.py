@@ -1,4 +1,4 @@
-"""The journal of paid evaluations: a SQLite file that anyone can read."""
+"""The journal of evaluations: a SQLite file that anyone can read."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ __all__ = ["Journal"]
 class Journal:
     """The evaluations of one function, each on disk before it was used.
 
-    A `ProxyOptimizer` writes it where it is given a path as `journal`; a run that was killed then
-    goes on from it when the same program is started again. This class reads it, also while it is
-    being written. It is a SQLite file of plain numbers and text: any tool that reads SQLite reads
-    it too.
+    A `ProxyOptimizer` with a path as `journal` writes it. If the run is killed, start the same
+    program again: it goes on from the journal. This class reads a journal, also while it is being
+    written. It is a SQLite file of plain numbers and text: any tool that reads SQLite reads it too.
 
     Parameters
     ----------
@@ -110,8 +109,8 @@ class Journal:
         Returns
         -------
         dict or None
-            The places of integers under "whole", labels by their place under "categories", and
-            what else there is; None where no run has noted it.
+            The indices of integers under "whole", labels by their index under "categories", and
+            other kinds; None if no run has noted it.
         """
         return kinds_known(self._contents(), self.path)
 
@@ -198,7 +197,7 @@ class Journal:
     def backup(self, path: str | os.PathLike[str]) -> None:
         """Copy the journal, also while it is being written.
 
-        A copy made by the operating system may catch a commit half way; this one never does.
+        A copy made by the operating system may catch a half-written commit; this one never does.
 
         Parameters
         ----------
@@ -249,8 +248,8 @@ class Journal:
         n_outputs : int, default=1
             Number of outputs of the function.
         kinds : dict, default=None
-            What the inputs are, as `kinds` returns it: the places of integers under "whole", labels
-            by their place under "categories", and what else there is. None takes all inputs to be
+            What the inputs are, as `kinds` returns it: the indices of integers under "whole",
+            labels by their index under "categories", and other kinds. None takes all inputs to be
             continuous.
         patience : float, default=0.0
             Seconds to wait for another writer to end before raising; infinity waits as long as it

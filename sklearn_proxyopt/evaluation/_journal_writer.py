@@ -151,7 +151,7 @@ class JournalWriter:
         n_round : int
             The batch that they were asked for in.
         X : ndarray of shape (n, n_features)
-            Their samples.
+            The samples.
         outcomes : list of Outcome
             What came of each.
         is_final : bool
@@ -183,7 +183,7 @@ class JournalWriter:
         Parameters
         ----------
         X : ndarray of shape (n, n_features)
-            Their samples.
+            The samples.
         y : ndarray of shape (n,) or (n, n_outputs)
             Their values, NaN throughout for one that failed.
         """

@@ -63,7 +63,7 @@ class EvaluationRecord:
         return len(self._values)
 
     def of_meaning(self, meaning: str) -> EvaluationRecord:
-        """Return the part of the record in which the numbers of a sample stand for the same.
+        """Return the part of the record in which the numbers of a sample mean the same.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class EvaluationRecord:
         Returns
         -------
         dict
-            The places 0, 1, ... by the key of a sample and the number of its repeat.
+            The indices 0, 1, ... by the key of a sample and the number of its repeat.
         """
         return {key: place for place, key in enumerate(self._values)}
 

@@ -45,7 +45,7 @@ class Knowledge:
     rng : numpy.random.Generator
         Randomness of this round.
     learn : callable
-        `learn(rows, bounds)` fits a copy of the proxy on the samples at some places of `X` and
+        `learn(rows, bounds)` fits a copy of the proxy on the samples at some indices of `X` and
         returns it with its distinct minima in a box, the lowest first.
     doubts : callable
         Returns minima of models refitted on half of the samples, of shape (n, n_features).
@@ -57,8 +57,8 @@ class Knowledge:
         best avoided, and a number between them elsewhere. None where nothing is known of failures.
         No point with a caution of 1 is proposed, whatever the strategy.
     noise_std : float, default=0.0
-        Standard deviation of the noise of values; 0 for exact ones. With noise the lowest value is
-        the luckiest, and what the proxy says of the samples counts.
+        Standard deviation of the noise of values; 0 for exact ones. With noise the lowest measured
+        value is often a lucky one; the proxy's predictions at the samples count instead.
     draw : callable, default=None
         `draw(n_functions, seed)` returns a proxy whose members are functions that the samples
         allow. None where the proxy draws none.
@@ -87,7 +87,7 @@ class Knowledge:
 
     @property
     def lowest(self) -> float:
-        """The lowest value of a sample, what the proxy says of it where values have noise."""
+        """The lowest value of a sample; with noise, the lowest prediction at one."""
         return float(self._estimates.min())
 
     @cached_property
@@ -101,8 +101,8 @@ class Knowledge:
 class BaseInfill(BaseEstimator, ABC):
     """Base of all infill strategies.
 
-    A subclass implements `_propose`, which returns points, the most promising first. They need not
-    be new, apart from one another, or as many as asked for: points far from all that is known are
+    A subclass implements `_propose`, which returns points, the best predicted first. They need not
+    be new, apart from one another, or as many as asked for: points far from all known samples are
     added.
 
     Parameters
@@ -138,7 +138,7 @@ class BaseInfill(BaseEstimator, ABC):
 
     @abstractmethod
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:
-        """Return points of shape (n, n_features), the most promising first."""
+        """Return points of shape (n, n_features), the best predicted first."""
 
     def propose(self, known: Knowledge) -> NDArray[np.float64]:
         """Propose the points of a round.

@@ -15,7 +15,7 @@ __all__ = ["ThompsonSampling"]
 
 
 class ThompsonSampling(BaseInfill):
-    """Evaluate the minima of functions that the samples allow.
+    """Evaluate the minima of random functions that agree with the samples (posterior draws).
 
     These are drawn from the Gaussian processes of a `ProxyRegressor` or `KernelProxyRegressor`, one
     for each point, or they are the members of a `NeuralProxyRegressor` that has several. Where they

@@ -19,7 +19,7 @@ _REACH = 1.5
 
 
 class TrustRegion(BaseInfill):
-    """Evaluate the minima that a proxy of the best sample's surroundings has there.
+    """Evaluate the minima of a proxy of the best sample's neighborhood.
 
     The proxy is learned anew from the samples in and near the region, and at least from the nearest
     10 for each variable. After a round that found a lower value the region grows, otherwise it

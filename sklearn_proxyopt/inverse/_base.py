@@ -189,7 +189,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
 
         Each problem is also searched from elsewhere, so that better solutions, and others that fit
         as well, become known. That takes about as many simulations as `DirectInverse` with four
-        starts and 32 candidates. Intervals know nothing of other basins: mind `is_beaten` and
+        starts and 32 candidates. Intervals do not include other basins: look at `is_beaten` and
         `n_rivals`.
 
         Parameters
@@ -222,7 +222,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         return diagnose_problems(problems, given, level, rng)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted solver into a file that can run no code.
+        """Save the fitted solver into a file that contains no code.
 
         The file holds plain arrays, and text in JSON: the answers, and all that was learned, but
         not the path.
@@ -232,17 +232,17 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         Parameters
         ----------
         path : str or path-like
-            The file; one that is there is replaced.
+            The file; an existing one is replaced.
         """
         check_is_fitted(self)
         write_solvers(path, self, [self])
 
     @plain_torch()
     def load(self, path: str | PathLike[str]) -> Self:
-        """Become the fitted solver that `save` wrote.
+        """Load the fitted solver that `save` wrote.
 
-        It answers to the last bit as it did, if its parameters are those of the solver that was
-        saved; its problem and networks are made from them.
+        It gives the same answers to the last bit if its parameters are those of the saved solver;
+        problem and networks are made from them.
 
         Parameters
         ----------

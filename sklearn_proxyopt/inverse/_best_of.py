@@ -26,8 +26,8 @@ __all__ = ["BestOfInverse"]
 class BestOfInverse(BaseEstimator):
     """Solve inverse problems by several solvers and keep the best answer to each.
 
-    What a joint training cannot fit shows in its loss, and the search on that problem alone may
-    have found it.
+    A problem that a joint training cannot fit has a high loss; a search on that problem alone may
+    solve it.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ class BestOfInverse(BaseEstimator):
         return self.solvers_[0].diagnose(X, unknowns, noise_std=noise_std, level=level)
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted solvers into a file that can run no code.
+        """Save the fitted solvers into a file that contains no code.
 
         The file holds plain arrays, and text in JSON. Parameters are not in it: they are in the
         program.
@@ -172,14 +172,14 @@ class BestOfInverse(BaseEstimator):
         Parameters
         ----------
         path : str or path-like
-            The file; one that is there is replaced.
+            The file; an existing one is replaced.
         """
         check_is_fitted(self)
         write_solvers(path, self, self.solvers_)
 
     @plain_torch()
     def load(self, path: str | PathLike[str]) -> Self:
-        """Become the fitted solver that `save` wrote.
+        """Load the fitted solver that `save` wrote.
 
         Parameters
         ----------

@@ -38,14 +38,14 @@ _N_JUDGED, _N_JUDGED_STARTS = 32, 8
 
 
 class LandscapeInverse(BaseInverse):
-    """Learn the loss of any observation at any parameters, and descend on what was learned.
+    """Learn the loss of any observation at any parameters, and descend on the learned loss.
 
     Synthetic problems are simulated, and their losses at parameters all over the box train a
     network that takes an observation and parameters and predicts the loss, once for all
-    observations [1]_. The parameters are given to it with Gaussian noise, so that it predicts a
-    smoother landscape, with the basin but without the traps; as it is told how much noise, one
-    network holds a whole ladder from smooth to sharp. A problem is solved by BFGS on the
-    smoothest landscape, from there on the next, and so on, and last on the simulator.
+    observations [1]_. Gaussian noise on the parameters smooths the landscape that it predicts: the
+    basin stays, local minima go. The amount of noise is an input, so that one network holds all
+    levels from smooth to sharp. A problem is solved by BFGS on the smoothest landscape, from there
+    on the next, and so on, and last on the simulator.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class LandscapeInverse(BaseInverse):
         that ends no farther away than chance may have it.
     over_prediction_penalty : float, default=30.0
         How many times an error counts where the prediction is too high. Above 1, the landscape
-        keeps to the low losses under the noise, so that its minimum drifts less.
+        keeps to the low losses under the noise, so that its minimum shifts less.
     logarithmic : bool, default=True
         Whether the logarithm of the loss is learned, which has the same minima and more of its
         depth near them, instead of the loss itself. It levels off at 3 % of the mean loss.
@@ -119,12 +119,12 @@ class LandscapeInverse(BaseInverse):
     estimates_, estimate_loss_ : ndarray
         Unknowns and losses before the refinement.
     levels_ : ndarray of shape (n_levels,)
-        The noise of the landscapes that are walked, in widths of the box, from smooth to sharp.
+        The noise of the landscapes that are searched, in widths of the box, from smooth to sharp.
     smoothing_report_ : dict
         What the smoothing does to synthetic problems held out, with an entry for each level:
         `noise`; `basins`, in how many distinct minima eight random starts end; `drift`, how far the
         lowest of them lies from the true parameters, as the root mean square in widths of the box;
-        and `used`, whether the level is walked.
+        and `used`, whether the level is searched.
     history_ : ndarray of shape (n_iter_,)
         Training loss at each step.
     n_iter_ : int
@@ -147,7 +147,7 @@ class LandscapeInverse(BaseInverse):
     See Also
     --------
     NeuralAdjointInverse : Learns the simulator instead of the loss.
-    sklearn_proxyopt.optimizers.GraduatedSearch : The same walk for one function.
+    sklearn_proxyopt.optimizers.GraduatedSearch : The same search for one function.
 
     Notes
     -----
@@ -156,7 +156,7 @@ class LandscapeInverse(BaseInverse):
     inwards. With a penalty it is an expectile below the mean.
 
     The features of the parameters have up to 16 waves across the box. Finer valleys are not
-    learned, and need not be: the refinement on the simulator sees them.
+    learned; the refinement on the simulator finds them.
 
     References
     ----------
@@ -275,7 +275,7 @@ class LandscapeInverse(BaseInverse):
     def landscape(
         self, X: ArrayLike, unknowns: ArrayLike, input_noise: float
     ) -> NDArray[np.float64]:
-        """Predict the losses of problems all over the box, as smooth as `smoothing` says.
+        """Predict the losses of problems all over the box, smoothed by `input_noise`.
 
         Parameters
         ----------

@@ -26,7 +26,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class DenseNet(BaseEstimator):
-    """A dense network with positional encoding, as a recipe.
+    """A dense network with positional encoding, described by its sizes.
 
     Each input x, scaled to [-1, 1], is followed by sin(2^k pi x) and cos(2^k pi x).
 
@@ -102,7 +102,7 @@ class DenseNet(BaseEstimator):
 
 
 class ConvNet(BaseEstimator):
-    """A small image classifier in one or two dimensions, as a recipe.
+    """A small convolutional network in one or two dimensions, described by its sizes.
 
     Each block is a convolution over three points, batch normalization, ReLU and a maximum over
     two points; dense layers follow. An observation of one or two axes is a grid, of three axes

@@ -22,7 +22,7 @@ __all__ = ["NeuralAdjointInverse"]
 
 
 class NeuralAdjointInverse(BaseInverse):
-    """Learn the simulator, then find by BFGS on the network what it would take.
+    """Learn the simulator by a network, then find the unknowns by BFGS on the network.
 
     A network is trained on synthetic simulations; for each problem BFGS minimizes the loss of its
     predictions plus a boundary loss, which grows with the distance from the box outside of which

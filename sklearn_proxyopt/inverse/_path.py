@@ -18,9 +18,9 @@ class SearchPath:
     Parameters
     ----------
     unknowns : ndarray of shape (n_points, n_problems, n_unknowns)
-        What the search of each problem had come to; NaN before its first simulation with a value.
-        In a training that is what the network said at a step, in a descent the lowest point so
-        far, and at last the solution.
+        The best unknowns of each problem so far; NaN before its first simulation with a value. In a
+        training these are the network's outputs at a step, in a descent the lowest point so far,
+        and at the end the solution.
     loss : ndarray of shape (n_points, n_problems)
         The losses there.
     n_forward_calls : ndarray of shape (n_points,)

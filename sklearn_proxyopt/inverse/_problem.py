@@ -313,7 +313,7 @@ class InverseProblem(SearchBox):
         Returns
         -------
         Noise or None
-            None where nothing is known of them.
+            None if nothing is known about them.
 
         Raises
         ------

@@ -22,8 +22,8 @@ class SupervisedInverse(NetworkInverse):
     Unknowns are drawn, simulated, and a network is trained to find them again; then it answers the
     given problems [1]_. Where these have gaps or known errors, so have the simulated ones. The
     simulator needs no gradient. As the network never sees the loss, its answers are near rather
-    than exact, and refinement gains much. Where several unknowns explain an observation alike, it
-    answers with something between them.
+    than exact, and refinement improves them. Where several unknowns explain an observation alike,
+    it answers with something between them.
 
     Parameters
     ----------

@@ -95,9 +95,9 @@ def credibility_scorer(
     Parameters
     ----------
     objective : callable, default=None
-        The true function, called to check each optimum; None spends no evaluation.
+        The objective, evaluated to check each optimum; None uses no evaluation.
     n_checks : int, default=5
-        How many times it is called for each, at most.
+        Most evaluations for each optimum.
     regret : float, default=None
         Tolerated gap between the objective at the optimum and its lowest value, in units of `y`.
         Compare probabilities only for the same regret: None tolerates a share of what the samples

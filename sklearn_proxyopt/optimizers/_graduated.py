@@ -124,8 +124,8 @@ class GraduatedSearch(BaseOptimizer):
     The first function of a `Ladder` is searched by an optimizer; the distinct minima found there
     start descents by BFGS on the second, those on the third, and so on to the last, which is the
     objective (graduated optimization [1]_). A ladder of two, a smooth proxy and then the function,
-    is the two-step method of [2]_. The result tells of each level how far its minimum lies from the
-    end of the search, and how many basins it has.
+    is the two-step method of [2]_. For each level the result has the distance of its minimum from
+    the end of the search, and its number of basins.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class GraduatedSearch(BaseOptimizer):
 
     See Also
     --------
-    sklearn_proxyopt.NeuralProxyRegressor : Learns a ladder in one fit, by its `input_noise`.
+    sklearn_proxyopt.NeuralProxyRegressor : Learns all levels in one fit, by its `input_noise`.
 
     Notes
     -----

@@ -1,4 +1,4 @@
-"""Proxies: regressors that stand in for an expensive function."""
+"""Proxies: surrogate models of an expensive function."""
 
 from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
 from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor

@@ -34,23 +34,22 @@ _SOFT_SHARE = 1e-3
 
 
 class KernelProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
-    """Gaussian processes that stand in for an expensive function.
+    """A surrogate model made of Gaussian processes, for up to about 2,000 samples.
 
     The proxy is a weighted sum of a few Gaussian processes, each with a lengthscale for every
     variable: a Matern 5/2 process; with up to 100 variables a squared exponential plus a sum of
     functions of one variable each; and a squared exponential about a closed-form trend. Where high
     values stand out, the best of them also learns values under a logarithm and a power transform.
     Settings are those of the highest likelihood, weights those of the lowest error at samples left
-    out, both in closed form.
-    Of a few dozen to about two thousand samples it learns more than a network does, and it says how
-    uncertain a prediction is.
+    out, both in closed form. Use it for a few dozen to about two thousand samples. Predictions come
+    with their uncertainty.
 
     Parameters
     ----------
     trend : {"auto", "constant", "linear", "quadratic", "cubic", "quartic", "additive"}, \
 default="auto"
-        The closed-form mean of one of the processes, as of `NeuralProxyRegressor`. "auto" takes
-        the one that leave-one-out errors favor.
+        The closed-form mean of one of the processes, as in `NeuralProxyRegressor`. "auto" takes the
+        one that leave-one-out errors favor.
     max_exact_rows : int, default=2000
         Up to so many samples a process compares a point with each of them. With more, it compares
         the point with inducing points. Settings are learned on at most 500 samples.
@@ -58,7 +57,7 @@ default="auto"
         Number of inducing points, drawn from the samples.
     y_bounds : array-like of shape (2,) or (n_outputs, 2), default=None
         Lower and upper bound of the values, such as ``(0, 1)`` for a share or ``(0, None)`` for a
-        count. Predictions stay within; they approach a bound softly over a thousandth of the range
+        count. Predictions stay inside; they approach a bound softly over a thousandth of the range
         of the samples, so that a sample on it is missed by less than that. None for no bounds.
     noise_std : "auto", None, float or array-like of shape (n_outputs,), default="auto"
         Standard deviation of the noise of a value, in units of `y`. "auto" learns it: from samples
@@ -93,41 +92,41 @@ default="auto"
 
     See Also
     --------
-    NeuralProxyRegressor : A network on a closed-form trend, for many rows.
+    NeuralProxyRegressor : A network on a closed-form trend, for many samples.
     sklearn_proxyopt.ProxyOptimizer : Finds the minimum of a proxy.
 
     Notes
     -----
-    Samples that repeat each other are one sample with the mean of their values, whose noise is as
-    much less as there are repeats, and errors at samples left out leave out all repeats of a
-    sample. A weight divides the variance of the noise of a sample, so that it says the same as as
-    many repetitions; a standard deviation for each sample, as of `fit`, says the same as the weight
-    ``1 / noise_std**2``, and with it how large the noise is. What both say is multiplied.
+    Repeated samples count as one, with the mean of their values and accordingly less noise. Errors
+    at samples left out leave out all repeats of a sample. A weight divides the variance of the
+    noise of a sample: a weight of 3 means the same as three repetitions. A standard deviation for
+    each sample, passed to `fit`, means the same as the weight ``1 / noise_std**2`` and also states
+    how large the noise is. Weights and standard deviations are multiplied.
 
-    "auto" takes the noise of the highest likelihood, in which repeats count by how they scatter
-    about their means. Repeats that all agree tell that there is no noise. What they tell is
-    believed where the likelihood of the means is against it: the rest is then ripples of the
-    function. Without repeats noise and ripples finer than the samples cannot be told apart;
-    `noise_std_` is then above 0 only where no noise would be far less likely, and standard
-    deviations count it with the function. A few repeats, a number, or None say which it is.
+    With "auto" the noise is that of the highest likelihood, in which repeats count by their scatter
+    about their means. Repeats that all agree mean that there is no noise. Repeats decide if the
+    likelihood of the means contradicts them: the rest is then taken for ripples of the function.
+    Without repeats, noise and ripples finer than the samples cannot be distinguished: `noise_std_`
+    is then above 0 only if no noise would be far less likely, and standard deviations count it with
+    the function. A few repeats, a number or None settle it.
 
     Far outside the box of the samples predictions go back to the mean of the values, and everywhere
     they stay within two ranges of the samples beyond the lowest and highest.
 
     Several targets are learned one after another, each with processes of its own.
 
-    Values that lie far from all others, such as penalties and outliers, would spoil every
-    prediction. A `WildValuesWarning` names them, and if samples left out are then predicted better,
-    they are learned as little more than the others, or as what the others say there, but no better
-    than the median. Values of one sign that span many decades are learned by their logarithm in
-    the same case.
+    Values far from all others, such as penalties and outliers, would spoil every prediction. A
+    `WildValuesWarning` names them. If that improves predictions of samples left out, they are
+    learned as little more than the other values, or as what the others predict there, but no better
+    than the median. Values of one sign that span many decades are learned as logarithms under the
+    same condition.
 
     A standard deviation is that of the function, without the noise that was given or that repeats
-    have told; a new value has both. It counts how far the processes disagree, allows for the
-    parameters that were fitted, and is scaled until somewhat more than nine of ten samples left out
-    lie within the 90 % interval. Where an optimizer goes, among the lowest and the highest values,
-    it is up to twice as wide as the largest errors of samples left out there, the less wide the
-    more samples there are: what is chosen for its prediction is likely to be mispredicted.
+    show; a new value has both. It includes how far the processes disagree, allows for the fitted
+    parameters, and is scaled until somewhat more than nine of ten samples left out lie within the
+    90 % interval. Where an optimizer goes, among the lowest and the highest values, it is up to
+    twice as wide as the largest errors of samples left out there, and narrower with more samples: a
+    point chosen for its prediction is likely to be mispredicted.
 
     References
     ----------
@@ -345,7 +344,7 @@ default="auto"
         Parameters
         ----------
         n_functions : int, default=1
-            How many.
+            Number of functions.
         random_state : None, int, RandomState or Generator, default=None
             Draws them.
 

@@ -40,12 +40,12 @@ SCHEDULES = ("one-cycle", "cosine", "constant")
 class NeuralProxyRegressor(
     SavableMixin, PredictingMixin, CallbackSupportMixin, RegressorMixin, BaseEstimator
 ):
-    """A neural network that stands in for an expensive function.
+    """A surrogate model made of a neural network on a closed-form trend.
 
-    The proxy is the sum of a trend, fitted in closed form, and a network trained by skorch on
-    what the trend leaves. Samples and targets are scaled inside, so that it takes and gives values
-    in the user's units, and it offers the gradient that a search needs. Several networks may be
-    trained as one stack, to see where they agree.
+    The proxy is the sum of a trend, fitted in closed form, and a network trained by skorch on what
+    the trend leaves. Samples and targets are scaled inside, so that it takes and gives values in
+    the user's units, and it offers the gradient that a search needs. Several networks can be
+    trained as one stack; their spread shows where they agree.
 
     Parameters
     ----------
@@ -82,11 +82,11 @@ default="auto"
         step, as a share of the width of the box of the samples; values stay those of the samples
         without noise. The proxy then learns the mean of the function under the noise, its
         convolution with the Gaussian, in which narrow valleys are filled and wide basins stay. A
-        sequence holds one number for each member: one fit learns a ladder from smooth to sharp.
+        sequence holds one number for each member: one fit learns all levels from smooth to sharp.
     over_prediction_penalty : float or sequence of float, default=1.0
-        How many times an error of the network counts where the prediction is too high. Above 1
-        a smoothed proxy keeps to the low values under the noise, so that its minimum drifts less.
-        A sequence holds one number for each member.
+        How many times an error of the network counts where the prediction is too high. Above 1 a
+        smoothed proxy keeps to the low values under the noise, so that its minimum shifts less. A
+        sequence holds one number for each member.
     n_members : int, default=1
         Number of networks, each with its own starting weights and its own batches. Their mean is
         the prediction, their spread a sign of how reliable it is. Dense networks are trained as
@@ -151,7 +151,7 @@ default="auto"
     n_iter_ : int
         Epochs trained in the last call of `fit`.
     member_rows_ : ndarray of shape (n_members, n_rows)
-        With `bootstrap`, the samples that each member learned from, by their place in `X`.
+        With `bootstrap`, the samples that each member learned from, by their index in `X`.
     trend_ : str
         The trend in use.
     features_ : {"random", "axes"} or None

@@ -25,18 +25,17 @@ __all__ = ["ProxyRegressor"]
 
 
 class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
-    """Stands in for an expensive function, by Gaussian processes, a network or both.
+    """The default surrogate model: Gaussian processes, a network, or both.
 
-    Of few samples, Gaussian processes learn most: with fewer than `min_network_rows` the proxy is a
-    `KernelProxyRegressor`. With more, a network is trained beside them on nine tenths of the
-    samples, and each counts as its errors at the last tenth say. The processes then learn from all
-    samples, unless these are more than they can meet one by one (`max_exact_rows` of the kernel
-    proxy).
+    With fewer than `min_network_rows` samples the proxy is a `KernelProxyRegressor`. With more, a
+    network is trained beside it on nine tenths of the samples, and both are weighted by their
+    errors at the last tenth. The processes then learn from all samples, but at most
+    `max_exact_rows` of them one by one.
 
     Parameters
     ----------
     min_network_rows : int, default=1000
-        From so many samples on a network is tried.
+        Number of samples from which on a network is tried.
     validation_fraction : float, default=0.1
         Share of the samples, drawn at random, on which the two are weighed.
     kernel : KernelProxyRegressor, default=None
@@ -273,7 +272,7 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         Parameters
         ----------
         n_functions : int, default=1
-            How many.
+            Number of functions.
         random_state : None, int, RandomState or Generator, default=None
             Draws them.
 

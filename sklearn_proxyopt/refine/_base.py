@@ -51,7 +51,8 @@ class EarlySearch(Protocol):
 class BaseRefiner(BoxEstimator, ABC):
     """Base of all refiners.
 
-    A subclass owes `refine`, and says by attributes of its class, or properties, what it bears.
+    A subclass implements `refine`, and states by attributes of its class, or properties, what it
+    supports.
 
     Attributes
     ----------
@@ -96,7 +97,7 @@ class BaseRefiner(BoxEstimator, ABC):
             The objective, (n, n_features) to (n,), or to (n, 1 + n_constraints) with constraints
             that hold where they are at most 0; NaN where an evaluation fails.
         candidates : array-like of shape (n, n_features)
-            Points to evaluate first, the most promising first.
+            Points to evaluate first, the best predicted first.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None

@@ -39,10 +39,10 @@ class LocalRefinement(BaseRefiner):
     ----------
     method : {"COBYQA", "L-BFGS-B", "Nelder-Mead"}, default="COBYQA"
         How to descend, by `scipy.optimize.minimize`. "COBYQA" builds quadratic models from the
-        values alone, a sample at a time; it needs the fewest evaluations and bears kinks and noise.
-        "L-BFGS-B" takes gradients by forward differences, n_features + 1 samples at a time, which
-        can be evaluated side by side, and ends at an evaluation that fails. "Nelder-Mead" moves a
-        simplex.
+        values alone, a sample at a time; it needs the fewest evaluations and tolerates kinks and
+        noise. "L-BFGS-B" takes gradients by forward differences, n_features + 1 samples at a time,
+        which can be evaluated side by side, and ends at an evaluation that fails. "Nelder-Mead"
+        moves a simplex.
     max_evaluations : int, default=200
         Evaluations at most, those of the candidates included.
     n_candidates : int, default=5
@@ -131,7 +131,7 @@ class LocalRefinement(BaseRefiner):
             The objective, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
             constraints that hold where they are at most 0; NaN where an evaluation fails.
         candidates : array-like of shape (n, n_features)
-            Points to evaluate first, the most promising first.
+            Points to evaluate first, the best predicted first.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None

@@ -52,13 +52,13 @@ _N_IDLE_OF_ROWS = 20
 
 
 class SurrogateCMAES(BaseRefiner):
-    """Spend evaluations by CMA-ES and a local proxy.
+    """Search the objective by CMA-ES with a local surrogate model.
 
-    CMA-ES [1]_ draws generations of points; a Gaussian process with a quadratic part, learned from
-    the samples nearby, says which of them are worth an evaluation, and where its own minimum
-    lies. How many are evaluated depends on how well it orders those evaluated last, as in [2]_. A
-    descent that has found its basin makes room for others: around the best point with twice the
-    population, and elsewhere in turn. The last evaluations sharpen the lowest.
+    CMA-ES [1]_ draws generations of points. A Gaussian process with a quadratic part, learned from
+    nearby samples, selects the points worth an evaluation and proposes its own minimum. The better
+    it ordered the latest samples, the fewer points are evaluated, as in [2]_. When a descent has
+    found its basin, others start: around the best point with twice the population, and elsewhere in
+    turn. The last evaluations refine the lowest point.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class SurrogateCMAES(BaseRefiner):
             The objective, (n, n_features) to (n,), or to (n, 1 + n_constraints) with
             constraints that hold where they are at most 0; NaN where an evaluation fails.
         candidates : array-like of shape (n, n_features)
-            Points to evaluate first, the most promising first.
+            Points to evaluate first, the best predicted first.
         bounds : array-like of shape (n_features, 2) or scipy.optimize.Bounds, default=None
             The box. None takes the one read by `fit`.
         incumbent : tuple of array-like of shape (n_features,) and float, default=None

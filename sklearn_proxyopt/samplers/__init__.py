@@ -1,4 +1,4 @@
-"""Samplers: designs, and the rows of a table that are nearest."""
+"""Samplers: initial designs, and the rows of a table that are nearest to one."""
 
 from sklearn_proxyopt.samplers._base import BaseSampler, UnitCubeSampler
 from sklearn_proxyopt.samplers._gaussian import GaussianSampler

@@ -1,4 +1,4 @@
-"""Variables: what each may be, by name or by place, and what constrains them."""
+"""Variables: kinds, names, bounds and constraints of the search space."""
 
 from sklearn_proxyopt.variables._domains import Categorical, Integer, Ordinal, Periodic, Real
 from sklearn_proxyopt.variables._named import NamedFunction

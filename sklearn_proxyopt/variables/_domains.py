@@ -97,15 +97,15 @@ class Real(Domain):
     high : float
         The upper bound; equal to `low` for a variable that is fixed.
     log : bool, default=False
-        Whether ratios matter, not differences: it is designed, learned and searched on a
-        logarithmic axis. `low` must be above 0.
+        Whether ratios matter, not differences: it is sampled, learned and searched on a logarithmic
+        axis. `low` must be above 0.
     step : float, default=None
-        How far apart the settings lie that exist, counted from `low`. A sample that comes back
-        counts as the setting nearest to it. None for settings without steps.
+        Distance between possible settings, counted from `low`. A reported sample counts as the
+        nearest setting. None for any number.
     decimals : int, default=None
-        To how many decimals the number is measured or typed when a result comes back. A sample is
-        the one that was asked for if it differs by no more than half of the last decimal. None for
-        a number that comes back as it was given.
+        Number of decimals to which the number is measured or typed when you report a result. A
+        reported sample is the one that was asked for if it differs by no more than half of the last
+        decimal. None for a number that you report as it was given.
 
     Examples
     --------
@@ -140,9 +140,9 @@ class Integer(Domain):
     high : int
         The highest number; equal to `low` for a variable that is fixed.
     step : int, default=1
-        How far apart the numbers lie that are allowed, counted from `low`.
+        Distance between allowed numbers, counted from `low`.
     log : bool, default=False
-        Whether it is designed, learned and searched on a logarithmic axis; `low` must be above 0.
+        Whether it is sampled, learned and searched on a logarithmic axis; `low` must be above 0.
 
     Examples
     --------
@@ -169,7 +169,7 @@ class Integer(Domain):
 class Categorical(Domain):
     """One of several labels without an order.
 
-    A sample holds the code of a label, its place 0, 1, ... among `labels`; a proxy learns an
+    A sample holds the code of a label, its index 0, 1, ... among `labels`; a proxy learns an
     indicator for each.
 
     Parameters
@@ -198,7 +198,7 @@ class Categorical(Domain):
 class Ordinal(Domain):
     """One of several labels in an order, such as grades or sizes that are in stock.
 
-    A sample holds the code of a label, its place 0, 1, ... among `labels`. The codes are searched
+    A sample holds the code of a label, its index 0, 1, ... among `labels`. The codes are searched
     like integers, and a proxy learns them on one axis.
 
     Parameters
@@ -234,10 +234,10 @@ class Periodic(Domain):
         Where a period begins.
     high : float
         Where it ends: the same setting as `low`. Samples hold numbers from `low` to below `high`;
-        others are taken for the setting that they are.
+        other numbers are wrapped into this period.
     decimals : int, default=None
-        To how many decimals the number is measured or typed when a result comes back, as of a
-        `Real`.
+        Number of decimals to which the number is measured or typed when you report a result, as of
+        a `Real`.
 
     Examples
     --------

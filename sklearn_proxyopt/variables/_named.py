@@ -19,12 +19,12 @@ class NamedFunction:
     Parameters
     ----------
     function : callable
-        Takes a DataFrame with the names of the variables, with integers and labels, and returns a
-        value a sample; or, unless `vectorized`, takes one sample as a dict and returns a number.
+        Takes a DataFrame with a column for each variable and returns a value for each sample.
+        Unless `vectorized`, it takes one sample as a dict and returns a number.
     variables : Variables
         Knows the names and labels.
     vectorized : bool, default=True
-        Which of the two.
+        Whether `function` takes a DataFrame of samples.
 
     Examples
     --------

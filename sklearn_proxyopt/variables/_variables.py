@@ -26,8 +26,8 @@ class Variables(Features):
     """The variables of a problem: what each may be, and the constraints between them.
 
     A sample in the user's units holds plain numbers: the value of a number, and of a label its code
-    0, 1, ... `ProxyOptimizer` makes this object from its bounds and keeps it as `variables_`; by
-    itself it serves to make samples valid.
+    0, 1, ... `ProxyOptimizer` makes this object from its bounds and keeps it as `variables_`; you
+    can also use it alone, to make samples valid.
 
     Samplers, optimizers and refiners work on the *axes*, a box with an axis for each variable that
     is not fixed: the logarithm of a log-scaled one, a cell of one step around each integer and
@@ -111,7 +111,7 @@ class Variables(Features):
         return feasible
 
     def counts(self, X: ArrayLike) -> NDArray[np.bool_]:
-        """Tell which samples that were done count as valid and feasible.
+        """Tell which evaluated samples count as valid and feasible.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class Variables(Features):
         return counts
 
     def misses(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return by how much samples that were done miss each bound and each constraint.
+        """Return by how much evaluated samples miss each bound and each constraint.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class Variables(Features):
         return np.hstack([missed, self.constraints.misses(X, reach, self.bounds, is_free)])
 
     def nearest_miss(self, X: NDArray[np.float64]) -> str:
-        """Say what the sample misses that misses least.
+        """Describe what the nearest of some samples misses.
 
         Parameters
         ----------
@@ -269,7 +269,7 @@ class Variables(Features):
         return {name: one.value(number) for name, one, number in values}
 
     def to_frame(self, X: NDArray[np.float64]) -> Any:
-        """Return rows as a DataFrame, with labels for codes.
+        """Return samples as a DataFrame, with labels for codes.
 
         Parameters
         ----------

@@ -30,7 +30,7 @@ class Taming:
     """How the values of a target are changed before processes learn them.
 
     Lower stays lower where values are limited, and where they are learned by their logarithm.
-    Scattered ones are learned as what other samples say there, but no better than the middle.
+    Scattered ones are learned as what other samples predict there, but no better than the median.
 
     Parameters
     ----------
