@@ -397,6 +397,18 @@ def write_factors(table: Path) -> None:
 # Mean losses below this are drawn there: all of the problems are solved.
 _SOLVED = 1e-4
 _MARKERS = "osD^v<P*X"
+# Of Okabe and Ito, with black and grays: told apart by color-blind readers too.
+_COLORS = (
+    "#000000",
+    "#0072B2",
+    "#56B4E9",
+    "#E69F00",
+    "#CC79A7",
+    "#009E73",
+    "#D55E00",
+    "#7F7F7F",
+    "#BBBBBB",
+)
 
 
 def draw(table: Path) -> None:
@@ -415,12 +427,12 @@ def draw(table: Path) -> None:
         2, len(names), figsize=(3.2 * len(names), 5.6), sharex=True, layout="constrained"
     )
     for column, name in zip(axes.reshape(2, -1).T, names, strict=True):
-        for method, marker in zip(METHODS, _MARKERS, strict=True):
+        for method, marker, color in zip(METHODS, _MARKERS, _COLORS, strict=True):
             mine = [row for row in rows if (row["experiment"], row["method"]) == (name, method)]
             n = [int(row["n"]) for row in mine]
             loss = [max(float(row["mean_loss"]), _SOLVED) for row in mine]
             share = [float(row["better_percent"]) + float(row["equal_percent"]) for row in mine]
-            style = {"marker": marker, "markersize": 5, "alpha": 0.85}
+            style = {"color": color, "marker": marker, "markersize": 5, "alpha": 0.85}
             column[0].plot(n, loss, label=method.replace("_", " "), **style)
             column[1].plot(n, share, **style)
         column[0].set(title=name.replace("_", " "), xscale="log", yscale="log")

@@ -231,25 +231,28 @@ def _draw_sweep(path: Path, groups: dict[str, Rows]) -> None:
         ticks = np.arange(len(noises))
         top.axhline(_mean(rows["bfgs", None], "success"), color="0.45", ls=":", label="BFGS")
         top.axhline(_mean(rows["auto", None], "success"), color="0.2", ls="-", lw=0.8, label="auto")
-        for method, style in (("two_step", "o-C0"), ("graduated", "s--C1")):
+        for method, style, color in (
+            ("two_step", "o-", "#0072B2"),
+            ("graduated", "s--", "#E69F00"),
+        ):
             known = [index for index, noise in enumerate(noises) if (method, noise) in rows]
             values = [_mean(rows[method, noises[index]], "success") for index in known]
-            top.plot(known, values, style, ms=4, label=method.replace("_", "-"))
+            top.plot(known, values, style, color=color, ms=4, label=method.replace("_", "-"))
             low, high = (
                 [fold([e["success"] for e in rows[method, noises[index]]]) for index in known]
                 for fold in (min, max)
             )
-            top.fill_between(known, low, high, color=style[-2:], alpha=0.15, lw=0)
+            top.fill_between(known, low, high, color=color, alpha=0.15, lw=0)
         drift = [
             _mean(rows["smoothed_proxy" if noise else "proxy", noise], "drift") for noise in noises
         ]
-        bottom.plot(ticks, drift, "^-C2", ms=4)
+        bottom.plot(ticks, drift, "^-", color="#009E73", ms=4)
         top.set(title=name.replace("_", " "), ylim=(-4, 104), xticks=ticks, xticklabels=[])
         bottom.set(xticks=ticks, xlabel="noise", ylim=(0, None))
         bottom.set_xticklabels([f"{noise:g}".replace("0.", ".") for noise in noises], fontsize=8)
         if column == 0:
             top.set_ylabel("starts that succeed, %")
-            bottom.set_ylabel("drift")
+            bottom.set_ylabel("shift")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=110)

@@ -67,7 +67,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         strict=True,
     ):
         values = np.array([row[name] for row in rows])
-        axis.loglog(sizes, values, "o-", color="tab:blue", label="default proxy")
+        axis.loglog(sizes, values, "o-", color="#0072B2", label="default proxy")
         axis.loglog(sizes, values[-1] * sizes / sizes[-1], ":", color="0.4", label="slope one")
         axis.set_xlabel("Rows of 20 variables")
         axis.set_title(title, loc="left", fontsize="medium")

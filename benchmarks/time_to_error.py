@@ -197,7 +197,7 @@ def draw(path: Path) -> None:
                 [float(row["times_sooner"]) for row in points],
                 marker,
                 markersize=5,
-                color="tab:blue" if hit else "black",
+                color="#0072B2" if hit else "black",
                 markerfacecolor="none" if hit else None,
                 linestyle="none",
                 label=label,

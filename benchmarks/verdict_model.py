@@ -333,16 +333,20 @@ def draw(
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.3, 4.2), layout="constrained")
     right.plot([0, 1], [0, 1], color="0.7", linewidth=0.8)
-    for mode, marker, line in zip(MODES, "so^", ("-", "--", ":"), strict=True):
+    colors = ("#0072B2", "#E69F00", "#009E73")
+    for mode, marker, line, color in zip(MODES, "so^", ("-", "--", ":"), colors, strict=True):
         one = cases[mode]
         which = one.is_tried
         score, is_good = probabilities[mode][which], one.is_good[which]
         false_rate, true_rate, _ = roc_curve(is_good, score)
-        left.plot(false_rate, true_rate, line, label=f"{mode}: {auc(is_good, score):.2f}")
+        label = f"{mode}: {auc(is_good, score):.2f}"
+        left.plot(false_rate, true_rate, line, color=color, label=label)
         bins = np.array_split(np.argsort(score, kind="stable"), N_BINS)
         means = [(score[own].mean(), is_good[own].mean()) for own in bins if len(own)]
-        right.plot(*zip(*means, strict=True), marker, label=mode, markerfacecolor="none")
-    left.set(xlabel="false optima believed", ylabel="good optima believed", title="ROC")
+        right.plot(
+            *zip(*means, strict=True), marker, color=color, label=mode, markerfacecolor="none"
+        )
+    left.set(xlabel="false optima called good", ylabel="good optima called good", title="ROC")
     left.legend(frameon=False, title="area under the curve", loc="lower right")
     right.set(xlabel="probability of the verdict", ylabel="share that is good", title="Calibration")
     right.legend(frameon=False, loc="upper left")

@@ -79,10 +79,25 @@ def target_of(link: str, page: Path) -> tuple[Path, str] | None:
     return path, unquote(parts.fragment)
 
 
+def relative_links(page: Page) -> list[str]:
+    """Return the links that lead elsewhere once the page is shown at another address."""
+    return [link for link in sorted(page.links) if not link.startswith(("#", "/", "http"))]
+
+
+def missing_page(pages: dict[Path, Page], folder: Path) -> list[str]:
+    """Return what is wrong with the page that a host shows at addresses that do not exist."""
+    page = pages.get(folder / "404.html")
+    if page is None:
+        return ["there is no 404.html"]
+    return [f"404.html links to {link} from wherever it is shown" for link in relative_links(page)]
+
+
 def broken_links(pages: dict[Path, Page], folder: Path) -> list[str]:
     """Return the internal links that lead nowhere."""
     broken = []
     for path, page in pages.items():
+        if path == folder / "404.html":
+            continue  # its links begin where the pages are hosted
         for link in sorted(page.links):
             target = target_of(link, path)
             if target is None:
@@ -178,6 +193,7 @@ def main(folder: Path) -> int:
     pages = read_pages(folder)
     wrong = [
         *broken_links(pages, folder),
+        *missing_page(pages, folder),
         *far_pages(pages, folder),
         *misled_searches(read_index(folder)),
     ]

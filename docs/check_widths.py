@@ -6,7 +6,8 @@ Run by hand; it needs Qt's browser (Chromium), which is no dependency of the pac
     .venv/bin/python docs/check_widths.py docs/_build/html --pictures pictures
 
 Every page is laid out at 1280 and at 390 pixels, in light and dark. Code, tables and pictures count
-that stick out of the text column, or that have to be scrolled to be read. `--pictures` keeps a
+that stick out of the text column, or that have to be scrolled to be read; and so does a page that
+can be scrolled sideways. `--pictures` keeps a
 picture of each page. The exit status is the number of pages with a finding, at most 99.
 """
 
@@ -43,6 +44,8 @@ FIND = """
       found.push([one.tagName.toLowerCase(), by, text]);
     }
   }
+  const beyond = document.scrollingElement.scrollWidth - room;
+  if (beyond > 2) found.push(["page", beyond, document.title]);
   return JSON.stringify([found, document.documentElement.scrollHeight]);
 })()
 """

@@ -3,8 +3,10 @@
 import os
 import re
 import sys
+import tomllib
 from importlib.metadata import version as version_of
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import sklearn_proxyopt
 
@@ -25,6 +27,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
+    "thumbnails",
 ]
 # A build needs no network. With one, names of other packages become links to their documentation:
 # DOCS_ONLINE=1 python -m sphinx docs docs/_build/html
@@ -62,6 +65,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"^(?!plot_)",
     "within_subsection_order": "ExampleTitleSortKey",
     "download_all_examples": False,
+    "image_scrapers": ("thumbnails.scraper",),
     "image_srcset": ["2x"],
     "remove_config_comments": True,
     "show_memory": False,
@@ -126,7 +130,25 @@ def show_changelog(app, docname, source):
         source[0] = changelog_as_rst(changelog.read_text(encoding="utf-8"))
 
 
+def hosted_at():
+    """Return the path under which the pages are hosted, by the address in pyproject.toml."""
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+    address = tomllib.loads(text)["project"]["urls"]["Documentation"]
+    address = os.environ.get("READTHEDOCS_CANONICAL_URL", address)
+    return urlsplit(address).path.rstrip("/") + "/"
+
+
+def make_links_absolute(app, exception):
+    """Let the page that a host shows in place of a missing one, at any address, find the others."""
+    page = Path(app.outdir) / "404.html"
+    if exception is None and page.exists():
+        html = page.read_text(encoding="utf-8")
+        local = r'(href|src|action|data-content_root)="(?:\./)?(?!#|/|[a-z]+:)([^"]*)"'
+        page.write_text(re.sub(local, rf'\1="{hosted_at()}\2"', html), encoding="utf-8")
+
+
 def setup(app):
+    app.connect("build-finished", make_links_absolute)
     app.connect("source-read", show_changelog)
     # after numpydoc, whose priority is 500
     app.connect("autodoc-process-docstring", mend_docstring, priority=600)

@@ -86,17 +86,19 @@ for name, front in (("proxy", result), ("NSGA-II alone", alone)):
 fig, (left, right) = plt.subplots(1, 2, figsize=(10.0, 4.2), layout="constrained")
 design = optimizer.y_[: result.nfev_design]
 left.plot(*design[design[:, 2] <= 0.0, :2].T, ".", color="0.75", label="design")
-left.plot(*alone.F.T, "s", color="C1", markersize=4, fillstyle="none", label="NSGA-II alone")
-left.plot(*result.F.T, "o", color="C0", markersize=4, label="front, each point verified")
+left.plot(*alone.F.T, "s", color="#E69F00", markersize=4, fillstyle="none", label="NSGA-II alone")
+left.plot(*result.F.T, "o", color="#0072B2", markersize=4, label="front, each point verified")
 left.set(xscale="log", yscale="log", xlim=(None, 2.0), xlabel="thermal resistance (K/W)")
 left.set(ylabel="fan power (W)", title="What can be had")
 left.legend(frameon=False)
 
 lower, upper = np.array(bounds).T
 shown = result.F[:, 0] < 0.4
-for index, name in enumerate(names):
+colors = ["#0072B2", "#E69F00", "#009E73", "#CC79A7"]
+for index, (name, color, marker) in enumerate(zip(names, colors, "osD^", strict=True)):
     share = (result.X[shown, index] - lower[index]) / (upper[index] - lower[index])
-    right.plot(result.F[shown, 0], share, ".-", linewidth=0.8, label=name)
+    style = {"color": color, "marker": marker, "markersize": 4, "linewidth": 0.8}
+    right.plot(result.F[shown, 0], share, label=name, **style)
 right.set(xscale="log", xlabel="thermal resistance (K/W)", ylabel="share of the range")
 right.set(title="The designs of the front", ylim=(-0.05, 1.35))
 right.legend(frameon=False, ncols=2, loc="upper center")

@@ -54,12 +54,12 @@ def misfit(places):
 
 figure, axes = plt.subplots(2, 3, figsize=(10, 5), sharex=True, layout="constrained")
 axes[0, 0].plot(guesses[:, 0], misfit(guesses), color="k", linewidth=1)
-axes[0, 0].set_title("the true misfit")
+axes[0, 0].set_title("the misfit")
 for axis, noise, ends in zip(axes.flat[1:], shown[::-1], walks[::-1], strict=True):
     height = solver.landscape(X[[one]], guesses, noise)[0]
-    axis.plot(guesses[:, 0], height, color="C0")
+    axis.plot(guesses[:, 0], height, color="#0072B2")
     at_ends = solver.landscape(X[[one]], ends[one], noise)[0]
-    axis.plot(ends[one, :, 0], at_ends, "o", color="C1", markeredgecolor="k", markersize=6)
+    axis.plot(ends[one, :, 0], at_ends, "o", color="#E69F00", markeredgecolor="k", markersize=6)
     axis.set_title(f"learned, noise {noise:g}")
 for axis in axes.flat:
     axis.axvline(arrival[one, 0], color="0.4", linestyle=":", zorder=0)
@@ -93,12 +93,13 @@ figure, (top, bottom) = plt.subplots(
 )
 places = np.arange(len(ladder))
 top.axhline(refine(starts), color="0.4", linestyle=":", label="BFGS on the misfit alone")
-top.plot(places, two_step, "o-", label="two-step: one level, then the misfit")
-top.plot(places[:-1], graduated, "s--", label="graduated: all levels from here, then the misfit")
+top.plot(places, two_step, "o-", color="#0072B2", label="two-step: one level, then the misfit")
+label = "graduated: all levels from here, then the misfit"
+top.plot(places[:-1], graduated, "s--", color="#E69F00", label=label)
 top.set(ylabel="starts that succeed, %", ylim=(0, 100))
 figure.legend(loc="outside upper center")
-bottom.plot(places, 100 * report["drift"], "^-", color="C2")
-bottom.set(ylabel="drift, % of the range", xlabel="noise")
+bottom.plot(places, 100 * report["drift"], "^-", color="#009E73")
+bottom.set(ylabel="shift, % of the range", xlabel="noise")
 bottom.set_xticks(places, [f"{noise:g}" for noise in ladder])
 plt.show()
 

@@ -44,6 +44,17 @@ def test_links_to_missing_pages_and_anchors_are_found(site):
     ]
 
 
+def test_the_page_for_missing_addresses_must_be_there_and_find_the_others_from_anywhere(site):
+    pages = check_pages.read_pages(site)
+    assert check_pages.missing_page(pages, site) == ["there is no 404.html"]
+    (site / "404.html").write_text('<a href="near.html"></a><a href="/docs/far.html"></a>')
+    pages = check_pages.read_pages(site)
+    assert check_pages.missing_page(pages, site) == [
+        "404.html links to near.html from wherever it is shown"
+    ]
+    assert not any("404" in one for one in check_pages.broken_links(pages, site))
+
+
 def test_clicks_are_counted_along_links(site):
     clicks = check_pages.clicks_from(site / "index.html", check_pages.read_pages(site))
     assert {path.name: count for path, count in clicks.items()} == {

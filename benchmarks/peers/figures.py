@@ -29,16 +29,16 @@ NAMES = {
 # A line a solver, told apart in grey too; this package's is the thick one.
 STYLES = {
     "random": ("0.6", ":"),
-    "differential_evolution": ("tab:brown", "-."),
-    "cma_es": ("tab:blue", "-"),
-    "by_hand": ("tab:olive", "--"),
-    "optuna_tpe": ("tab:purple", "-"),
-    "turbo_1": ("tab:orange", "-"),
-    "optuna_gp": ("tab:green", "--"),
-    "log_ei": ("tab:cyan", "-"),
-    "smt_ego": ("tab:pink", "--"),
-    "skopt_gp": ("tab:gray", "-"),
-    "proxy_optimizer": ("tab:red", "-"),
+    "differential_evolution": ("#000000", "-."),
+    "cma_es": ("#0072B2", "-"),
+    "by_hand": ("#56B4E9", "--"),
+    "optuna_tpe": ("#56B4E9", "-"),
+    "turbo_1": ("#E69F00", "-"),
+    "optuna_gp": ("#009E73", "--"),
+    "log_ei": ("#009E73", "-"),
+    "smt_ego": ("#CC79A7", "--"),
+    "skopt_gp": ("#7F7F7F", "-"),
+    "proxy_optimizer": ("#D55E00", "-"),
 }
 
 

@@ -12,6 +12,8 @@ from sklearn_proxyopt.benchmark._comparison import Comparison
 
 __all__ = ["ComparisonDisplay"]
 
+# Of Okabe and Ito, with black and a gray: told apart by color-blind readers too.
+_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000", "#7F7F7F")
 _MARKERS = "osD^vPX*<>"
 # The least distance between two labels, as a share of the ranks there are.
 _GAP = 0.05
@@ -93,11 +95,13 @@ class ComparisonDisplay:
         beside = places[-1] + 0.05 * max(places[-1], 1)
         for index, (name, height) in enumerate(zip(names, _apart(ends), strict=True)):
             heights = [self.ranks[name, n_rows] for n_rows in numbers]
-            ax.plot(places, heights, marker=_MARKERS[index % len(_MARKERS)], label=name)
+            marker = _MARKERS[index % len(_MARKERS)]
+            color = _COLORS[index % len(_COLORS)]
+            ax.plot(places, heights, color=color, marker=marker, label=name)
             ax.text(beside, height, name, va="center")
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_xticks(places, [f"{n_rows:,}" for n_rows in numbers])
-        ax.set_xlabel("rows learned")
+        ax.set_xlabel("samples learned")
         ax.set_ylabel(f"mean rank by {self.measure.replace('_', ' ')} (1 is best)")
         ax.invert_yaxis()
         self.ax_, self.figure_ = ax, ax.figure
