@@ -1,11 +1,13 @@
 import pickle
 import random
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import qmc
 from sklearn.base import clone
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
@@ -26,6 +28,7 @@ from sklearn_proxyopt.proxies._kernel._kriging import (
     settings_prior,
 )
 from sklearn_proxyopt.proxies._kernel._process import Design, ExactProcess, InducedProcess
+from sklearn_proxyopt.proxies._kernel._spacing import are_crowded, rows_apart
 from sklearn_proxyopt.proxies._kernel._warps import (
     IdentityWarp,
     LogWarp,
@@ -293,6 +296,43 @@ def test_far_from_the_rows_predictions_go_back_to_what_is_usual():
     mean, std = proxy.predict(far, return_std=True)
     np.testing.assert_allclose(mean, y.mean(), atol=0.05)
     assert (std > 0.8 * y.std()).all()
+
+
+def rows_of_a_search():
+    """Return 106 samples of a heat pump that a search has gathered, most of them near the best."""
+    path = Path(__file__).parent / "data" / "heat_pump_search.csv"
+    table = np.loadtxt(path, delimiter=",", skiprows=1)
+    return table[:, :-1], table[:, -1]
+
+
+def test_samples_gathered_by_a_search_promise_little_above_the_best_of_them():
+    X, y = rows_of_a_search()
+    proxy = KernelProxyRegressor(random_state=0).fit(X, y)
+    rows = np.random.default_rng(0).uniform(X.min(axis=0), X.max(axis=0), (4000, X.shape[1]))
+    above_half = y.max() - np.median(y[rows_apart(X)])
+    assert proxy.predict(rows).max() < y.max() + above_half
+
+
+def test_a_crowd_of_samples_carries_no_richer_trend_than_one_of_them():
+    rng = np.random.default_rng(0)
+    design = qmc.LatinHypercube(5, rng=rng).random(20)
+    crowd = design[:1] + 1e-3 * rng.standard_normal((180, 5))
+    X = np.vstack([design, crowd])
+    y = np.square(X - 0.4).sum(axis=1) + X[:, 0] * X[:, 1]
+    alone, with_crowd = (
+        KernelProxyRegressor(random_state=0).fit(X[:n], y[:n]).processes_[0] for n in (20, 200)
+    )
+    assert not any("quadratic" in name or "additive trend" in name for name in with_crowd)
+    assert not any("quadratic" in name or "additive trend" in name for name in alone)
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 5, 10])
+def test_samples_that_fill_their_box_are_no_crowd(n_features):
+    rng = np.random.default_rng(n_features)
+    for n_rows in (20, 200, 1000):
+        design = qmc.LatinHypercube(n_features, rng=rng).random(n_rows)
+        for X in (design, rng.random((n_rows, n_features))):
+            assert not are_crowded(X, rows_apart(X))
 
 
 def test_intervals_hold_as_much_of_what_is_new_as_they_say():

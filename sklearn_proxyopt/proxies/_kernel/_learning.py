@@ -25,6 +25,7 @@ from sklearn_proxyopt.proxies._kernel._process import (
     InducedProcess,
     Process,
 )
+from sklearn_proxyopt.proxies._kernel._spacing import are_crowded, rows_apart
 from sklearn_proxyopt.proxies._kernel._stack import LeftOut, Stack, Uncertainty
 from sklearn_proxyopt.proxies._kernel._warps import IdentityWarp, Warp, warps_for
 from sklearn_proxyopt.proxies._noise_std import GivenNoise
@@ -98,7 +99,10 @@ class Target:
         """Return so many samples in random order, with weights of mean one."""
         if n_rows >= len(self.rows):
             return self
-        which = self.order(generator)[:n_rows]
+        return self._subset(self.order(generator)[:n_rows])
+
+    def _subset(self, which: Tensor) -> Target:
+        which = which.to(self.rows.device)
         weight = self.weight[which]
         one = float(weight.mean())
         return Target(
@@ -108,6 +112,12 @@ class Target:
             None if self.repeats is None else self.repeats.subset(which, one),
             None if self.noise is None else self.noise / one,
         )
+
+    def apart(self) -> Target:
+        """Return the rows that lie apart, where most crowd into a part of the box; else all."""
+        X = self.rows.cpu().numpy()
+        places = rows_apart(X)
+        return self._subset(torch.from_numpy(places)) if are_crowded(X, places) else self
 
     @property
     def learns_noise(self) -> bool:
@@ -253,7 +263,7 @@ def _designs(
     designs = [Design(target.covariance("matern"), constant, "constant", plain)]
     if 1 < target.rows.shape[1] <= _MOST_ADDITIVE:
         designs.append(Design(target.covariance("additive"), constant, "constant", plain))
-    found = _trend_of(target, trend, generator)
+    found = _trend_of(target.apart() if trend == "auto" else target, trend, generator)
     if found.coefficients.shape[1] > len(sample.rows) // 2:
         found = _trend_of(sample, trend, generator)
     covariance, basis = target.covariance("squared exponential"), found.basis

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt.proxies._kernel._spacing import rows_apart
+
 __all__ = ["AS_THEY_ARE", "KINDS", "Taming", "is_wild", "n_decades", "tamings_for"]
 
 # Fewer samples say nothing of what is usual.
@@ -94,7 +96,7 @@ def tamings_for(X: NDArray[np.float64], y: NDArray[np.float64]) -> list[Taming]:
     if len(y) < _N_LEAST or not (_outliers(y).any() or n_decades(y) > _MOST_DECADES):
         return []
     # Where a search has gathered samples around a minimum, the others are no outliers.
-    values = y[_apart(X)]
+    values = y[rows_apart(X)]
     is_outlier, decades, found = _outliers(values), n_decades(values), []
     if is_outlier.any():
         others = values[~is_outlier]
@@ -141,17 +143,3 @@ def _outliers(y: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _quartiles_apart(values: NDArray[np.float64]) -> float:
     return float(np.subtract(*np.quantile(values, [0.75, 0.25])))
-
-
-def _apart(X: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the places of samples that lie well apart, among the first of a random order."""
-    sides = np.ptp(X, axis=0)
-    places = np.random.default_rng(0).permutation(len(X))[:_N_LOOKED_AT]
-    rows = (X / np.where(sides > 0.0, sides, 1.0))[places]
-    n_rows, n_features = rows.shape
-    nearest = _SHARE_APART * np.sqrt(n_features) * n_rows ** (-1.0 / n_features)
-    kept: list[int] = []
-    for place, row in enumerate(rows):
-        if not kept or np.square(rows[kept] - row).sum(axis=1).min() > nearest**2:
-            kept.append(place)
-    return places[kept]
