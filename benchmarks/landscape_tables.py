@@ -252,7 +252,7 @@ def _draw_sweep(path: Path, groups: dict[str, Rows]) -> None:
         bottom.set_xticklabels([f"{noise:g}".replace("0.", ".") for noise in noises], fontsize=8)
         if column == 0:
             top.set_ylabel("starts that succeed, %")
-            bottom.set_ylabel("shift")
+            bottom.set_ylabel("drift")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     figure.savefig(path, dpi=110)

@@ -346,7 +346,7 @@ def draw(
         right.plot(
             *zip(*means, strict=True), marker, color=color, label=mode, markerfacecolor="none"
         )
-    left.set(xlabel="false optima called good", ylabel="good optima called good", title="ROC")
+    left.set(xlabel="false optima believed", ylabel="good optima believed", title="ROC")
     left.legend(frameon=False, title="area under the curve", loc="lower right")
     right.set(xlabel="probability of the verdict", ylabel="share that is good", title="Calibration")
     right.legend(frameon=False, loc="upper left")

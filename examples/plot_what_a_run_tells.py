@@ -7,6 +7,8 @@ whether the answer can be trusted and what to do next. This example runs a simul
 answers each question by one line.
 """
 
+# sphinx_gallery_thumbnail_number = 8
+
 # %%
 # The reactor has a temperature in degrees Celsius, a catalyst load on a log scale, a number of
 # stages and a solvent. Above 110 degrees runs fail. Four runs go on side by side.

@@ -70,7 +70,7 @@ def draw_small(figure, path):
 
 def _simplify(axes):
     """Take away the title and most ticks, and break long names."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+    from matplotlib.ticker import AutoLocator, LogLocator, MaxNLocator, NullFormatter
 
     axes.set_title("")
     for axis in (axes.xaxis, axes.yaxis):
@@ -78,7 +78,7 @@ def _simplify(axes):
         axis.set_minor_formatter(NullFormatter())
         if axis.get_scale() == "log":
             axis.set_major_locator(LogLocator(numticks=MOST_TICKS))
-        elif isinstance(axis.get_major_formatter(), ScalarFormatter):
+        elif isinstance(axis.get_major_locator(), AutoLocator):
             axis.set_major_locator(MaxNLocator(MOST_TICKS))
         elif any(len(label.get_text()) > LONGEST for label in axis.get_ticklabels()):
             axis.set_ticklabels([])
