@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from discovery import public_modules
-from numpydoc.validate import validate
+from numpydoc.validate import Validator, validate
 
 import sklearn_proxyopt
 
@@ -19,6 +19,8 @@ LEFT_OUT = {
     "YD01",
     "GL08",  # reported by ruff, which knows overridden methods
 }
+# What classes of one's own are made of, or are given.
+OF_BASES = {"Knowledge"}
 
 
 def public_objects() -> Iterator[str]:
@@ -40,10 +42,28 @@ def public_objects() -> Iterator[str]:
                         yield f"{room}.{name}.{method}"
 
 
+def find(name: str) -> object:
+    """Return what has a dotted name."""
+    return Validator._load_obj(name)
+
+
+def is_shown(name: str) -> bool:
+    """Tell whether a name is one that people use: no base, no error, and no method."""
+    value = find(name)
+    is_raised = inspect.isclass(value) and issubclass(value, Exception)
+    is_owed = inspect.isabstract(value) or name.rpartition(".")[2] in OF_BASES
+    return not (is_raised or is_owed or "." in getattr(value, "__qualname__", ""))
+
+
 @pytest.mark.parametrize("name", list(public_objects()))
 def test_the_docstring_is_complete(name):
     errors = [f"{code}: {text}" for code, text in validate(name)["errors"] if code not in LEFT_OUT]
     assert errors == []
+
+
+@pytest.mark.parametrize("name", [name for name in public_objects() if is_shown(name)])
+def test_what_people_use_is_shown_by_an_example(name):
+    assert ">>> " in inspect.getdoc(find(name))
 
 
 @pytest.mark.parametrize("room", list(public_modules()), ids=lambda room: room.__name__)

@@ -46,6 +46,16 @@ class Importances:
     unexplained : float
         The share of the variance that the model misses at samples it has not seen, by which the
         intervals are widened; 0 where that is not known.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inspection import importances
+    >>> bounds = [(-1.0, 1.0), (-1.0, 1.0)]
+    >>> found = importances(lambda X: 3.0 * X[:, 0] ** 2 + X[:, 1], bounds=bounds, n_samples=64)
+    >>> found.names
+    ('x0', 'x1')
+    >>> bool(found.total_order[0] > found.total_order[1])
+    True
     """
 
     names: tuple[str, ...]

@@ -50,6 +50,14 @@ class NearOptimal:
         About how much of the search space these settings fill.
     variables : Variables
         Names and kinds of the variables.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inspection import near_optimal
+    >>> bounds = [(-1.0, 1.0), (-1.0, 1.0)]
+    >>> found = near_optimal(lambda X: (X**2).sum(axis=1), within=0.25, bounds=bounds)
+    >>> found.upper.round(1)
+    array([0.5, 0.5])
     """
 
     within: float

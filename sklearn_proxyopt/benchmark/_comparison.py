@@ -169,6 +169,23 @@ class Comparison:
     ----------
     .. [1] Gneiting and Raftery, "Strictly Proper Scoring Rules, Prediction, and Estimation", 2007,
        :doi:`10.1198/016214506000001437`.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.neighbors import KNeighborsRegressor
+    >>> from sklearn_proxyopt.benchmark import compare_regressors
+    >>> from sklearn_proxyopt.problems import Levy
+    >>> result = compare_regressors(
+    ...     {"line": Ridge(), "neighbors": KNeighborsRegressor()},
+    ...     {"Levy": Levy(2)},
+    ...     n_rows=(20, 40),
+    ...     n_repeats=1,
+    ... )
+    >>> result.regressors
+    ['line', 'neighbors']
+    >>> sorted(result.medians("error"))
+    [('line', 20), ('line', 40), ('neighbors', 20), ('neighbors', 40)]
     """
 
     cells: list[Cell]

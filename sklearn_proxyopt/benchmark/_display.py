@@ -39,6 +39,22 @@ class ComparisonDisplay:
     See Also
     --------
     Comparison : What is drawn.
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.neighbors import KNeighborsRegressor
+    >>> from sklearn_proxyopt.benchmark import ComparisonDisplay, compare_regressors
+    >>> from sklearn_proxyopt.problems import Levy
+    >>> result = compare_regressors(
+    ...     {"line": Ridge(), "neighbors": KNeighborsRegressor()},
+    ...     {"Levy": Levy(2)},
+    ...     n_rows=(20, 40),
+    ...     n_repeats=1,
+    ... )
+    >>> display = ComparisonDisplay.from_comparison(result, "error")
+    >>> [label.get_text() for label in display.ax_.get_xticklabels()]
+    ['20', '40']
     """
 
     def __init__(self, ranks: dict[tuple[str, int], float], measure: str) -> None:

@@ -53,6 +53,17 @@ class DiagnosisDisplay(Display):
         Where it was drawn.
     figure_ : matplotlib.figure.Figure
         The figure they are part of.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.displays import DiagnosisDisplay
+    >>> X = np.random.default_rng(0).uniform(-1.0, 1.0, (20, 2))
+    >>> optimizer = ProxyOptimizer(proxy="gp", random_state=0).fit(X, (X**2).sum(axis=1))
+    >>> display = DiagnosisDisplay.from_estimator(optimizer)
+    >>> display.diagnosis.verdict, len(display.axes_)
+    ('credible', 3)
     """
 
     def __init__(self, diagnosis: Diagnosis) -> None:

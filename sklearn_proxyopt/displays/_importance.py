@@ -39,6 +39,15 @@ class ImportanceDisplay(Display):
         Where it was drawn.
     figure_ : matplotlib.figure.Figure
         The figure they are part of.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.displays import ImportanceDisplay
+    >>> from sklearn_proxyopt.inspection import importances
+    >>> bounds = [(-1.0, 1.0), (-1.0, 1.0)]
+    >>> found = importances(lambda X: 3.0 * X[:, 0] ** 2 + X[:, 1], bounds=bounds, n_samples=64)
+    >>> ImportanceDisplay(found).plot().axes_.shape
+    (2,)
     """
 
     def __init__(self, importances: Importances) -> None:

@@ -79,6 +79,17 @@ class LandscapeDisplay(Display):
         Where it was drawn.
     figure_ : matplotlib.figure.Figure
         The figure they are part of.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.displays import LandscapeDisplay
+    >>> X = np.random.default_rng(0).uniform(-1.0, 1.0, (20, 2))
+    >>> optimizer = ProxyOptimizer(proxy="gp", random_state=0).fit(X, (X**2).sum(axis=1))
+    >>> display = LandscapeDisplay.from_estimator(optimizer, objective=lambda X: (X**2).sum(axis=1))
+    >>> display.names, len(display.axes_)
+    (['x0', 'x1'], 2)
     """
 
     def __init__(

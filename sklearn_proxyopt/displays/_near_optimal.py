@@ -34,6 +34,15 @@ class NearOptimalDisplay(Display):
         Where it was drawn.
     figure_ : matplotlib.figure.Figure
         The figure it is part of.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.displays import NearOptimalDisplay
+    >>> from sklearn_proxyopt.inspection import near_optimal
+    >>> bounds = [(-1.0, 1.0), (-1.0, 1.0)]
+    >>> found = near_optimal(lambda X: (X**2).sum(axis=1), within=0.25, bounds=bounds)
+    >>> [label.get_text() for label in NearOptimalDisplay(found).plot().ax_.get_yticklabels()]
+    ['x0', 'x1']
     """
 
     def __init__(self, near: NearOptimal) -> None:

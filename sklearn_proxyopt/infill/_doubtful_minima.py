@@ -24,6 +24,20 @@ class DoubtfulMinima(BaseInfill):
     n_rounds : int, default=None
         Rounds at most. None makes 10, or with a budget as many as fit into half of what the design
         leaves.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.infill import DoubtfulMinima
+    >>> from sklearn_proxyopt.problems import StyblinskiTang
+    >>> from sklearn_proxyopt.samplers import SobolSampler
+    >>> problem = StyblinskiTang(n_dims=2)
+    >>> optimizer = ProxyOptimizer(
+    ...     sampler=SobolSampler(16), infill=DoubtfulMinima(n_points=4, n_rounds=2), proxy="gp",
+    ...     refiner=None, verdict=False, random_state=0)
+    >>> result = optimizer.minimize(problem, problem.bounds)
+    >>> result.nfev <= 16 + 2 * 4 + 1
+    True
     """
 
     def _propose(self, known: Knowledge) -> NDArray[np.float64]:

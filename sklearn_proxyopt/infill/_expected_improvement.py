@@ -33,6 +33,20 @@ class ExpectedImprovement(AcquisitionInfill):
     .. [1] Jones, Schonlau and Welch, "Efficient Global Optimization of Expensive Black-Box
        Functions", Journal of Global Optimization 13, 1998, equation 15,
        :doi:`10.1023/A:1008306431147`.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.infill import ExpectedImprovement
+    >>> from sklearn_proxyopt.problems import StyblinskiTang
+    >>> from sklearn_proxyopt.samplers import SobolSampler
+    >>> problem = StyblinskiTang(n_dims=2)
+    >>> optimizer = ProxyOptimizer(
+    ...     sampler=SobolSampler(16), infill=ExpectedImprovement(n_points=4, n_rounds=2), proxy="gp",
+    ...     refiner=None, verdict=False, random_state=0)
+    >>> result = optimizer.minimize(problem, problem.bounds)
+    >>> result.nfev <= 16 + 2 * 4 + 1
+    True
     """
 
     def _gain(

@@ -26,6 +26,20 @@ class LowerConfidenceBound(AcquisitionInfill):
         leaves.
     n_deviations : float, default=2.0
         Standard deviations that the bound lies below the prediction.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.infill import LowerConfidenceBound
+    >>> from sklearn_proxyopt.problems import StyblinskiTang
+    >>> from sklearn_proxyopt.samplers import SobolSampler
+    >>> problem = StyblinskiTang(n_dims=2)
+    >>> optimizer = ProxyOptimizer(
+    ...     sampler=SobolSampler(16), infill=LowerConfidenceBound(n_points=4, n_rounds=2), proxy="gp",
+    ...     refiner=None, verdict=False, random_state=0)
+    >>> result = optimizer.minimize(problem, problem.bounds)
+    >>> result.nfev <= 16 + 2 * 4 + 1
+    True
     """
 
     def __init__(

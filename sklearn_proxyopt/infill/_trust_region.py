@@ -41,6 +41,20 @@ class TrustRegion(BaseInfill):
     ----------
     width_ : float
         Width of the region of the last round.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt import ProxyOptimizer
+    >>> from sklearn_proxyopt.infill import TrustRegion
+    >>> from sklearn_proxyopt.problems import StyblinskiTang
+    >>> from sklearn_proxyopt.samplers import SobolSampler
+    >>> problem = StyblinskiTang(n_dims=2)
+    >>> optimizer = ProxyOptimizer(
+    ...     sampler=SobolSampler(16), infill=TrustRegion(n_points=4, n_rounds=2), proxy="gp",
+    ...     refiner=None, verdict=False, random_state=0)
+    >>> result = optimizer.minimize(problem, problem.bounds)
+    >>> result.nfev <= 16 + 2 * 4 + 1
+    True
     """
 
     width_: float

@@ -73,6 +73,17 @@ class InverseDiagnosis:
     ----------
     verdict : ndarray of str of shape (n_problems,)
         "credible", "doubtful" or "wrong".
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inverse import DirectInverse
+    >>> X = [[1.0, 2.1, 2.9, 4.0], [2.0, 1.9, 2.1, 2.0]]
+    >>> found = DirectInverse().fit(X).diagnose(X)  # a straight line through each row
+    >>> found.unknowns.round(1)
+    array([[2.5, 1.5],
+           [2. , 0. ]])
+    >>> found.verdict.tolist()
+    ['credible', 'credible']
     """
 
     unknowns: NDArray[np.float64]

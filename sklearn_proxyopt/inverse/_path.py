@@ -25,6 +25,16 @@ class SearchPath:
         The losses there.
     n_forward_calls : ndarray of shape (n_points,)
         Simulations of one problem so far, for all problems together; at last `n_forward_calls_`.
+
+    Examples
+    --------
+    >>> from sklearn_proxyopt.inverse import DirectInverse
+    >>> X = [[1.0, 2.1, 2.9, 4.0], [2.0, 1.9, 2.1, 2.0]]
+    >>> solver = DirectInverse(path_length=20).fit(X)  # a straight line through each row
+    >>> bool((solver.path_.loss[-1] == solver.loss_).all())
+    True
+    >>> bool(solver.path_.n_forward_calls[-1] == solver.n_forward_calls_)
+    True
     """
 
     unknowns: NDArray[np.float64]
