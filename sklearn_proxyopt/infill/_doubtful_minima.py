@@ -33,7 +33,7 @@ class DoubtfulMinima(BaseInfill):
     >>> from sklearn_proxyopt.samplers import SobolSampler
     >>> problem = StyblinskiTang(n_dims=2)
     >>> optimizer = ProxyOptimizer(
-    ...     sampler=SobolSampler(16), infill=DoubtfulMinima(n_points=4, n_rounds=2), proxy="gp",
+    ...     proxy="gp", sampler=SobolSampler(16), infill=DoubtfulMinima(n_points=4, n_rounds=2),
     ...     refiner=None, verdict=False, random_state=0)
     >>> result = optimizer.minimize(problem, problem.bounds)
     >>> result.nfev <= 16 + 2 * 4 + 1

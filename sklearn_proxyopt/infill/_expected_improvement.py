@@ -41,9 +41,10 @@ class ExpectedImprovement(AcquisitionInfill):
     >>> from sklearn_proxyopt.problems import StyblinskiTang
     >>> from sklearn_proxyopt.samplers import SobolSampler
     >>> problem = StyblinskiTang(n_dims=2)
+    >>> infill = ExpectedImprovement(n_points=4, n_rounds=2)
     >>> optimizer = ProxyOptimizer(
-    ...     sampler=SobolSampler(16), infill=ExpectedImprovement(n_points=4, n_rounds=2), proxy="gp",
-    ...     refiner=None, verdict=False, random_state=0)
+    ...     proxy="gp", sampler=SobolSampler(16), infill=infill, refiner=None, verdict=False,
+    ...     random_state=0)
     >>> result = optimizer.minimize(problem, problem.bounds)
     >>> result.nfev <= 16 + 2 * 4 + 1
     True
