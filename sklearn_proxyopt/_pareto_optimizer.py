@@ -326,7 +326,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
 
     @property
     def _n_phases(self) -> int:
-        return 1 + 3 * self.n_rounds
+        return 2 + 3 * self.n_rounds
 
     @property
     def _n_outputs(self) -> int:

@@ -209,7 +209,7 @@ def test_functions_of_one_row_have_several_objectives():
 
 
 def test_the_same_seed_gives_the_same_front_on_one_job_and_two():
-    one = quick().minimize(zdt1, BOX)
+    one = quick().minimize(zdt1, BOX, n_pending=2)
     two = quick(n_jobs=2).minimize(zdt1, BOX)
     np.testing.assert_array_equal(one.X, two.X)
 

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimiz
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning
 from sklearn_proxyopt.infill import ProxyMinima
+from sklearn_proxyopt.optimizers import NSGA2, MultiStartBFGS
+from sklearn_proxyopt.proxies import KernelProxyRegressor
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
 from sklearn_proxyopt.variables import Integer
@@ -87,6 +90,121 @@ def test_rows_depend_on_the_seed_and_on_how_many_are_pending(plan):
     expected = rows_of(bowl, n_pending=3, params=params)
     np.testing.assert_array_equal(rows_of(n_jobs=2, n_pending=3, params=params), expected)
     np.testing.assert_array_equal(rows_of(n_jobs=4, n_pending=3, params=params), expected)
+
+
+def noisy(x):
+    return bowl(x) + 0.3 * np.sin(1e6 * (x[0] + x[1]))
+
+
+def two(x):
+    return np.array([x[0] ** 2, (x[0] - 2.0) ** 2 + x[1]])
+
+
+def front_by(**params):
+    return ParetoOptimizer(
+        bounds=BOX,
+        proxy=NeuralProxyRegressor((8,), max_epochs=5),
+        optimizer=NSGA2(16, 8),
+        vectorized=False,
+        random_state=0,
+        **params,
+    )
+
+
+NOISY = {
+    "noise_std": 0.3,
+    "proxy": KernelProxyRegressor(noise_std=0.3),
+    "optimizer": MultiStartBFGS(8, 20, n_rounds=1, n_candidates=64),
+}
+
+
+def test_rows_under_noise_depend_on_the_seed_and_on_how_many_are_pending():
+    expected, found = quick(**NOISY), quick(**NOISY, n_jobs=2)
+    expected.minimize(noisy, budget=24, n_pending=3)
+    with parallel_config(backend="threading"):
+        result = found.minimize(noisy, budget=24, n_pending=3)
+    np.testing.assert_array_equal(found.X_, expected.X_)
+    assert len(found.X_) == result.nfev == 24
+
+
+@pytest.mark.parametrize("n_jobs", [2, 4])
+def test_fronts_depend_on_the_seed_and_on_how_many_are_pending(n_jobs):
+    expected, found = front_by(), front_by(n_jobs=n_jobs)
+    one = expected.minimize(two, budget=40, n_pending=3)
+    with parallel_config(backend="threading"):
+        other = found.minimize(two, budget=40, n_pending=3)
+    np.testing.assert_array_equal(found.X_, expected.X_)
+    assert len(np.unique(found.X_, axis=0)) == other.nfev == 40
+    assert one.nfev_design == other.nfev_design == 20
+    np.testing.assert_array_equal(one.reference, other.reference)
+    assert np.isfinite(other.F_verified).all()
+
+
+class Job:
+    """What a scheduler hands out for a call: to be looked at, since it tells nobody."""
+
+    def __init__(self, call):
+        self._call, self._n_looks = call, 0
+
+    def done(self):
+        self._n_looks += 1
+        return self._n_looks > 2
+
+    def result(self):
+        return self._call()
+
+    def exception(self):
+        return None
+
+    def cancelled(self):
+        return False
+
+    def cancel(self):
+        return None
+
+
+class Busy:
+    """Ends the calls in an order of its own, and notes how many are in flight whenever one ends."""
+
+    def __init__(self, n_workers):
+        self._max_workers, self.running, self.in_flight = n_workers, [], []
+        self.rng = np.random.default_rng(0)
+
+    def submit(self, function, *arguments):
+        self.running.append(Call(self, function(*arguments)))
+        return self.running[-1]
+
+
+class Call(Job):
+    def __init__(self, executor, value):
+        super().__init__(lambda: value)
+        self.executor, self.value = executor, value
+
+    def done(self):
+        executor = self.executor
+        if executor.rng.random() < 0.7:
+            return False
+        executor.in_flight.append(len(executor.running))
+        executor.running.remove(self)
+        return True
+
+
+ASYNCHRONOUS = {
+    "defaults": (bowl, quick),
+    "infill": (bowl, partial(quick, infill=ProxyMinima(2))),
+    "noise": (noisy, partial(quick, **NOISY)),
+    "front": (two, front_by),
+}
+
+
+@pytest.mark.parametrize("kind", ASYNCHRONOUS)
+def test_no_phase_leaves_a_worker_idle(kind):
+    fun, make = ASYNCHRONOUS[kind]
+    executor, optimizer = Busy(4), make()
+    result = optimizer.minimize(fun, budget=32, order="results", executor=executor)
+    assert result.nfev == len(executor.in_flight) == 32
+    # Only at the end there is nothing more to begin.
+    assert executor.in_flight == [4] * 29 + [3, 2, 1]
 
 
 def test_one_pending_row_is_the_run_without_workers():
@@ -293,16 +411,7 @@ def test_repeats_of_a_setting_are_evaluated_side_by_side():
 
 
 def test_a_front_is_found_by_an_executor():
-    def two(x):
-        return np.array([x[0] ** 2, (x[0] - 2.0) ** 2 + x[1]])
-
-    optimizer = ParetoOptimizer(
-        bounds=BOX,
-        n_objectives=2,
-        proxy=NeuralProxyRegressor((8,), max_epochs=5),
-        vectorized=False,
-        random_state=0,
-    )
+    optimizer = front_by(n_objectives=2)
     with ThreadPoolExecutor(3) as executor:
         result = optimizer.minimize(two, budget=40, executor=executor)
     assert len(optimizer.X_) == result.nfev <= 40
@@ -315,29 +424,6 @@ def test_any_executor_evaluates(kind):
     with kind(2, **(options if kind is ProcessPoolExecutor else {})) as executor:
         rows = rows_of(bowl, executor=executor, budget=24)
     np.testing.assert_array_equal(rows, rows_of(bowl, n_pending=2, budget=24))
-
-
-class Job:
-    """What a scheduler hands out for a call: to be looked at, since it tells nobody."""
-
-    def __init__(self, call):
-        self._call, self._n_looks = call, 0
-
-    def done(self):
-        self._n_looks += 1
-        return self._n_looks > 2
-
-    def result(self):
-        return self._call()
-
-    def exception(self):
-        return None
-
-    def cancelled(self):
-        return False
-
-    def cancel(self):
-        return None
 
 
 class Scheduler:

@@ -87,6 +87,7 @@ class InfillState:
             caution=None if self._risk is None else self.caution,
             noise_std=self._noise_std,
             draw=self._draw if hasattr(self._model.proxy, "draw_functions") else None,
+            pending=space.encode(pending) if len(pending) else None,
         )
 
     @cached_property

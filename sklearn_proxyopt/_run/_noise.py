@@ -17,7 +17,7 @@ from sklearn_proxyopt._run._learning import learn_risk, proxy_of, search_of, tak
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings
 from sklearn_proxyopt._strategies import Batches, LateResults, Routine
-from sklearn_proxyopt._utils._dataset import Dataset, means_of_repeats, row_keys
+from sklearn_proxyopt._utils._dataset import Dataset, is_among, means_of_repeats, row_keys
 from sklearn_proxyopt.infill import ExpectedImprovement, Knowledge
 from sklearn_proxyopt.proxies import KernelProxyRegressor
 from sklearn_proxyopt.variables import Variables
@@ -207,16 +207,20 @@ class NoisyRounds(Routine):
         The run.
     optimizer : SearchSettings
         Its parameters hold.
+    late : LateResults, default=None
+        As of `Routine`: no round waits for the results of the one before.
     """
 
     repeats_known = True
 
-    def __init__(self, run: PaidRun, optimizer: SearchSettings) -> None:
-        super().__init__()
+    def __init__(
+        self, run: PaidRun, optimizer: SearchSettings, late: LateResults | None = None
+    ) -> None:
+        super().__init__(late=late)
         self._of_run, self._optimizer = run, optimizer
         n_left = run.oracle.n_left
         self.n_rows = int(n_left) if np.isfinite(n_left) else _DEFAULT_N_EVALUATIONS
-        self._size = max(1, run.oracle.n_pending, -(-self.n_rows // _N_ROUNDS))
+        self._size = max(1, -(-self.n_rows // _N_ROUNDS))
         self._repeats = run.oracle.n_repeats == 1
 
     def _run(self) -> Batches:
@@ -235,14 +239,13 @@ class NoisyRounds(Routine):
                 first = known.best[None]
             else:
                 first = known.X[:0]
-            points = rows_at_axes(
-                self._of_run.space,
-                np.vstack([first, _promising(known, size, self._repeats)])[:size],
-            )
-            if not len(points):
+            points = np.vstack([first, _promising(known, size, self._repeats)])
+            rows = rows_at_axes(self._of_run.space, points)
+            rows = rows[~is_among(rows, self.pending)][:size]
+            if not (len(rows) or len(self.pending)):
                 return
-            yield points
-            n_left -= len(points)
+            yield rows
+            n_left -= len(rows)
 
     def _learned(self, model: ProxyModel, rng: np.random.Generator) -> Knowledge:
         """Let the model learn all samples; return what is known, as points on the axes."""
@@ -261,6 +264,8 @@ def _promising(known: Knowledge, n_points: int, repeats: bool) -> NDArray[np.flo
     if not repeats:
         return points
     again = improvement.gains(known.X, known)
+    if known.pending is not None:
+        again[is_among(known.X, known.pending)] = 0.0
     best = int(np.argmax(again))
     if len(points) < n_points:
         return np.vstack([points, known.X[[best]]])

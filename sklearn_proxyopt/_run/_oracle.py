@@ -203,6 +203,15 @@ class Oracle:
         self.stopping.count(self._n_collected, outputs)
 
     @property
+    def n_calls(self) -> int:
+        """Calls of the objective, those in flight among them."""
+        get = self.evaluator.record.get
+        flying = [
+            (self._in_flight[key], repeat) for (key, repeat), new in self._begun.items() if new
+        ]
+        return self.evaluator.n_calls + sum(get(x, repeat) is None for x, repeat in flying)
+
+    @property
     def n_left(self) -> float:
         """Settings that may still be begun."""
         n_left = self.stopping.n_left - sum(self._begun.values())

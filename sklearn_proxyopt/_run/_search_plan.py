@@ -25,6 +25,7 @@ from sklearn_proxyopt._run._phases import (
     design_phase,
     infill_phase,
     sampler_within,
+    takes_late,
 )
 from sklearn_proxyopt._run._refinement import (
     answered_by_objective,
@@ -144,9 +145,10 @@ class SearchPlan:
         """Yield the phases, each prepared once the one before has ended."""
         run, before = self._run, self._before_proxy(with_design)
         while self.end is None and (phase := next(before, None)) is not None:
-            yield replace(phase, hands_on=True)
+            # Rounds under noise spend all that is left: nobody would wait for their last results.
+            yield replace(phase, hands_on=not isinstance(phase.strategy, NoisyRounds))
         self._watch.settle(self._data)
-        self._n_design = run.oracle.evaluator.n_calls
+        self._n_design = run.oracle.n_calls
         state = self._learn()
         if self._is_worth_a_repeat(state):
             yield Phase("repeat", "Repeating an evaluation.", OneRepeat(self._watch), 1)
@@ -285,7 +287,7 @@ class SearchPlan:
         run, optimizer = self._run, self._optimizer
         if not self._is_search_of_noise or run.oracle.n_left < 1:
             return None
-        rounds = NoisyRounds(run, optimizer)
+        rounds = NoisyRounds(run, optimizer, takes_late(run))
         text = f"Searching noisy values, {rounds.n_rows} evaluations."
         return Phase("infill", text, rounds, rounds.n_rows)
 

@@ -18,14 +18,15 @@ from sklearn_proxyopt._run._phases import (
     design_phase,
     design_sampler,
     seeded_sampler,
+    takes_late,
 )
 from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import FrontSettings, Settings
 from sklearn_proxyopt._run._state import FrontState
 from sklearn_proxyopt._run._stopping import FrontCriteria
-from sklearn_proxyopt._strategies import Batches, Routine
-from sklearn_proxyopt._utils._dataset import Dataset, is_among
+from sklearn_proxyopt._strategies import Batches, LateResults, Routine
+from sklearn_proxyopt._utils._dataset import Dataset, is_among, row_keys
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.optimizers import NSGA2, hypervolume
 from sklearn_proxyopt.optimizers._pareto import spread_out
@@ -46,20 +47,21 @@ class Verification(Routine):
         The points.
     predicted : ndarray of shape (n_points, n_outputs)
         What the proxy says there.
-
-    Attributes
-    ----------
-    measured : ndarray of shape (n_points, n_outputs)
-        What the objective says there, NaN where it is not known.
+    late : LateResults, default=None
+        As of `Routine`.
     """
 
-    def __init__(self, points: NDArray[np.float64], predicted: NDArray[np.float64]) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        points: NDArray[np.float64],
+        predicted: NDArray[np.float64],
+        late: LateResults | None = None,
+    ) -> None:
+        super().__init__(late=late)
         self.points, self.predicted = points, predicted
-        self.measured = np.full_like(predicted, np.nan)
 
     def _run(self) -> Batches:
-        self.measured = yield self.points
+        yield self.points
 
 
 def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any) -> FrontState:
@@ -132,20 +134,25 @@ class FrontPlan:
         self.rounds: list[Verification] = []
         self.end: StopRun | None = None
         self.state: FrontState | None = None
-        self._n_design, self._y_design = 0, run.oracle.data.y
+        self._n_design, self._X_design = 0, run.oracle.data.X
 
     def phases(self, *, with_design: bool) -> Iterator[Phase]:
         """Yield the design, if there is to be one; then learn and yield points of the front."""
         oracle = self._run.oracle
         if with_design and self.end is None:
-            yield design_phase(self._run, self._sampler())
-        self._n_design, self._y_design = oracle.evaluator.n_calls, oracle.data.y
+            yield replace(design_phase(self._run, self._sampler()), hands_on=True)
+        self._n_design, self._X_design = oracle.n_calls, np.vstack([oracle.data.X, oracle.pending])
         state = self._learn()
         while self.end is None and (points := self._points_of(state)) is not None:
-            self.rounds.append(Verification(points, state.front_search.outputs(points)))
-            yield Phase("verify", "Verifying the front.", self.rounds[-1], len(points))
-            if self.end is None and len(self.rounds) < self._optimizer.n_rounds:
+            self.rounds.append(self._verification(state, points))
+            n_rounds = self._optimizer.n_rounds - len(self.rounds)
+            strategy, hands_on = self.rounds[-1], n_rounds > 0
+            yield Phase("verify", "Verifying the front.", strategy, len(points), hands_on)
+            if self.end is None and n_rounds > 0:
                 state = self._learn()
+        if len(oracle.pending):
+            nothing = self._verification(state, oracle.data.X[:0])
+            yield Phase("verify", "Waiting for the last results.", nothing, 0)
 
     def further(self) -> Iterator[Phase]:
         """Yield nothing."""
@@ -172,7 +179,7 @@ class FrontPlan:
             self,
             self._optimizer.n_constraints,
             self._n_design,
-            self._y_design,
+            self._X_design,
         )
 
     def _sampler(self) -> BaseSampler:
@@ -194,8 +201,21 @@ class FrontPlan:
         n_rounds = self._optimizer.n_rounds - len(self.rounds)
         if n_rounds < 1 or n_left < 1:
             return None
-        new = state.candidates[~is_among(state.candidates, self._run.oracle.data.evaluated)]
+        new = self._new_points_of(state)
         return new[: -(-n_left // n_rounds)] if len(new) else None
+
+    def _new_points_of(self, state: FrontState) -> NDArray[np.float64]:
+        """Return points of the front far from those known, and from the pending as predicted."""
+        data, pending, points = self._run.oracle.data, self._run.oracle.pending, state.candidates
+        if len(pending):
+            F, n_constraints = state.F_front_proxy, self._optimizer.n_constraints
+            known = front_of_rows(data.X, data.y, self._run.space, n_constraints).F
+            believed = state.front_search.outputs(pending)[:, : F.shape[1]]
+            points = state.X_front_proxy[spread_out(F, np.vstack([known, believed]), len(F))]
+        return points[~is_among(points, np.vstack([data.evaluated, pending]))]
+
+    def _verification(self, state: FrontState, points: NDArray[np.float64]) -> Verification:
+        return Verification(points, state.front_search.outputs(points), takes_late(self._run))
 
     @property
     def _n_left(self) -> int:
@@ -211,7 +231,7 @@ def _answered_by_front(
     plan: FrontPlan,
     n_constraints: int,
     n_design: int,
-    y_design: NDArray[np.float64],
+    X_design: NDArray[np.float64],
 ) -> FrontState:
     """Let the front of all samples be the answer.
 
@@ -227,8 +247,8 @@ def _answered_by_front(
         How many of the outputs are constraints.
     n_design : int
         The calls of the objective before the proxy learned.
-    y_design : ndarray of shape (n_samples, n_outputs)
-        The outputs known then, whose worst are the reference where none is given.
+    X_design : ndarray of shape (n_samples, n_features)
+        The samples asked for until then, whose worst outputs are the reference where none is given.
     """
     oracle, evaluator, rounds = run.oracle, run.oracle.evaluator, plan.rounds
     if evaluator.journal is not None:
@@ -246,15 +266,18 @@ def _answered_by_front(
     assert isinstance(stopping, FrontCriteria)
     reference = stopping.reference
     if reference is None:
+        of_design = set(row_keys(X_design))
+        y_design = data.y[[key in of_design for key in row_keys(data.X)]]
         reference = y_design[:, :n_objectives].max(axis=0)
     promised = np.vstack([nothing, *(one.predicted for one in rounds)])[:, :n_objectives]
-    verified = np.vstack([nothing, *(one.measured for one in rounds)])[:, :n_objectives]
+    X_verified = np.vstack([data.X[:0], *(one.points for one in rounds)])
+    verified = oracle.means(X_verified)[:, :n_objectives]
     result = RunResult(
         front,
         F=goal.turned(front.F),
         X_proxy=state.X_front_proxy,
         F_proxy=goal.turned(state.F_front_proxy),
-        X_verified=np.vstack([data.X[:0], *(one.points for one in rounds)]),
+        X_verified=X_verified,
         F_promised=goal.turned(promised),
         F_verified=goal.turned(verified),
         nit=len(rounds),

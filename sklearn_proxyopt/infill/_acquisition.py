@@ -92,7 +92,7 @@ class AcquisitionInfill(BaseInfill):
         sobol = qmc.Sobol(n_features, rng=known.rng)
         pool = np.vstack([near, sobol.random(_N_ANYWHERE)])
         predicted = _predicted(pool, known)
-        gains = self._worth(predicted, known)
+        gains = self._worth(predicted, known) * _room(pool, known)
         for width in _WIDTHS:
             centers = pool[np.argsort(-gains, kind="stable")[:_N_CENTERS]]
             centers = np.vstack([centers, near[:1]])
@@ -102,7 +102,7 @@ class AcquisitionInfill(BaseInfill):
             pool = np.vstack([pool, moved])
             predicted = np.hstack([predicted, _predicted(moved, known)])
             # Gains compare only where they are of one pool.
-            gains = self._worth(predicted, known)
+            gains = self._worth(predicted, known) * _room(pool, known)
         n_picked = self.n_points if known.rows_at is None else _SPARE * self.n_points
         return from_unit_cube(pool[_spread(pool, gains, n_picked)], known.bounds)
 
@@ -115,6 +115,23 @@ def _predicted(units: NDArray[np.float64], known: Knowledge) -> NDArray[np.float
     return np.array([mean, deviation, trust])
 
 
+def _room(units: NDArray[np.float64], known: Knowledge) -> NDArray[np.float64]:
+    """Return what is left of the gain of points around those that are pending, from 0 to 1."""
+    room = np.ones(len(units))
+    if known.pending is not None:
+        for place in to_unit_cube(known.pending, known.bounds):
+            room *= _apart(units, place)
+    return room
+
+
+def _apart(units: NDArray[np.float64], place: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what is left of the gain of points around one that will be evaluated."""
+    left: NDArray[np.float64] = -np.expm1(
+        -np.square(units - place).mean(axis=1) / (2.0 * _CROWD**2)
+    )
+    return left
+
+
 def _spread(
     pool: NDArray[np.float64], gains: NDArray[np.float64], n_points: int
 ) -> NDArray[np.intp]:
@@ -122,6 +139,5 @@ def _spread(
     chosen = np.empty(min(n_points, len(pool)), dtype=np.intp)
     for i in range(len(chosen)):
         chosen[i] = np.argmax(gains)
-        squared = np.square(pool - pool[chosen[i]]).mean(axis=1)
-        gains = gains * -np.expm1(-squared / (2.0 * _CROWD**2))
+        gains = gains * _apart(pool, pool[chosen[i]])
     return chosen

@@ -62,6 +62,8 @@ class Knowledge:
     draw : callable, default=None
         `draw(n_functions, seed)` returns a proxy whose members are functions that the samples
         allow. None where the proxy draws none.
+    pending : ndarray of shape (n_pending, n_features), default=None
+        Those of `taken` whose results are not there yet; None for none.
     """
 
     proxy: Any
@@ -78,6 +80,7 @@ class Knowledge:
     caution: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     noise_std: float = 0.0
     draw: Callable[[int, int], Any] | None = None
+    pending: NDArray[np.float64] | None = None
 
     @property
     def best(self) -> NDArray[np.float64]:
