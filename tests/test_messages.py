@@ -63,11 +63,19 @@ TEXTS = np.array([["1", "2"], ["2", "low"], ["3", "1"]], dtype=object)
         ),
         (
             lambda: optimizer(bounds={"a": (0, 1), "b": (0, 1)}).fit(FRAME.assign(b="low"), Y),
-            "X must hold numbers in 'b'; got 'low'.",
+            "X must hold numbers in 'b'; got 'low' in row 0. Convert the column, or state",
         ),
         (
             lambda: optimizer(bounds={"a": (0, 1), "b": ["x", "y"]}).fit(FRAME.assign(b="z"), Y),
-            "X must hold labels of 'b', ['x', 'y']; got 'z'. Further labels are stated in bounds.",
+            "X must hold labels of 'b', ['x', 'y']; got 'z' in row 0. Further labels are stated in",
+        ),
+        (
+            lambda: optimizer().fit(FRAME.assign(b=["x", None] * 10), Y),
+            "in row 1. Leave such rows out, or fill in what is missing.",
+        ),
+        (
+            lambda: optimizer().fit(pd.DataFrame(X, columns=["a", "a"]), Y),
+            "X must have columns of different names; got 'a' more than once. Rename them.",
         ),
         (
             lambda: optimizer().fit(with_entry(3, 1, np.nan), Y),

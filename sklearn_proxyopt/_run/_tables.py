@@ -169,6 +169,7 @@ def _checked(
     X = _without_notes(X, spec.names_known)
     checks = {"dtype": np.float64, **checks}
     if is_frame(X):
+        _check_unlike(X)
         rows = _read_frame(optimizer, X, spec, reset)
         check = check_X_y if targets else check_array
         return check(rows, *targets, estimator=optimizer, **checks)
@@ -200,6 +201,16 @@ def _under_names(X: Any, names: tuple[str, ...]) -> Any:
             f"{rows.shape}."
         )
     return with_names(rows, np.array(names, dtype=object))
+
+
+def _check_unlike(X: Any) -> None:
+    """Raise an error if columns of a table have the same name."""
+    names = list(getattr(X, "column_names", X.columns))
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise ValueError(
+            f"X must have columns of different names; got {twice!r} more than once. Rename them."
+        )
 
 
 def _check_columns(X: Any, names: tuple[str, ...]) -> None:

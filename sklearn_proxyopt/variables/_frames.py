@@ -105,9 +105,13 @@ def _codes(column: Any, labels: tuple[Any, ...], label: str) -> NDArray[np.float
     values = _listed(column)
     codes = [code_of.get(value) for value in values]
     if None in codes:
+        row = codes.index(None)
+        way = "Further labels are stated in bounds."
+        if _is_missing(values[row]):
+            way = "Leave such rows out, or fill in what is missing."
         raise ValueError(
-            f"X must hold labels of {label}, {list(labels)}; got "
-            f"{values[codes.index(None)]!r}. Further labels are stated in bounds."
+            f"X must hold labels of {label}, {list(labels)}; got {values[row]!r} in row {row}. "
+            f"{way}"
         )
     return np.array(codes, dtype=np.float64)
 
@@ -116,14 +120,17 @@ def _numbers(column: Any, label: str) -> NDArray[np.float64]:
     values = np.asarray(column)
     if values.dtype.kind in "iuf":
         return values.astype(np.float64)
-    return np.array([_number(value, label) for value in _listed(column)])
+    return np.array([_number(value, row, label) for row, value in enumerate(_listed(column))])
 
 
-def _number(value: Any, label: str) -> float:
+def _number(value: Any, row: int, label: str) -> float:
     if _is_missing(value):
         return np.nan
     if not isinstance(value, (RealNumber, Decimal, np.bool_)):
-        raise ValueError(f"X must hold numbers in {label}; got {value!r}.")
+        raise ValueError(
+            f"X must hold numbers in {label}; got {value!r} in row {row}. Convert the column, or "
+            "state its labels in bounds."
+        )
     return float(value)
 
 
