@@ -603,13 +603,19 @@ class BaseProxyOptimizer(
         """
         self._learn_if_due()
         history, state = self._history, self._known
-        variables = state.variables
-        if variables is None:
-            variables = self._spec.variables(history.X)
         interval = None
         if isinstance(state, LearnedState):
             interval = state.interval(history.X)[:, :, 1:]
-        return frame_of_samples(history, variables, interval)
+        return frame_of_samples(history, self._variables_known, interval)
+
+    @property
+    def _variables_known(self) -> Variables:
+        """The variables of the samples that are known, also before anything is learned."""
+        state = self._known
+        if state.variables is not None:
+            return state.variables
+        assert state.data is not None
+        return self._spec.variables(state.data.evaluated)
 
     @property
     def _history(self) -> History:

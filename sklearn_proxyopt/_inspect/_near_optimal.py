@@ -20,6 +20,8 @@ from sklearn_proxyopt.variables import Variables
 __all__ = ["NearOptimal", "near_optimal"]
 
 _ONE_SIGMA = 0.6827
+# What is tolerated at least where all values are the same, as a share of them.
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,9 @@ def _tolerated(subject: Subject) -> float:
     deviation = 0.0 if interval is None else 0.5 * float(np.ptp(interval))
     share = SHARE_TOLERATED * np.nan_to_num(subject.spread)
     tolerated = max(deviation, float(share))
+    if subject.spread == 0.0:
+        # All values are the same.
+        tolerated = max(tolerated, _ROUNDING * max(1.0, abs(float(subject.values(at_optimum)[0]))))
     if not tolerated > 0.0:
         raise ValueError(
             "within must be given, in units of the values, for a model that does not tell its "

@@ -24,11 +24,12 @@ __all__ = [
     "check_optimizer",
     "check_searched",
     "despine",
+    "drawn_labels",
+    "drawn_text",
     "ink",
     "is_front",
     "label_ends",
     "legend_beside",
-    "names_of",
     "paper",
     "pyplot",
 ]
@@ -37,10 +38,13 @@ __all__ = [
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
-# Inches and points with which every letter is 9 pixels high on a screen 390 pixels wide.
-WIDTH, SMALL = 5.4, 9.0
+# Inches and points with which every letter is 9 pixels high on a screen 390 pixels wide, of which a
+# scroll bar may take 15.
+WIDTH, SMALL = 5.2, 9.0
 # The least distance between two labels, as a share of the height of the axes.
 _GAP = 0.075
+# Letters of a name and of a label of a category that are drawn.
+_MOST_LETTERS, _MOST_OF_LABEL = 24, 14
 
 
 class Display(ABC):
@@ -146,12 +150,18 @@ def best_known(estimator: Any) -> NDArray[np.float64]:
     return np.asarray(estimator.X_[best])
 
 
-def names_of(estimator: Any) -> list[str]:
-    """Return the names of the variables."""
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is not None:
-        return [str(name) for name in names]
-    return [f"x{index}" for index in range(len(estimator.bounds_))]
+def drawn_text(text: Any, most: int = _MOST_LETTERS) -> str:
+    """Return a name as it is drawn: cut where it is long, and never read as a formula."""
+    words = " ".join(str(text).split())
+    words = words if len(words) <= most else f"{words[: most - 3].rstrip()}..."
+    return words.replace("$", r"\$")
+
+
+def drawn_labels(labels: Sequence[Any], n_letters: int) -> list[str]:
+    """Return labels as they are drawn where some letters have room: "" for those left out."""
+    texts = [drawn_text(label, _MOST_OF_LABEL) for label in labels]
+    step = max(-(-sum(len(text) + 2 for text in texts) // n_letters), 1)
+    return [text if place % step == 0 else "" for place, text in enumerate(texts)]
 
 
 def despine(ax: Any) -> None:

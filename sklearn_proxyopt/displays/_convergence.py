@@ -19,6 +19,7 @@ from sklearn_proxyopt.displays._base import (
     Display,
     check_optimizer,
     despine,
+    drawn_text,
     goal_of,
     ink,
     label_ends,
@@ -237,7 +238,7 @@ class ConvergenceDisplay(Display):
                     number, low, high, step="post", color=style["color"], alpha=0.2, linewidth=0
                 )
             ends.append(float(middle[-1]))
-        label_ends(ax, list(self.runs), ends)
+        label_ends(ax, [drawn_text(name) for name in self.runs], ends)
 
     def _shown(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return values as they are drawn: gaps to the best value there is where it is known."""

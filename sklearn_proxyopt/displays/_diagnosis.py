@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, Self
@@ -20,6 +21,7 @@ from sklearn_proxyopt.displays._base import (
     Display,
     check_optimizer,
     despine,
+    drawn_text,
     ink,
     paper,
     pyplot,
@@ -27,8 +29,8 @@ from sklearn_proxyopt.displays._base import (
 
 __all__ = ["DiagnosisDisplay"]
 
-# Characters in a line, and inches of one.
-_LINE, _LINE_HEIGHT = 70, 0.172
+# Characters in a line and of a word, and inches of a line.
+_LINE, _WORD, _LINE_HEIGHT = 70, 40, 0.172
 _FAINT = 0.4
 # Of each part of the scale of chances its color; red and green are not told apart by all readers.
 _PARTS = {"false": COLORS[1], "doubtful": "0.6", "credible": COLORS[0]}
@@ -203,4 +205,5 @@ class DiagnosisDisplay(Display):
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(text, _LINE, subsequent_indent=indent) or [""]
+    cut = re.sub(r"\S+", lambda word: drawn_text(word[0], _WORD), text)
+    return textwrap.wrap(cut, _LINE, subsequent_indent=indent) or [""]

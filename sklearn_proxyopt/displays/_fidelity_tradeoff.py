@@ -9,10 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
 from sklearn_proxyopt._utils._validation import check_option
-from sklearn_proxyopt.displays._base import COLORS, MARKERS, SMALL, Display, despine, ink
+from sklearn_proxyopt.displays._base import (
+    COLORS,
+    MARKERS,
+    SMALL,
+    Display,
+    despine,
+    drawn_text,
+    ink,
+)
 
 __all__ = ["FidelityTradeoffDisplay"]
 
+# Letters of what tells candidates apart that are drawn.
+_MOST_LETTERS = 40
 _FIDELITIES = ("fidelity", "r2", "score")
 _OPTIMA = ("optimum", "optimum_error", "regret")
 
@@ -156,7 +166,7 @@ class FidelityTradeoffDisplay(Display):
                 markeredgewidth=0.6,
                 markersize=7,
                 elinewidth=0.8,
-                label=label,
+                label=drawn_text(label, _MOST_LETTERS),
             )
         best = int(np.nanargmin(self.error))
         ax.annotate(
@@ -214,5 +224,4 @@ def _varied(candidates: list[dict[str, Any]]) -> dict[str, list[str]]:
 
 
 def _text(value: Any) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return " ".join(str(value).split())

@@ -13,6 +13,7 @@ from sklearn_proxyopt.displays._base import (
     WIDTH,
     Display,
     despine,
+    drawn_text,
     ink,
     legend_beside,
     pyplot,
@@ -96,9 +97,9 @@ class ImportanceDisplay(Display):
             axes[0].barh(places + shift, own, 0.32, color=color, label=label)
             axes[0].errorbar(own, places + shift, xerr=bars, fmt="none", ecolor=ink(), capsize=2)
         axes[0].set(xlabel="share of the variance", xlim=(0.0, 1.0))
-        axes[0].set_yticks(places, [found.names[index] for index in order])
+        axes[0].set_yticks(places, [drawn_text(found.names[index]) for index in order])
         legend_beside(axes[0], axes[0].get_legend_handles_labels()[0])
         axes[1].barh(places, found.local_change[order], 0.5, color=COLORS[2])
-        axes[1].set(xlabel="change at the optimum")
+        axes[1].set(xlabel="change at\nthe optimum")
         for one in axes:
             despine(one)

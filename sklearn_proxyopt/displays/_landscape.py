@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_proxyopt._inspect._subject import subject_of
 from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
 from sklearn_proxyopt._run._space_spec import of_plain_rows
+from sklearn_proxyopt._run._state import MIN_DIAGNOSED
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.displays._base import (
@@ -21,10 +22,11 @@ from sklearn_proxyopt.displays._base import (
     best_known,
     check_optimizer,
     despine,
+    drawn_labels,
+    drawn_text,
     goal_of,
     ink,
     legend_beside,
-    names_of,
     pyplot,
 )
 
@@ -33,8 +35,8 @@ __all__ = ["LandscapeDisplay"]
 _MAX_SLICES = 12
 _BAND = 0.9
 _OF_MODEL, _OF_HALVES = "90 % interval", "models of half of the data"
-# Integers drawn as points of their own, and letters of labels in a line.
-_MOST_APART, _MOST_LETTERS = 24, 24
+# Integers drawn as points of their own, letters of labels in a line, and those of slanted ones.
+_MOST_APART, _MOST_LETTERS, _MOST_SLANTED = 24, 24, 60
 
 
 class LandscapeDisplay(Display):
@@ -162,7 +164,8 @@ class LandscapeDisplay(Display):
         check_integer(n_points, "n_points", minimum=2)
         if objective is not None and not callable(objective):
             raise ValueError(f"objective must be callable or None; got {objective!r}.")
-        variables, names = estimator.variables_, names_of(estimator)
+        variables = estimator.variables_
+        names = list(variables.kinds.shown_names)
         drawn = _places(features, names, variables.searched.tolist())
         kinds = [_kind(variables, place) for place in drawn]
         grids = [_grid(variables, place, n_points) for place in drawn]
@@ -224,6 +227,7 @@ class LandscapeDisplay(Display):
         goal = Goal.of(self.direction)
         shares = np.linspace(0.0, 1.0, 16) ** 1.5
         levels = np.unique(goal.turned(np.quantile(goal.turned(everything), shares)))
+        levels = levels[np.isfinite(levels)]
         for axis, (title, values) in zip(axes, panels, strict=True):
             if len(levels) > 1:
                 axis.contourf(*self.grids, values.T, levels, cmap="gray", extend="both")
@@ -247,12 +251,13 @@ class LandscapeDisplay(Display):
                     markerfacecolor="white",
                     markeredgecolor="black",
                     linestyle="none",
+                    clip_on=False,
                     label="best measured" if label == "best" else label,
                 )
-            axis.set(title=title, xlabel=self.names[0])
+            axis.set(title=title, xlabel=drawn_text(self.names[0]))
             self._scale(axis.xaxis, 0)
             self._scale(axis.yaxis, 1)
-        axes[0].set_ylabel(self.names[1])
+        axes[0].set_ylabel(drawn_text(self.names[1]))
         legend_beside(axes[0], axes[0].get_legend_handles_labels()[0])
 
     def _plot_slices(self, axes: NDArray[Any]) -> None:
@@ -286,7 +291,7 @@ class LandscapeDisplay(Display):
                 transform=axis.get_xaxis_transform(),
                 clip_on=False,
             )
-            axis.set_xlabel(self.names[number])
+            axis.set_xlabel(drawn_text(self.names[number]))
             self._scale(axis.xaxis, number)
             despine(axis)
         for axis in axes[::2] if len(axes) > 1 else axes:
@@ -307,7 +312,7 @@ class LandscapeDisplay(Display):
         elif kind == "integer":
             axis.get_major_locator().set_params(integer=True)
         elif kind == "category":
-            labels = self.labels[number]
+            labels = drawn_labels(self.labels[number], _MOST_SLANTED)
             slant = 30 if sum(map(len, labels)) > _MOST_LETTERS else 0
             axis.set_ticks(
                 range(len(labels)), labels, rotation=slant, ha="right" if slant else "center"
@@ -320,11 +325,15 @@ class _OptimumView:
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer, self._subject = check_optimizer(optimizer), subject_of(optimizer)
-        self._evidence, self.goal = evidence_of(optimizer), goal_of(optimizer)
+        is_judged = optimizer.n_learned_ >= MIN_DIAGNOSED
+        self._evidence = evidence_of(optimizer) if is_judged else None
+        self.goal = goal_of(optimizer)
         self.center, self.best = optimizer.x_proxy_, best_known(optimizer)
 
     def values(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return what the model predicts."""
+        if self._evidence is None:
+            return self._subject.values(points)
         return self.goal.turned(self._evidence.predict(points))
 
     def band(
@@ -335,6 +344,8 @@ class _OptimumView:
         interval = None if has_merit else self._subject.intervals(points, _BAND)
         if interval is not None:
             return interval.T, _OF_MODEL
+        if self._evidence is None:
+            return None, _OF_HALVES
         halves = self.goal.turned(self._evidence.predict_halves(points).T).T
         every = np.vstack([halves, own])
         return np.array([every.min(axis=0), every.max(axis=0)]), _OF_HALVES

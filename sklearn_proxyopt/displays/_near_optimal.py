@@ -8,12 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._inspect._near_optimal import NearOptimal, near_optimal
-from sklearn_proxyopt.displays._base import COLORS, SMALL, WIDTH, Display, despine, ink, pyplot
+from sklearn_proxyopt.displays._base import (
+    COLORS,
+    SMALL,
+    WIDTH,
+    Display,
+    despine,
+    drawn_text,
+    ink,
+    pyplot,
+)
 
 __all__ = ["NearOptimalDisplay"]
 
-# Samples drawn, and letters of labels in a line.
-_MOST_SAMPLES, _MOST_LETTERS = 120, 36
+# Samples that are drawn.
+_MOST_SAMPLES = 120
 
 
 class NearOptimalDisplay(Display):
@@ -105,7 +114,7 @@ class NearOptimalDisplay(Display):
                 annotation_clip=False,
             )
         names = variables.kinds.shown_names
-        ax.set_yticks(range(len(searched)), [names[place] for place in searched])
+        ax.set_yticks(range(len(searched)), [drawn_text(names[place]) for place in searched])
         ax.set_xticks([0.0, 1.0], ["lower bound", "upper bound"])
         ax.set(ylim=(len(searched) - 0.5, -0.5), xlim=(-0.03, 1.03))
         ax.set_title(f"as good as the best to within {near.within:.3g}", fontsize="medium")
@@ -123,5 +132,5 @@ class NearOptimalDisplay(Display):
                 text = " to ".join(
                     f"{end:.3g}" if isinstance(end, float) else str(end) for end in (low, high)
                 )
-            texts.append(text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}...")
+            texts.append(drawn_text(text))
         return texts

@@ -15,9 +15,9 @@ from sklearn_proxyopt.displays._base import (
     best_known,
     check_optimizer,
     despine,
+    drawn_text,
     ink,
     legend_beside,
-    names_of,
     paper,
     pyplot,
 )
@@ -107,7 +107,7 @@ class OptimumSpreadDisplay(Display):
         OptimumSpreadDisplay
             The display, not drawn.
         """
-        estimator = check_optimizer(estimator)
+        variables = check_optimizer(estimator).variables_
         inquiry = evidence_of(estimator)
         evidence = inquiry.about(estimator.x_proxy_)
         return cls(
@@ -115,7 +115,7 @@ class OptimumSpreadDisplay(Display):
             evidence.low_points,
             inquiry.minima,
             best=inquiry.place_of(best_known(estimator)),
-            names=[names_of(estimator)[place] for place in estimator.variables_.searched],
+            names=[variables.kinds.shown_names[place] for place in variables.searched],
         )
 
     def _new_axes(self) -> Any:
@@ -140,7 +140,7 @@ class OptimumSpreadDisplay(Display):
             style |= {"marker": marker, "markerfacecolor": paper(), "markeredgecolor": color}
             lines = [ax.plot(place, rows, label=label, **style)[0] for place in places]
             handles += lines[:1]
-        ax.set_yticks(rows, self.names)
+        ax.set_yticks(rows, [drawn_text(name) for name in self.names])
         ax.set_xticks([0.0, 1.0], ["lower bound", "upper bound"])
         ax.set(ylim=(n_features - 0.5, -0.5), xlim=(-0.05, 1.05))
         despine(ax)

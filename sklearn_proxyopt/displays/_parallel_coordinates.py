@@ -17,6 +17,8 @@ from sklearn_proxyopt.displays._base import (
     Display,
     check_searched,
     despine,
+    drawn_labels,
+    drawn_text,
     goal_of,
     ink,
     legend_beside,
@@ -30,6 +32,8 @@ __all__ = ["ParallelCoordinatesDisplay"]
 
 # Lines drawn of each kind at most, the latest first.
 _MOST_LINES = 400
+# Letters that have room on the line of a variable.
+_LETTERS_IN_LINE = 46
 # How far lines of one label or integer lie apart, as a share of its cell.
 _JITTER = 0.5
 
@@ -109,7 +113,7 @@ class ParallelCoordinatesDisplay(Display):
         """
         history = check_searched(estimator)._history
         directions = goal_of(estimator).directions
-        variables = estimator.variables_
+        variables = estimator._variables_known
         display = cls(history.X, history.outputs, variables, best=best, directions=directions)
         return display.plot(ax=ax)
 
@@ -180,7 +184,7 @@ class ParallelCoordinatesDisplay(Display):
         """Write the name of each line, and what its ends or its labels are."""
         variables, searched = self.variables, self.variables.searched
         names = variables.kinds.shown_names
-        shown = [names[place] for place in searched] + self.objectives
+        shown = [drawn_text(names[place]) for place in searched] + self.objectives
         ax.set_yticks(range(len(shown)), shown)
         for row, place in enumerate(searched):
             for at, text in self._marks(int(place)):
@@ -196,7 +200,7 @@ class ParallelCoordinatesDisplay(Display):
         """Return the texts along the line of a variable, and where they stand."""
         kinds, bounds = self.variables.kinds, self.variables.bounds[place]
         if place in kinds.levels:
-            labels = [str(label) for label in kinds.levels[place]]
+            labels = drawn_labels(kinds.levels[place], _LETTERS_IN_LINE)
             return [((i + 0.5) / len(labels), label) for i, label in enumerate(labels)]
         ends = [kinds.domains[place].value(end) for end in bounds]
         texts = [f"{end:.3g}" if isinstance(end, float) else str(end) for end in ends]

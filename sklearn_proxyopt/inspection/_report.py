@@ -45,7 +45,9 @@ th, td { text-align: left; padding: .2em 1em .2em 0; font-weight: normal; vertic
     border-bottom: 1px solid rgba(128, 128, 128, .4); }
 .runs th, .runs td { white-space: nowrap; } pre { overflow-x: auto; }
 th { opacity: .75; } td { font-variant-numeric: tabular-nums; }
-@media (max-width: 30em) { body { padding: .5em; } }
+@media (max-width: 30em) {
+    body { padding: .5em; } svg { margin: 0 -.5em; width: calc(100% + 1em); }
+}
 @media (prefers-color-scheme: dark) { body { color: #e6e6e6; background: #161616; } }
 """
 
@@ -195,8 +197,7 @@ class _OptimumReport(_Report):
     def sections(self) -> Iterator[tuple[str, str]]:
         """Yield the title and the content of each part."""
         optimizer, draw = self.optimizer, self.pictures.drawn
-        is_judged = optimizer.n_learned_ >= MIN_DIAGNOSED
-        if is_judged:
+        if optimizer.n_learned_ >= MIN_DIAGNOSED:
             yield "Verdict", optimizer.diagnose()._repr_html_()
         yield "Answer", optimizer.result_._repr_html_()
         if optimizer.result_.get("feasible", True):
@@ -207,12 +208,11 @@ class _OptimumReport(_Report):
             "How the best value was reached",
             draw(lambda: ConvergenceDisplay.from_estimator(optimizer), "Best value by evaluations"),
         )
-        if is_judged:
-            caption = "The model along each variable, the others at its optimum"
-            yield (
-                "The model around its optimum",
-                draw(lambda: LandscapeDisplay.from_estimator(optimizer), caption),
-            )
+        caption = "The model along each variable, the others at its optimum"
+        yield (
+            "The model around its optimum",
+            draw(lambda: LandscapeDisplay.from_estimator(optimizer), caption),
+        )
         caption = "Share of the variance of the model, and change of the value at the optimum"
         yield "What matters", draw(lambda: ImportanceDisplay.from_estimator(optimizer), caption)
         yield "How it was run", self.how()

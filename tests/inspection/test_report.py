@@ -169,12 +169,31 @@ def test_the_report_of_a_front_has_its_points_and_pictures(front, tmp_path):
     assert "constraint 0" in page.text
 
 
+def test_letters_of_pictures_have_nine_pixels_on_a_phone(mixed, front, tmp_path):
+    for opt in (mixed, front):
+        text, _ = written(opt, tmp_path)
+        widths = [float(one) for one in re.findall(r'viewBox="0 0 ([\d.]+) ', text)]
+        # Of 390 pixels a scroll bar takes 15 at most; a picture takes all others.
+        assert max(widths) <= 375.0
+        narrow = text[text.index("(max-width: 30em)") :]
+        assert "body { padding: .5em; } svg { margin: 0 -.5em; width: calc(100% + 1em); }" in narrow
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.ConstantWarning")
+def test_values_that_are_all_the_same_have_a_report(tmp_path):
+    X = np.random.default_rng(0).uniform(size=(12, 2))
+    opt = ProxyOptimizer(proxy=LinearRegression(), random_state=0).fit(X, np.full(12, 4.0))
+    _, page = written(opt, tmp_path)
+    assert "As good as the best to within 4e-09" in page.text
+
+
 def test_few_given_samples_have_a_report_without_a_verdict(tmp_path):
     X = np.linspace(0.0, 1.0, 6)[:, None]
     opt = ProxyOptimizer(proxy=LinearRegression(), random_state=0).fit(X, X[:, 0])
     _, page = written(opt, tmp_path)
     assert "Verdict " not in page.text.replace("Verdict none", "")
     assert "The best 6 runs" in page.text
+    assert "The model around its optimum" in page.text
 
 
 def test_what_is_tolerated_can_be_stated(mixed, tmp_path):
