@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer
+from sklearn_proxyopt._run._state import FrontState, ModelState
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import ConstantWarning, FailedEvaluationWarning, JournalError
 from sklearn_proxyopt.infill import ExpectedImprovement
@@ -290,8 +291,16 @@ def test_a_method_before_any_fit_says_so(use):
         getattr(optimizer(), use)(*([X] if use == "predict" else []))
 
 
-@pytest.mark.parametrize("kind", [ProxyOptimizer, ParetoOptimizer])
-@pytest.mark.parametrize("name", ["x_", "fun_", "result_", "X_", "proxy_", "X_front_"])
+RESULTS = [
+    *((ProxyOptimizer, name) for name in sorted(ModelState.attributes())),
+    *((ParetoOptimizer, name) for name in sorted(FrontState.attributes())),
+    *((kind, name) for kind in (ProxyOptimizer, ParetoOptimizer) for name in ("X_", "y_")),
+    (ProxyOptimizer, "X_front_"),
+    (ParetoOptimizer, "x_"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), RESULTS)
 def test_a_result_before_any_fit_says_what_brings_it(kind, name):
     with pytest.raises(AttributeError, match=f"no attribute '{name}' now. The results .* fit, min"):
         getattr(kind(), name)

@@ -158,7 +158,7 @@ def drawn_text(text: Any, most: int = _MOST_LETTERS) -> str:
 
 
 def drawn_labels(labels: Sequence[Any], n_letters: int) -> list[str]:
-    """Return labels as they are drawn where some letters have room: "" for those left out."""
+    """Return labels as they are drawn in a line of some letters, empty for those left out."""
     texts = [drawn_text(label, _MOST_OF_LABEL) for label in labels]
     step = max(-(-sum(len(text) + 2 for text in texts) // n_letters), 1)
     return [text if place % step == 0 else "" for place, text in enumerate(texts)]

@@ -74,6 +74,8 @@ class LandscapeDisplay(Display):
         The labels of categories, by their index among the variables drawn.
     band_label : str, default="models of half of the data"
         What the band is, for the legend.
+    value_name : str, default="value"
+        What is drawn, for the axis of slices.
 
     Attributes
     ----------
@@ -109,11 +111,12 @@ class LandscapeDisplay(Display):
         kinds: list[str] | None = None,
         labels: dict[int, list[str]] | None = None,
         band_label: str = _OF_HALVES,
+        value_name: str = "value",
     ) -> None:
         self.grids = grids
         self.kinds = kinds or ["number"] * len(grids)
         self.labels = labels or {}
-        self.band_label = band_label
+        self.band_label, self.value_name = band_label, value_name
         self.direction = direction
         self.proxy = proxy
         self.band = band
@@ -194,6 +197,7 @@ class LandscapeDisplay(Display):
                 if place in levels
             },
             band_label=band_label,
+            value_name=view.value_name,
         ).plot(ax=ax)
 
     @property
@@ -295,7 +299,7 @@ class LandscapeDisplay(Display):
             self._scale(axis.xaxis, number)
             despine(axis)
         for axis in axes[::2] if len(axes) > 1 else axes:
-            axis.set_ylabel("value")
+            axis.set_ylabel(self.value_name)
         shown = [_line([], [], color=ink(), label="model")]
         if self.band is not None:
             shown.append(_line([], [], color=COLORS[4], linewidth=5, label=self.band_label))
@@ -322,6 +326,8 @@ class LandscapeDisplay(Display):
 
 class _OptimumView:
     """The landscape around the one optimum of a fitted optimizer, values as they are judged."""
+
+    value_name = "value"
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer, self._subject = check_optimizer(optimizer), subject_of(optimizer)
@@ -365,6 +371,10 @@ class _FrontView:
         check_is_fitted(optimizer, "proxy_")
         self._optimizer, self._output = optimizer, output
         self._subject = subject_of(optimizer, output=output)
+        n_objectives = len(goal_of(optimizer).directions)
+        is_objective = output < n_objectives
+        number = output if is_objective else output - n_objectives
+        self.value_name = f"{'objective' if is_objective else 'constraint'} {number}"
         self.goal, self.center = self._subject.goal, self._subject.optimum
         F = self.goal.turned(optimizer.F_front_[:, output])
         self.best = optimizer.X_front_[int(F.argmin())]

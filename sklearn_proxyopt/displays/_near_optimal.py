@@ -129,8 +129,7 @@ class NearOptimalDisplay(Display):
                 text = ", ".join(map(str, near.labels(place)))
             else:
                 low, high = (one.value(end) for end in (near.lower[place], near.upper[place]))
-                text = " to ".join(
-                    f"{end:.3g}" if isinstance(end, float) else str(end) for end in (low, high)
-                )
+                ends = [f"{end:.3g}" if isinstance(end, float) else str(end) for end in (low, high)]
+                text = " to ".join(dict.fromkeys(ends))
             texts.append(drawn_text(text))
         return texts

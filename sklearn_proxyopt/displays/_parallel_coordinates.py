@@ -32,7 +32,7 @@ __all__ = ["ParallelCoordinatesDisplay"]
 
 # Lines drawn of each kind at most, the latest first.
 _MOST_LINES = 400
-# Letters that have room on the line of a variable.
+# Letters on the line of a variable.
 _LETTERS_IN_LINE = 46
 # How far lines of one label or integer lie apart, as a share of its cell.
 _JITTER = 0.5

@@ -224,7 +224,7 @@ class _OptimumReport(_Report):
         best, low, high = (variables.named(row) for row in (near.optimum, near.lower, near.upper))
         rows = []
         for place, name in enumerate(best):
-            ends = f"{_short(low[name])} to {_short(high[name])}"
+            ends = " to ".join(dict.fromkeys([_short(low[name]), _short(high[name])]))
             if variables.kinds.is_category[place]:
                 ends = ", ".join(map(str, near.labels(place)))
             is_fixed = variables.kinds.is_fixed[place]

@@ -197,7 +197,8 @@ def check_landscape(display, opt):
         elif kinds.is_whole[place]:
             ticks = np.array(axis.get_xticks())
             np.testing.assert_array_equal(ticks, ticks.round())
-    assert {axis.get_ylabel() for axis in display.axes_} == {"value", ""}
+    value = "objective 0" if len(opt._known.goal.directions) > 1 else "value"
+    assert {axis.get_ylabel() for axis in display.axes_} == {value, ""}
     assert (display.band[0] <= display.proxy + 1e-12).all()
     assert (display.proxy <= display.band[1] + 1e-12).all()
 
@@ -452,6 +453,8 @@ def test_ranges_stand_beside_their_lines(runs):
     assert texts[2] == "1 to 6"
     assert texts[3] == "THF"
     assert "within 0.2" in ax.get_title()
+    only = NearOptimalDisplay.from_estimator(runs("integers"), 1e-3).ax_
+    assert only.texts[2].get_text() == "2"
 
 
 def test_a_front_has_importances_of_each_objective():

@@ -228,6 +228,7 @@ def test_the_landscape_of_an_objective_goes_through_its_best_point(front):
     np.testing.assert_allclose(display.proxy[0], front.predict(points)[:, 1])
     np.testing.assert_allclose(display.truth[0], -two_objectives(points)[:, 1])
     assert display.direction == "maximize"
+    assert display.axes_[0].get_ylabel() == "objective 1"
     with pytest.raises(ValueError, match="output must be below 2"):
         LandscapeDisplay.from_estimator(front, output=2)
 

@@ -199,6 +199,8 @@ def test_few_given_samples_have_a_report_without_a_verdict(tmp_path):
 def test_what_is_tolerated_can_be_stated(mixed, tmp_path):
     _, page = written(mixed, tmp_path, within=0.25)
     assert "to within 0.25" in page.text
+    text, _ = written(mixed, tmp_path, within=0.01)
+    assert "<tr><td>cycles</td><td>1</td><td>1</td></tr>" in text
 
 
 @pytest.mark.parametrize(
