@@ -119,6 +119,27 @@ def test_a_lucky_value_reaches_no_target():
     assert result.nfev == 40
 
 
+@pytest.mark.parametrize("seed", [0, 3, 4])
+def test_a_target_is_repeated_before_noise_is_known(seed):
+    opt = optimizer(random_state=seed)
+    result = opt.minimize(Noisy(1.0, seed), BOX, budget=24, target=-0.5)
+    assert result.fun_lowest < -0.5
+    assert len(np.unique(opt.X_, axis=0)) < len(opt.X_)
+    assert result.fun > result.fun_lowest
+
+
+def test_a_target_of_an_exact_function_takes_one_repeat_at_most():
+    calls = {}
+    for noise_std in ("auto", None):
+        fun = Noisy(0.0, fun=ripples)
+        opt = optimizer(noise_std=noise_std)
+        result = opt.minimize(fun, BOX, budget=50, target=-1.5)
+        assert result.message.startswith("The target of -1.5 was reached after")
+        assert result.fun == fun.fun(result.x[None])[0] <= -1.5
+        calls[noise_std] = fun.n_calls
+    assert calls["auto"] - calls[None] in (0, 1)
+
+
 def test_an_estimate_reaches_a_target():
     opt = optimizer(noise_std=0.3)
     result = opt.minimize(Noisy(0.3), BOX, budget=60, target=0.5)

@@ -28,6 +28,7 @@ __all__ = [
     "NoisyRounds",
     "OneRepeat",
     "WatchedSearch",
+    "best_by_others",
     "estimates_of",
     "known_noise",
     "noise_model",
@@ -43,6 +44,8 @@ _FIRST_LOOK, _NEXT_LOOK, _LAST_LOOK = 8, 1.5, 200
 _N_ROUNDS, _SHARE_OF_MINIMA, _DEFAULT_N_EVALUATIONS = 20, 0.25, 50
 # In every so many rounds the setting of the lowest estimate is evaluated once more.
 _REPEATS_EVERY = 4
+# Nineteen in twenty values of a normal distribution lie below so many standard deviations.
+_UPPER_END = 1.645
 
 
 class NoiseWatch:
@@ -58,11 +61,18 @@ class NoiseWatch:
     n_outputs : int or None
         How many numbers the function returns; None for one that is no array. Of several nothing
         is found out.
+
+    Attributes
+    ----------
+    is_noisy : bool
+        Whether values have noise, as far as it is known.
+    is_open : bool
+        Whether that may still be found out.
     """
 
     def __init__(self, noise_std: Any, n_outputs: int | None) -> None:
         is_learned, is_single = isinstance(noise_std, str), n_outputs is None
-        self._is_open = is_learned and is_single
+        self.is_open = is_learned and is_single
         self.is_noisy = is_single and not is_learned and bool(noise_std)
         self._n_next = 0.0
 
@@ -73,15 +83,15 @@ class NoiseWatch:
 
     def settle(self, data: Dataset) -> None:
         """Let repeats tell, where there are any."""
-        if not self._is_open:
+        if not self.is_open:
             return
         differ = _repeats_differ(data)
         if differ is not None:
-            self._is_open, self.is_noisy = False, differ
+            self.is_open, self.is_noisy = False, differ
 
     def suspects(self, data: Dataset, model: ProxyModel) -> bool:
         """Tell whether a repeat should be evaluated, after a look at the samples now and then."""
-        if not self._is_open or not self._n_next <= len(data) <= _LAST_LOOK:
+        if not self.is_open or not self._n_next <= len(data) <= _LAST_LOOK:
             return False
         self._n_next = _NEXT_LOOK * len(data)
         model.fit(data.X, data.y, None)
@@ -89,7 +99,7 @@ class NoiseWatch:
 
     def doubts(self, proxy: Any) -> bool:
         """Tell whether nothing but a fitted proxy says that there is noise."""
-        return self._is_open and bool(np.any(getattr(proxy, "noise_std_", 0.0)))
+        return self.is_open and bool(np.any(getattr(proxy, "noise_std_", 0.0)))
 
 
 def _repeats_differ(data: Dataset) -> bool | None:
@@ -191,6 +201,23 @@ def best_setting(data: Dataset) -> NDArray[np.float64]:
     """Return the setting with the lowest mean value, of shape (1, n_features)."""
     X, y = means_of_repeats(data.X, data.y)
     return X[[int(np.argmin(y))]]
+
+
+def best_by_others(
+    model: ProxyModel, data: Dataset, space: Variables, names: NDArray[np.object_] | None
+) -> float:
+    """Return the upper end of what a model of the other samples predicts of the lowest of them.
+
+    Nineteen in twenty are lower. Infinity where there are no more of them than variables.
+    """
+    lowest = best_setting(data)
+    others = (lowest != data.X).any(axis=1)
+    if others.sum() <= data.X.shape[1]:
+        return np.inf
+    model.fit(data.X[others], data.y[others], names)
+    function = RegressorFunction(model.proxy)
+    mean, std = function.predict(space.features(lowest), return_std=True)
+    return float(mean[0] + _UPPER_END * std[0])
 
 
 class NoisyRounds(Routine):

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._run._infill_state import nearest_to_axes
-from sklearn_proxyopt._run._learning import learn_model
+from sklearn_proxyopt._run._learning import learn_model, proxy_of, takes_noise
 from sklearn_proxyopt._run._noise import (
     NoiseWatch,
     NoisyRounds,
     OneRepeat,
     WatchedSearch,
+    best_by_others,
     noise_model,
 )
 from sklearn_proxyopt._run._phases import (
@@ -150,14 +151,19 @@ class SearchPlan:
         self._watch.settle(self._data)
         self._n_design = run.oracle.n_calls
         state = self._learn()
-        if self._is_worth_a_repeat(state):
-            yield Phase("repeat", "Repeating an evaluation.", OneRepeat(self._watch), 1)
-            self._watch.settle(self._data)
+        if self._is_worth_a_repeat(state) or self._target_may_be_luck:
+            yield from self._repeat()
             state = self._learn()
         run.publish(state.unanswered())
         self._last = self._search_on(state) if self.end is None else None
         if self._last is not None:
             yield replace(self._last, on_results=ModelCheck(run, state))
+        if self._target_may_be_luck:
+            yield from self._repeat()
+            if self.end is None:
+                self._learn()
+                self._last = self._rounds_of_noise
+                yield from [self._last] if self._last is not None else []
 
     def answer(self) -> ModelState:
         """Return what was found, once all phases have ended."""
@@ -243,6 +249,29 @@ class SearchPlan:
         """Tell whether a fitted proxy suspects noise, which a repeat would tell."""
         goes_on = self.end is None and self._run.oracle.n_left >= 1
         return goes_on and self._watch.doubts(state.proxy)
+
+    @property
+    def _target_may_be_luck(self) -> bool:
+        """Whether the target was reached by a value that the other samples do not predict."""
+        oracle, optimizer = self._run.oracle, self._optimizer
+        stopping, is_searched = oracle.stopping, optimizer.refiner == "auto"
+        is_open = self._watch.is_open and is_searched and takes_noise(proxy_of(optimizer))
+        if self.end is None or not is_open or oracle.n_left < 1 or not stopping.n_evaluated:
+            return False
+        model = noise_model(optimizer, self._run)
+        return stopping.reaches_target and not stopping.would_reach(
+            best_by_others(model, self._data, self._run.space, self._run.names)
+        )
+
+    def _repeat(self) -> Iterator[Phase]:
+        """Yield a repeat of the best setting, which settles whether the run ends with a target."""
+        end, self.end = self.end, None
+        if end is not None:
+            self._run.oracle.stopping.read_estimates()
+        yield Phase("repeat", "Repeating an evaluation.", OneRepeat(self._watch), 1)
+        self._watch.settle(self._data)
+        if not self._watch.is_noisy:
+            self.end = end
 
     def _search_on(self, state: ModelState) -> Phase | None:
         """Return the search from the proxy's best points; None where nothing is left for it."""

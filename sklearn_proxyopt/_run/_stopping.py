@@ -88,6 +88,15 @@ class StoppingCriteria:
         self.count(0, np.empty(0))
 
     @property
+    def reaches_target(self) -> bool:
+        """Whether what was taken into account reaches the target."""
+        return self.would_reach(self._lowest)
+
+    def would_reach(self, lowest: float) -> bool:
+        """Tell whether a value to be minimized would reach the target."""
+        return self.target is not None and lowest <= self.goal.value(self.target)
+
+    @property
     def n_left(self) -> float:
         """Samples that may still be evaluated."""
         return float("inf") if self.budget is None else self.budget - self.n_evaluated
