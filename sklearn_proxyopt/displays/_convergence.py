@@ -245,7 +245,8 @@ class ConvergenceDisplay(Display):
         if self.f_opt is None:
             return values
         gaps = Goal.of(self.direction).turned(np.ravel(values) - self.f_opt).reshape(values.shape)
-        largest = max(float(np.nanmax(np.abs(one))) for runs in self.runs.values() for one in runs)
+        every = np.concatenate([one for runs in self.runs.values() for one in runs])
+        largest = float(np.nanmax(np.abs(every), initial=0.0))
         return np.maximum(gaps, np.finfo(float).eps * max(1.0, largest))
 
 
@@ -253,6 +254,9 @@ def _by_name(values: Any) -> dict[str, list[NDArray[np.float64]]]:
     """Return runs by name, each as a list of arrays."""
     if not isinstance(values, Mapping):
         return {"": [_numbers(values)]}
+    empty = next((name for name, runs in values.items() if not len(runs)), None)
+    if empty is not None:
+        raise ValueError(f"values must have a run for each name; got none for {empty!r}.")
     return {
         name: [_numbers(one) for one in runs] if np.ndim(runs[0]) else [_numbers(runs)]
         for name, runs in values.items()

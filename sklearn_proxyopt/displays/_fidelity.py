@@ -77,6 +77,8 @@ class FidelityDisplay(Display):
                 f"predicted must have the shape of truth, {self.truth.shape}; got "
                 f"{self.predicted.shape}."
             )
+        if not self.truth.size:
+            raise ValueError("truth must hold at least one value; got none.")
         self.promise = promise
         self.band = band
         self.truth_at_optimum = truth_at_optimum

@@ -89,6 +89,11 @@ class FidelityTradeoffDisplay(Display):
         self.error_spread = None if error_spread is None else _numbers(error_spread)
         self.groups, self.names, self.group_name = groups, names, group_name
         known = np.isfinite(self.fidelity) & np.isfinite(self.error)
+        if not known.any():
+            raise ValueError(
+                "fidelity and error must be known of at least one candidate; got none. Have all "
+                "fits of the search failed? Its error_score='raise' tells why."
+            )
         pairs = self.fidelity[known], self.error[known]
         differ = known.sum() >= 3 and all(np.ptp(values) > 0.0 for values in pairs)
         self.correlation = float(spearmanr(*pairs).statistic) if differ else np.nan

@@ -158,10 +158,17 @@ class ParallelCoordinatesDisplay(Display):
         cells = 1.0 / np.maximum(np.ptp(self.variables.axes, axis=1), 1.0)
         shift = np.where(is_whole, _JITTER * cells, 0.0)
         cube = (cube + shift * (rng.random(cube.shape) - 0.5)).clip(0.0, 1.0)
-        values = self._objectives()
-        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        values, (low, high) = self._objectives(), self._ends_of_values()
         width = np.where(high > low, high - low, 1.0)
         return np.hstack([cube, (values - low) / width])
+
+    def _ends_of_values(self) -> NDArray[np.float64]:
+        """Return the lowest and the highest value of each objective, 0 where all have failed."""
+        values = self._objectives()
+        known = values[np.isfinite(values).all(axis=1)]
+        return np.array(
+            [known.min(axis=0), known.max(axis=0)] if len(known) else [0.0 * values[0]] * 2
+        )
 
     def _objectives(self) -> NDArray[np.float64]:
         outputs = self.y.reshape(len(self.y), -1)
@@ -189,9 +196,9 @@ class ParallelCoordinatesDisplay(Display):
         for row, place in enumerate(searched):
             for at, text in self._marks(int(place)):
                 _write(ax, at, row, text)
-        values = self._objectives()
-        for row, column in enumerate(values.T, len(searched)):
-            low, high = float(np.nanmin(column)), float(np.nanmax(column))
+        if np.isnan(self._objectives()).all():
+            return
+        for row, (low, high) in enumerate(self._ends_of_values().T.tolist(), len(searched)):
             for at, end in ((0.0, low), (1.0, high)):
                 is_zero = abs(end) < 1e-6 * (high - low)
                 _write(ax, at, row, "0" if is_zero else f"{end:.3g}")

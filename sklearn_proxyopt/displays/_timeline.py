@@ -78,6 +78,12 @@ class TimelineDisplay(Display):
                 "started, ended, stages and failed must have one entry for each evaluation; got "
                 f"{len(self.started)}, {len(self.ended)}, {len(self.stages)}, {len(self.failed)}."
             )
+        if not (self.ended >= self.started).all():
+            place = int(np.argmin(self.ended >= self.started))
+            raise ValueError(
+                "ended must be no earlier than started, both finite; got "
+                f"{self.started[place]:g} and {self.ended[place]:g} for evaluation {place}."
+            )
         self.workers = _lines(self.started, self.ended)
 
     @property

@@ -1,5 +1,7 @@
 """Displays of what a run did: its trials, its front, its times, several runs together."""
 
+import warnings
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
@@ -13,6 +15,7 @@ from sklearn_proxyopt.displays import (  # noqa: E402
     ConvergenceDisplay,
     DiagnosisDisplay,
     FidelityDisplay,
+    FidelityTradeoffDisplay,
     LandscapeDisplay,
     OptimumSpreadDisplay,
     ParallelCoordinatesDisplay,
@@ -144,6 +147,19 @@ def test_the_trials_of_a_front_have_a_line_for_each_objective(front):
     names = [tick.get_text() for tick in display.ax_.get_yticklabels()]
     assert names == ["x0", "x1", "objective 0", "objective 1"]
     assert display.is_best.sum() == len(front.X_front_)
+
+
+@pytest.mark.filterwarnings("error")
+def test_trials_that_have_all_failed_are_paths_without_values():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        opt = ProxyOptimizer(bounds=[(0.0, 1.0)], on_error="drop").tell(
+            [[0.2], [0.4]], [np.nan] * 2
+        )
+    display = ParallelCoordinatesDisplay.from_estimator(opt)
+    display.figure_.canvas.draw()
+    assert not display.is_best.any()
+    assert texts(display.ax_) == ["0", "1"]
 
 
 # Fronts.
@@ -330,6 +346,40 @@ def test_runs_of_optimizers_are_compared(mixed):
     display = ConvergenceDisplay.from_estimators({"one": mixed, "both": [mixed, mixed]}, f_opt=0.0)
     assert display.quartiles("both")[1][-1] == mixed.fun_
     assert display.ax_.get_yscale() == "log"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_run_in_which_all_has_failed_is_empty():
+    display = ConvergenceDisplay([np.nan, np.nan], f_opt=0.0).plot()
+    display.figure_.canvas.draw()
+    assert np.isnan(display.best).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: ConvergenceDisplay({"a": [1.0], "b": []}),
+            "a run for each name; got none for 'b'",
+        ),
+        (lambda: FidelityDisplay([], []), "truth must hold at least one value; got none"),
+        (
+            lambda: FidelityTradeoffDisplay([np.nan], [np.nan]),
+            "fidelity and error must be known of at least one candidate; got none. Have all fits",
+        ),
+        (
+            lambda: TimelineDisplay([0.0, 2.0], [1.0, 1.0], ["a"] * 2, [False] * 2),
+            "ended must be no earlier than started, both finite; got 2 and 1 for evaluation 1",
+        ),
+        (
+            lambda: TimelineDisplay([np.nan], [1.0], ["a"], [False]),
+            "both finite; got nan and 1 for evaluation 0",
+        ),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 @pytest.mark.parametrize("estimators", [[], {}, 3])
