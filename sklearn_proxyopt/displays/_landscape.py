@@ -7,34 +7,25 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
-from sklearn_proxyopt._inspect._subject import subject_of
-from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
-from sklearn_proxyopt._run._space_spec import of_plain_rows
-from sklearn_proxyopt._run._state import MIN_DIAGNOSED
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.displays._base import (
     COLORS,
     WIDTH,
     Display,
-    best_known,
-    check_optimizer,
     despine,
     drawn_labels,
     drawn_text,
-    goal_of,
     ink,
     legend_beside,
     pyplot,
 )
+from sklearn_proxyopt.displays._landscape_views import OF_HALVES, view_of
 
 __all__ = ["LandscapeDisplay"]
 
 _MAX_SLICES = 12
-_BAND = 0.9
-_OF_MODEL, _OF_HALVES = "90 % interval", "models of half of the data"
 # Integers drawn as points of their own, letters of labels in a line, and those of slanted ones.
 _MOST_APART, _MOST_LETTERS, _MOST_SLANTED = 24, 24, 60
 
@@ -110,7 +101,7 @@ class LandscapeDisplay(Display):
         direction: Direction = "minimize",
         kinds: list[str] | None = None,
         labels: dict[int, list[str]] | None = None,
-        band_label: str = _OF_HALVES,
+        band_label: str = OF_HALVES,
         value_name: str = "value",
     ) -> None:
         self.grids = grids
@@ -163,7 +154,7 @@ class LandscapeDisplay(Display):
         LandscapeDisplay
             The display, drawn.
         """
-        view = _view_of(estimator, output)
+        view = view_of(estimator, output)
         check_integer(n_points, "n_points", minimum=2)
         if objective is not None and not callable(objective):
             raise ValueError(f"objective must be callable or None; got {objective!r}.")
@@ -322,97 +313,6 @@ class LandscapeDisplay(Display):
                 range(len(labels)), labels, rotation=slant, ha="right" if slant else "center"
             )
             axis.axes.set_xlim(-0.5, len(labels) - 0.5)
-
-
-class _OptimumView:
-    """The landscape around the one optimum of a fitted optimizer, values as they are judged."""
-
-    value_name = "value"
-
-    def __init__(self, optimizer: Any) -> None:
-        self._optimizer, self._subject = check_optimizer(optimizer), subject_of(optimizer)
-        is_judged = optimizer.n_learned_ >= MIN_DIAGNOSED
-        self._evidence = evidence_of(optimizer) if is_judged else None
-        self.goal = goal_of(optimizer)
-        self.center, self.best = optimizer.x_proxy_, best_known(optimizer)
-
-    def values(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the model predicts."""
-        if self._evidence is None:
-            return self._subject.values(points)
-        return self.goal.turned(self._evidence.predict(points))
-
-    def band(
-        self, points: NDArray[np.float64], own: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64] | None, str]:
-        """Return the ends of the interval, of shape (2, n_points), and what it is."""
-        has_merit = self._optimizer._known.merit is not None
-        interval = None if has_merit else self._subject.intervals(points, _BAND)
-        if interval is not None:
-            return interval.T, _OF_MODEL
-        if self._evidence is None:
-            return None, _OF_HALVES
-        halves = self.goal.turned(self._evidence.predict_halves(points).T).T
-        every = np.vstack([halves, own])
-        return np.array([every.min(axis=0), every.max(axis=0)]), _OF_HALVES
-
-    def measured(
-        self, objective: Callable[..., Any], points: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the values of the function."""
-        outputs = self.goal.turned(_outputs(self._optimizer, objective, points))
-        return self.goal.turned(measured_merit(self._optimizer._known, outputs))
-
-
-class _FrontView:
-    """The landscape of one objective, around the point of the front where it is best."""
-
-    def __init__(self, optimizer: Any, output: int) -> None:
-        check_is_fitted(optimizer, "proxy_")
-        self._optimizer, self._output = optimizer, output
-        self._subject = subject_of(optimizer, output=output)
-        n_objectives = len(goal_of(optimizer).directions)
-        is_objective = output < n_objectives
-        number = output if is_objective else output - n_objectives
-        self.value_name = f"{'objective' if is_objective else 'constraint'} {number}"
-        self.goal, self.center = self._subject.goal, self._subject.optimum
-        F = self.goal.turned(optimizer.F_front_[:, output])
-        self.best = optimizer.X_front_[int(F.argmin())]
-
-    def values(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the model predicts."""
-        return self._subject.values(points)
-
-    def band(
-        self, points: NDArray[np.float64], own: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64] | None, str]:
-        """Return the ends of the interval, of shape (2, n_points), and what it is."""
-        interval = self._subject.intervals(points, _BAND)
-        return None if interval is None else interval.T, _OF_MODEL
-
-    def measured(
-        self, objective: Callable[..., Any], points: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return the values of the function."""
-        return _outputs(self._optimizer, objective, points)[:, self._output]
-
-
-def _view_of(estimator: Any, output: int) -> _OptimumView | _FrontView:
-    """Return what is drawn of an optimizer."""
-    if hasattr(estimator, "ask") and not hasattr(estimator, "diagnose"):
-        return _FrontView(estimator, output)
-    if output:
-        raise ValueError(f"output must be 0 for a ProxyOptimizer; got {output!r}.")
-    return _OptimumView(check_optimizer(estimator))
-
-
-def _outputs(
-    estimator: Any, objective: Callable[..., Any], points: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return a function's values at samples, called as the optimizer calls it."""
-    form = estimator.input_format
-    function = of_plain_rows(objective, estimator.variables_, input_format=form, vectorized=True)
-    return np.asarray(function(points), dtype=np.float64)
 
 
 def _plane(
