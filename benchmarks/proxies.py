@@ -144,6 +144,7 @@ def regressors() -> dict[str, Any]:
 def write_summary(result: Comparison, folder: Path) -> None:
     """Write what a page shows: a row for each regressor and number of rows."""
     ranks = {measure: result.mean_ranks(measure) for measure in MEASURES}
+    intervals = {measure: result.rank_intervals(measure) for measure in ("error", "regret")}
     medians = {measure: result.medians(measure) for measure in (*MEASURES, "fit_seconds")}
     worse = result.share_worse_than_best_row()
     inside, at_minimum = result.coverage(), result.coverage(at_minimum=True)
@@ -151,9 +152,11 @@ def write_summary(result: Comparison, folder: Path) -> None:
         "rows",
         "proxy",
         "error: mean rank",
+        "error: interval of the rank",
         "median",
         "lowest tenth: mean rank",
         "regret: mean rank",
+        "regret: interval of the rank",
         "median of the regret",
         "guarded: mean rank",
         "worse than the best row",
@@ -170,9 +173,11 @@ def write_summary(result: Comparison, folder: Path) -> None:
                     key[1],
                     key[0],
                     f"{ranks['error'][key]:.2f}",
+                    _ends(intervals["error"][key]),
                     f"{medians['error'][key]:.2g}",
                     f"{ranks['error_low'][key]:.2f}",
                     f"{ranks['regret'][key]:.2f}",
+                    _ends(intervals["regret"][key]),
                     f"{medians['regret'][key]:.2g}",
                     f"{ranks['guarded_regret'][key]:.2f}",
                     f"{100 * worse[key]:.0f} %",
@@ -180,6 +185,10 @@ def write_summary(result: Comparison, folder: Path) -> None:
                     f"{medians['fit_seconds'][key]:.2g}",
                 ]
             )
+
+
+def _ends(interval: tuple[float, float]) -> str:
+    return "{:.1f} to {:.1f}".format(*interval)
 
 
 def _share(value: float) -> str:

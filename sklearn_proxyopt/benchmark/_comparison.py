@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from sklearn_proxyopt._utils._validation import check_integer, check_option
+from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
 from sklearn_proxyopt.benchmark._cells import FIELDS, function_sample, measured, table_sample
 
 __all__ = ["Comparison", "compare_regressors"]
@@ -269,17 +269,67 @@ class Comparison:
         dict
             The mean rank under the regressor's name and the number of samples.
         """
-        ranks: dict[int, list[NDArray[np.float64]]] = {}
-        names = [name for name in self.regressors if self._tells(name, measure)]
-        for (_, n_rows, _), values in self.values(measure).items():
+        return {
+            (name, n_rows): float(np.mean(np.vstack([*groups.values()]), axis=0)[place])
+            for n_rows, groups in self._ranks(measure).items()
+            for place, name in enumerate(self._telling(measure))
+        }
+
+    def rank_intervals(
+        self, measure: str, *, level: float = 0.9, n_draws: int = 2000, random_state: int = 0
+    ) -> dict[tuple[str, int], tuple[float, float]]:
+        """Return bootstrap intervals of the mean ranks, over problems.
+
+        Problems are drawn with replacement, each with all its repeats: the intervals say how far
+        the ranks depend on which problems were chosen.
+
+        Parameters
+        ----------
+        measure : str
+            As of `values`.
+        level : float, default=0.9
+            Which share of the draws an interval holds.
+        n_draws : int, default=2000
+            How often problems are drawn.
+        random_state : int, default=0
+            Draws them.
+
+        Returns
+        -------
+        dict
+            Lower and upper end under the regressor's name and the number of rows.
+        """
+        check_real(level, "level", minimum=0.0, maximum=1.0, include_minimum=False)
+        check_integer(n_draws, "n_draws")
+        check_integer(random_state, "random_state", minimum=0)
+        names, ends = self._telling(measure), [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
+        intervals = {}
+        for n_rows, groups in self._ranks(measure).items():
+            sums = np.array([ranks.sum(axis=0) for ranks in groups.values()])
+            sizes = np.array([len(ranks) for ranks in groups.values()])
+            rng = np.random.default_rng(random_state)
+            drawn = rng.integers(len(sizes), size=(n_draws, len(sizes)))
+            means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)[:, None]
+            for name, (low, high) in zip(names, np.quantile(means, ends, axis=0).T, strict=True):
+                intervals[name, n_rows] = (float(low), float(high))
+        return intervals
+
+    def _telling(self, measure: str) -> list[str]:
+        """Name the regressors that tell a measure."""
+        return [name for name in self.regressors if self._tells(name, measure)]
+
+    def _ranks(self, measure: str) -> dict[int, dict[str, NDArray[np.float64]]]:
+        """Return ranks (n_repeats, n_regressors) by number of rows and problem."""
+        ranks: dict[int, dict[str, list[NDArray[np.float64]]]] = {}
+        names = self._telling(measure)
+        for (problem, n_rows, _), values in self.values(measure).items():
             if all(name in values for name in names):
                 row = np.array([values[name] for name in names])
                 floored = row if measure == "fit_seconds" else np.maximum(row, _FLOOR)
-                ranks.setdefault(n_rows, []).append(rankdata(floored))
+                ranks.setdefault(n_rows, {}).setdefault(problem, []).append(rankdata(floored))
         return {
-            (name, n_rows): float(np.mean(rows, axis=0)[place])
-            for n_rows, rows in sorted(ranks.items())
-            for place, name in enumerate(names)
+            n_rows: {problem: np.array(rows) for problem, rows in groups.items()}
+            for n_rows, groups in sorted(ranks.items())
         }
 
     def medians(self, measure: str) -> dict[tuple[str, int], float]:

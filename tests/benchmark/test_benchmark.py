@@ -74,6 +74,38 @@ def test_regrets_count_from_the_lowest_that_any_has_found():
     assert result.share_worse_than_best_row() == {("low", 10): 0.0, ("high", 10): 1.0}
 
 
+def told_by(errors):
+    """Return a comparison of two regressors whose errors are known, by problem and repeat."""
+    cells = [
+        {"problem": problem, "n_rows": 10, "repeat": repeat, "lowest_known": 0.0, "median": 1.0}
+        | {"best_row": 1.0, "value_at_minimum": 1.0, "regressor": name, "error": error}
+        for problem, repeats in errors.items()
+        for repeat, pair in enumerate(repeats)
+        for name, error in zip(("one", "other"), pair, strict=True)
+    ]
+    return Comparison(cells)
+
+
+def test_ranks_that_all_problems_agree_on_have_no_spread():
+    result = told_by({name: [(0.1, 0.2), (0.3, 0.4)] for name in "abcd"})
+    assert result.rank_intervals("error") == {("one", 10): (1.0, 1.0), ("other", 10): (2.0, 2.0)}
+
+
+def test_the_interval_of_a_mean_rank_is_that_of_a_share_of_the_problems():
+    # A quarter of 40 problems, with both of their repeats, is won by the other.
+    errors = {str(n): 2 * [(0.1, 0.2) if n % 4 else (0.2, 0.1)] for n in range(40)}
+    result = told_by(errors)
+    low, high = result.rank_intervals("error", level=0.9, n_draws=20_000)["one", 10]
+    assert result.mean_ranks("error")["one", 10] == 1.25
+    half = 1.645 * np.sqrt(0.25 * 0.75 / 40)
+    assert (low, high) == pytest.approx((1.25 - half, 1.25 + half), abs=0.02)
+
+
+def test_a_level_of_intervals_out_of_its_limits_is_named():
+    with pytest.raises(ValueError, match="level must be"):
+        told_by({"a": [(0.1, 0.2)]}).rank_intervals("error", level=1.5)
+
+
 def test_of_a_table_the_rows_that_are_left_are_predicted():
     X = np.random.default_rng(0).random((60, 2))
     y = Slope()(X)
