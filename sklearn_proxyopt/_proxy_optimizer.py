@@ -108,8 +108,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         learns them all, the search begins on the smoothest, follows its minima down to the proxy,
         and what it finds there joins what a search of the proxy alone finds. "auto" learns
         seven and begins with the one that has the fewest basins among those whose minimum leads
-        to the proxy's lowest. See `smoothing_report_`. Needs a `NeuralProxyRegressor`, whose
-        `over_prediction_penalty` the levels share, or have 10 where it is 1.
+        to the proxy's lowest. See `smoothing_report_`. The levels of a `NeuralProxyRegressor` share
+        its `over_prediction_penalty`, or have 10 where it is 1; those of Gaussian processes are in
+        closed form and need no fit. Other proxies have none.
     refiner : "auto", refiner or None, default="auto"
         Improves the best points of the proxy by evaluations of the function, in `minimize`.
         "auto": without a budget, a `LocalRefinement` after the proxy has learned; with a budget, a
@@ -189,7 +190,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         probability that the evaluation of each fails.
     proxy_ : regressor
         The fitted proxy.
-    ladder_ : NeuralProxyRegressor
+    ladder_ : NeuralProxyRegressor or MemberFunctions
         With `smoothing`: the smoother proxies, a member each.
     smoothing_report_ : dict
         With `smoothing`: an entry for each level, from the smoothest to the proxy: `noise`;

@@ -29,13 +29,15 @@ _PENALTY = 10.0
 _AS_LOW = 1e-3
 # Logarithm to the base two of the starts by which the basins of a level are counted.
 _LOG_N_STARTS = 6
+# The parameters of a proxy that learns smooth levels.
+_LEARNED = {"input_noise", "over_prediction_penalty", "n_members"}
 
 
 def check_smoothing(smoothing: Any, proxy: Any) -> None:
     """Raise an error where smoothing is not None, "auto" or levels of noise, or cannot be done."""
     if smoothing is None:
         return
-    if not {"input_noise", "over_prediction_penalty", "n_members"} <= set(proxy.get_params()):
+    if not (hasattr(proxy, "smoothed") or set(proxy.get_params()) >= _LEARNED):
         raise ValueError(
             f"smoothing must be None with a {type(proxy).__name__}, which has no input_noise; "
             f"got {smoothing!r}."
@@ -59,8 +61,9 @@ class SmoothedSearch:
 
     Parameters
     ----------
-    proxy : NeuralProxyRegressor
-        The sharp proxy, with its seed; a clone learns all levels of the ladder in one fit.
+    proxy : NeuralProxyRegressor, KernelProxyRegressor or ProxyRegressor
+        The sharp proxy, with its seed. Of a network a clone learns all levels of the ladder in one
+        fit; those of processes follow from the proxy itself, once it is fitted.
     smoothing : "auto", float or sequence of float
         The levels.
     goal : Goal
@@ -68,8 +71,8 @@ class SmoothedSearch:
 
     Attributes
     ----------
-    ladder : NeuralProxyRegressor
-        The smooth proxies, a member each, in the user's sign.
+    ladder : NeuralProxyRegressor or MemberFunctions
+        The smooth proxies, a member each, in the user's sign; None until there are any.
     report : dict
         After the search, for each level, the sharp proxy's last: its `noise`; `basins`, how many
         distinct minima it has; `drift`, how far the lowest of them lies from where the walk from
@@ -78,15 +81,21 @@ class SmoothedSearch:
     """
 
     report: dict[str, NDArray[Any]]
+    ladder: Any
 
     def __init__(self, proxy: Any, smoothing: Any, goal: Goal) -> None:
         self.is_auto = isinstance(smoothing, str)
         self.levels = [float(s) for s in np.atleast_1d(_AUTO_LEVELS if self.is_auto else smoothing)]
+        self._goal, self._sharp = goal, proxy if hasattr(proxy, "smoothed") else None
+        self.ladder = None if self._sharp is not None else self._unfitted(proxy, goal)
+
+    def _unfitted(self, proxy: Any, goal: Goal) -> Any:
+        """Return what learns the levels."""
         penalty = proxy.over_prediction_penalty
         has_penalty = np.ndim(penalty) == 0 and penalty != 1.0
         # What is too high for a minimum is too low for a maximum.
         own_penalty = _PENALTY if goal.is_plain else 1.0 / _PENALTY
-        self.ladder = clone(proxy).set_params(
+        return clone(proxy).set_params(
             n_members=len(self.levels),
             input_noise=self.levels,
             over_prediction_penalty=penalty if has_penalty else own_penalty,
@@ -94,11 +103,13 @@ class SmoothedSearch:
             warm_start=False,
             callbacks=None,
         )
-        self._searched = turned_proxy(self.ladder, goal)
 
     def fit(self, X: Any, y: NDArray[np.float64], **fit_params: Any) -> None:
-        """Learn all levels in one fit."""
-        self._searched.fit(X, y, **fit_params)
+        """Learn all levels in one fit, or take those of the fitted proxy."""
+        if self._sharp is None:
+            turned_proxy(self.ladder, self._goal).fit(X, y, **fit_params)
+        else:
+            self.ladder = self._sharp.smoothed(self.levels)
 
     def search(
         self,
@@ -134,7 +145,8 @@ class SmoothedSearch:
         scipy.optimize.OptimizeResult
             The lowest point of both searches; the candidates begin with it and the walk's end.
         """
-        levels = [*map(view, Ladder.of_members(self._searched).levels), function]
+        ladder = Ladder.of_members(turned_proxy(self.ladder, self._goal))
+        levels = [*map(view, ladder.levels), function]
         suggested = self._survey(levels, bounds, seed)
         first = suggested if self.is_auto else 0
         self.report["used"] = np.arange(len(levels)) >= first

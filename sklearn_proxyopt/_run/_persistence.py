@@ -167,7 +167,7 @@ def _with_proxies(
 ) -> ModelState:
     """Return the state with proxy, optimizer and all that goes with them, without training."""
     report = part_of(arrays, "report")
-    levels = report["noise"][:-1] if "ladder" in facts else None
+    levels = report["noise"][:-1] if "noise" in report else None
     proxy, kind = proxy_of(optimizer), kind_of(facts["proxy"])
     if not isinstance(proxy, kind):
         proxy = kind()
@@ -180,9 +180,12 @@ def _with_proxies(
         state, proxy=proxy, optimizer=model.optimizer, merit=_merit_of(arrays, n_outputs)
     )
     if model.smoothed is not None:
-        ladder = part_of(arrays, "ladder")
-        fitted = put_together(model.smoothed.ladder, ladder, facts["ladder"], n_features)
-        state = replace(state, ladder=fitted, smoothing_report=report)
+        if "ladder" in facts:
+            own = part_of(arrays, "ladder")
+            ladder = put_together(model.smoothed.ladder, own, facts["ladder"], n_features)
+        else:
+            ladder = proxy.smoothed(model.smoothed.levels)
+        state = replace(state, ladder=ladder, smoothing_report=report)
     if facts["answer"]["knows_risk"]:
         learned, seed = state.learned, state.seeds["optimizer"]
         risk = learn_failure_risk(learned.X, learned.X_failed, state.bounds, seed)

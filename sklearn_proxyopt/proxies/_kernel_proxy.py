@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,7 +12,12 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_proxyopt._utils._threads import threads_for
 from sklearn_proxyopt._utils._torch_modes import plain_torch
-from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_option
+from sklearn_proxyopt._utils._validation import (
+    as_generator,
+    check_integer,
+    check_option,
+    check_real,
+)
 from sklearn_proxyopt.proxies._asking import MomentsMixin
 from sklearn_proxyopt.proxies._noise_std import GivenNoise, check_noise_std, check_row_noise
 from sklearn_proxyopt.proxies._savable import SavableMixin
@@ -20,10 +26,10 @@ from sklearn_proxyopt.proxies._shares import check_sample_weight
 if TYPE_CHECKING:
     import torch
 
-    from sklearn_proxyopt.proxies._drawn import DrawnFunctions
     from sklearn_proxyopt.proxies._kernel._learning import Plan
     from sklearn_proxyopt.proxies._kernel._warps import SoftLimits
     from sklearn_proxyopt.proxies._kernel._wild import Taming
+    from sklearn_proxyopt.proxies._member_functions import MemberFunctions
 
 __all__ = ["KernelProxyRegressor"]
 
@@ -335,7 +341,7 @@ default="auto"
             for (lower, upper), soft in zip(bounds, softness, strict=True)
         ]
 
-    def draw_functions(self, n_functions: int = 1, random_state: Any = None) -> DrawnFunctions:
+    def draw_functions(self, n_functions: int = 1, random_state: Any = None) -> MemberFunctions:
         """Draw functions that the samples allow.
 
         Each is drawn from one of the processes, chosen by its weight. The processes' own standard
@@ -350,7 +356,7 @@ default="auto"
 
         Returns
         -------
-        DrawnFunctions
+        MemberFunctions
             An object with `predict_members`, which returns an array of shape
             (n_functions, n_samples), or (n_functions, n_samples, n_outputs); with `predict`, their
             mean; and with `torch_module`, which takes the place of a function as `member`.
@@ -358,15 +364,52 @@ default="auto"
         import torch
         from sklearn.utils.validation import check_is_fitted
 
-        from sklearn_proxyopt.proxies._drawn import DrawnFunctions
         from sklearn_proxyopt.proxies._kernel._paths import sample_paths
+        from sklearn_proxyopt.proxies._member_functions import MemberFunctions
 
         check_is_fitted(self)
         check_integer(n_functions, "n_functions")
         seed = int(as_generator(random_state).integers(2**63))
         with plain_torch(), torch.no_grad():
             paths = sample_paths(self._module, n_functions, seed)
-        return DrawnFunctions(paths.eval(), self._single_output)
+        return MemberFunctions(paths.eval(), self._single_output)
+
+    def smoothed(self, input_noise: float | Sequence[float]) -> MemberFunctions:
+        """Return the proxy under Gaussian noise on its inputs, without another fit.
+
+        That is the mean of its predictions over the noise, in closed form, as if they went on
+        outside the box of the samples as they do near it. Processes of warped values, which have
+        no closed form, are left out, and a logarithm that is learned is smoothed as it is.
+
+        Parameters
+        ----------
+        input_noise : float or sequence of float
+            Standard deviation of the noise on each variable, in widths of the box of the samples:
+            one level, or one for each member.
+
+        Returns
+        -------
+        MemberFunctions
+            An object with `predict_members`, which returns an array of shape
+            (n_levels, n_samples), or (n_levels, n_samples, n_outputs); with `predict`, their mean;
+            and with `torch_module`, which takes the place of a level as `member`. A
+            `sklearn_proxyopt.optimizers.Ladder` of its members leads from smooth to sharp.
+        """
+        import torch
+        from sklearn.utils.validation import check_is_fitted
+
+        from sklearn_proxyopt.proxies._kernel._smoothed import smoothed_levels
+        from sklearn_proxyopt.proxies._member_functions import MemberFunctions
+
+        check_is_fitted(self)
+        levels = np.atleast_1d(np.asarray(input_noise, dtype=object)).tolist()
+        levels = [float(check_real(one, "input_noise", minimum=0.0)) for one in levels]
+        if not levels:
+            raise ValueError("input_noise must hold at least one level; got none.")
+        with plain_torch(), torch.no_grad():
+            # A level is a standard deviation in widths of the box, of which a half is 1.
+            module = smoothed_levels(self._module, [2.0 * level for level in levels])
+        return MemberFunctions(module.eval(), self._single_output)
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""

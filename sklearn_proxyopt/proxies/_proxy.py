@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -12,10 +13,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.proxies._asking import MomentsMixin
-from sklearn_proxyopt.proxies._drawn import DrawnFunctions
 from sklearn_proxyopt.proxies._kernel._wild import is_wild
 from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
 from sklearn_proxyopt.proxies._known_rows import KnownRows
+from sklearn_proxyopt.proxies._member_functions import MemberFunctions
 from sklearn_proxyopt.proxies._neural import NeuralProxyRegressor
 from sklearn_proxyopt.proxies._noise_std import check_row_noise
 from sklearn_proxyopt.proxies._savable import SavableMixin, taken_apart
@@ -266,7 +267,7 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
                 part.set_params(random_state=seed)
         return parts
 
-    def draw_functions(self, n_functions: int = 1, random_state: Any = None) -> DrawnFunctions:
+    def draw_functions(self, n_functions: int = 1, random_state: Any = None) -> MemberFunctions:
         """Draw functions that the samples allow, as the processes know them.
 
         Parameters
@@ -278,12 +279,30 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
 
         Returns
         -------
-        DrawnFunctions
+        MemberFunctions
             The functions, as of `KernelProxyRegressor.draw_functions`.
         """
         check_is_fitted(self)
-        drawn: DrawnFunctions = self.kernel_.draw_functions(n_functions, random_state)
+        drawn: MemberFunctions = self.kernel_.draw_functions(n_functions, random_state)
         return drawn
+
+    def smoothed(self, input_noise: float | Sequence[float]) -> MemberFunctions:
+        """Return the processes under Gaussian noise on their inputs, without another fit.
+
+        Parameters
+        ----------
+        input_noise : float or sequence of float
+            Standard deviation of the noise on each variable, in widths of the box of the samples:
+            one level, or one for each member.
+
+        Returns
+        -------
+        MemberFunctions
+            The levels, as of `KernelProxyRegressor.smoothed`.
+        """
+        check_is_fitted(self)
+        levels: MemberFunctions = self.kernel_.smoothed(input_noise)
+        return levels
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""

@@ -8,6 +8,9 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_proxyopt import NeuralProxyRegressor
+from sklearn_proxyopt.proxies import KernelProxyRegressor, ProxyRegressor
+from sklearn_proxyopt.proxies._kernel._covariances import COVARIANCES
+from sklearn_proxyopt.proxies._kernel._warps import IdentityWarp
 from sklearn_proxyopt.proxies._member_rows import MemberRows
 from sklearn_proxyopt.proxies._smoothing import Smoothing
 from sklearn_proxyopt.proxies._trend import AdditiveBasis, PolynomialBasis, Trend
@@ -46,6 +49,63 @@ def test_a_smoothed_trend_is_its_convolution_with_the_gaussian(basis, noise):
 
     smoothed = basis(torch.tensor(x)) @ basis.smoothed(coefficients, noise)
     np.testing.assert_allclose(smoothed[:, 0], mean_under_noise(function, x, noise), rtol=1e-7)
+
+
+@pytest.mark.parametrize("kind", list(COVARIANCES))
+@pytest.mark.parametrize("noise", [0.0, 0.1, 0.7])
+def test_a_smoothed_covariance_is_its_mean_over_noise(kind, noise):
+    covariance = COVARIANCES[kind](2)
+    parameters = covariance.starts()[2] - 0.5
+    rng = np.random.default_rng(0)
+    x, rows = (torch.tensor(rng.uniform(-1.0, 1.0, (4, 2))) for _ in range(2))
+    moved = x + noise * torch.tensor(rng.standard_normal((40_000, 1, 2)))
+    drawn = covariance.between(parameters, moved, rows)
+    error = drawn.std(dim=0) / len(drawn) ** 0.5
+    smoothed = covariance.smoothed(parameters, x, rows, noise)
+    assert ((smoothed - drawn.mean(dim=0)).abs() <= 5.0 * error + 1e-7).all()
+
+
+@pytest.mark.parametrize("proxy", [KernelProxyRegressor, ProxyRegressor])
+def test_a_smoothed_kernel_proxy_is_the_mean_of_its_predictions_over_noise(proxy):
+    X, y = wave(60)
+    y = np.column_stack([y, 3.0 + X.sum(axis=1)])
+    fitted = proxy(random_state=0).fit(X, y)
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-0.5, 0.5, (5, 2))
+    levels = fitted.smoothed([0.08, 0.02])
+    for noise, smoothed in zip((0.08, 0.02), levels.predict_members(x), strict=True):
+        moved = x + noise * np.ptp(X, axis=0) * rng.standard_normal((20_000, 1, 2))
+        drawn = fitted.predict(moved.reshape(-1, 2)).reshape(len(moved), 5, 2)
+        error = drawn.std(axis=0) / np.sqrt(len(drawn))
+        assert (np.abs(smoothed - drawn.mean(axis=0)) <= 5.0 * error + 1e-6).all()
+
+
+def test_no_noise_leaves_a_kernel_proxy_as_it_is():
+    X, y = wave(60)
+    fitted = KernelProxyRegressor(random_state=0).fit(X, y)
+    np.testing.assert_allclose(fitted.smoothed(0.0).predict(X), fitted.predict(X), atol=1e-6)
+
+
+def test_warped_processes_leave_their_weight_to_the_others_under_noise():
+    X = np.random.default_rng(0).uniform(-1.0, 1.0, (60, 2))
+    fitted = KernelProxyRegressor(random_state=0).fit(X, np.exp(4.0 * X[:, 0]))
+    assert any("log" in name for name in fitted.processes_[0])
+    (stack,) = fitted.smoothed(0.05).torch_module().levels[0]
+    assert all(isinstance(one.process.warp, IdentityWarp) for one in stack.processes)
+    assert float(stack.weights.sum()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("noise", "message"),
+    [
+        (-0.1, "input_noise must be a finite number"),
+        ([], "input_noise must hold at least one level"),
+    ],
+)
+def test_wrong_noise_on_the_inputs_of_a_kernel_proxy_is_named(noise, message):
+    fitted = KernelProxyRegressor(random_state=0).fit(*wave(20))
+    with pytest.raises(ValueError, match=message):
+        fitted.smoothed(noise)
 
 
 def test_each_member_has_a_trend_as_smooth_as_itself():

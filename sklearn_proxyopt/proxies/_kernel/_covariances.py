@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from math import log, sqrt
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +31,9 @@ _SPREAD = 3.0
 # there are.
 _ADDITIVE_STARTS = (0.0, 0.7, -0.7)
 _ADDITIVE_SPREAD = 1.5
+# The first and the last of the scales of squared exponentials that make up a Matern covariance, and
+# how many there are.
+_MATERN_SCALES = (0.03, 3.5, 24)
 _SHARE_STARTS, _SHARE_SPREAD, _SHARE_LIMIT = (0.0, 0.0, 0.0), 3.0, 8.0
 
 
@@ -105,6 +110,13 @@ class Covariance(ABC):
         """Return the covariances (..., m, n) of points and samples for one setting."""
 
     @abstractmethod
+    def smoothed(self, parameters: Tensor, x: Tensor, rows: Tensor, noise: float) -> Tensor:
+        """Return the means (m, n) of `between` over noise on each variable of the points.
+
+        The noise is Gaussian, of this standard deviation.
+        """
+
+    @abstractmethod
     def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
         """Draw frequencies (n, n_features) whose cosines have this covariance, on the CPU.
 
@@ -161,6 +173,9 @@ class SquaredExponential(_Radial):
         value = (-0.5 * squared).exp()
         return value, (-0.5 * value,)
 
+    def smoothed(self, parameters: Tensor, x: Tensor, rows: Tensor, noise: float) -> Tensor:
+        return _smoothed_exponential(x, rows, parameters.exp(), noise)
+
     def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
         return _normal((n, self.n_features), generator) / parameters.exp()
 
@@ -176,6 +191,12 @@ class Matern52(_Radial):
         decay = (-scaled).exp()
         slope = (1.0 + scaled) * decay * (-5.0 / 6.0)
         return matern52(scaled, decay), (slope,)
+
+    def smoothed(self, parameters: Tensor, x: Tensor, rows: Tensor, noise: float) -> Tensor:
+        lengths, total = parameters.exp(), torch.zeros_like(x[:, :1] * rows[:, 0])
+        for scale, weight in zip(*_matern_as_exponentials(), strict=True):
+            total = total + weight * _smoothed_exponential(x, rows, scale * lengths, noise)
+        return total
 
     def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
         # Those of a Matern covariance of smoothness 5/2 have a t distribution with 5 degrees.
@@ -246,6 +267,16 @@ class AdditiveSquaredExponential(Covariance):
             total = total + (-0.5 * apart.square()).exp()
         return torch.lerp(value, total / self.n_features, logit.sigmoid())
 
+    def smoothed(self, parameters: Tensor, x: Tensor, rows: Tensor, noise: float) -> Tensor:
+        whole, alone, logit = parameters.split([self.n_features, self.n_features, 1])
+        value = self._whole.smoothed(whole, x, rows, noise)
+        lengths = alone.exp()
+        columns = [
+            _smoothed_exponential(x[:, [j]], rows[:, [j]], lengths[[j]], noise)
+            for j in range(self.n_features)
+        ]
+        return torch.lerp(value, torch.stack(columns).mean(dim=0), logit.sigmoid())
+
     def frequencies(self, parameters: Tensor, n: int, generator: torch.Generator) -> Tensor:
         whole, alone, logit = parameters.split([self.n_features, self.n_features, 1])
         share = logit.sigmoid()
@@ -264,6 +295,24 @@ def _normal(shape: tuple[int, int], generator: torch.Generator) -> Tensor:
 def _vector(values: Sequence[float]) -> Tensor:
     # Made on the CPU whatever the caller's default device is.
     return torch.tensor(values, dtype=torch.float64, device="cpu")
+
+
+def _smoothed_exponential(x: Tensor, rows: Tensor, lengths: Tensor, noise: float) -> Tensor:
+    """Return the mean of a squared exponential (m, n) over Gaussian noise on the points."""
+    wider = (lengths.square() + noise**2).sqrt()
+    return (lengths / wider).prod() * (-0.5 * _squared_distances(x / wider, rows / wider)).exp()
+
+
+@cache
+def _matern_as_exponentials() -> tuple[list[float], list[float]]:
+    """Return scales and weights of squared exponentials that make up a Matern covariance.
+
+    Of smoothness 5/2 it is the mean of exp(-r^2 / (2 c^2)), where 5 c^2 is chi-square distributed
+    with 5 degrees. The sum over scales in equal steps of log c is off by 5e-8 at most.
+    """
+    scales = np.geomspace(*_MATERN_SCALES)
+    density = scales**5 * np.exp(-2.5 * scales**2)
+    return scales.tolist(), (density / density.sum()).tolist()
 
 
 def _squared_distances(x: Tensor, z: Tensor) -> Tensor:

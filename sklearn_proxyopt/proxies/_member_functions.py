@@ -1,4 +1,4 @@
-"""Functions drawn from a proxy, as a proxy with members."""
+"""Functions that follow from a proxy, as a proxy with members."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from sklearn_proxyopt._utils._torch_modes import plain_torch
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["DrawnFunctions"]
+__all__ = ["MemberFunctions"]
 
 _ROWS_PER_BLOCK = 1024
 
 
-class DrawnFunctions:
-    """Functions that a fitted proxy holds possible; each is a member.
+class MemberFunctions:
+    """Functions that follow from a fitted proxy; each is a member.
 
     Parameters
     ----------
-    module : SamplePaths
+    module : torch.nn.Module
         The functions.
     single_output : bool
         Whether they return one value a sample.
