@@ -75,6 +75,16 @@ TEXTS = np.array([["1", "2"], ["2", "low"], ["3", "1"]], dtype=object)
             "in row 1. Leave such rows out, or fill in what is missing.",
         ),
         (
+            lambda: optimizer().fit(FRAME.assign(b=pd.Series(["x", 2.5] * 10, dtype=object)), Y),
+            "X must hold either numbers or labels in 'b'; got 2.5 too. Convert the column to one",
+        ),
+        (
+            lambda: optimizer(bounds={"a": (0, 1), "b": [f"b{i}" for i in range(15)]}).fit(
+                FRAME.assign(b="z"), Y
+            ),
+            "'b10', 'b11', and 3 more]; got 'z' in row 0.",
+        ),
+        (
             lambda: optimizer().fit(pd.DataFrame(X, columns=["a", "a"]), Y),
             "X must have columns of different names; got 'a' more than once. Rename them.",
         ),

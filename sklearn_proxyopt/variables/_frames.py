@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._words import some_of
 from sklearn_proxyopt.variables._domains import Categorical, Domain, Integer, Ordinal, Real
 from sklearn_proxyopt.variables._kinds import Kinds
 
 __all__ = ["is_frame", "kinds_of_frame", "names_of_frame", "rows_of_frame"]
+
+# Labels that a message lists.
+_MOST_LABELS = 12
 
 
 def is_frame(X: Any) -> bool:
@@ -96,7 +100,10 @@ def _in_order(values: list[Any], label: str) -> tuple[Any, ...]:
     """Return the different labels of a column in their order."""
     if not all(isinstance(value, str) for value in values):
         other = next(value for value in values if not isinstance(value, str))
-        raise ValueError(f"X must hold either numbers or labels in {label}; got {other!r} too.")
+        raise ValueError(
+            f"X must hold either numbers or labels in {label}; got {other!r} too. Convert the "
+            "column to one of them."
+        )
     return tuple(sorted(set(map(str, values))))
 
 
@@ -110,8 +117,8 @@ def _codes(column: Any, labels: tuple[Any, ...], label: str) -> NDArray[np.float
         if _is_missing(values[row]):
             way = "Leave such rows out, or fill in what is missing."
         raise ValueError(
-            f"X must hold labels of {label}, {list(labels)}; got {values[row]!r} in row {row}. "
-            f"{way}"
+            f"X must hold labels of {label}, [{some_of(list(map(repr, labels)), _MOST_LABELS)}]; "
+            f"got {values[row]!r} in row {row}. {way}"
         )
     return np.array(codes, dtype=np.float64)
 
