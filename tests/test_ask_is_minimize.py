@@ -1,6 +1,7 @@
 """What `ask` hands out and `tell` takes is the run of `minimize`."""
 
 import pickle
+import threading
 from typing import ClassVar
 
 import numpy as np
@@ -105,6 +106,27 @@ def test_points_asked_for_in_turn_are_the_rows_of_minimize(case):
     expected = whole.X_ if case != "rippled" else whole.X_[np.sort(expected)]
     np.testing.assert_array_equal(told.X_, expected)
     np.testing.assert_array_equal(told.X_failed_, whole.X_failed_)
+
+
+@pytest.mark.parametrize("constraints", [0, 1])
+def test_two_runs_that_refine_locally_do_not_wait_for_one_another(constraints):
+    fun = with_constraint if constraints else bowl
+    params = {"refiner": LocalRefinement(), "n_constraints": constraints, "budget": 24}
+
+    def both():
+        one, other = quick(**params), quick(**params)
+        for _ in range(24):
+            for optimizer in (one, other):
+                [x] = ask(optimizer)
+                optimizer.tell(x[None], [fun(x)])
+        rows.append((one.X_, other.X_))
+
+    rows = []
+    thread = threading.Thread(target=both, daemon=True)
+    thread.start()
+    thread.join(300.0)
+    [(one, other)] = rows
+    np.testing.assert_array_equal(one, other)
 
 
 def in_disorder(optimizer, fun, rng, lose=0.0):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import NonlinearConstraint, OptimizeResult, minimize
+from scipy.optimize import NonlinearConstraint, OptimizeResult, _cobyqa_py, minimize
 
 from sklearn_proxyopt._utils._dataset import succeeded
 from sklearn_proxyopt._utils._distances import SAME_START
@@ -313,10 +314,10 @@ class LocalRefinement(BaseRefiner):
     ) -> OptimizeResult:
         constraints = objective.known_constraints()
         if objective.constraints is not None:
-            held = objective.scaled_constraints(step / self.initial_step)
+            held = _unlocked(objective.scaled_constraints(step / self.initial_step))
             constraints.append(NonlinearConstraint(held, -np.inf, -_FEASIBILITY_TOLERANCE))
         return minimize(
-            objective.value,
+            _unlocked(objective.value),
             start,
             method="COBYQA",
             constraints=constraints,
@@ -327,6 +328,22 @@ class LocalRefinement(BaseRefiner):
                 "final_tr_radius": self.tolerance,
             },
         )
+
+
+def _unlocked(fun: Callable[..., Any]) -> Callable[..., Any]:
+    """Let other runs of COBYQA go on while one waits for a value: SciPy lets one run at a time."""
+    lock = getattr(_cobyqa_py, "COBYQA_LOCK", None)
+    if lock is None:
+        return fun
+
+    def evaluated(x: NDArray[np.float64]) -> Any:
+        lock.release()
+        try:
+            return fun(x)
+        finally:
+            lock.acquire()
+
+    return evaluated
 
 
 def _good_first(
