@@ -337,7 +337,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
             How many evaluations may be used; None takes the parameter `budget`.
         target : float, default=None
             The run ends at a value as good as this. Evaluations that are running in parallel, or in
-            the same call of a vectorized function, still count.
+            the same call of a vectorized function, still count. With ``noise_std="auto"`` a sample
+            that reaches it against what the others predict is evaluated once more.
         max_seconds : float, default=None
             No evaluation begins after this many seconds, nor a call of a vectorized function,
             except until two samples have succeeded; the proxy still learns.
