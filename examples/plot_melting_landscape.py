@@ -9,6 +9,8 @@ learns a smoother landscape, without these local minima. With less and less nois
 the minimum to the right one. This page varies the noise, and shows what it costs.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # `WavePacket` makes the recordings: 256 samples, a pulse somewhere between 64 and 192, and noise of
 # a tenth of its height. Forty of them are to be solved.
