@@ -72,7 +72,7 @@ TEXTS = np.array([["1", "2"], ["2", "low"], ["3", "1"]], dtype=object)
         ),
         (
             lambda: optimizer().fit(FRAME.assign(b=["x", None] * 10), Y),
-            "in row 1. Leave such rows out, or fill in what is missing.",
+            "in row 1. Leave such samples out, or fill in what is missing.",
         ),
         (
             lambda: optimizer().fit(FRAME.assign(b=pd.Series(["x", 2.5] * 10, dtype=object)), Y),

@@ -72,7 +72,7 @@ def what_if(
     """
     check_real(level, "level", minimum=0.0, maximum=1.0, include_minimum=False)
     subject = subject_of(estimator, bounds, direction, 0 if output is None else output)
-    X = subject.rows(_completed(subject, rows))
+    X = _read(subject, rows)
     frame = subject.variables.to_frame(X)
     outputs = range(subject.n_outputs) if output is None else (output,)
     notes: dict[str, Any] = {}
@@ -99,17 +99,40 @@ def _expected(
     }
 
 
+def _read(subject: Subject, rows: Any) -> NDArray[np.float64]:
+    """Return settings as plain numbers, or raise an error that calls them by their argument."""
+    try:
+        return subject.rows(_completed(subject, rows))
+    except ValueError as error:
+        text = str(error)
+        if text.startswith("X must"):
+            raise ValueError(f"rows{text[1:]}") from error
+        raise
+
+
 def _completed(subject: Subject, rows: Any) -> Any:
     """Return settings with a column for each variable, in their order."""
     pd = pandas_for("what_if")
     if isinstance(rows, Mapping):
+        lengths = {name: len(values) for name, values in rows.items() if np.ndim(values)}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(
+                f"rows must have as many values of each variable, or one; got {lengths}."
+            )
         is_one = all(np.ndim(value) == 0 for value in rows.values())
         rows = pd.DataFrame(dict(rows), index=[0] if is_one else None)
     elif isinstance(rows, list) and rows and all(isinstance(row, Mapping) for row in rows):
         rows = pd.DataFrame(rows)
     elif not is_frame(rows):
-        return rows
+        if not np.size(rows) or not np.ndim(rows):
+            raise ValueError(
+                "rows must be a dict, a list of dicts, a table or an array with at least one row; "
+                f"got {rows!r}."
+            )
+        return np.atleast_2d(rows)
     frame = pd.DataFrame(rows)
+    if not len(frame):
+        raise ValueError("rows must hold at least one row; got none.")
     unknown = [name for name in frame.columns if name not in subject.names]
     if unknown:
         raise ValueError(

@@ -115,6 +115,10 @@ def report(
     file = Path(path)
     if not file.parent.is_dir():
         raise ValueError(f"path must lie in a folder that exists; got {str(path)!r}.")
+    if file.is_dir():
+        raise ValueError(
+            f"path must be a file, such as 'report.html'; got the folder {str(file)!r}."
+        )
     kind = _FrontReport if is_front(estimator) else _OptimumReport
     file.write_text(_page(title, kind(estimator, within).sections()), encoding="utf-8")
     return file

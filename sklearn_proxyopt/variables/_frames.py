@@ -115,7 +115,7 @@ def _codes(column: Any, labels: tuple[Any, ...], label: str) -> NDArray[np.float
         row = codes.index(None)
         way = "Further labels are stated in bounds."
         if _is_missing(values[row]):
-            way = "Leave such rows out, or fill in what is missing."
+            way = "Leave such samples out, or fill in what is missing."
         raise ValueError(
             f"X must hold labels of {label}, [{some_of(list(map(repr, labels)), _MOST_LABELS)}]; "
             f"got {values[row]!r} in row {row}. {way}"

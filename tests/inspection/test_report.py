@@ -208,6 +208,7 @@ def test_what_is_tolerated_can_be_stated(mixed, tmp_path):
     [
         ({"path": 3}, "path must be a path, such as 'report.html'; got 3"),
         ({"path": "nowhere/run.html"}, "path must lie in a folder that exists; got 'nowhere/run"),
+        ({"path": "."}, "path must be a file, such as 'report.html'; got the folder '.'"),
         ({"title": None}, "title must be a text; got None"),
         ({"estimator": LinearRegression()}, "estimator must be a ProxyOptimizer or a Pareto"),
         ({"estimator": ProxyOptimizer()}, "not fitted"),
