@@ -31,7 +31,8 @@ from sklearn_proxyopt.diagnosis._evidence import Evidence
 # Regrets that are tolerated, in units of the default one; the tables are for the default.
 FACTORS = (0.25, 0.5, 1.0, 2.5, 5.0)
 WEIGHT_OF_DEFAULT = 3.0
-PENALTY = 3.0
+# On the squares of weights; budget runs are few.
+PENALTIES = {"rows": 10.0, "checks": 10.0, "refined": 30.0}
 LEAST_SPREAD = 0.3
 N_BOOTSTRAPS, N_BINS, N_WATCHED = 1000, 10, 100
 # Within these quantiles of the cases a number counts in proportion, beyond as at them.
@@ -62,6 +63,9 @@ SIGNS = {
     "deviation": -1,
     "gain_elsewhere": -1,
     "chance_elsewhere": -1,
+    "share_of_draws": 1,
+    "left_in_draws": -1,
+    "draws_elsewhere": -1,
 }
 SIGNS_OF_CHECKS = {
     "known_regret": -1,
@@ -148,7 +152,9 @@ def _evidence_of(case: Any, mode: str) -> Evidence:
     return Evidence(**{name: v if v.ndim else v.item() for name, v in stored.items()})
 
 
-def learned(cases: Cases, which: NDArray[np.bool_], signs: dict[str, int]) -> Credibility:
+def learned(
+    cases: Cases, which: NDArray[np.bool_], signs: dict[str, int], penalty: float
+) -> Credibility:
     """Learn a model from some of the cases; weights of the wrong sign become zero."""
     raw = np.array([[scaled(one[name]) for name in signs] for one in cases.numbers])[which]
     low, high = np.nanquantile(raw, QUANTILES, axis=0)
@@ -163,7 +169,7 @@ def learned(cases: Cases, which: NDArray[np.bool_], signs: dict[str, int]) -> Cr
     share *= np.where(y > 0, 0.5 / rate, 0.5 / (1.0 - rate))
     start = np.zeros(1 + Z.shape[1])
     limits = [(None, None), *((0, None) if sign > 0 else (None, 0) for sign in signs.values())]
-    found = minimize(partial(_loss, Z, y, share), start, jac=True, bounds=limits)
+    found = minimize(partial(_loss, Z, y, share, penalty), start, jac=True, bounds=limits)
     weights = {
         name: (mean[i], spread[i], found.x[1 + i], low[i], high[i])
         for i, name in enumerate(signs)
@@ -176,12 +182,13 @@ def _loss(
     Z: NDArray[np.float64],
     y: NDArray[np.float64],
     share: NDArray[np.float64],
+    penalty: float,
     parameters: NDArray[np.float64],
 ) -> tuple[float, NDArray[np.float64]]:
     margin = y * (parameters[0] + Z @ parameters[1:])
     pull = -share * y / (1.0 + np.exp(np.clip(margin, -500.0, 500.0)))
-    gradient = np.append(pull.sum(), Z.T @ pull + PENALTY * parameters[1:])
-    loss = share @ np.logaddexp(0.0, -margin) + 0.5 * PENALTY * parameters[1:] @ parameters[1:]
+    gradient = np.append(pull.sum(), Z.T @ pull + penalty * parameters[1:])
+    loss = share @ np.logaddexp(0.0, -margin) + 0.5 * penalty * parameters[1:] @ parameters[1:]
     return float(loss), gradient
 
 
@@ -391,7 +398,10 @@ def main() -> None:
             f"--cache must hold cases, made by benchmarks/verdicts.py; got none in {options.cache}."
         )
     cases = {mode: Cases(paths, mode) for mode in MODES}
-    models = {mode: learned(cases[mode], ~cases[mode].is_unseen, SIGNS_OF[mode]) for mode in MODES}
+    models = {
+        mode: learned(cases[mode], ~cases[mode].is_unseen, SIGNS_OF[mode], PENALTIES[mode])
+        for mode in MODES
+    }
     probabilities = {
         mode: np.array([models[mode].probability(one) for one in cases[mode].numbers])
         for mode in MODES

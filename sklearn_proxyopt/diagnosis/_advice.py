@@ -20,6 +20,9 @@ _N_STEPS = 3
 _SHARE_ELSEWHERE = 0.3
 # Samples that are added at once, and most that an estimate may tell of.
 _N_MORE, _MOST = 10, 1000
+# Errors fall with this power of the number of samples a variable, as they did on the functions that
+# the verdict was learned from; and the logarithm of the most that samples may grow.
+_ORDER, _MOST_GROWTH = 6.0, 7.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,9 @@ class Advice:
         """Evaluations after which the verdict is expected to be settled; None if none can tell."""
         if self.verdict == "credible" or self.numbers["known_regret"] > 1.0:
             return 0
+        if self.numbers["noise_or_structure"] > 1.0:
+            # One repeat tells which of the two it is.
+            return 1
         if self.numbers["r2_unseen"] <= 0.0:
             return None
         n = self._n_here + self._n_repeats + self._n_rivals + self._n_samples
@@ -99,12 +105,12 @@ class Advice:
 
     @property
     def _n_samples(self) -> int:
-        """Samples with which the error where the search goes falls to the regret.
-
-        The error of a smooth function falls at least with the square of the number of samples.
-        """
-        excess = max(float(np.nan_to_num(self.numbers["error_of_chosen"], nan=1.0)), 1.0)
-        return int(np.ceil(len(self.evidence.rows) * (min(np.sqrt(excess), 1e3) - 1.0)))
+        """Samples with which the errors among the best and the chosen ones fall to the regret."""
+        errors = [self.numbers["error_of_best"], self.numbers["error_of_chosen"]]
+        excess = np.nanmax([*errors, 1.0])
+        n_rows, n_axes = self.evidence.rows.shape
+        growth = np.exp(min(np.log(excess) * n_axes / _ORDER, _MOST_GROWTH))
+        return int(np.ceil(n_rows * (growth - 1.0)))
 
     @property
     def _here(self) -> float:

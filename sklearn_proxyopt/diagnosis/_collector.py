@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
 from sklearn_proxyopt._proxy_search._penalty import Merit, merit_of_rows
-from sklearn_proxyopt._proxy_search._turned import unturned_proxy
+from sklearn_proxyopt._proxy_search._turned import turned_proxy, unturned_proxy
 from sklearn_proxyopt._utils._distances import SAME_BASIN, SAME_OPTIMUM
 from sklearn_proxyopt.diagnosis._edges import sides_of
 from sklearn_proxyopt.diagnosis._evidence import Evidence, distances
@@ -29,6 +29,8 @@ __all__ = ["EvidenceCollector"]
 # Points of the box at which all proxies are compared, and of them those kept as rivals.
 _N_ELSEWHERE = 1024
 _N_RIVALS = 10
+# Functions that are drawn from the proxy.
+_N_DRAWS = 32
 
 
 class EvidenceCollector:
@@ -86,9 +88,16 @@ class EvidenceCollector:
         self._pool = np.vstack([self._low_places, self._search_again(minima, seed), points])
         self._predictions = self.predict(self._pool)
         self._halves = self.predict_halves(self._pool)
-        self._proxy = unturned_proxy(proxy)[0] if merit is None else None
+        own, goal = unturned_proxy(proxy)
+        self._proxy = own if merit is None else None
         deviations = self._deviations(self._pool)
         self._pool_std = self._halves.std(axis=0) if deviations is None else deviations
+        self._drawn = None
+        if hasattr(self._proxy, "draw_functions"):
+            self._drawn = turned_proxy(own.draw_functions(_N_DRAWS, seed), goal)
+        drawn = self._draws(self._pool)
+        self._drawn_lows = drawn.min(axis=1)
+        self._drawn_points = variables.to_unit_cube(self._pool[drawn.argmin(axis=1)])
 
     def place_of(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the position of a sample in the unit cube."""
@@ -125,6 +134,15 @@ class EvidenceCollector:
             return None
         deviations = RegressorFunction(self._proxy).deviations(self._variables.features(X))
         return None if deviations is None else deviations[:, 0]
+
+    def _draws(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what each function that the samples allow says of rows, of shape (n_draws, n).
+
+        There is none if the proxy cannot draw any.
+        """
+        if self._drawn is None:
+            return np.empty((0, len(X)))
+        return np.asarray(self._drawn.predict_members(self._variables.features(X)))
 
     def _lowest_known(self) -> float:
         """Return the lowest value of the settings that may be the answer."""
@@ -163,6 +181,7 @@ class EvidenceCollector:
         places = to_unit_cube(self._pool)
         sayings = np.vstack([self._predictions[None], self._halves])
         rivals = _rivals(places, sayings, place)
+        drawn = self._draws(x[None])[:, 0]
         return Evidence(
             place=place,
             predicted=predicted,
@@ -179,6 +198,9 @@ class EvidenceCollector:
             lows=np.minimum(self._lows, own),
             low_points=to_unit_cube(self._low_places),
             halves_at_lows=self._halves[:, :n_halves],
+            drawn=drawn,
+            drawn_lows=np.minimum(self._drawn_lows, drawn),
+            drawn_points=self._drawn_points,
             sides=sides_of(x[None], self._variables)[0],
             low_sides=sides_of(self._low_places, self._variables),
             rivals=places[rivals],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ _BAND, _N_DEVIATIONS = 0.9, 2.0
 _MOST_NOISE = 0.3
 # Standard deviations of a difference that may be noise.
 _BEYOND_NOISE = 2.0
+# Standard deviations from functions drawn from a proxy that contradict them.
+_BEYOND_DRAWS = 3.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class Evidence:
         Where that is, in the unit cube.
     halves_at_lows : ndarray of shape (n_halves, n_halves)
         What each (row) predicts at the minimum of each (column).
+    drawn, drawn_lows : ndarray of shape (n_draws,)
+        The value of each function drawn from the proxy at the optimum, and its lowest value; empty
+        if the proxy cannot draw any.
+    drawn_points : ndarray of shape (n_draws, n_axes)
+        The points of these lowest values, in the unit cube.
     sides : ndarray of int of shape (n_features,)
         At which bounds the optimum lies; see `sides_of`.
     low_sides : ndarray of int of shape (n_halves, n_features)
@@ -100,6 +108,9 @@ class Evidence:
     lows: NDArray[np.float64]
     low_points: NDArray[np.float64]
     halves_at_lows: NDArray[np.float64]
+    drawn: NDArray[np.float64]
+    drawn_lows: NDArray[np.float64]
+    drawn_points: NDArray[np.float64]
     sides: NDArray[np.intp]
     low_sides: NDArray[np.intp]
     rivals: NDArray[np.float64]
@@ -175,6 +186,7 @@ class Evidence:
             **self._agreement(regret),
             **self._support(regret),
             **self._posterior(regret),
+            **self._draws(regret),
             **self._checks(regret),
         }
 
@@ -256,14 +268,39 @@ class Evidence:
     def _posterior(self, regret: float) -> dict[str, float]:
         """Return what the standard deviations say about the optimum and points elsewhere."""
         here = self.predicted if np.isnan(self.measured) else self.measured
-        std = np.maximum(self.elsewhere_std, 1e-9 * regret)
+        std = np.maximum(self._of_function(self.elsewhere_std), 1e-9 * regret)
         z = (here - self.elsewhere) / std
         gains = std * (z * norm.cdf(z) + norm.pdf(z))
         return {
-            "deviation": self.deviation / regret,
+            "deviation": float(self._of_function(self.deviation)) / regret,
             "gain_elsewhere": float(gains.max()) / regret,
             "chance_elsewhere": float(norm.cdf(z - regret / std).max()),
         }
+
+    def _of_function(self, std: Any) -> NDArray[np.float64]:
+        """Return standard deviations without scatter that may be noise, which is told by itself."""
+        doubtful = self.noise - self.certain_noise
+        return np.sqrt(np.maximum(np.square(std) - doubtful**2, 0.0))
+
+    def _draws(self, regret: float) -> dict[str, float]:
+        """Return what functions that the samples allow say of the optimum.
+
+        Those that the value measured here contradicts say nothing.
+        """
+        if not len(self.drawn) or self._contradicts_draws(regret):
+            return dict.fromkeys(("share_of_draws", "left_in_draws", "draws_elsewhere"), np.nan)
+        here = self.drawn if np.isnan(self.measured) else self.measured
+        left = np.maximum(here - np.minimum(self.drawn_lows, self.lowest_known), 0.0)
+        is_far = distances(self.drawn_points, self.place) > SAME_BASIN
+        return {
+            "share_of_draws": float((left <= regret).mean()),
+            "left_in_draws": float(left.mean()) / regret,
+            "draws_elsewhere": float((is_far & (left > 0.0)).mean()),
+        }
+
+    def _contradicts_draws(self, regret: float) -> bool:
+        gap = abs(self.measured - self.drawn.mean())
+        return bool(gap > regret + _BEYOND_DRAWS * self.drawn.std())
 
     def _checks(self, regret: float) -> dict[str, float]:
         gaps, truth = self.check_values - self.check_predictions, self.measured

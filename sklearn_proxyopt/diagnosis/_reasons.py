@@ -37,7 +37,7 @@ _TOPICS: tuple[tuple[str, ...], ...] = (
         "share_elsewhere",
     ),
     ("spread_at_optimum", "spread_of_lows", "optimism_of_halves", "deviation"),
-    ("gain_elsewhere", "chance_elsewhere"),
+    ("gain_elsewhere", "chance_elsewhere", "share_of_draws", "left_in_draws", "draws_elsewhere"),
     ("noise", "noise_or_structure"),
     ("search_error", "left_in_proxy"),
     ("distance_to_rows", "rows_per_variable", "n_variables"),
@@ -54,6 +54,7 @@ _TURNS = {
     "share_misjudged": 0.3,
     "share_elsewhere": 0.3,
     "chance_elsewhere": 0.3,
+    "draws_elsewhere": 0.3,
     "edges_in_doubt": 0.5,
     "distance_to_rows": 0.5,
     "n_variables": 6.0,
@@ -63,11 +64,13 @@ _TURNS_UPWARD = {
     "r2_unseen": 0.8,
     "order_of_best": 0.6,
     "share_agreeing": 0.6,
+    "share_of_draws": 0.6,
     "rows_per_variable": 20.0,
     "lead_over_checks": 0.0,
 }
 
 _REFITTED = "models refitted on half of the data"
+_POSSIBLE = "functions drawn from the model"
 # What each number says of a minimum: "{v}" is the number in units of values, "{a}" its size
 # without the sign, "{r}" the tolerance, "{p}" in percent, "{n}" the number itself.
 _SENTENCES: dict[str, str] = {
@@ -98,6 +101,9 @@ _SENTENCES: dict[str, str] = {
     "gain_elsewhere": "elsewhere {v} may be gained, by the standard deviation of predictions",
     "chance_elsewhere": "a value {r} lower elsewhere has a chance of {p} % by the standard "
     "deviation",
+    "share_of_draws": f"{{p}} % of the {_POSSIBLE} have no value {{r}} lower elsewhere",
+    "left_in_draws": f"{_POSSIBLE} have values {{v}} lower elsewhere, on average",
+    "draws_elsewhere": f"{{p}} % of the {_POSSIBLE} have their minimum in another basin",
     "gain_over_rows": "the prediction is {v} lower than the best sample",
     "shortfall": "the best sample is {v} lower than the prediction",
     "rows_per_variable": "there are {n} samples for each variable",
@@ -126,6 +132,8 @@ _SENTENCES_AT_ZERO = {
     "noise_or_structure": "values do not scatter",
     "deviation": "the prediction here is certain",
     "gain_elsewhere": "nothing is to be gained elsewhere, by the standard deviation of predictions",
+    "left_in_draws": f"{_POSSIBLE} have no lower value elsewhere",
+    "draws_elsewhere": f"all {_POSSIBLE} have their minimum in this basin",
     "gain_over_rows": "the prediction is not lower than the best sample",
     "shortfall": "no sample is lower than the prediction",
     "known_regret": "no lower value is known",
