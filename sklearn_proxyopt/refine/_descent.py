@@ -50,8 +50,9 @@ _CLEARANCE = 0.5
 # Generations and steps in the trust region are compared by what each gained within the latest so
 # many samples for each variable; the one without a sample among them is tried.
 # Where the region's predictions do not come true, it gets this share of the samples at most: in a
-# curved valley steps gain a little each time, and the distribution would never turn.
-_WINDOW, _SHARE = 4, 0.125
+# curved valley steps gain a little each time, and the distribution would never turn. Steps without
+# any gain double the samples until the next one, up to so many times the window.
+_WINDOW, _SHARE, _LONGEST_WAIT = 4, 0.125, 8
 # How often a point that lies next to one that failed is drawn again.
 _N_REDRAWS = 10
 # How often the way to the proxy's minimum is halved where that lies next to a failure.
@@ -137,6 +138,8 @@ class Descent:
         self._region = TrustRegion(ledger, step_size, is_fixed) if batch_size == 1 else None
         # Of each step whether it was one in the region, the samples that it took, and its gain.
         self._credit: list[tuple[bool, int, float]] = []
+        # Steps in the region in a row that gained nothing while not trusted, and samples since.
+        self._n_vain_steps = self._n_samples_since = 0
         self._history: list[tuple[int, NDArray[np.float64] | None]] = []
 
     @property
@@ -220,7 +223,13 @@ class Descent:
         # A step without a sample counts as one, or no generation would ever follow it.
         n_new = max(self.n_evaluated - n_before, int(is_in_region))
         self._credit.append((is_in_region, n_new, gain))
-        if not is_in_region:
+        if is_in_region:
+            assert self._region is not None
+            is_vain = gain <= 0.0 and not self._region.is_trusted
+            self._n_vain_steps = self._n_vain_steps + 1 if is_vain else 0
+            self._n_samples_since = 0
+        else:
+            self._n_samples_since += n_new
             self._history.append((self.n_evaluated, self._best))
         self._ledger.press()
 
@@ -237,8 +246,11 @@ class Descent:
             gained[is_in_region] += gain
             if spent[True] + spent[False] >= n_latest:
                 break
-        if not spent[True] or not spent[False]:
-            return not spent[True]
+        if not spent[True]:
+            n_windows = min(2**self._n_vain_steps // 2, _LONGEST_WAIT)
+            return self._n_samples_since >= n_windows * n_latest
+        if not spent[False]:
+            return False
         if spent[True] > _SHARE * n_latest and not self._region.is_trusted:
             return False
         return gained[True] * spent[False] > gained[False] * spent[True]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+from sklearn_proxyopt.problems import Rosenbrock
 from sklearn_proxyopt.refine import SurrogateCMAES
 from sklearn_proxyopt.refine._ledger import Ledger
 from sklearn_proxyopt.refine._trust_region import TrustRegion
@@ -75,6 +76,17 @@ def test_the_corner_of_a_monotone_function_is_found_within_sixty_evaluations(n_f
         ends.append(search.refine(monotone, design, box).fun)
     spread = np.median(monotone(np.random.default_rng(0).uniform(size=(500, n_features))))
     assert np.median(ends) < 1e-6 * spread
+
+
+def test_steps_in_vain_do_not_slow_the_search_of_a_valley():
+    problem = Rosenbrock(n_dims=4)
+    ends = [
+        SurrogateCMAES(max_evaluations=250, random_state=seed)
+        .refine(problem, np.zeros((1, 4)), problem.bounds)
+        .fun
+        for seed in range(5)
+    ]
+    assert np.median(ends) < 1e-7
 
 
 def test_a_region_is_left_where_rows_are_asked_for_in_batches():
