@@ -148,9 +148,6 @@ class BaseProxyOptimizer(
     def _plan(self, run: PaidRun) -> Any:
         """Return what a run evaluates, and what it learns in between."""
 
-    # Whether `ask` has a run to step where there is no budget.
-    _asks_without_budget: bool = False
-
     def _spend(self, run: PaidRun, *, with_design: bool) -> Any:
         """Evaluate the objective until the run ends, and return what it found."""
         plan = self._plan(run)
@@ -424,10 +421,11 @@ class BaseProxyOptimizer(
 
         Without a budget, or when it is spent, there is no last point to plan for. After a small
         design, and whenever the number of samples has doubled, a `ProxyOptimizer` asks for the
-        proxy's optima; in between it searches around the best. A `ParetoOptimizer`, and one with a
-        refiner or an infill of its own, or with noise, asks for points of which one half, the first
-        always, are the proxy's lowest minima, or of its front those that lie farthest from the
-        known one; the other half lie far from all that is known.
+        proxy's optima; in between it searches around the best. One with a refiner or an infill of
+        its own goes through infill and refinement again and again, and a third of its points lie
+        far from all that is known. With noise the rounds of a run go on. A `ParetoOptimizer` asks
+        for points of the proxy's front far from the known one, and as many far from all that is
+        known. While a search waits for results, further points lie far from all that is known.
 
         Parameters
         ----------
@@ -448,7 +446,7 @@ class BaseProxyOptimizer(
             90 % interval; and `reason`, why the point was chosen. Of several outputs these are
             `predicted_0`, `lower_0`, `upper_0`, `predicted_1`, ...; what no proxy tells is NaN.
             Else an array, in which labels are codes; `to_frame` tells the reasons then. With noise
-            a run with a budget asks for a point again where that tells more than a new one.
+            a point is asked for again where that tells more than a new one.
         """
         n_points = check_integer(n_points, "n_points")
         if explore is not None:

@@ -22,7 +22,6 @@ from sklearn_proxyopt._run._components import (
 from sklearn_proxyopt._run._diagnose import add_verdict, diagnose
 from sklearn_proxyopt._run._learning import learn_model, proxy_of
 from sklearn_proxyopt._run._pace import Pace
-from sklearn_proxyopt._run._phases import begins_before_proxy
 from sklearn_proxyopt._run._run import PaidRun, Run, open_oracle
 from sklearn_proxyopt._run._search_plan import SearchPlan
 from sklearn_proxyopt._run._settings import Regressor
@@ -401,10 +400,6 @@ class ProxyOptimizer(BaseProxyOptimizer):
 
     def _plan(self, run: PaidRun) -> SearchPlan:
         return SearchPlan(run, self)
-
-    @property
-    def _asks_without_budget(self) -> bool:  # type: ignore[override]
-        return self.infill is None and begins_before_proxy(self.refiner)
 
     def _settled(self, state: LearnedState) -> LearnedState:
         assert isinstance(state, ModelState)

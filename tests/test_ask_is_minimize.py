@@ -9,9 +9,10 @@ import pytest
 from scipy.optimize import LinearConstraint
 from sklearn.linear_model import LinearRegression
 
-from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.infill import ProxyMinima
+from sklearn_proxyopt.optimizers import NSGA2
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
 from sklearn_proxyopt.variables import Integer
@@ -129,6 +130,88 @@ def test_two_runs_that_refine_locally_do_not_wait_for_one_another(constraints):
     np.testing.assert_array_equal(one, other)
 
 
+def two(x):
+    return np.array([x[0] ** 2, (x[0] - 2.0) ** 2 + x[1]])
+
+
+class Noisy:
+    """Has another value each time."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, x):
+        return bowl(x) + 0.3 * self.rng.standard_normal()
+
+
+def front(**params):
+    return ParetoOptimizer(
+        bounds=BOX,
+        **{"proxy": LinearRegression(), "optimizer": NSGA2(16, 8)} | params,
+        vectorized=False,
+        random_state=0,
+    )
+
+
+def test_points_of_a_front_asked_for_in_turn_are_the_rows_of_minimize():
+    whole = front(budget=BUDGET)
+    whole.minimize(two)
+    np.testing.assert_array_equal(by_turns(front(budget=BUDGET), two, len(whole.X_)).X_, whole.X_)
+
+
+OPEN = {
+    "another refiner": (bowl, lambda: quick(budget=None, refiner=LocalRefinement())),
+    "no refiner": (bowl, lambda: quick(budget=None, refiner=None)),
+    "infill": (bowl, lambda: quick(budget=None, infill=ProxyMinima(2))),
+    "front": (two, front),
+    "noise": (Noisy(), lambda: program(budget=None, noise_std=0.3, proxy="gp")),
+}
+REASONS = {
+    "another refiner": {"proxy's optima", "search around the best"},
+    "no refiner": {"proxy's optima"},
+    "infill": {"infill", "proxy's optima", "search around the best"},
+    "front": {"proxy's front"},
+    "noise": {"infill"},
+}
+FAR = "far from all that is known"
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_without_a_budget_the_plan_goes_on_and_on(kind):
+    fun, make = OPEN[kind]
+    opt = by_turns(make(), fun, 24)
+    reasons = opt.to_frame()["reason"].tolist()
+    n_design = reasons.count("design")
+    assert 2 <= n_design <= 4
+    assert set(reasons) - {"design", FAR} <= REASONS[kind]
+    assert REASONS[kind] & set(reasons[n_design:])
+    # A share explores, but where the proxy does so itself.
+    share = reasons.count(FAR) / (24 - n_design)
+    assert share == 0.0 if kind == "noise" else 0.2 < share < 1.0
+    if kind != "noise":
+        assert len(np.unique(opt.X_, axis=0)) == 24
+
+
+@pytest.mark.parametrize("kind", OPEN)
+def test_a_copy_without_a_budget_goes_on_as_the_original(kind):
+    fun, make = OPEN[kind]
+    opt = make()
+    for _ in range(4):
+        X = ask(opt, 3)
+        opt.tell(X[:2], [fun(x) for x in X[:2]])
+    again = pickle.loads(pickle.dumps(opt))
+    np.testing.assert_array_equal(ask(again, 4), ask(opt, 4))
+
+
+def test_a_design_without_further_points_ends_the_exploration():
+    space = {"n": Integer(0, 5), "kind": ["a", "b"]}
+    opt = quick(bounds=space, budget=None, refiner=None)
+    by_turns(opt, lambda x: x[0] + x[1], 12)
+    assert len(np.unique(opt.X_, axis=0)) == 12
+    with pytest.raises(ValueError, match="n_points must not exceed the 0 points"):
+        opt.ask()
+
+
 def in_disorder(optimizer, fun, rng, lose=0.0):
     """Keep up to four points pending, told in any order; some are lost."""
     n_told = 0
@@ -234,3 +317,16 @@ def test_what_is_told_is_learned_where_somebody_looks():
     assert Counted.fits == [10]
     copied = pickle.loads(pickle.dumps(opt.tell([[0.0, 0.0]], [4.0])))
     assert copied.predict([[0.0, 0.0]]).shape == (1,)
+
+
+def test_a_copy_learns_nothing_again_that_its_next_points_do_not_need():
+    opt = front(proxy=Counted())
+    for _ in range(5):
+        X = ask(opt, 4)
+        opt.tell(X, [two(x) for x in X])
+    ask(opt, 4)
+    Counted.fits.clear()
+    again = pickle.loads(pickle.dumps(opt))
+    points = ask(again, 3)
+    assert len(Counted.fits) <= 1
+    np.testing.assert_array_equal(points, ask(opt, 3))

@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array
 
 from sklearn_proxyopt._run._components import warn_of_rows_outside
-from sklearn_proxyopt._run._design import MinimaAndDesign
-from sklearn_proxyopt._run._engine import Engine, asked_run
+from sklearn_proxyopt._run._design import check_enough, far_points
+from sklearn_proxyopt._run._engine import FAR, Engine, asked_run
 from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._phases import design_sampler
 from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
-from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState
+from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._run._tables import read_rows
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, numbered, succeeded
 from sklearn_proxyopt._utils._distances import READING
@@ -86,13 +86,12 @@ class AskTell:
             known = self._evaluated(space, writer)
             if writer is not None:
                 self._recall_others(writer, known, space)
-            n_far = None if explore is None else _n_far(explore, n_points, known, pending.points)
-            points, reasons = self._of_engine(space, n_points - (n_far or 0), known)
-            if len(points) < n_points:
-                taken = np.vstack([pending.points, points])
-                more = self._filling(space, n_far)
-                points = np.vstack([points, more.propose(n_points - len(points), known, taken)])
-                reasons = reasons + more.reasons
+            n_far = 0 if explore is None else _n_far(explore, n_points, known, pending.points)
+            points, reasons = self._of_engine(space, n_points - n_far, known)
+            if n_missing := n_points - len(points):
+                taken = np.vstack([known.evaluated, pending.points, points])
+                points = np.vstack([points, self._far_points(space, n_missing, taken)])
+                reasons = reasons + [FAR] * n_missing
             optimizer._run_log.asked(points, reasons)
             pending.add(points, known.evaluated)
             if writer is not None:
@@ -110,33 +109,34 @@ class AskTell:
         n_told = np.append(n_told, pending.n_told[is_own])
         pending.recall(points, n_told, known.evaluated, space)
 
-    def _filling(self, space: Variables, n_far: int | None) -> MinimaAndDesign:
-        """Return what proposes points where there is no run that does."""
-        self._optimizer._learn_if_due()
-        state, sampler = self._state, self.pending_points(space.n_features).sampler
-        if not isinstance(state, LearnedState):
-            return MinimaAndDesign(sampler, space)
-        minima = state.candidates[space.is_feasible(state.candidates)]
-        source = "proxy's front" if isinstance(state, FrontState) else "proxy's optima"
-        return MinimaAndDesign(sampler, space, minima, state.failure_risk, source, n_far)
+    def _far_points(
+        self, space: Variables, n_points: int, taken: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return points far from all that is taken, and from where evaluations fail."""
+        optimizer, risk = self._optimizer, None
+        if optimizer.on_error == "learn":
+            optimizer._learn_if_due()
+            state = self._state
+            risk = state.failure_risk if isinstance(state, LearnedState) else None
+        sampler = self.pending_points(space.n_features).sampler
+        return check_enough(far_points(sampler, space, n_points, taken, risk), n_points)
 
     def _of_engine(
         self, space: Variables, n_points: int, known: Dataset
     ) -> tuple[NDArray[np.float64], list[str]]:
-        """Return what the run that is asked for points proposes, none where there is no run."""
+        """Return what the run proposes, fewer where it waits for results."""
         pending, data = self.pending_points(space.n_features), self._data
         engine = self._engine_for(space, data)
-        if engine is None:
-            return data.X[:0], []
         strange = np.vstack([known.evaluated[len(data.evaluated) :], pending.points])
         chosen = engine.propose(n_points, strange[~is_among(strange, engine.pending)])
+        if engine.has_begun_anew:
+            # What was asked before need not be asked again to come here.
+            pending.asked = [[len(data), len(data.X_failed), pending.n_asked]]
         pending.asked.append([len(data), len(data.X_failed), n_points])
         return chosen
 
-    def _engine_for(self, space: Variables, data: Dataset) -> Engine | None:
+    def _engine_for(self, space: Variables, data: Dataset) -> Engine:
         """Return the run that is asked for points, which has taken in all that is told."""
-        if self._optimizer.budget is None and not self._optimizer._asks_without_budget:
-            return None
         pending = self.pending_points(space.n_features)
         engine: Engine | None = pending.engine
         if engine is None and pending.asked:
@@ -144,20 +144,16 @@ class AskTell:
         if engine is None or not engine.suits(space, data):
             engine = self._engine_from(space, data, pending.n_asked)
             pending.asked = [[len(data), len(data.X_failed), pending.n_asked]]
-        if engine is not None:
-            engine.take_in(data, pending.points)
+        engine.take_in(data, pending.points)
         pending.engine = engine
         return engine
 
-    def _engine_from(self, space: Variables, data: Dataset, n_asked: int) -> Engine | None:
+    def _engine_from(self, space: Variables, data: Dataset, n_asked: int) -> Engine:
         """Begin a run from samples, of which some points were asked for before."""
         optimizer, budget = self._optimizer, self._optimizer.budget
         if budget is not None:
             budget = budget // optimizer.n_repeats - n_asked
-        if budget is None or budget < 1:
-            if not optimizer._asks_without_budget:
-                return None
-            budget = None
+            budget = budget if budget >= 1 else None
         run = asked_run(optimizer, space, data, budget)
         sampler = self.pending_points(space.n_features).sampler
         return Engine(run, optimizer._plan(run), sampler, with_design=len(data) < _N_LEAST)
@@ -167,8 +163,6 @@ class AskTell:
         pending = self.pending_points(space.n_features)
         (n_good, n_failed, n_before), *asked = pending.asked
         engine = self._engine_from(space, data.first(n_good, n_failed), n_before)
-        if engine is None:
-            return None
         all_points = np.vstack([data.evaluated, pending.points])
         for n_good, n_failed, n_points in asked:
             if n_points > len(all_points):

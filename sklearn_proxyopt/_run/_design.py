@@ -15,7 +15,7 @@ from sklearn_proxyopt._utils._distances import farthest_places
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
 
-__all__ = ["InitialDesign", "MinimaAndDesign", "OpenDesign"]
+__all__ = ["FarPoints", "InitialDesign", "OpenDesign", "check_enough", "far_points"]
 
 # What a proxy can learn from.
 _N_LEAST = 2
@@ -111,18 +111,15 @@ class OpenDesign(Strategy):
             return known.X[:0]
         n_points = 1 if n is None else n
         taken = np.vstack([known.evaluated, pending])
-        return _untaken(self._sampler, self._space, n_points, taken)[:n_points]
+        points = _untaken(self._sampler, self._space, n_points, taken)
+        return check_enough(points, n_points)[:n_points]
 
     def observe(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Do nothing."""
 
 
-class MinimaAndDesign(Strategy):
-    """Propose minima of the proxy and, beside them, points of a design far from all others.
-
-    Before there are minima, the points of the design are proposed in order; then the lowest minima
-    come first. A design whose sampler has a parameter `n_samples` is drawn larger when it runs out.
-    Results change nothing here: the proxy learns anew and has other minima.
+class FarPoints(Routine):
+    """Evaluate points of a design far from all that is known, as long as it has any.
 
     Parameters
     ----------
@@ -130,71 +127,68 @@ class MinimaAndDesign(Strategy):
         The design, seeded.
     space : Variables
         The variables.
-    minima : ndarray of shape (n_minima, n_features), default=None
-        Minima of the proxy.
-    risk : FailureRisk, default=None
-        Where evaluations fail: points to be avoided come last.
-    source : str, default="proxy's optima"
-        What the minima are.
-    n_far : int, default=None
-        How many of the points lie far from all others, at the least; None for half of them.
-
-    Attributes
-    ----------
-    reasons : list of str
-        Why each of the points proposed last was chosen.
+    n_points : int
+        How many.
+    late : LateResults, default=None
+        As of `Routine`.
     """
 
     def __init__(
-        self,
-        sampler: Any,
-        space: Variables,
-        minima: NDArray[np.float64] | None = None,
-        risk: FailureRisk | EncodedRisk | None = None,
-        source: str = "proxy's optima",
-        n_far: int | None = None,
+        self, sampler: Any, space: Variables, n_points: int, late: LateResults | None = None
     ) -> None:
-        self._sampler, self._space, self._minima, self._risk = sampler, space, minima, risk
-        self._source, self._n_far = source, n_far
-        self.reasons: list[str] = []
+        super().__init__(late=late)
+        self._sampler, self._space, self._n_points = sampler, space, n_points
 
-    def propose(
-        self, n: int | None, known: Dataset, pending: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Return `n` points that are neither known nor pending; one for None."""
-        n_points, space = 1 if n is None else n, self._space
-        taken = np.vstack([known.evaluated, pending])
-        chosen = np.empty((0, space.n_features))
-        if self._minima is not None:
-            n_far = n_points // 2 if self._n_far is None else self._n_far
-            chosen = new_rows(self._minima, taken, space)[: n_points - n_far]
-        n_missing = n_points - len(chosen)
-        filling = "design" if self._minima is None else "far from all that is known"
-        self.reasons = [self._source] * len(chosen) + [filling] * n_missing
-        if n_missing:
-            taken = np.vstack([taken, chosen])
-            chosen = np.vstack([chosen, self._from_design(n_missing, taken)])
-        return chosen
+    def _run(self) -> Batches:
+        for _ in range(self._n_points):
+            taken = np.vstack([self.known.evaluated, self.pending])
+            point = far_points(self._sampler, self._space, 1, taken)
+            if not len(point):
+                return
+            yield point
 
-    def observe(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
-        """Do nothing."""
 
-    def _from_design(self, n_points: int, taken: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return points of the design that are not taken: safe ones, far from the others."""
-        pool = _untaken(self._sampler, self._space, n_points, taken)
-        if self._risk is not None:
-            safe = self._risk.caution(pool) < 1.0
-            pool = pool[safe] if safe.sum() >= n_points else pool
-        if self._minima is not None:
-            places = self._space.places
-            pool = pool[farthest_places(places(pool), places(taken), n_points)]
-        return pool[:n_points]
+def far_points(
+    sampler: Any,
+    space: Variables,
+    n_points: int,
+    taken: NDArray[np.float64],
+    risk: FailureRisk | EncodedRisk | None = None,
+) -> NDArray[np.float64]:
+    """Return points of a design, each the farthest from those that are taken.
+
+    Parameters
+    ----------
+    sampler : sampler
+        The design, seeded; drawn larger where it runs out, if it can.
+    space : Variables
+        The variables.
+    n_points : int
+        How many, at most.
+    taken : ndarray of shape (n_taken, n_features)
+        What is known or pending; the design is followed in its order where nothing is.
+    risk : FailureRisk, default=None
+        Where evaluations fail: points to be avoided come last.
+
+    Returns
+    -------
+    ndarray of shape (n, n_features)
+        The points.
+    """
+    pool = _untaken(sampler, space, n_points, taken)
+    if risk is not None:
+        safe = risk.caution(pool) < 1.0
+        pool = pool[safe] if safe.sum() >= n_points else pool
+    n_points = min(n_points, len(pool))
+    if len(taken):
+        pool = pool[farthest_places(space.places(pool), space.places(taken), n_points)]
+    return pool[:n_points]
 
 
 def _untaken(
     sampler: Any, space: Variables, n_points: int, taken: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the points of a design that are not taken, at least `n_points`."""
+    """Return the points of a design that are not taken, at least `n_points` if it has them."""
     design = Design(sampler, space)
     rows = design.sample()
     points = new_rows(rows, taken, space)
@@ -204,6 +198,11 @@ def _untaken(
         if len(rows) <= n_before:
             # No further samples are valid and feasible.
             break
+    return points
+
+
+def check_enough(points: NDArray[np.float64], n_points: int) -> NDArray[np.float64]:
+    """Return points of a design, or raise an error if these are fewer than asked for."""
     if len(points) < n_points:
         raise ValueError(
             f"n_points must not exceed the {len(points)} points that the sampler's design has "

@@ -22,14 +22,16 @@ from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import EvaluationRecord
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["Engine", "asked_run"]
+__all__ = ["FAR", "Engine", "asked_run"]
 
 # Why points of a phase were chosen.
+FAR = "far from all that is known"
 _REASONS = {
     "design": "design",
     "infill": "infill",
     "repeat": "a repeat, to see whether values have noise",
     "verify": "proxy's front",
+    "far": FAR,
 }
 _SEARCH, _OPTIMA = "search around the best", "proxy's optima"
 
@@ -146,7 +148,7 @@ class Engine:
     plan : Plan
         What is evaluated, and what is learned in between.
     sampler : sampler
-        The design where no budget says how large one should be, seeded.
+        The design where no budget says how large one should be, and points that explore, seeded.
     with_design : bool
         Whether there is a design with a budget.
     """
@@ -162,6 +164,8 @@ class Engine:
         self._lost = self._seen.X[:0]
         self._phases = self._phases_of(sampler, with_design)
         self._phase: Phase | None = None
+        # Whether the points proposed last depend on nothing but the samples told.
+        self.has_begun_anew = False
         self._go_on()
 
     @property
@@ -214,6 +218,7 @@ class Engine:
             Points that are evaluated or pending elsewhere.
         """
         oracle, points, reasons = self._oracle, self._seen.X[:0], []
+        self.has_begun_anew = False
         while len(points) < n_points and self._phase is not None:
             strategy = self._phase.strategy
             taken = np.vstack([oracle.pending, self._lost, others])
@@ -224,7 +229,10 @@ class Engine:
                 points = np.vstack([points, new])
                 reasons += self._reasons_of(new)
             elif strategy.has_ended:
+                n_stages = self._plan.n_stages
                 self._go_on()
+                is_bare = not (len(points) or len(oracle.pending))
+                self.has_begun_anew |= self._plan.n_stages > n_stages and is_bare
             else:
                 break
         return points, reasons
@@ -236,7 +244,7 @@ class Engine:
         else:
             design = OpenDesign(sampler, self.space, self.space.n_axes + 1)
             yield Phase("design", "Handing out a design.", design, None, hands_on=True)
-        yield from self._plan.further()
+        yield from self._plan.further(sampler)
 
     def _go_on(self) -> None:
         """Begin the next phase."""

@@ -202,6 +202,18 @@ class Oracle:
         """
         self.stopping.count(self._n_collected, outputs)
 
+    def allow(self, n_settings: int | None) -> None:
+        """Let the budget be what is evaluated or in flight, and so many settings; None for none."""
+        self.stopping.budget = None
+        if n_settings is not None:
+            n_begun = self.stopping.n_evaluated + sum(self._begun.values())
+            self.stopping.budget = n_begun + n_settings * self.n_repeats
+
+    @property
+    def n_asked(self) -> int:
+        """How many samples are known or in flight."""
+        return len(self.data) + len(self.data.X_failed) + len(self._begun)
+
     @property
     def n_calls(self) -> int:
         """Calls of the objective, those in flight among them."""

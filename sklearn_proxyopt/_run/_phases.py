@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from sklearn_proxyopt._run._design import InitialDesign
+from sklearn_proxyopt._run._design import FarPoints, InitialDesign
 from sklearn_proxyopt._run._infill_state import (
     InfillState,
     rows_at_axes,
@@ -40,6 +40,7 @@ __all__ = [
     "design_phase",
     "design_sampler",
     "drive",
+    "far_phase",
     "infill_phase",
     "pursue",
     "sampler_within",
@@ -91,9 +92,12 @@ class Plan(Protocol):
     ----------
     end : StopRun or None
         What ended the run, None where it goes on; set by whoever drives the phases.
+    n_stages : int
+        How many further stages have begun that depend on nothing but the samples known.
     """
 
     end: StopRun | None
+    n_stages: int
 
     @property
     def candidates(self) -> NDArray[np.float64]:
@@ -102,8 +106,11 @@ class Plan(Protocol):
     def phases(self, *, with_design: bool) -> Iterator[Phase]:
         """Yield the phases, each prepared once the one before has ended, or what has ended it."""
 
-    def further(self) -> Iterator[Phase]:
-        """Yield phases for as long as somebody asks for more, once the others have ended."""
+    def further(self, sampler: BaseSampler) -> Iterator[Phase]:
+        """Yield phases for as long as somebody asks for more, once the others have ended.
+
+        Points that explore are those of a sampler.
+        """
 
     def withdraw(self, X: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Forget points whose results will never come; tell which of them need no mention more."""
@@ -211,6 +218,12 @@ def design_phase(run: PaidRun, sampler: BaseSampler) -> Phase:
     text = f"Evaluating a design of {len(rows)} samples."
     n_rows = None if goes_on else len(rows)
     return Phase("design", text, design, n_rows, is_batch=not is_limited)
+
+
+def far_phase(run: PaidRun, sampler: BaseSampler, n_points: int) -> Phase:
+    """Return points of a design far from all that is known."""
+    points = FarPoints(sampler, run.space, n_points, takes_late(run))
+    return Phase("far", "Exploring far from all that is known.", points, n_points, hands_on=True)
 
 
 def begins_before_proxy(refiner: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -24,6 +24,7 @@ from sklearn_proxyopt._run._phases import (
     Phase,
     begins_before_proxy,
     design_phase,
+    far_phase,
     infill_phase,
     sampler_within,
     takes_late,
@@ -47,6 +48,7 @@ from sklearn_proxyopt.diagnosis._diagnosis import SHARE_TOLERATED
 from sklearn_proxyopt.diagnosis._wording import check_in_words
 from sklearn_proxyopt.refine import SurrogateCMAES
 from sklearn_proxyopt.refine._base import EarlySearch
+from sklearn_proxyopt.samplers import BaseSampler
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["SearchPlan"]
@@ -124,6 +126,8 @@ class SearchPlan:
     ----------
     early_search : EarlySearch or None
         The search of the objective that goes on after the proxy has learned.
+    n_stages : int
+        How many further stages have begun that depend on nothing but the samples known.
     end : StopRun or None
         What ended the run, None where it goes on. Whoever drives the phases sets it.
     state : ModelState or None
@@ -136,6 +140,7 @@ class SearchPlan:
         if self._is_search_of_noise:
             run.oracle.stopping.read_estimates()
         self.early_search: EarlySearch | None = None
+        self.n_stages = 0
         self.end: StopRun | None = None
         self.state: ModelState | None = None
         self._n_design = 0
@@ -150,10 +155,7 @@ class SearchPlan:
             yield replace(phase, hands_on=not isinstance(phase.strategy, NoisyRounds))
         self._watch.settle(self._data)
         self._n_design = run.oracle.n_calls
-        state = self._learn()
-        if self._is_worth_a_repeat(state) or self._target_may_be_luck:
-            yield from self._repeat()
-            state = self._learn()
+        state = yield from self._learned()
         run.publish(state.unanswered())
         self._last = self._search_on(state) if self.end is None else None
         if self._last is not None:
@@ -172,27 +174,44 @@ class SearchPlan:
         model = noise_model(self._optimizer, self._run) if watch.is_noisy else None
         return answered_by_objective(self._run, state, self._found(state), self._n_design, model)
 
-    def further(self) -> Iterator[Phase]:
-        """Yield searches on from what the proxy finds, each as long as all before, without a limit.
-
-        There are none where another refiner, or rounds of infill, would have to go on.
-        """
-        run, optimizer = self._run, self._optimizer
-        run.oracle.stopping.budget, self.end = None, None
-        if optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
-            return
-        while True:
+    def further(self, sampler: BaseSampler) -> Iterator[Phase]:
+        """Yield stages, each as long as all before, until one finds nothing new to evaluate."""
+        oracle, n_before = self._run.oracle, -1
+        while oracle.n_asked > n_before:
+            n_before, self.end = oracle.n_asked, None
             self._watch.settle(self._data)
-            state = self._learn()
-            if self._is_search_of_noise:
-                return
             n_more = max(len(self._data), _LEAST_FURTHER)
+            if self._is_one_search:
+                yield from self._search_further(n_more)
+            else:
+                yield from self._run_further(n_more, sampler)
+
+    @property
+    def _is_one_search(self) -> bool:
+        """Whether the same search goes on for as long as somebody asks."""
+        goes_on = begins_before_proxy(self._optimizer.refiner) and self._optimizer.infill is None
+        return goes_on and not self._is_search_of_noise
+
+    def _search_further(self, n_more: int) -> Iterator[Phase]:
+        """Yield what the proxy finds, and the search around it."""
+        self._run.oracle.allow(None)
+        state = yield from self._learned()
+        if not self._is_search_of_noise:
             search = self.early_search or self._begin_search()[0]
             search.allow(n_more)
             yield replace(self._refinement(search, state), hands_on=True)
-            if search.n_left == n_more:
-                # It finds nothing new to evaluate.
-                return
+
+    def _run_further(self, n_more: int, sampler: BaseSampler) -> Iterator[Phase]:
+        """Yield a run with a budget; points far from all make up a third, except under noise."""
+        self.n_stages += 1
+        oracle, is_noisy = self._run.oracle, self._is_search_of_noise
+        n_before = oracle.n_asked
+        oracle.allow(n_more if is_noisy else n_more - n_more // 3)
+        yield from self.phases(with_design=False)
+        oracle.allow(None)
+        self.end = None
+        if not is_noisy:
+            yield far_phase(self._run, sampler, max(1, (oracle.n_asked - n_before) // 2))
 
     @property
     def candidates(self) -> NDArray[np.float64]:
@@ -219,7 +238,8 @@ class SearchPlan:
         run, optimizer = self._run, self._optimizer
         if with_design:
             yield design_phase(run, sampler_within(run, optimizer))
-        run.n_initial = len(self._data)
+        if run.n_initial is None:
+            run.n_initial = len(self._data)
         self._watch.begin(self._data)
         if optimizer.infill is not None:
             yield infill_phase(run, optimizer, optimizer.infill, _SHARE_BEFORE_PROXY)
@@ -235,6 +255,14 @@ class SearchPlan:
         phase = self._rounds_of_noise
         if phase is not None:
             yield phase
+
+    def _learned(self) -> Generator[Phase, None, ModelState]:
+        """Let the proxy learn, and once more after a repeat where that tells of noise."""
+        state = self._learn()
+        if self._is_worth_a_repeat(state) or self._target_may_be_luck:
+            yield from self._repeat()
+            state = self._learn()
+        return state
 
     def _learn(self) -> ModelState:
         """Let the proxy learn all samples."""

@@ -121,10 +121,6 @@ class AskingSettings(Settings, Protocol):
     feature_names_in_: NDArray[np.object_]
     _kinds_seen: Kinds | None
 
-    @property
-    def _asks_without_budget(self) -> bool:
-        """Whether `ask` has a run to step where there is no budget."""
-
     def _plan(self, run: Any) -> Any:
         """Return what a run evaluates, and what it learns in between."""
 

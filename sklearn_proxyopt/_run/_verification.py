@@ -17,6 +17,7 @@ from sklearn_proxyopt._run._phases import (
     Phase,
     design_phase,
     design_sampler,
+    far_phase,
     seeded_sampler,
     takes_late,
 )
@@ -122,6 +123,8 @@ class FrontPlan:
     ----------
     rounds : list of Verification
         What was verified.
+    n_stages : int
+        How many further rounds have begun.
     end : StopRun or None
         What ended the run, None where the rounds came to their end. Whoever drives the phases sets
         it.
@@ -132,6 +135,7 @@ class FrontPlan:
     def __init__(self, run: PaidRun, optimizer: FrontSettings) -> None:
         self._run, self._optimizer = run, optimizer
         self.rounds: list[Verification] = []
+        self.n_stages = 0
         self.end: StopRun | None = None
         self.state: FrontState | None = None
         self._n_design, self._X_design = 0, run.oracle.data.X
@@ -151,12 +155,22 @@ class FrontPlan:
             if self.end is None and n_rounds > 0:
                 state = self._learn()
         if len(oracle.pending):
-            nothing = self._verification(state, oracle.data.X[:0])
-            yield Phase("verify", "Waiting for the last results.", nothing, 0)
+            yield Phase("verify", "Waiting for the last results.", Routine(_nothing()), 0)
 
-    def further(self) -> Iterator[Phase]:
-        """Yield nothing."""
-        yield from ()
+    def further(self, sampler: BaseSampler) -> Iterator[Phase]:
+        """Yield rounds of points of the front, and as many far from all, until there are none."""
+        oracle, n_before = self._run.oracle, -1
+        oracle.allow(None)
+        while oracle.n_asked > n_before:
+            n_before, self.end = oracle.n_asked, None
+            self.n_stages += 1
+            n_points = max(len(oracle.data) // (2 * self._optimizer.n_rounds), 1)
+            state = self._learn()
+            points = self._new_points_of(state)[:n_points]
+            if len(points):
+                strategy = self._verification(state, points)
+                yield Phase("verify", "Verifying the front.", strategy, len(points), hands_on=True)
+            yield far_phase(self._run, sampler, n_points)
 
     @property
     def candidates(self) -> NDArray[np.float64]:
@@ -223,6 +237,10 @@ class FrontPlan:
         if np.isfinite(n_left):
             return int(n_left)
         return _N_VERIFIED - sum(len(one.points) for one in self.rounds)
+
+
+def _nothing() -> Batches:
+    yield from ()
 
 
 def _answered_by_front(

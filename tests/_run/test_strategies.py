@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
-from sklearn_proxyopt._run._design import InitialDesign, MinimaAndDesign
+from sklearn_proxyopt._run._design import FarPoints, InitialDesign, far_points
 from sklearn_proxyopt._run._phases import InfillRounds
 from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._run import Run, draw_seeds
@@ -78,6 +78,10 @@ def verification():
     return Verification(points, np.zeros(8))
 
 
+def exploration_far_away():
+    return FarPoints(SobolSampler(64, random_state=0), SPACE, 4)
+
+
 STRATEGIES = [
     design,
     exploration,
@@ -85,6 +89,7 @@ STRATEGIES = [
     refinement_by_cmaes,
     refinement_by_cobyqa,
     verification,
+    exploration_far_away,
 ]
 
 
@@ -163,14 +168,11 @@ def test_results_of_others_are_passed_over():
 
 
 def test_what_is_asked_for_is_neither_known_nor_pending():
-    known = known_samples()
-    minima = np.vstack([known.X[:1], [[0.1, 0.1], [0.2, 0.2]]])
-    strategy = MinimaAndDesign(SobolSampler(64, random_state=0), SPACE, minima)
-    first = strategy.propose(4, known, known.X[:0])
-    second = strategy.propose(4, known, first)
+    known, sampler = known_samples(), SobolSampler(64, random_state=0)
+    first = far_points(sampler, SPACE, 4, known.X)
+    second = far_points(sampler, SPACE, 4, np.vstack([known.X, first]))
     both = np.vstack([known.X, first, second])
     assert len(np.unique(both, axis=0)) == len(known) + 8
-    assert_array_equal(first[0], [0.1, 0.1])
 
 
 def test_an_error_of_a_search_in_its_thread_reaches_the_driver():
