@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -24,6 +25,8 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,8 +90,13 @@ def proxy_run(simulator: Simulator, journal: Path, n_samples: int, **params: Any
     return {"x": result.x.tolist(), "fun": result.fun, "rows": sorted(rows.tolist())}
 
 
-def eight_pending(simulator: Simulator, journal: Path, n_samples: int, order: str) -> dict:
-    """Minimise by eight threads, each of which gets the next row as soon as it is free."""
+def eight_pending(
+    simulator: Simulator, journal: Path, n_samples: int, order: str, executor: Any = None
+) -> dict:
+    """Minimise by eight workers, each of which gets the next row as soon as it is free.
+
+    They are threads where there is no executor.
+    """
     optimizer = ProxyOptimizer(
         proxy=NeuralProxyRegressor((16,), max_epochs=5),
         vectorized=False,
@@ -99,12 +107,20 @@ def eight_pending(simulator: Simulator, journal: Path, n_samples: int, order: st
         random_state=0,
     )
     with joblib.parallel_config(backend="threading"):
-        result = optimizer.minimize(simulator, PROBLEM.bounds, budget=4 * n_samples, order=order)
+        result = optimizer.minimize(
+            simulator, PROBLEM.bounds, budget=4 * n_samples, order=order, executor=executor
+        )
     n_rows = len(optimizer.X_) + len(optimizer.X_failed_)
     if order == "results":
         # Which rows these are depends on how long each takes.
         return {"rows": n_rows}
     return {"x": result.x.tolist(), "fun": result.fun, "rows": optimizer.X_.tolist()}
+
+
+def eight_processes(simulator: Simulator, journal: Path, n_samples: int, order: str) -> dict:
+    """Minimise by eight worker processes, which are killed together with the run."""
+    with ProcessPoolExecutor(8, mp_context=multiprocessing.get_context("fork")) as executor:
+        return eight_pending(simulator, journal, n_samples, order, executor)
 
 
 def evaluations_alone(simulator: Simulator, journal: Path, n_samples: int) -> dict:
@@ -160,6 +176,8 @@ RUNS: dict[str, Callable[[Simulator, Path, int], dict]] = {
     "budget": lambda *given: proxy_run(*given, sampler=None, refiner="auto", budget=2 * given[2]),
     "eight pending rows": lambda *given: eight_pending(*given, "seed"),
     "eight pending rows, used as they come": lambda *given: eight_pending(*given, "results"),
+    "eight worker processes": lambda *given: eight_processes(*given, "seed"),
+    "eight worker processes, used as they come": lambda *given: eight_processes(*given, "results"),
     "two workers": lambda *given: proxy_run(*given, n_jobs=2),
     "learned failures": lambda *given: proxy_run(*given, on_error="learn"),
     "constraints": lambda *given: proxy_run(
@@ -225,6 +243,7 @@ def attempt(folder: Path, kind: str, seconds: float, n_samples: int, kill: Momen
     if not process:
         status = 1
         try:
+            os.setpgid(0, 0)
             note_what_is_on_disk(folder / "reported.txt")
             simulator = Simulator(folder / "calls.txt", seconds)
             answer = RUNS[kind](simulator, folder / "runs.sqlite", n_samples)
@@ -236,6 +255,9 @@ def attempt(folder: Path, kind: str, seconds: float, n_samples: int, kill: Momen
             os._exit(status)
     if kill is not None:
         kill.wait(folder / "calls.txt", process)
+        # The workers, too.
+        with suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
         os.kill(process, signal.SIGKILL)
     status = os.waitpid(process, 0)[1]
     if status not in (0, signal.SIGKILL):
