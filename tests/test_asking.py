@@ -123,7 +123,7 @@ def test_a_column_that_is_no_note_is_refused():
 
 
 def test_a_function_of_plain_rows_is_told_that_it_gets_a_table():
-    with pytest.raises(ValueError, match=r"input_format='array' passes plain rows"):
+    with pytest.raises(ValueError, match=r"input_format='array' passes plain samples"):
         optimizer().minimize(lambda X: X[:, 0])
     result = optimizer(input_format="array").minimize(lambda X: X[:, 0])
     assert result.fun < 42.0

@@ -112,7 +112,7 @@ def test_rows_told_that_are_left_out_are_counted_with_the_miss_of_the_nearest():
     X = SobolSampler(16, random_state=0).sample(BOX)
     X[3:5, 0] = 4.4, 9.0
     opt = optimizer(bounds=BOX)
-    with pytest.warns(RowsOutsideWarning, match=r"hold 14 of 16 rows.*variable 0 by 0.1 of"):
+    with pytest.warns(RowsOutsideWarning, match=r"hold 14 of 16 samples.*variable 0 by 0.1 of"):
         opt.tell(X, bowl(X))
     with pytest.raises(ValueError, match=r"got none inside.*misses the bounds of variable 1 by 3"):
         optimizer(bounds=BOX).tell(X + np.array([0.0, 160.0]), bowl(X))
