@@ -36,6 +36,10 @@ _SHARE_FOR_THE_END = 0.15
 _WIDE_STEP, _WIDE_COST = 0.15, 1.5
 # Where no descent has come down to the best point known, it is sharpened by one this wide.
 _SHARP_STEP = 0.02
+# The first restart hops to another basin. It begins at the best of so many samples for each
+# variable, and as many more, drawn around the best point known with this standard deviation as a
+# share of the box, and is left unless it is the best after so many samples for each variable.
+_SAMPLES_OF_HOP, _HOP, _PATIENCE_OF_HOP = 2, 0.5, 6
 # One that begins elsewhere begins this far from the borders, this wide.
 _MARGIN, _ELSEWHERE_STEP = 0.1, 0.2
 _N_TRIED = 8
@@ -57,8 +61,9 @@ class SurrogateCMAES(BaseRefiner):
     CMA-ES [1]_ draws generations of points. A Gaussian process with a quadratic part, learned from
     nearby samples, selects the points worth an evaluation and proposes its own minimum. The better
     it ordered the latest samples, the fewer points are evaluated, as in [2]_. When a descent has
-    found its basin, others start: around the best point with twice the population, and elsewhere in
-    turn. The last evaluations refine the lowest point.
+    found its basin, others start: the first at the best of a few samples drawn around it, as in
+    basin hopping; then, in turn, around the best point with twice the population, and elsewhere.
+    The last evaluations refine the lowest point.
 
     Parameters
     ----------
@@ -238,6 +243,8 @@ class SurrogateSearch:
         # All descents, and those of them that tried other codes.
         self._descents: list[Descent] = []
         self._visits: list[Descent] = []
+        # The one that a hop to another basin began.
+        self._hopped: Descent | None = None
         self._sharpened: Descent | None = None
         # The candidates that were evaluated, in the unit cube.
         self._candidates = self._ledger.points[:0]
@@ -300,7 +307,8 @@ class SurrogateSearch:
             self._n_idle = 0
             while self._n_idle < (_N_IDLE_DESCENTS if self._ledger.is_plain else _N_IDLE_OF_ROWS):
                 before = self._ledger.n_evaluations
-                yield from self._descend(self._choose())
+                descent = yield from self._choose()
+                yield from self._descend(descent)
                 self._n_idle = 0 if self._ledger.n_evaluations > before else self._n_idle + 1
         except StopRun:
             pass
@@ -353,7 +361,7 @@ class SurrogateSearch:
             candidate_values=ledger.outputs_of(self._candidates),
         )
 
-    def _choose(self) -> Descent:
+    def _choose(self) -> Batches:
         """Return the descent that goes on or begins."""
         ledger = self._ledger
         if self._current is not None:
@@ -373,11 +381,15 @@ class SurrogateSearch:
             if not best_descent.has_ended and best_descent.size >= _BASIN_FOUND:
                 # It has made room for other codes before it had found its basin.
                 return best_descent
-        restarts = [one for one in self._descents[1:] if one not in self._visits]
+        is_hop = self._hopped is None and ledger.is_plain and len(ledger.values) > 0
+        others = [*self._visits, self._hopped]
+        restarts = [one for one in self._descents[1:] if one not in others]
         n_restarts = len(restarts)
         is_wide = n_restarts % 2 == 0 and (ledger.is_plain or not self._n_idle)
         earlier = [one.n_evaluated for one in restarts[not is_wide :: 2]]
         cost = (earlier or [self._descents[0].n_evaluated])[-1] * (_WIDE_COST if is_wide else 1.0)
+        if is_hop:
+            cost = _PATIENCE_OF_HOP * len(ledger.bounds)
         if self.n_left - self._reserve() < cost:
             if ledger.lowest < best_descent.lowest:
                 best_descent = self._begin_descent(
@@ -387,11 +399,25 @@ class SurrogateSearch:
             if not best_descent.has_ended:
                 self._sharpened = best_descent
                 return best_descent
+        if is_hop:
+            return (yield from self._hop())
         if is_wide and len(ledger.values):
             most = _MOST_DOUBLINGS if ledger.is_plain else _MOST_DOUBLINGS_OF_ROWS
             population = self._population() * 2 ** min(n_restarts // 2 + 1, most)
             return self._begin_descent(ledger.lowest_point, _WIDE_STEP, population)
         return self._begin_descent(self._elsewhere(), _ELSEWHERE_STEP, 2 * self._population())
+
+    def _hop(self) -> Batches:
+        """Begin a descent at the best of samples drawn around the best one known."""
+        ledger = self._ledger
+        shape = (_SAMPLES_OF_HOP * (len(ledger.bounds) + 1), len(ledger.bounds))
+        points = ledger.lowest_point + _HOP * self._rng.standard_normal(shape)
+        points = np.clip(points, 0.0, 1.0)
+        outputs = yield from ledger.evaluate(points)
+        best = [np.argmin(ledger.value_of(outputs))]
+        self._hopped = self._begin_descent(points[best][0], _ELSEWHERE_STEP, self._population())
+        self._hopped.look_around(points[best], outputs[best])
+        return self._hopped
 
     def _other_codes(self) -> NDArray[np.float64] | None:
         """Return where a descent should begin with other codes, None if nowhere."""
@@ -447,7 +473,9 @@ class SurrogateSearch:
         ):
             return True
         if not self._is_best(descent):
-            return self._is_late() or descent.size < _BASIN_FOUND
+            longest = _PATIENCE_OF_HOP * len(self._ledger.bounds)
+            is_vain = descent is self._hopped and descent.n_evaluated > longest
+            return is_vain or self._is_late() or descent.size < _BASIN_FOUND
         return descent.size < _BASIN_FOUND and descent.has_gained_less(
             _GAIN_LEFT * descent.spread, _PATIENCE_LEFT, _N_GENERATIONS_LEFT
         )
