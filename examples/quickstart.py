@@ -135,7 +135,7 @@ def draw(values, result, output) -> None:
     label_ends(ax, ends, apart=0.45 * margin)
     ax.plot(ends[0][3], ends[0][0], "o", ms=9, color=STYLES[OURS][0], clip_on=False, zorder=5)
     ax.annotate(
-        f"{result.verdict} ({100 * result.probability:.0f} %)",
+        f"{result.verdict} ({int(100 * result.probability)} %)",
         (ends[0][3], ends[0][0]),
         xytext=(-10, 12),
         textcoords="offset points",
