@@ -75,7 +75,7 @@ def test_a_mixture_of_three_decimals_is_a_mixture(constraint):
 def test_a_mixture_that_misses_by_more_than_its_digits_is_left_out_and_counted():
     X, y = simplex_design()
     X, y = np.vstack([X, [0.353, 0.333, 0.333]]), np.append(y, -1.0)
-    message = r"bounds and constraints hold 10 of 11 rows.*misses a constraint by 0.0"
+    message = r"bounds and constraints hold 10 of 11 samples.*misses a constraint by 0.0"
     with pytest.warns(RowsOutsideWarning, match=message):
         opt = optimizer(bounds=[[0, 1]] * 3, constraints=MIXTURE).fit(X, y)
     np.testing.assert_array_equal(opt.x_best_row_, [0.333, 0.333, 0.333])

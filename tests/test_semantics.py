@@ -146,7 +146,9 @@ def test_behind_transformers_the_optimum_comes_back_in_the_users_units():
 
 def test_bounds_in_other_units_than_the_rows_are_noticed():
     X, y = table(100)
-    with pytest.warns(RowsOutsideWarning, match=r"bounds hold \d+ of 100 rows.*transformed rows"):
+    with pytest.warns(
+        RowsOutsideWarning, match=r"bounds hold \d+ of 100 samples.*transformed samples"
+    ):
         make_pipeline(StandardScaler(), optimizer(bounds=[[-1.0, 0.0], [0.0, 50.0]])).fit(X, y)
     with pytest.raises(ValueError, match="in the same units; got none inside"):
         make_pipeline(StandardScaler(), optimizer(bounds=BOX)).fit(X, y)

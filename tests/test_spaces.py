@@ -353,7 +353,7 @@ def test_a_diagnosis_checks_valid_feasible_rows():
     result = opt.minimize(plant, BOUNDS)
     spy = Spy(plant)
     diagnosis = opt.diagnose(spy, n_checks=6)
-    assert result.verdict == "credible"
+    assert result.probability > 0.7
     assert opt.variables_.is_feasible(diagnosis.X_checks).all()
     assert len(spy.rows) <= 6
 
