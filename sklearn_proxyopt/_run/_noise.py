@@ -16,6 +16,7 @@ from sklearn_proxyopt._run._infill_state import InfillState, rows_at_axes
 from sklearn_proxyopt._run._learning import learn_risk, proxy_of, search_of, takes_noise
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings
+from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL
 from sklearn_proxyopt._strategies import Batches, LateResults, Routine
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, means_of_repeats, row_keys
 from sklearn_proxyopt.infill import ExpectedImprovement, Knowledge
@@ -44,8 +45,6 @@ _FIRST_LOOK, _NEXT_LOOK, _LAST_LOOK = 8, 1.5, 200
 _N_ROUNDS, _SHARE_OF_MINIMA, _DEFAULT_N_EVALUATIONS = 20, 0.25, 50
 # In every so many rounds the setting of the lowest estimate is evaluated once more.
 _REPEATS_EVERY = 4
-# Nineteen in twenty values of a normal distribution lie below so many standard deviations.
-_UPPER_END = 1.645
 
 
 class NoiseWatch:
@@ -206,9 +205,9 @@ def best_setting(data: Dataset) -> NDArray[np.float64]:
 def best_by_others(
     model: ProxyModel, data: Dataset, space: Variables, names: NDArray[np.object_] | None
 ) -> float:
-    """Return the upper end of what a model of the other samples predicts of the lowest of them.
+    """Return the upper end of the 90 % interval that the other samples predict for the lowest.
 
-    Nineteen in twenty are lower. Infinity where there are no more of them than variables.
+    Infinity where there are no more of them than variables.
     """
     lowest = best_setting(data)
     others = (lowest != data.X).any(axis=1)
@@ -217,7 +216,7 @@ def best_by_others(
     model.fit(data.X[others], data.y[others], names)
     function = RegressorFunction(model.proxy)
     mean, std = function.predict(space.features(lowest), return_std=True)
-    return float(mean[0] + _UPPER_END * std[0])
+    return float(mean[0] + DEVIATIONS_IN_INTERVAL * std[0])
 
 
 class NoisyRounds(Routine):
