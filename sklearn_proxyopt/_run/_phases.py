@@ -271,7 +271,7 @@ def infill_phase(
         n_rounds = n_affordable if infill.n_rounds is None else min(n_rounds, n_affordable)
     text = f"Infill by {type(infill).__name__}, {n_rounds} rounds."
     rounds = InfillRounds(run, optimizer, clone(infill), n_rounds, takes_late(run))
-    return Phase("infill", text, rounds, n_rounds * infill.n_points)
+    return Phase("infill", text, rounds, n_rounds * infill.n_points, hands_on=True)
 
 
 class InfillRounds(Routine):

@@ -151,8 +151,7 @@ class SearchPlan:
         """Yield the phases, each prepared once the one before has ended."""
         run, before = self._run, self._before_proxy(with_design)
         while self.end is None and (phase := next(before, None)) is not None:
-            # Rounds under noise spend all that is left: nobody would wait for their last results.
-            yield replace(phase, hands_on=not isinstance(phase.strategy, NoisyRounds))
+            yield phase
         self._watch.settle(self._data)
         self._n_design = run.oracle.n_calls
         state = yield from self._learned()
@@ -165,7 +164,8 @@ class SearchPlan:
             if self.end is None:
                 self._learn()
                 self._last = self._rounds_of_noise
-                yield from [self._last] if self._last is not None else []
+                if self._last is not None:
+                    yield self._last
 
     def answer(self) -> ModelState:
         """Return what was found, once all phases have ended."""
@@ -237,7 +237,7 @@ class SearchPlan:
         """Yield the phases before the proxy learns."""
         run, optimizer = self._run, self._optimizer
         if with_design:
-            yield design_phase(run, sampler_within(run, optimizer))
+            yield replace(design_phase(run, sampler_within(run, optimizer)), hands_on=True)
         if run.n_initial is None:
             run.n_initial = len(self._data)
         self._watch.begin(self._data)
@@ -251,7 +251,8 @@ class SearchPlan:
                 n_rows = int(_SHARE_BEFORE_PROXY * n_rows)
                 text = f"Searching the function, {n_rows} evaluations."
                 # A repeat may come in between.
-                yield Phase("explore", text, self._watched(search.explore(n_rows)), n_rows + 1)
+                strategy = self._watched(search.explore(n_rows))
+                yield Phase("explore", text, strategy, n_rows + 1, hands_on=True)
         phase = self._rounds_of_noise
         if phase is not None:
             yield phase
@@ -346,6 +347,7 @@ class SearchPlan:
             return None
         rounds = NoisyRounds(run, optimizer, takes_late(run))
         text = f"Searching noisy values, {rounds.n_rows} evaluations."
+        # It spends all that is left: nobody would wait for its last results.
         return Phase("infill", text, rounds, rounds.n_rows)
 
     def _watched(self, batches: Batches) -> Routine:
