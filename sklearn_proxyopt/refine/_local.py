@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import NonlinearConstraint, OptimizeResult, _cobyqa_py, minimize
+from scipy import optimize
+from scipy.optimize import NonlinearConstraint, OptimizeResult, minimize
 
 from sklearn_proxyopt._utils._dataset import succeeded
 from sklearn_proxyopt._utils._distances import SAME_START
@@ -332,7 +333,8 @@ class LocalRefinement(BaseRefiner):
 
 def _unlocked(fun: Callable[..., Any]) -> Callable[..., Any]:
     """Let other runs of COBYQA go on while one waits for a value: SciPy lets one run at a time."""
-    lock = getattr(_cobyqa_py, "COBYQA_LOCK", None)
+    # The lock is no part of SciPy's interface, and not in every version.
+    lock = getattr(getattr(optimize, "_cobyqa_py", None), "COBYQA_LOCK", None)
     if lock is None:
         return fun
 
