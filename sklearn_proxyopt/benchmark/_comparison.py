@@ -269,10 +269,11 @@ class Comparison:
         dict
             The mean rank under the regressor's name and the number of samples.
         """
+        names = self._telling(measure)
         return {
-            (name, n_rows): float(np.mean(np.vstack([*groups.values()]), axis=0)[place])
+            (name, n_rows): float(rank)
             for n_rows, groups in self._ranks(measure).items()
-            for place, name in enumerate(self._telling(measure))
+            for name, rank in zip(names, np.vstack([*groups.values()]).mean(axis=0), strict=True)
         }
 
     def rank_intervals(
@@ -297,7 +298,7 @@ class Comparison:
         Returns
         -------
         dict
-            Lower and upper end under the regressor's name and the number of rows.
+            Lower and upper end under the regressor's name and the number of samples.
         """
         check_real(level, "level", minimum=0.0, maximum=1.0, include_minimum=False)
         check_integer(n_draws, "n_draws")
@@ -319,7 +320,7 @@ class Comparison:
         return [name for name in self.regressors if self._tells(name, measure)]
 
     def _ranks(self, measure: str) -> dict[int, dict[str, NDArray[np.float64]]]:
-        """Return ranks (n_repeats, n_regressors) by number of rows and problem."""
+        """Return ranks (n_repeats, n_regressors) by number of samples and problem."""
         ranks: dict[int, dict[str, list[NDArray[np.float64]]]] = {}
         names = self._telling(measure)
         for (problem, n_rows, _), values in self.values(measure).items():

@@ -204,7 +204,6 @@ class EvidenceCollector:
             sides=sides_of(x[None], self._variables)[0],
             low_sides=sides_of(self._low_places, self._variables),
             rivals=places[rivals],
-            rival_predictions=self._predictions[rivals],
             rival_lows=sayings[:, rivals].min(axis=0),
             elsewhere=self._predictions,
             elsewhere_std=self._pool_std,

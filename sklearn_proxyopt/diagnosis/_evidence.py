@@ -77,8 +77,8 @@ class Evidence:
         At which the minimum of each half lies.
     rivals : ndarray of shape (n_rivals, n_axes)
         Alternative optima, in the unit cube, the most likely first.
-    rival_predictions, rival_lows : ndarray of shape (n_rivals,)
-        What the proxy predicts there, and the lowest prediction of it and the refitted models.
+    rival_lows : ndarray of shape (n_rivals,)
+        The lowest prediction of the proxy and the refitted models there.
     elsewhere, elsewhere_std : ndarray of shape (n_elsewhere,)
         What the proxy predicts at points all over the search space, and its standard deviations, or
         those of the refitted models if it has none.
@@ -114,7 +114,6 @@ class Evidence:
     sides: NDArray[np.intp]
     low_sides: NDArray[np.intp]
     rivals: NDArray[np.float64]
-    rival_predictions: NDArray[np.float64]
     rival_lows: NDArray[np.float64]
     elsewhere: NDArray[np.float64]
     elsewhere_std: NDArray[np.float64]

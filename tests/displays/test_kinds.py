@@ -249,15 +249,20 @@ CHECKS = {
 }
 
 
+def drawn_of(display, opt):
+    """Draw a display, whose letters a phone must show."""
+    drawn = display.from_estimator(opt, **OPTIONS.get(display, {}))
+    drawn.figure_.canvas.draw()
+    check_that_a_phone_shows_it(drawn.figure_)
+    return drawn
+
+
 @pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.FailedEvaluationWarning")
 @pytest.mark.parametrize("display", DISPLAYS)
 @pytest.mark.parametrize("name", RUNS)
 def test_every_display_of_every_kind_has_its_labels_scales_and_curves_in_bands(display, name, runs):
     opt = runs(name)
-    drawn = display.from_estimator(opt, **OPTIONS.get(display, {}))
-    drawn.figure_.canvas.draw()
-    check_that_a_phone_shows_it(drawn.figure_)
-    CHECKS[display](drawn, opt)
+    CHECKS[display](drawn_of(display, opt), opt)
 
 
 # Several objectives.
@@ -323,10 +328,7 @@ def fronts():
 @pytest.mark.parametrize("name", FRONTS)
 def test_every_display_of_a_front_has_its_labels_scales_and_curves_in_bands(display, name, fronts):
     opt = fronts(name)
-    drawn = display.from_estimator(opt, **OPTIONS.get(display, {}))
-    drawn.figure_.canvas.draw()
-    check_that_a_phone_shows_it(drawn.figure_)
-    FRONT_CHECKS[display](drawn, opt)
+    FRONT_CHECKS[display](drawn_of(display, opt), opt)
 
 
 # Names and numbers that nobody expects.

@@ -17,9 +17,6 @@ _N_LEAST = 10
 # so large a share of the samples is looked at, as usual values, and from the middle of these so
 # many times as far as any that is not wild.
 _FAR, _SHARE_USUAL, _GAP = 30.0, 0.7, 10.0
-# So many samples are looked at, of which those count that lie apart: by this share of the distance
-# between samples that fill their box evenly.
-_N_LOOKED_AT, _SHARE_APART = 500, 0.25
 # Limits of tamed values lie this share of the span of the usual ones beyond them.
 _MARGIN = 0.1
 # Values of one sign span too much if their first and last twentieths lie so many decades apart;
