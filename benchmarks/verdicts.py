@@ -1,234 +1,106 @@
-"""Optima of functions whose truth is known, and the evidence on each.
+"""Make the verdict: draw optima whose truth is known, learn to judge them, and try it on others.
 
     python benchmarks/verdicts.py
-    python benchmarks/verdict_model.py
 
-The first draws cases: a function of one of the families of `verdict_functions.py`, a table of rows
-or a run with a budget, how many rows, whether they repeat or have noise, which variables are
-integers or labels, a constraint, and a proxy. It keeps what `diagnose` knows of each optimum in
-`--cache`; it may be stopped and goes on. Every other case is of a family that nothing is learned
-from. The second learns from the cases, and tries it on those.
+draws cases and keeps in `--cache` what `diagnose` knows of each (`cases`), follows what more
+samples do to a verdict (`growth`), learns from the families in `LEARNED` of `verdict_functions.py`
+and writes what that is worth on those in `UNSEEN` (`report`): the tables and the picture of the
+page "Can you trust the answer?", and a small set of cases that the tests watch. It may be stopped
+and goes on; `--steps` does a part. `--weights` says where the learned weights go; without it they
+are tried and not kept.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
-import warnings
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
-from scipy.optimize import LinearConstraint
-from sklearn.ensemble import RandomForestRegressor
-from threadpoolctl import threadpool_limits
-from verdict_functions import LEARNED, UNSEEN, Function
+from verdict_cases import FIRST_LARGE, make_case
+from verdict_growth import make_growth, settling_rows, stopping_rows
+from verdict_model import PENALTIES, SIGNS_OF, Cases, learned, stored
+from verdict_tables import auc_rows, band_rows, draw, family_rows, watched_rows, write
 
-from sklearn_proxyopt import ProxyOptimizer
-from sklearn_proxyopt._run._diagnose import asked
-from sklearn_proxyopt.diagnosis._evidence import Evidence
-from sklearn_proxyopt.samplers import HaltonSampler, SobolSampler, UniformSampler
-from sklearn_proxyopt.variables import Categorical, Integer, Real
+from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model
 
-Rows = NDArray[np.float64]
-
-N_DIMS, OF_DIMS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20), (1, 5, 5, 4, 3, 3, 2, 2, 1, 1)
-N_ROWS, OF_ROWS = (
-    (20, 40, 60, 100, 200, 400, 1000, 2000, 5000),
-    (5, 6, 6, 6, 4, 1.5, 0.2, 0.08, 0.04),
-)
-BUDGETS = (20, 30, 50, 80, 120)
-# Standard deviations of noise, as shares of that of the values.
-NOISES, OF_NOISES = (0.0, 0.01, 0.03, 0.1), (7, 1, 1, 1)
-PROXIES, OF_PROXIES = ("default", "gp", "neural", "forest"), (16, 2, 1, 1)
-SPACES, OF_SPACES = ("box", "integers", "labels", "constraint"), (8, 1, 1, 1)
-SAMPLERS = {"sobol": SobolSampler, "halton": HaltonSampler, "uniform": UniformSampler}
-N_CHECKS = 5
-
-
-def _one_of(rng: np.random.Generator, options: tuple[Any, ...], odds: tuple[float, ...]) -> Any:
-    return options[rng.choice(len(options), p=np.array(odds) / np.sum(odds))]
-
-
-def draw_case(index: int) -> dict[str, Any]:
-    """Draw a case by its number."""
-    rng = np.random.default_rng(index)
-    families = list(UNSEEN) if index % 2 else list(LEARNED)
-    return {
-        "index": index,
-        "is_unseen": bool(index % 2),
-        "family": families[(index // 2) % len(families)],
-        "n_dims": int(_one_of(rng, N_DIMS, OF_DIMS)),
-        "is_run": bool(rng.random() < 0.25),
-        "n_rows": int(_one_of(rng, N_ROWS, OF_ROWS)),
-        "budget": int(rng.choice(BUDGETS)),
-        "noise": float(_one_of(rng, NOISES, OF_NOISES)),
-        "n_repeats": int(rng.choice([1, 1, 1, 2])),
-        "space": str(_one_of(rng, SPACES, OF_SPACES)),
-        "proxy": str(_one_of(rng, PROXIES, OF_PROXIES)),
-        "sampler": str(rng.choice(list(SAMPLERS))),
-        "seed": int(rng.integers(2**31 - 1)),
-    }
-
-
-class Space:
-    """A function on variables of several kinds, of which one setting is its minimum.
-
-    Parameters
-    ----------
-    function : Function
-        The function.
-    kind : {"box", "integers", "labels", "constraint"}
-        What is not plain about the variables. A function whose minimum has no known place stays
-        on its box.
-    rng : Generator
-        Draws where the steps lie.
-    """
-
-    def __init__(self, function: Function, kind: str, rng: np.random.Generator) -> None:
-        self.function = function
-        self.bounds: list[Any] = [Real(low, high) for low, high in function.bounds]
-        self.constraints: Any = ()
-        self._grids: dict[int, Rows] = {}
-        if function.x_opt is None or len(function.bounds) < 2:
-            return
-        if kind == "constraint":
-            normal = rng.standard_normal(len(function.bounds))
-            normal /= np.abs(normal).max() * np.ptp(function.bounds, axis=1)
-            slack = rng.choice([0.0, 0.1])
-            self.constraints = LinearConstraint(normal, ub=normal @ function.x_opt + slack)
-        elif kind != "box":
-            for place in range(0, len(function.bounds), 2):
-                self._put_on_grid(place, kind, rng)
-
-    def _put_on_grid(self, place: int, kind: str, rng: np.random.Generator) -> None:
-        """Let a variable have a few values, the best among them."""
-        low, high = self.function.bounds[place]
-        assert self.function.x_opt is not None
-        n = int(rng.integers(4, 12)) if kind == "integers" else 4
-        grid = np.append(rng.uniform(low, high, n - 1), self.function.x_opt[place])
-        self._grids[place] = np.sort(grid) if kind == "integers" else grid
-        levels = [f"level {i}" for i in range(n)]
-        self.bounds[place] = Integer(0, n - 1) if kind == "integers" else Categorical(levels)
-
-    def __call__(self, X: Rows) -> Rows:
-        """Return the true values of rows with codes."""
-        X = np.array(X, dtype=np.float64)
-        for place, grid in self._grids.items():
-            X[:, place] = grid[X[:, place].round().astype(int)]
-        return self.function(X)
-
-
-class Noisy:
-    """The function as the optimizer sees it.
-
-    Parameters
-    ----------
-    space : Space
-        The true values.
-    noise : float
-        Standard deviation of the noise.
-    seed : int
-        Draws it.
-    """
-
-    def __init__(self, space: Space, noise: float, seed: int) -> None:
-        self._space, self._noise = space, noise
-        self._rng = np.random.default_rng(seed)
-
-    def __call__(self, X: Rows) -> Rows:
-        """Return values with noise."""
-        return self._space(X) + self._noise * self._rng.standard_normal(len(X))
-
-
-def optimizer_of(case: dict[str, Any], space: Space) -> ProxyOptimizer:
-    """Return the optimizer of a case, not fitted."""
-    proxies = {"default": None, "gp": "gp", "neural": "neural", "forest": RandomForestRegressor(50)}
-    return ProxyOptimizer(
-        bounds=space.bounds,
-        constraints=space.constraints,
-        proxy=proxies[case["proxy"]],
-        verdict=False,
-        random_state=case["seed"],
-        input_format="array",
-    )
-
-
-def run_case(case: dict[str, Any]) -> dict[str, Any]:
-    """Learn a table or spend a budget, and gather what is known of the optima."""
-    makers = UNSEEN if case["is_unseen"] else LEARNED
-    function = makers[case["family"]](case["n_dims"], case["seed"])
-    rng = np.random.default_rng(case["seed"])
-    space = Space(function, case["space"], rng)
-    optimizer = optimizer_of(case, space)
-    sampler = SAMPLERS[case["sampler"]](1000, random_state=0)
-    usual = space(optimizer_rows(optimizer, sampler))
-    noise = case["noise"] * float(usual.std())
-    objective = Noisy(space, noise, case["seed"])
-    start = time.process_time()
-    kept: dict[str, Any] = {"f_opt": function.f_opt, "noise_std": noise}
-    if case["is_run"]:
-        optimizer.set_params(n_repeats=1)
-        optimizer.minimize(objective, budget=case["budget"])
-        subjects = {"refined": {"of": "answer"}, "checks": {"of": "proxy", "n_checks": N_CHECKS}}
-    else:
-        sampler = SAMPLERS[case["sampler"]](case["n_rows"], random_state=case["seed"])
-        X = np.repeat(optimizer_rows(optimizer, sampler), case["n_repeats"], axis=0)
-        optimizer.fit(X, objective(X))
-        subjects = {"rows": {"of": "proxy"}, "checks": {"of": "proxy", "n_checks": N_CHECKS}}
-    for mode, options in subjects.items():
-        question, evidence = asked(
-            optimizer._known, objective if mode == "checks" else None, **options
-        )
-        for field in fields(Evidence):
-            kept[f"{mode}_{field.name}"] = getattr(evidence, field.name)
-        kept[f"{mode}_regret"] = question.regret
-        kept[f"{mode}_value"] = space(question.x[None])[0]
-        kept[f"{mode}_asked_as"] = question.mode
-    kept["seconds"] = time.process_time() - start
-    return kept
-
-
-def optimizer_rows(optimizer: ProxyOptimizer, sampler: Any) -> Rows:
-    """Return the rows of a design in the space of an optimizer."""
-    from sklearn_proxyopt.variables import Variables
-    from sklearn_proxyopt.variables._design import Design
-
-    variables = Variables(optimizer.bounds, constraints=optimizer.constraints)
-    return Design(sampler, variables).sample()
-
-
-def make_case(index: int, cache: Path, max_rows: float) -> None:
-    """Run a case, unless its file is there or it takes more rows than are wanted now."""
-    path, case = cache / f"{index:05d}.npz", draw_case(index)
-    if path.exists() or case["budget" if case["is_run"] else "n_rows"] > max_rows:
-        return
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore")
-        kept = run_case(case)
-    part = path.with_suffix(".part.npz")
-    np.savez_compressed(part, case=json.dumps(case), **kept)
-    part.rename(path)
+STEPS = ("cases", "growth", "report")
 
 
 def main() -> None:
-    """Make the cases."""
+    """Do the steps that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--n-cases", type=int, default=1000)
-    parser.add_argument("--n-jobs", type=int, default=1)
+    parser.add_argument("--n-large", type=int, default=80, help="cases of large tables")
+    parser.add_argument("--n-growth", type=int, default=200)
     parser.add_argument("--max-rows", type=float, default=np.inf, help="put off larger cases")
+    parser.add_argument("--n-jobs", type=int, default=1)
     parser.add_argument("--cache", type=Path, default=Path(".cache/verdicts"))
+    parser.add_argument("--output", type=Path, default=Path("docs/results/verdicts"))
+    parser.add_argument("--watched", type=Path, default=Path("tests/diagnosis/verdict_cases.csv"))
+    parser.add_argument("--weights", type=Path, default=None)
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
+    if "cases" in options.steps:
+        make_cases(options)
+    if "growth" in options.steps:
+        make_growths(options)
+    if "report" in options.steps:
+        report(options)
+
+
+def make_cases(options: argparse.Namespace) -> None:
+    """Draw the cases, large tables last."""
+    numbers = [*range(options.first, options.n_cases)]
+    numbers += range(FIRST_LARGE, FIRST_LARGE + options.n_large)
     Parallel(options.n_jobs)(
-        delayed(make_case)(index, options.cache, options.max_rows)
-        for index in range(options.first, options.n_cases)
+        delayed(make_case)(number, options.cache, options.max_rows) for number in numbers
     )
+
+
+def make_growths(options: argparse.Namespace) -> None:
+    """Follow tables and runs."""
+    folder = options.cache / "growth"
+    folder.mkdir(exist_ok=True)
+    Parallel(options.n_jobs)(
+        delayed(make_growth)(number, folder) for number in range(options.n_growth)
+    )
+
+
+def report(options: argparse.Namespace) -> None:
+    """Learn, try on families never learned from, and write."""
+    paths = sorted(options.cache.glob("?????.npz"))
+    if not paths:
+        raise SystemExit(f"--cache must hold cases, made by --steps cases; got {options.cache}.")
+    cases = {mode: Cases(paths, mode) for mode in MODES}
+    models = {
+        mode: learned(cases[mode], ~cases[mode].is_unseen, SIGNS_OF[mode], PENALTIES[mode])
+        for mode in MODES
+    }
+    probabilities = {
+        mode: np.array([models[mode].probability(one) for one in cases[mode].numbers])
+        for mode in MODES
+    }
+    grown = [json.loads(path.read_text()) for path in sorted(options.cache.glob("growth/*.json"))]
+    tables = {
+        "auc": auc_rows(cases, probabilities),
+        "families": family_rows(cases, probabilities),
+        "bands": band_rows(cases["rows"]),
+        **({"settling": settling_rows(grown), "stopping": stopping_rows(grown)} if grown else {}),
+    }
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name, rows in tables.items():
+        write(options.output / f"{name}.csv", rows)
+        print(*rows, sep="\n")
+    write(options.watched, watched_rows(cases))
+    draw(options.output / "verdicts.png", cases, probabilities)
+    if options.weights is not None:
+        kept = {mode: stored(model) for mode, model in models.items()}
+        options.weights.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+        credibility_model.cache_clear()
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class Credibility:
 
 @cache
 def credibility_model(mode: str) -> Credibility:
-    """Return the model of one of the modes, as learned by ``benchmarks/verdict_model.py``."""
+    """Return the model of one of the modes, as learned by ``benchmarks/verdicts.py``."""
     text = resources.files(__package__).joinpath(_FILE).read_text(encoding="utf-8")
     stored = json.loads(text)[mode]
     weights = {name: tuple(numbers) for name, numbers in stored["weights"].items()}
