@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import numpy as np
@@ -13,7 +14,8 @@ from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 from sklearn_proxyopt.infill import ProxyMinima
 from sklearn_proxyopt.problems import Rosenbrock, StyblinskiTang
-from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES
+from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES, _surrogate_cmaes
+from sklearn_proxyopt.refine._basins import Basin
 from sklearn_proxyopt.samplers import SobolSampler
 
 PROBLEM = StyblinskiTang(n_dims=2)
@@ -63,6 +65,19 @@ def test_the_message_says_that_the_budget_is_spent():
     result = optimizer_with().minimize(PROBLEM, PROBLEM.bounds, budget=40)
     assert result.nfev == 40
     assert result.message.startswith("The budget of 40 evaluations is spent.")
+
+
+@pytest.mark.parametrize("limits", [{"budget": 40}, {"budget": 200, "target": 20.0}])
+def test_the_message_says_what_is_left_undone_however_the_run_ends(limits):
+    result = optimizer_with().minimize(PROBLEM, PROBLEM.bounds, **limits)
+    assert re.search(r"(More|Less) .* basins? found", result.message)
+
+
+def test_the_message_names_basins_by_values_in_the_users_sign(monkeypatch):
+    basins = [Basin(np.zeros(2), -9.0, 0.0), Basin(np.ones(2), -4.0, 1e6)]
+    monkeypatch.setattr(_surrogate_cmaes, "basins_of", lambda descents: basins)
+    result = optimizer_with().maximize(lambda X: -bowl(X), PROBLEM.bounds, budget=20)
+    assert "in that of 4, of the 2 basins found" in result.message
 
 
 def test_a_budget_of_eighty_rows_a_variable_solves_a_valley():

@@ -164,7 +164,7 @@ def answered_by_objective(
     state : ModelState
         What was learned.
     refined : scipy.optimize.OptimizeResult
-        The best of the refinement.
+        The best of the refinement; `undone`, in words, what it could still gain.
     n_design : int
         The calls of the objective before the proxy learned.
     model : ProxyModel or None
@@ -182,6 +182,7 @@ def answered_by_objective(
     at_proxy = np.ravel(oracle.value_at(state.x_proxy))
     n_known = run.n_evaluated - evaluator.n_calls
     known = f" {n_known} of {run.n_evaluated} evaluations were known before." if n_known > 0 else ""
+    undone = f" {refined.undone}" if refined.get("undone") else ""
     result = RunResult(
         x=refined.x,
         fun=state.goal.value(float(refined.fun)),
@@ -191,7 +192,7 @@ def answered_by_objective(
         nfev=evaluator.n_calls,
         nit=refined.nit,
         success=bool(search.success and refined.success),
-        message=f"{refined.message}{known} Search on the proxy: {search.message}",
+        message=f"{refined.message}{known}{undone} Search on the proxy: {search.message}",
         x_proxy=state.x_proxy,
         fun_proxy=state.shown("fun_proxy"),
         true_at_proxy=state.goal.value(float(at_proxy[0])),

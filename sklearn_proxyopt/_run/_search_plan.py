@@ -57,6 +57,8 @@ __all__ = ["SearchPlan"]
 _SHARE_BEFORE_PROXY = 0.5
 # Evaluations of the search that follows the proxy, where nothing says how many.
 _N_REFINED = 200
+# A gain below this share of the spread of values is not worth mentioning.
+_NOTHING_LEFT = 1e-3
 # Evaluations between two looks at the proxy where nothing says when the run ends, at the least.
 _LEAST_FURTHER = 8
 
@@ -172,7 +174,15 @@ class SearchPlan:
         state, watch = self.state, self._watch
         assert state is not None
         model = noise_model(self._optimizer, self._run) if watch.is_noisy else None
-        return answered_by_objective(self._run, state, self._found(state), self._n_design, model)
+        found = self._found(state)
+        found.undone = self._undone(state)
+        return answered_by_objective(self._run, state, found, self._n_design, model)
+
+    def _undone(self, state: ModelState) -> str:
+        """Return in words what the search of the objective could still gain."""
+        if self.early_search is None or self._watch.is_noisy:
+            return ""
+        return self.early_search.left_undone(_NOTHING_LEFT * state.spread, state.goal.value)
 
     def further(self, sampler: BaseSampler) -> Iterator[Phase]:
         """Yield stages, each as long as all before, until one finds nothing new to evaluate."""

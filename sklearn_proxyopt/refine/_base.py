@@ -47,6 +47,12 @@ class EarlySearch(Protocol):
     def result(self) -> OptimizeResult:
         """Return what was found, as `refine` does."""
 
+    def left_undone(self, least: float, shown: Callable[[float], float]) -> str:
+        """Return in a sentence what more evaluations could gain beyond `least`, "" if unknown.
+
+        `shown` takes a value and returns it as the user knows it.
+        """
+
 
 class BaseRefiner(BoxEstimator, ABC):
     """Base of all refiners.

@@ -42,6 +42,9 @@ _FEWEST_COMPARED = 15
 # direction first, which takes generations without gain.
 _SMALLEST_SIZE, _LARGEST_ELONGATION = 1e-9, 1e8
 _PATIENCE, _N_GENERATIONS, _LEAST_GAIN = 10, 10, 1e-10
+# What may still be gained follows from what so many samples for each variable gained, and as many
+# before them.
+_LATEST = 2
 # So many generations without a new sample end it too; fewer where many points stand for one sample.
 _N_IDLE, _N_IDLE_OF_ROWS = 20, 5
 # The proxy's minimum is not evaluated within this many standard deviations of a pending point: what
@@ -140,7 +143,10 @@ class Descent:
         self._credit: list[tuple[bool, int, float]] = []
         # Steps in the region in a row that gained nothing while not trusted, and samples since.
         self._n_vain_steps = self._n_samples_since = 0
+        # How many samples it had evaluated after each generation, and the best outputs; and the
+        # same after each step.
         self._history: list[tuple[int, NDArray[np.float64] | None]] = []
+        self._steps: list[tuple[int, NDArray[np.float64] | None]] = []
 
     @property
     def lowest(self) -> float:
@@ -162,8 +168,9 @@ class Descent:
             lowest = [np.argmin(values)]
             self._seen, self._seen_points = [outputs[lowest]], [points[lowest]]
 
-    def _center(self) -> tuple[NDArray[np.float64], float] | None:
-        """Return the best sample to search around and its value, None if there is none."""
+    @property
+    def center(self) -> tuple[NDArray[np.float64], float] | None:
+        """The best sample to search around and its value, None if there is none."""
         outputs = [*self._own, *self._seen]
         if not outputs:
             return None
@@ -197,6 +204,24 @@ class Descent:
             return self._ledger.spread
         return spread_of(self._ledger.values[self._rows])
 
+    @property
+    def gain_left(self) -> float:
+        """How much further it may get, if gains go on shrinking as they did among the latest."""
+        n_window = min(_LATEST * self._ledger.points.shape[1], self.n_evaluated // 2)
+        first, middle = (self._lowest_after(self.n_evaluated - k * n_window) for k in (2, 1))
+        before, last = first - middle, middle - self.lowest
+        if not last > 0.0 or not np.isfinite(last):
+            return 0.0
+        share = min(last / before, 0.5) if before > 0.0 else 0.5
+        return last * share / (1.0 - share)
+
+    def _lowest_after(self, n_evaluated: int) -> float:
+        """Return the lowest value after so many samples, or the first known after that."""
+        values = [(count, self._value_of(best)) for count, best in self._steps]
+        known = [(count, value) for count, value in values if np.isfinite(value)]
+        early = [value for count, value in known if count <= n_evaluated]
+        return early[-1] if early else known[0][1] if known else np.nan
+
     def has_gained_less(self, least: float, patience: int, n_generations: int = 0) -> bool:
         """Whether it gained no more within so many samples a variable and so many generations."""
         n_rows = patience * self._ledger.points.shape[1]
@@ -212,7 +237,7 @@ class Descent:
 
     def step(self, rng: np.random.Generator) -> Batches:
         """Live one generation or step: yield the points to evaluate, receive their outputs."""
-        center, n_before = self._center(), self.n_evaluated
+        center, n_before = self.center, self.n_evaluated
         is_in_region = False
         if center is not None and self._prefers_region():
             is_in_region = True
@@ -223,6 +248,7 @@ class Descent:
         # A step without a sample counts as one, or no generation would ever follow it.
         n_new = max(self.n_evaluated - n_before, int(is_in_region))
         self._credit.append((is_in_region, n_new, gain))
+        self._steps.append((self.n_evaluated, self._best))
         if is_in_region:
             assert self._region is not None
             is_vain = gain <= 0.0 and not self._region.is_trusted
@@ -400,7 +426,7 @@ class Descent:
     def _start_of_leap(self, model: LocalModel) -> tuple[NDArray[np.float64], float]:
         """Return where the way to the proxy's minimum begins, and the value there."""
         # The lowest sample of all would lead every descent into the same basin.
-        center, mean = self._center(), self._distribution.mean
+        center, mean = self.center, self._distribution.mean
         if center is not None:
             return center
         return mean, float(self._predict(model, mean[None])[0])

@@ -15,6 +15,7 @@ from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.refine._base import BaseRefiner
+from sklearn_proxyopt.refine._basins import basins_of, left_undone
 from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._descent import Descent
 from sklearn_proxyopt.refine._incumbent import read_incumbent
@@ -49,6 +50,8 @@ _GAIN_AMONG_CODES, _PATIENCE_AMONG_CODES = 1e-3, 3
 # So often the population is doubled; where many points stand for one sample, large ones draw
 # samples that are known.
 _MOST_DOUBLINGS, _MOST_DOUBLINGS_OF_ROWS = 10, 3
+# A gain below this share of the spread of values is not worth mentioning.
+_NOTHING_LEFT = 1e-3
 # Descents in a sample that evaluated nothing end the search.
 _N_IDLE_DESCENTS = 5
 # Where many points stand for one sample, whole basins can be known; more are tried, all elsewhere.
@@ -245,7 +248,9 @@ class SurrogateSearch:
         self._visits: list[Descent] = []
         # The one that a hop to another basin began.
         self._hopped: Descent | None = None
+        # The one that spends the last evaluations, and how many were used when it began to.
         self._sharpened: Descent | None = None
+        self._n_before_sharpening = 0
         # The candidates that were evaluated, in the unit cube.
         self._candidates = self._ledger.points[:0]
         self._current: Descent | None = None
@@ -349,6 +354,7 @@ class SurrogateSearch:
             2: f"Refinement ended after {ledger.n_evaluations} evaluations: nothing new was left.",
             3: "Every candidate failed.",
         }
+        undone = self.left_undone(_NOTHING_LEFT * ledger.spread)
         return OptimizeResult(
             x=from_unit_cube(ledger.points[ledger.best], ledger.bounds) if is_known else None,
             fun=float(np.ravel(best)[0]),
@@ -357,9 +363,29 @@ class SurrogateSearch:
             nit=len(self._descents),
             success=is_known,
             status=status,
-            message=messages[status],
+            message=f"{messages[status]} {undone}".rstrip(),
             candidate_values=ledger.outputs_of(self._candidates),
         )
+
+    def left_undone(
+        self, least: float, shown: Callable[[float], float] = lambda value: value
+    ) -> str:
+        """Return in words what more evaluations could gain, "" where that is not known.
+
+        Parameters
+        ----------
+        least : float
+            A gain that is not worth mentioning.
+        shown : callable, optional
+            Takes a value and returns it as the user knows it.
+        """
+        ledger = self._ledger
+        if ledger.merit is not None:
+            # Prices of constraints are no values of the user.
+            return ""
+        n_refined = ledger.n_evaluations - self._n_before_sharpening
+        basins = basins_of(self._descents)
+        return left_undone(basins, n_refined if self._sharpened else 0, least, shown)
 
     def _choose(self) -> Batches:
         """Return the descent that goes on or begins."""
@@ -397,8 +423,7 @@ class SurrogateSearch:
                 )
                 best_descent.claim(ledger.points, ledger.outputs)
             if not best_descent.has_ended:
-                self._sharpened = best_descent
-                return best_descent
+                return self._sharpen(best_descent)
         if is_hop:
             return (yield from self._hop())
         if is_wide and len(ledger.values):
@@ -406,6 +431,13 @@ class SurrogateSearch:
             population = self._population() * 2 ** min(n_restarts // 2 + 1, most)
             return self._begin_descent(ledger.lowest_point, _WIDE_STEP, population)
         return self._begin_descent(self._elsewhere(), _ELSEWHERE_STEP, 2 * self._population())
+
+    def _sharpen(self, descent: Descent) -> Descent:
+        """Let a descent have all evaluations that are left."""
+        if self._sharpened is None:
+            self._n_before_sharpening = self._ledger.n_evaluations
+        self._sharpened = descent
+        return descent
 
     def _hop(self) -> Batches:
         """Begin a descent at the best of samples drawn around the best one known."""
