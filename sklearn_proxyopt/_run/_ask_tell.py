@@ -16,6 +16,7 @@ from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._phases import design_sampler
 from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
+from sklearn_proxyopt._run._space_spec import any_counts
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._run._tables import read_rows
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, numbered, succeeded
@@ -345,13 +346,14 @@ class AskTell:
                 raise ValueError(
                     f"bounds must be of the kinds of the samples told before; {difference}."
                 )
-        known = X[:0] if state.data is None else state.data.X
-        rows = np.vstack([known, X[succeeded(y)]])
-        if (rows != rows[:1]).any():
+        known, new = X[:0] if state.data is None else state.data.X, X[succeeded(y)]
+        rows = np.vstack([known, new])
+        if (new != rows[:1]).any() or (known != rows[:1]).any():
             # Before they are written down: samples of which none can be the answer are a mistake.
             space = self.space_told(rows)
-            space.rows_that_count(rows, rows)
-            warn_of_rows_outside(X[succeeded(y)], space)
+            if not any_counts(space, rows):
+                space.rows_that_count(rows, rows)
+            warn_of_rows_outside(new, space)
 
     def _evaluated(self, space: Variables, writer: JournalWriter | None) -> Dataset:
         """Return the samples known here, and those that others have told the journal."""

@@ -28,6 +28,8 @@ __all__ = [
 _ODD, _HALF, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(32), np.uint64(1)
 # Best samples handed to a search as starting points.
 _N_STARTING_ROWS = 10
+# So few samples are compared with others a number at a time.
+_FEW = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,7 @@ class Dataset:
     @property
     def evaluated(self) -> NDArray[np.float64]:
         """The samples that need not be evaluated again, of shape (n, n_features)."""
-        return np.vstack([self.X, self.X_failed])
+        return np.vstack([self.X, self.X_failed]) if len(self.X_failed) else self.X
 
     def __len__(self) -> int:
         return len(self.X)
@@ -106,11 +108,13 @@ class Dataset:
         """
         fails = ~succeeded(y)
         failed = np.vstack([self.X_failed, X[fails][~is_among(X[fails], self.X_failed)]])
-        failed = failed[~is_among(failed, X[~fails])]
+        mended = X[~fails][is_among(X[~fails], failed)]
+        if len(mended):
+            failed = failed[~is_among(failed, mended)]
         pairs = np.column_stack([X, y])[~fails]
-        known = np.column_stack([self.X, self.y])
         # Only what has one of the values may be the same result.
-        known = known[np.isin(known[:, -1], pairs[:, -1])]
+        may_be = np.isin(np.atleast_2d(self.y.T)[-1], pairs[:, -1])
+        known = np.column_stack([self.X[may_be], self.y[may_be]])
         new = pairs[~is_among(numbered(pairs), numbered(known))]
         values = new[:, X.shape[1] :].reshape(len(new), *y.shape[1:])
         samples = np.vstack([self.X, new[:, : X.shape[1]]])
@@ -158,6 +162,9 @@ def _mean(values: NDArray[np.float64]) -> Any:
 
 def is_among(X: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Tell which samples are among the others, or stand earlier in `X` itself."""
+    if len(X) <= _FEW:
+        # Most of the others differ in their first number.
+        others = others[np.isin(_bits(others[:, 0]), _bits(X[:, 0]), kind="sort")]
     # The other kind of search overflows in numpy 2.0.
     may_be = np.isin(_fingerprints(others), _fingerprints(X), kind="sort")
     return are_seen(X, set(row_keys(others[may_be])))
@@ -170,9 +177,14 @@ def are_seen(X: NDArray[np.float64], seen: set[bytes]) -> NDArray[np.bool_]:
 
 def _fingerprints(X: NDArray[np.float64]) -> NDArray[np.uint64]:
     """Return a number for each sample, the same for the same key, and rarely for others."""
-    bits = (np.ascontiguousarray(X, dtype=np.float64) + 0.0).view(np.uint64)
+    bits = _bits(X)
     factors = np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * _ODD
     return np.asarray(((bits ^ (bits >> _HALF)) * (factors | _ONE)).sum(axis=1, dtype=np.uint64))
+
+
+def _bits(X: NDArray[np.float64]) -> NDArray[np.uint64]:
+    # Adding zero turns -0.0 into 0.0.
+    return (np.ascontiguousarray(X, dtype=np.float64) + 0.0).view(np.uint64)
 
 
 def succeeded(values: NDArray[np.float64]) -> NDArray[np.bool_]:

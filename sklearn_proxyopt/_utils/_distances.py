@@ -19,10 +19,12 @@ __all__ = [
     "SAME_POINT",
     "SAME_SAMPLE",
     "SAME_START",
+    "along_farthest_axis",
     "are_new",
     "farthest_places",
     "farthest_points",
     "new_points",
+    "smallest",
 ]
 
 # All distances at which two points are taken for one, in widths of the box, the nearest first.
@@ -47,6 +49,25 @@ APART = 0.01
 # They lie in the same basin (root mean square over the variables). So far a point that was asked
 # for and the sample that is told in its place may lie apart, if few digits were written.
 SAME_BASIN = 0.05
+
+
+def along_farthest_axis(
+    points: NDArray[np.float64], center: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how far points lie from one along the axis on which each is farthest, (n_points,)."""
+    # An axis at a time: the maximum of each of many short rows is slow.
+    farthest = np.zeros(len(points))
+    for column, place in zip(points.T, center, strict=True):
+        np.maximum(farthest, np.abs(column - place), out=farthest)
+    return farthest
+
+
+def smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
+    """Return the places of the smallest values in order, of equal ones the first."""
+    places = np.arange(len(values))
+    if n < len(values):
+        places = np.flatnonzero(values <= np.partition(values, n - 1)[n - 1])
+    return places[np.argsort(values[places], kind="stable")][:n]
 
 
 def are_new(units: NDArray[np.float64], taken: NDArray[np.float64]) -> NDArray[np.bool_]:

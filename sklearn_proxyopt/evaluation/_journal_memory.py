@@ -106,8 +106,10 @@ class JournalMemory:
 
     def rows(self, *status: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return inputs and values, NaN for a failure, of the entries that have these states."""
-        chosen = np.isin(self._states, [_STATE[name] for name in status])
-        return self._X[chosen], self._values[chosen]
+        chosen = np.any([self._states == _STATE[name] for name in status], axis=0)
+        # Inputs never change; the value of an entry does if it is amended.
+        X = self._X if chosen.all() else self._X[chosen]
+        return X, self._values[chosen]
 
     def rows_at(self, keys: Iterable[bytes]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return inputs and values of what was evaluated at the inputs of some keys."""

@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 
 from sklearn_proxyopt._strategies import Batches
 from sklearn_proxyopt._utils._dataset import succeeded
-from sklearn_proxyopt._utils._distances import SAME_POINT
+from sklearn_proxyopt._utils._distances import SAME_POINT, smallest
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._ledger import Ledger, spread_of
@@ -60,6 +60,8 @@ _WINDOW, _SHARE, _LONGEST_WAIT = 4, 0.125, 8
 _N_REDRAWS = 10
 # How often the way to the proxy's minimum is halved where that lies next to a failure.
 _N_HALVINGS = 4
+# Of more samples than this, the nearest are found in two steps.
+_MANY = 1000
 
 
 class _Generation:
@@ -371,13 +373,14 @@ class Descent:
         """Learn the samples nearest to the distribution."""
         n_features = self._ledger.points.shape[1]
         white = self._distribution.whiten(self._ledger.points)
-        distances = np.where(self._is_kin(), np.square(white).sum(axis=1), np.inf)
         n_coefficients = (n_features + 1) * (n_features + 2) / 2
         most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
-        near = _smallest(distances, most)
-        within = distances[near] <= _REACH**2 * n_features
+        kin = np.flatnonzero(self._is_kin())
+        near = kin[_shortest(white[kin], most)]
+        distances = np.square(white[near]).sum(axis=1)
+        within = distances <= _REACH**2 * n_features
         within[: 2 * n_features + 1] = True
-        self._rows = near[within & np.isfinite(distances[near])]
+        self._rows = near[within & np.isfinite(distances)]
         outputs = self._ledger.outputs[self._rows]
         model = LocalModel(white[self._rows], outputs, self._ledger.merit, self._settings, chooses)
         self._settings = model.settings
@@ -525,9 +528,11 @@ class Descent:
         return self._ledger.values[cKDTree(self._ledger.points).query(points)[1]]
 
 
-def _smallest(values: NDArray[np.float64], n: int) -> NDArray[np.intp]:
-    """Return the places of the smallest values in order, of equal ones the first."""
-    places = np.arange(len(values))
-    if n < len(values):
-        places = np.flatnonzero(values <= np.partition(values, n - 1)[n - 1])
-    return places[np.argsort(values[places], kind="stable")][:n]
+def _shortest(vectors: NDArray[np.float64], n: int) -> NDArray[np.intp]:
+    """Return the places of the shortest vectors in order, of equal ones the first."""
+    places = np.arange(len(vectors))
+    if len(vectors) > max(n, _MANY):
+        # Rounded otherwise, and much faster for many.
+        rough = np.einsum("ij,ij->i", vectors, vectors)
+        places = np.flatnonzero(rough <= (1.0 + 1e-9) * np.partition(rough, n - 1)[n - 1])
+    return places[smallest(np.square(vectors[places]).sum(axis=1), n)]

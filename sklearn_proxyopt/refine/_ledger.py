@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._proxy_search._penalty import Merit
 from sklearn_proxyopt._strategies import Batches
 from sklearn_proxyopt._utils._box import from_unit_cube, to_unit_cube
 from sklearn_proxyopt._utils._dataset import row_keys, succeeded
+from sklearn_proxyopt._utils._distances import along_farthest_axis
 from sklearn_proxyopt._utils._feasibility import best_first, values_of
 from sklearn_proxyopt._utils._stopping import TOO_FEW_LEFT, StopRun
 from sklearn_proxyopt.refine._evaluated_rows import EvaluatedRows
+from sklearn_proxyopt.refine._growing_tree import GrowingTree
 
 __all__ = ["Ledger", "spread_of"]
 
@@ -88,6 +89,7 @@ class Ledger(EvaluatedRows):
         self.outputs, self.values = np.empty(0), np.empty(0)
         self.merit: Merit | None = None
         self.pending = self.points
+        self._tree, self._failed_tree = GrowingTree(), GrowingTree()
         # The samples asked for, those of them that are answered later, and what is to be told then.
         self._asked: set[bytes] = set()
         self._expected: set[bytes] = set()
@@ -259,8 +261,8 @@ class Ledger(EvaluatedRows):
 
     def is_known(self, point: NDArray[np.float64], distance: float) -> bool:
         """Tell whether a point lies nearer than a distance to a known one, along every axis."""
-        known = np.vstack([self.points, self.failed, self.pending])
-        return bool((np.abs(known - point).max(axis=1) < distance).any())
+        known = (self.points, self.failed, self.pending)
+        return any((along_farthest_axis(points, point) < distance).any() for points in known)
 
     def is_near_failure(
         self, points: NDArray[np.float64], whitening: NDArray[np.float64]
@@ -268,9 +270,8 @@ class Ledger(EvaluatedRows):
         """Tell of which points the nearest known one failed, in white coordinates."""
         if not len(self.failed):
             return np.zeros(len(points), dtype=bool)
-        points = points @ whitening
-        to_failed = cKDTree(self.failed @ whitening).query(points)[0]
-        return np.asarray(to_failed < cKDTree(self.points @ whitening).query(points)[0])
+        to_failed = self._failed_tree.nearest(self.failed, points, whitening)
+        return np.asarray(to_failed < self._tree.nearest(self.points, points, whitening))
 
     def _put_off(self, row: bytes, late: _LateRow) -> None:
         """Note that what a sample gives will be known later."""

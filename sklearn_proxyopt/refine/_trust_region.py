@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._utils._distances import SAME_POINT
+from sklearn_proxyopt._utils._distances import SAME_POINT, along_farthest_axis, smallest
 from sklearn_proxyopt.refine._ledger import Ledger
 from sklearn_proxyopt.refine._local_model import LocalModel
 from sklearn_proxyopt.refine._local_process import Settings
@@ -78,6 +78,9 @@ class TrustRegion:
         self._margin = np.zeros(1)
         self._center: NDArray[np.float64] | None = None
         self._was_wrong = False
+        # How far samples lie from a point along the axis where they are farthest, and the point.
+        self._away: NDArray[np.float64] = np.empty(0)
+        self._away_from: NDArray[np.float64] | None = None
 
     @property
     def is_trusted(self) -> bool:
@@ -95,8 +98,9 @@ class TrustRegion:
             Which of the samples known may be learned.
         """
         self._move(center)
+        near = self._nearest(center, is_kin)
         while self.width >= _SMALLEST:
-            model, height = self._learn(center, is_kin)
+            model, height = self._learn(center, near)
             if not (self._was_wrong and self._lacks_rows(center)):
                 step = self._minimum(model, center)
                 if step is not None and step.predicted_gain > _NO_GAIN * height:
@@ -138,18 +142,29 @@ class TrustRegion:
             else:
                 self.width /= _FACTOR
 
+    def _distances(self, center: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far samples lie from the center; those seen before are not measured again."""
+        if self._away_from is None or (center != self._away_from).any():
+            self._away, self._away_from = np.empty(0), center
+        new = self._ledger.points[len(self._away) :]
+        self._away = np.append(self._away, along_farthest_axis(new, center))
+        return self._away
+
+    def _nearest(self, center: NDArray[np.float64], is_kin: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Return the places of as many samples as may be learned, the nearest first."""
+        n_coefficients = (len(center) + 1) * (len(center) + 2) / 2
+        most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
+        near = smallest(np.where(is_kin, self._distances(center), np.inf), most)
+        return near[is_kin[near]]
+
     def _learn(
-        self, center: NDArray[np.float64], is_kin: NDArray[np.bool_]
+        self, center: NDArray[np.float64], near: NDArray[np.intp]
     ) -> tuple[LocalModel, float]:
         """Return a process of the samples nearby, and how high they lie above the lowest."""
-        ledger, n_features = self._ledger, len(center)
-        away = np.where(is_kin, np.abs(ledger.points - center).max(axis=1), np.inf)
-        n_coefficients = (n_features + 1) * (n_features + 2) / 2
-        most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
-        near = np.argsort(away, kind="stable")[:most]
-        within = away[near] <= _REACH * self.width
-        within[: 2 * n_features + 1] = True
-        rows = near[within & np.isfinite(away[near])]
+        ledger = self._ledger
+        within = self._distances(center)[near] <= _REACH * self.width
+        within[: 2 * len(center) + 1] = True
+        rows = near[within]
         Z = (ledger.points[rows] - center) / self.width
         outputs = ledger.outputs[rows]
         settings = self._settings or [Settings(along_variables=True)] * outputs[0].size
@@ -158,8 +173,8 @@ class TrustRegion:
         return model, float(np.ptp(ledger.values[rows]))
 
     def _lacks_rows(self, center: NDArray[np.float64]) -> bool:
-        away = np.abs(self._ledger.points - center).max(axis=1)
-        return bool((away <= _NEAR * self.width).sum() - 1 < self._is_free.sum())
+        n_near = np.count_nonzero(self._distances(center) <= _NEAR * self.width)
+        return bool(n_near - 1 < self._is_free.sum())
 
     def _minimum(self, model: LocalModel, center: NDArray[np.float64]) -> RegionStep | None:
         """Return the step to the lowest prediction in the region; None if it is known."""
@@ -177,7 +192,9 @@ class TrustRegion:
         self, model: LocalModel, center: NDArray[np.float64]
     ) -> RegionStep | None:
         """Return a step along the direction in which the samples nearby spread the least."""
-        Z = (self._ledger.points - center) / self.width
+        # A little farther, since a division rounds.
+        near = self._distances(center) <= 1.01 * _NEAR * self.width
+        Z = (self._ledger.points[near] - center) / self.width
         Z = Z[np.abs(Z).max(axis=1) <= _NEAR]
         free, direction = np.flatnonzero(self._is_free), np.zeros(len(center))
         direction[free] = np.linalg.eigh((Z.T @ Z)[np.ix_(free, free)])[1][:, 0]

@@ -39,9 +39,11 @@ class Experiments(Axes):
         ndarray of bool of shape (n,)
             Whether each is one of the others.
         """
+        if not len(X) or not len(others):
+            return np.zeros(len(X), dtype=bool)
         known = ~are_new(self.places(X), self.places(others))
         tolerances = self.kinds.tolerances
-        if not tolerances.any() or not len(X) or not len(others):
+        if not tolerances.any():
             return known
         # One is the farthest that a number may be off.
         width = np.ptp(self.bounds, axis=1)
