@@ -132,7 +132,8 @@ default="auto"
     parameters, and is scaled until somewhat more than nine of ten samples left out lie within the
     90 % interval. Where an optimizer goes, among the lowest and the highest values, it is up to
     twice as wide as the largest errors of samples left out there, and narrower with more samples: a
-    point chosen for its prediction is likely to be mispredicted.
+    point chosen for its prediction is likely to be mispredicted. No scaling widens it beyond the
+    root mean square distance of the values of all samples from the prediction.
 
     References
     ----------

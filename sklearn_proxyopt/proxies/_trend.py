@@ -19,6 +19,8 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sklearn_proxyopt.proxies._spacing import rows_that_tell
+
 __all__ = [
     "TREND_NAMES",
     "AdditiveBasis",
@@ -324,7 +326,8 @@ def candidate_trends(
     Parameters
     ----------
     name : str
-        One of `TREND_NAMES`, or "auto" for those that leave-one-out errors leave in question.
+        One of `TREND_NAMES`, or "auto" for those that leave-one-out errors leave in question, those
+        of samples that lie apart where a search has crowded most of them.
     x : Tensor of shape (n, n_features)
         Samples scaled to [-1, 1].
     y : Tensor of shape (n, n_outputs)
@@ -344,8 +347,11 @@ def candidate_trends(
     ValueError
         If the named basis has more functions than the samples can carry.
     """
+    telling = slice(None)
+    if name == "auto":
+        telling = torch.from_numpy(rows_that_tell(x.cpu().numpy())).to(x.device)
     # A member knows only the samples that were drawn for it.
-    n_rows = int((weight > 0).sum(dim=1).min())
+    n_rows = int((weight[:, telling] > 0).sum(dim=1).min())
     available = dict(_candidates(x.shape[1], n_rows))
     if name != "auto" and name not in available:
         listed = ", ".join(repr(known) for known in available)
@@ -355,7 +361,8 @@ def candidate_trends(
         )
     names = [name]
     if name == "auto":
-        names = _promising(x, y, weight.mean(dim=0), available, generator)
+        known = (x[telling], y[telling], weight[:, telling].mean(dim=0))
+        names = _promising(*known, available, generator)
     trends = []
     for chosen in names:
         basis = available[chosen]().to(x.device)

@@ -46,11 +46,11 @@ def test_drawn_functions_scatter_about_the_predictions_as_the_processes_say():
     stack = proxy._module.stacks[0]
     with torch.no_grad():
         moments = [one.moments(proxy._module.scaled(torch.tensor(far))) for one in stack.processes]
-    means, variances = (torch.stack(one).numpy() for one in zip(*moments, strict=True))
+    means, deviations = (torch.stack(one).numpy() for one in zip(*moments, strict=True))
     weights = stack.weights.numpy()
     spread = float(proxy._module.spread[0])
     mean = weights @ means
-    deviation = spread * np.sqrt(weights @ (variances + (means - mean) ** 2))
+    deviation = spread * np.sqrt(weights @ (deviations**2 + (means - mean) ** 2))
     np.testing.assert_allclose(drawn.mean(axis=0), proxy.predict(far), atol=0.15 * deviation.max())
     ratio = np.median(drawn.std(axis=0) / deviation)
     assert ratio == pytest.approx(1.0, abs=0.1)

@@ -1,6 +1,7 @@
 import pickle
 import random
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from sklearn_proxyopt.proxies._kernel._kriging import (
     settings_prior,
 )
 from sklearn_proxyopt.proxies._kernel._process import Design, ExactProcess, InducedProcess
-from sklearn_proxyopt.proxies._kernel._spacing import are_crowded, rows_apart
+from sklearn_proxyopt.proxies._kernel._stack import Uncertainty
 from sklearn_proxyopt.proxies._kernel._warps import (
     IdentityWarp,
     LogWarp,
@@ -36,6 +37,7 @@ from sklearn_proxyopt.proxies._kernel._warps import (
     YeoJohnsonWarp,
 )
 from sklearn_proxyopt.proxies._kernel._weights import stack_weights
+from sklearn_proxyopt.proxies._spacing import are_crowded, rows_apart
 from sklearn_proxyopt.proxies._trend import PolynomialBasis
 
 kinds = pytest.mark.parametrize("kind", list(COVARIANCES))
@@ -149,11 +151,11 @@ class TestClosedForms:
         x = torch.tensor(wave(30, seed=1)[0])
         mean, std = reference.predict(x.numpy(), return_std=True)
         scale = float(known.values.std(correction=0))
-        value, variance = process.moments(x)
+        value, deviation = process.moments(x)
         warped = (value - known.values.mean()) / scale
         np.testing.assert_allclose(warped.numpy(), mean, rtol=1e-6, atol=1e-8)
         # A new value also has the noise that scikit-learn's process of alpha leaves out.
-        latent = variance.numpy() / scale**2 - 1e-4 * fit.variance
+        latent = (deviation.numpy() / scale) ** 2 - 1e-4 * fit.variance
         np.testing.assert_allclose(latent, std**2, rtol=1e-4, atol=1e-9)
 
     def test_inducing_points_at_every_row_change_nothing(self):
@@ -170,6 +172,27 @@ class TestClosedForms:
         first = ExactProcess.of(design, exact, known).moments(x)
         second = InducedProcess.of(design, induced, known.values).moments(x)
         torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-7)
+
+    @pytest.mark.parametrize("warp", [IdentityWarp, LogWarp])
+    def test_a_deviation_goes_as_far_as_the_values_do(self, warp):
+        known, basis = observed()
+        raw = known.values.exp()
+        design = Design(COVARIANCES["matern"](2), basis, "constant", warp(raw))
+        of_warped = replace(known, values=design.warp(raw))
+        fit = Kriging.fitted(design.covariance, settings_of(design.covariance, 1e-4), of_warped)
+        process = ExactProcess.of(design, fit, of_warped)
+        warped = torch.linspace(-3, 10, 14, dtype=torch.float64)
+        small = torch.full_like(warped, 1e-9)
+        slope = design.warp.slope_back(warped)
+        torch.testing.assert_close(process.deviation_back(warped, small), 1e-9 * slope)
+        inside = warped[2:5]
+        larger = torch.full_like(inside, 1e-3)
+        torch.testing.assert_close(
+            process.deviation_back(inside, larger), 1e-3 * slope[2:5], rtol=1e-5, atol=0.0
+        )
+        # Values stay within two ranges of the samples beyond them, five in all.
+        far = process.deviation_back(warped, torch.full_like(warped, 50.0))
+        assert (far <= 2.5 * float(raw.max() - raw.min())).all()
 
     def test_a_covariance_without_a_factor_gets_more_noise(self):
         rows = torch.zeros(6, 1, dtype=torch.float64)
@@ -296,6 +319,16 @@ def test_far_from_the_rows_predictions_go_back_to_what_is_usual():
     mean, std = proxy.predict(far, return_std=True)
     np.testing.assert_allclose(mean, y.mean(), atol=0.05)
     assert (std > 0.8 * y.std()).all()
+
+
+def test_a_little_outside_the_rows_a_straight_line_is_told_as_closely_as_it_is_predicted():
+    X = qmc.LatinHypercube(2, rng=0).random(40)
+    y = X[:, 0] + 2.0 * X[:, 1]
+    proxy = KernelProxyRegressor(random_state=0).fit(X, y)
+    outside = [[X[:, 0].min() + 1.15 * np.ptp(X[:, 0]), 0.5]]
+    mean, std = proxy.predict(outside, return_std=True)
+    error = abs(mean[0] - outside[0][0] - 1.0)
+    assert error < 1.645 * std[0] < 0.05 * y.std()
 
 
 def rows_of_a_search():
@@ -676,6 +709,14 @@ class TestCalibration:
         largest = times * 3.0 / 1.645
         assert rule.bottom == pytest.approx(max(largest, rule.middle))
         assert rule.top == rule.bottom
+
+    def test_errors_of_samples_left_out_widen_no_deviation_beyond_what_is_usual(self):
+        one = torch.ones(1, dtype=torch.float64)
+        rule = Uncertainty(one, one, Calibration(5.0, 5.0, 5.0))
+        mean = torch.tensor([0.0, 0.0, 0.0, 2.0], dtype=torch.float64)
+        spreads = torch.tensor([0.01, 0.5, 1.5, 1.0], dtype=torch.float64)
+        deviation = rule.deviation(mean, mean[None], spreads[None], torch.ones_like(mean))
+        assert deviation.tolist() == pytest.approx([0.05, 1.0, 1.5, 5.0**0.5])
 
     def test_values_that_are_equal_are_borne(self):
         truth = torch.zeros(30, dtype=torch.float64)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import qmc
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
@@ -51,6 +52,18 @@ def test_a_trend_that_holds_the_whole_function_is_found(problem, trend):
     X_new = SobolSampler(500, random_state=1).sample(problem.bounds)
     assert proxy.trend_ == trend
     assert proxy.score(X_new, problem(X_new)) > 0.9999
+
+
+def test_a_crowd_of_samples_carries_no_richer_trend_than_the_others():
+    rng = np.random.default_rng(0)
+    design = qmc.LatinHypercube(5, rng=rng).random(20)
+    X = np.vstack([design, design[:1] + 1e-3 * rng.standard_normal((180, 5))])
+    y = np.square(X - 0.4).sum(axis=1) + X[:, 0] * X[:, 1]
+    alone, with_crowd = (
+        NeuralProxyRegressor(n_members=1, max_epochs=5, random_state=0).fit(X[:n], y[:n]).trend_
+        for n in (20, 200)
+    )
+    assert with_crowd == alone == "linear"
 
 
 def test_fourier_features_are_chosen_for_a_rugged_function_that_no_trend_holds():

@@ -25,7 +25,6 @@ from sklearn_proxyopt.proxies._kernel._process import (
     InducedProcess,
     Process,
 )
-from sklearn_proxyopt.proxies._kernel._spacing import are_crowded, rows_apart
 from sklearn_proxyopt.proxies._kernel._stack import LeftOut, Stack, Uncertainty
 from sklearn_proxyopt.proxies._kernel._warps import IdentityWarp, Warp, warps_for
 from sklearn_proxyopt.proxies._noise_std import GivenNoise
@@ -113,12 +112,6 @@ class Target:
             None if self.noise is None else self.noise / one,
         )
 
-    def apart(self) -> Target:
-        """Return the rows that lie apart, where most crowd into a part of the box; else all."""
-        X = self.rows.cpu().numpy()
-        places = rows_apart(X)
-        return self._subset(torch.from_numpy(places)) if are_crowded(X, places) else self
-
     @property
     def learns_noise(self) -> bool:
         """Whether only the likelihood tells of the noise."""
@@ -177,9 +170,8 @@ class _Fit:
 
     def left_out(self) -> tuple[Tensor, Tensor]:
         """Return predictions and standard deviations (n,), in the units of the target."""
-        warp, without = self.design.warp, self.warped - self.kriging.errors
-        value: Tensor = self.process.limits(warp.back(without))
-        return value, warp.slope_back(without) * self.kriging.spreads
+        process, without = self.process, self.warped - self.kriging.errors
+        return process.back(without), process.deviation_back(without, self.kriging.spreads)
 
 
 def targets_of(prepared: PreparedRows, noise: GivenNoise, device: torch.device) -> Iterator[Target]:
@@ -263,7 +255,7 @@ def _designs(
     designs = [Design(target.covariance("matern"), constant, "constant", plain)]
     if 1 < target.rows.shape[1] <= _MOST_ADDITIVE:
         designs.append(Design(target.covariance("additive"), constant, "constant", plain))
-    found = _trend_of(target.apart() if trend == "auto" else target, trend, generator)
+    found = _trend_of(target, trend, generator)
     if found.coefficients.shape[1] > len(sample.rows) // 2:
         found = _trend_of(sample, trend, generator)
     covariance, basis = target.covariance("squared exponential"), found.basis

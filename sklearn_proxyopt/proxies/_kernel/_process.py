@@ -107,10 +107,10 @@ class Process(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Return predictions (n,) at scaled points (n, n_features)."""
         within, fading = faded(x)
-        return self._value(fading, self._cross(x), self.basis(within))
+        return self.back(self._warped(fading, self._cross(x), self.basis(within)))
 
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return predictions (n,) and the variances of the function about them.
+        """Return predictions (n,) and the standard deviations of the function about them.
 
         What samples leave open counts as the function's, unless it is known for noise.
         """
@@ -118,11 +118,26 @@ class Process(nn.Module, ABC):
         cross, functions = self._cross(x), self.basis(within)
         share = self._unit_variance(cross, functions, *self.factors())
         share = share + self.ripples * self.settings[-1].exp()
-        variance = self.variance * share
         # Warped values have unit spread, which is all that is known far away.
-        variance = torch.lerp(torch.ones_like(variance), variance, fading.square())
-        slope = self.warp.slope_back(self._warped(fading, cross, functions))
-        return self._value(fading, cross, functions), variance * slope.square()
+        deviation = torch.lerp(torch.ones_like(share), (self.variance * share).sqrt(), fading)
+        warped = self._warped(fading, cross, functions)
+        return self.back(warped), self.deviation_back(warped, deviation)
+
+    def back(self, warped: Tensor) -> Tensor:
+        """Return the values, within their limits, that were warped."""
+        value: Tensor = self.limits(self.warp.back(warped))
+        return value
+
+    def deviation_back(self, warped: Tensor, deviation: Tensor) -> Tensor:
+        """Return the standard deviations of values of which that of warped ones is known.
+
+        It is half of how far the values at either end of one deviation are apart, since a slope may
+        be steep where the values themselves hardly go on.
+        """
+        apart = self.back(warped + deviation) - self.back(warped - deviation)
+        # Of a small difference nothing but rounding would be left.
+        is_large = deviation > torch.finfo(deviation.dtype).eps ** (1.0 / 3.0)
+        return torch.where(is_large, apart / 2.0, self.warp.slope_back(warped) * deviation)
 
     def factors(self) -> Factors:
         """Return what variances are computed with, made when it is first asked for."""
@@ -137,10 +152,6 @@ class Process(nn.Module, ABC):
 
     def _warped(self, fading: Tensor, cross: Tensor, functions: Tensor) -> Tensor:
         return fading * (functions @ self.mean_weights + cross @ self.weights)
-
-    def _value(self, fading: Tensor, cross: Tensor, functions: Tensor) -> Tensor:
-        value: Tensor = self.limits(self.warp.back(self._warped(fading, cross, functions)))
-        return value
 
     @abstractmethod
     def _factorize(self) -> Factors:

@@ -40,7 +40,7 @@ class _SmoothedProcess(nn.Module):
         process = self.process
         cross = process.covariance.smoothed(process.settings[:-1], x, process.rows, self.noise)
         mean = process.basis(within) @ self.mean_weights
-        value: Tensor = process.limits(process.warp.back(fading * (mean + cross @ process.weights)))
+        value = process.back(fading * (mean + cross @ process.weights))
         return value
 
 

@@ -92,20 +92,24 @@ class Uncertainty:
         rule = cls(plausible / plausible.sum(), factors.clamp_max(_MOST))
         mean = weights @ left_out.values
         one = torch.ones_like(mean)
-        deviation = rule.deviation(mean, left_out.values, left_out.spreads.square(), one)
+        deviation = rule.deviation(mean, left_out.values, left_out.spreads, one)
         calibration = Calibration.learned(mean, deviation, left_out.truth)
         return cls(rule.shares, rule.factors, calibration)
 
-    def deviation(self, mean: Tensor, values: Tensor, variances: Tensor, left: Tensor) -> Tensor:
+    def deviation(self, mean: Tensor, values: Tensor, spreads: Tensor, left: Tensor) -> Tensor:
         """Return the standard deviation (n,) of a mean of processes (n_processes, n).
 
-        How much is left of what samples tell, (n,), says how far they may narrow it.
+        How much is left of what samples tell, (n,), says how far they may narrow it. Errors of
+        samples left out raise it no farther than what is usual of all values: where hardly
+        anything is known they would raise what is no longer too small.
         """
         apart = _DISAGREEMENT * (values - mean)
-        variance = self.shares @ (self.factors[:, None] * variances + apart.square())
+        variance = self.shares @ (self.factors[:, None] * spreads.square() + apart.square())
         deviation = (variance + torch.finfo(variance.dtype).tiny).sqrt()
         factors = self.calibration.at(mean)
-        return torch.lerp(factors.clamp_min(1.0), factors, left) * deviation
+        calibrated = torch.lerp(factors.clamp_min(1.0), factors, left) * deviation
+        usual = (1.0 + mean.square()).sqrt()
+        return torch.minimum(calibrated, torch.maximum(deviation, usual))
 
 
 class Stack(nn.Module):
@@ -163,7 +167,7 @@ class Stack(nn.Module):
     def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return predictions (n,) and standard deviations (n,)."""
         moments = [process.moments(x) for process in self.processes]
-        values, variances = (torch.stack(one) for one in zip(*moments, strict=True))
+        values, spreads = (torch.stack(one) for one in zip(*moments, strict=True))
         mean = self.weights @ values
         rule = Uncertainty(self.shares, self.factors, self.calibration)
-        return mean, rule.deviation(mean, values, variances, faded(x)[1])
+        return mean, rule.deviation(mean, values, spreads, faded(x)[1])

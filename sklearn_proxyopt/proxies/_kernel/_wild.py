@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt.proxies._kernel._spacing import rows_apart
+from sklearn_proxyopt.proxies._spacing import rows_apart
 
 __all__ = ["AS_THEY_ARE", "KINDS", "Taming", "is_wild", "n_decades", "tamings_for"]
 
