@@ -17,11 +17,9 @@ from sklearn_proxyopt._proxy_search._penalty import PENALTY, MeritFunction, meri
 from sklearn_proxyopt._utils._dataset import Dataset, best_rows
 from sklearn_proxyopt.diagnosis._half_samples import HalfSampleEnsemble
 from sklearn_proxyopt.infill import Knowledge
-from sklearn_proxyopt.proxies import NeuralProxyRegressor
-from sklearn_proxyopt.proxies._schedule import continued_epochs
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["InfillState", "nearest_feasible", "nearest_to_axes", "warm_up"]
+__all__ = ["InfillState", "nearest_feasible", "nearest_to_axes"]
 
 
 class InfillState:
@@ -164,12 +162,6 @@ def rows_at_axes(space: Variables, points: NDArray[np.float64]) -> NDArray[np.fl
     return rows[~np.isnan(rows).any(axis=1)]
 
 
-def warm_up(proxy: Any) -> None:
-    """Let a fitted proxy go on from its weights, where it can."""
-    if isinstance(proxy, NeuralProxyRegressor) and not proxy.warm_start:
-        proxy.set_params(warm_start=True, max_epochs=continued_epochs(proxy.n_iter_))
-
-
 def _learned_anew(
     model: ProxyModel,
     X: NDArray[np.float64],
@@ -177,10 +169,9 @@ def _learned_anew(
     names: NDArray[np.object_] | None,
 ) -> ProxyModel:
     """Return a copy of a proxy that has learned other samples, from weights of its own."""
-    proxy = clone(model.learner)
-    if isinstance(proxy, NeuralProxyRegressor):
-        proxy.set_params(warm_start=False)
     space, goal = model.variables, model.goal
-    local = ProxyModel(proxy, model.optimizer, model.seeds, variables=space, goal=goal)
+    local = ProxyModel(
+        clone(model.learner), model.optimizer, model.seeds, variables=space, goal=goal
+    )
     local.fit(X, y, names)
     return local

@@ -15,7 +15,6 @@ from sklearn_proxyopt._run._design import FarPoints, InitialDesign
 from sklearn_proxyopt._run._infill_state import (
     InfillState,
     rows_at_axes,
-    warm_up,
 )
 from sklearn_proxyopt._run._learning import learn_risk, unfitted_model
 from sklearn_proxyopt._run._noise import (
@@ -308,8 +307,8 @@ class InfillRounds(Routine):
         rng = np.random.default_rng(run.seeds["infill"])
         model = unfitted_model(self._optimizer, run)
         for n_round in range(self._n_rounds):
-            if n_round:
-                warm_up(model.learner)
+            if n_round and hasattr(model.learner, "warm_up"):
+                model.learner.warm_up()
             model.fit(self.known.X, self.known.y, run.names)
             risk = learn_risk(self._optimizer, self.known, space, run.seeds)
             noise = known_noise(self._optimizer, self.known, model.learner)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
-from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction, with_names
@@ -17,26 +16,14 @@ from sklearn_proxyopt._proxy_search._turned import turned_proxy, unturned_proxy
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._functions import ProxyFunction, member_function
-from sklearn_proxyopt.proxies import (
-    KernelProxyRegressor,
-    NeuralProxyRegressor,
-    ProxyRegressor,
-)
-from sklearn_proxyopt.proxies._halves import RefittedProxies, draw_halves
-from sklearn_proxyopt.proxies._schedule import continued_epochs
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["HalfSampleEnsemble", "are_learned_as_stack", "judged_function"]
 
-# Members of a stack of networks or processes. Of any other regressor there is one copy for each
-# half, which together cost as much as the first fit did.
-_N_STACKED = 6
-
 
 def are_learned_as_stack(proxy: Any) -> bool:
     """Tell whether the proxies of halves are learned at once, in about the time of one fit."""
-    proxy = unturned_proxy(proxy)[0]
-    return isinstance(proxy, NeuralProxyRegressor | KernelProxyRegressor | ProxyRegressor)
+    return hasattr(unturned_proxy(proxy)[0], "fit_halves")
 
 
 def judged_function(proxy: Any, merit: Merit | None) -> ProxyFunction:
@@ -51,7 +38,9 @@ def judged_function(proxy: Any, merit: Merit | None) -> ProxyFunction:
 class HalfSampleEnsemble:
     """Models of the same kind as a fitted proxy, each refitted on half of the samples.
 
-    Two share out the samples, two more share them out anew, and so on. Their spread is that of
+    A proxy with `fit_halves` fits them itself; of any other regressor there is one copy for each
+    half, which together cost as much as the first fit did. Two share out the samples, two more
+    share them out anew, and so on. Their spread is that of
     half-samples, which estimates the same variance as the bootstrap [1]_, and every sample can be
     predicted by some that have not seen it.
 
@@ -95,61 +84,20 @@ class HalfSampleEnsemble:
         while isinstance(proxy, FrozenEstimator):
             # A copy of a frozen estimator would not learn from its half.
             proxy = proxy.estimator
-        if isinstance(proxy, NeuralProxyRegressor):
-            halves = self._judge(self._learn_networks(proxy, X, y, seed))
-        elif isinstance(proxy, KernelProxyRegressor | ProxyRegressor):
-            halves = self._learn_processes(proxy, X, y, seed)
+        if hasattr(proxy, "fit_halves"):
+            halves = self._judge(proxy.fit_halves(X, self._goal.turned(y), seed))
         else:
             halves = self._learn_as_copies(proxy, X, y, seed)
         self.n_halves = len(halves)
         self.has_seen = np.zeros((self.n_halves, len(X)), dtype=bool)
         np.put_along_axis(self.has_seen, halves, True, axis=1)
 
-    def _judge(self, stack: Any, halves: NDArray[np.intp] | None = None) -> NDArray[np.intp]:
+    def _judge(self, stack: Any) -> NDArray[np.intp]:
         """Keep a stack of refitted models; return the samples that each has seen."""
         turned, merit = turned_proxy(stack, self._goal), self._merit
         self._stack = turned if merit is None else MeritFunction(RegressorFunction(turned), merit)
-        rows: NDArray[np.intp] = stack.member_rows_ if halves is None else halves
+        rows: NDArray[np.intp] = stack.member_rows_
         return rows
-
-    def _learn_processes(
-        self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
-    ) -> NDArray[np.intp]:
-        """Fit the processes to halves of the samples, and the network where there is one."""
-        network, networks = getattr(proxy, "network_", None), None
-        halves = draw_halves(len(X), _N_STACKED, seed)
-        if network is not None:
-            networks = self._learn_networks(network, X, y, seed)
-            halves = networks.member_rows_
-        targets = self._goal.turned(y)
-        return self._judge(RefittedProxies(proxy, X, targets, halves, seed, networks), halves)
-
-    def _learn_networks(
-        self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
-    ) -> Any:
-        """Return a network whose members have learned from halves of the samples."""
-        from sklearn_proxyopt.proxies._trend import trends_for
-
-        # Six members on half of the samples then take about as long as the proxy did.
-        n_epochs = continued_epochs(proxy.n_iter_)
-        # Half of the samples may not carry the trend that all of them do.
-        n_kept = int((1.0 - proxy.validation_fraction) * len(X)) // 2
-        trend = proxy.trend_ if proxy.trend_ in trends_for(X.shape[1], n_kept) else "auto"
-        stack = clone(proxy).set_params(
-            n_members=_N_STACKED,
-            bootstrap="halves",
-            input_noise=float(np.mean(proxy.input_noise)),
-            over_prediction_penalty=float(np.mean(proxy.over_prediction_penalty)),
-            trend=trend,
-            features=proxy.features_,
-            spread=proxy.spread_ if proxy.features_ else "auto",
-            max_epochs=n_epochs,
-            warm_start=False,
-            callbacks=None,
-            verbose=0,
-            random_state=seed,
-        )
-        return stack.fit(X, self._goal.turned(y))
 
     def _learn_as_copies(
         self, proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.base import clone
 
 from sklearn_proxyopt._utils._threads import threads_for
 from sklearn_proxyopt._utils._torch_modes import plain_torch
-from sklearn_proxyopt.proxies._proxy import ProxyRegressor
+from sklearn_proxyopt.proxies._schedule import continued_epochs
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["RefittedProxies", "draw_halves"]
+__all__ = ["RefittedProxies", "draw_halves", "networks_of_halves", "processes_of_halves"]
 
 _ROWS_PER_BLOCK = 1024
+# Members of a stack of networks or processes, which together cost about as much as the first fit.
+_N_MEMBERS = 6
 
 
 def draw_halves(n_rows: int, n_halves: int, seed: int) -> NDArray[np.intp]:
@@ -27,6 +30,43 @@ def draw_halves(n_rows: int, n_halves: int, seed: int) -> NDArray[np.intp]:
         order = rng.permutation(n_rows)
         halves += [np.sort(order[:n_half]), np.sort(order[-n_half:])]
     return np.array(halves[:n_halves])
+
+
+def networks_of_halves(
+    proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+) -> Any:
+    """Return a network whose members have learned from halves of the samples."""
+    from sklearn_proxyopt.proxies._trend import trends_for
+
+    # Half of the samples may not carry the trend that all of them do.
+    n_kept = int((1.0 - proxy.validation_fraction) * len(X)) // 2
+    trend = proxy.trend_ if proxy.trend_ in trends_for(X.shape[1], n_kept) else "auto"
+    stack = clone(proxy).set_params(
+        n_members=_N_MEMBERS,
+        bootstrap="halves",
+        input_noise=float(np.mean(proxy.input_noise)),
+        over_prediction_penalty=float(np.mean(proxy.over_prediction_penalty)),
+        trend=trend,
+        features=proxy.features_,
+        spread=proxy.spread_ if proxy.features_ else "auto",
+        max_epochs=continued_epochs(proxy.n_iter_),
+        warm_start=False,
+        callbacks=None,
+        verbose=0,
+        random_state=seed,
+    )
+    return stack.fit(X, y)
+
+
+def processes_of_halves(
+    proxy: Any, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+) -> RefittedProxies:
+    """Return the processes of a proxy, and its network if it has any, fitted to halves."""
+    network = getattr(proxy, "network_", None)
+    if network is None:
+        return RefittedProxies(proxy, X, y, draw_halves(len(X), _N_MEMBERS, seed), seed)
+    networks = networks_of_halves(network, X, y, seed)
+    return RefittedProxies(proxy, X, y, networks.member_rows_, seed, networks)
 
 
 class RefittedProxies:
@@ -49,6 +89,11 @@ class RefittedProxies:
         Draws a sample, where they are more than a process learns from.
     networks : NeuralProxyRegressor, default=None
         Has a member for each part; None where no network takes part.
+
+    Attributes
+    ----------
+    member_rows_ : ndarray of shape (n_members, n)
+        The samples of each part.
     """
 
     def __init__(
@@ -64,7 +109,8 @@ class RefittedProxies:
 
         from sklearn_proxyopt.proxies._kernel._halves import BlendedMembers, refitted
 
-        own = proxy.kernel_ if isinstance(proxy, ProxyRegressor) else proxy
+        self.member_rows_ = parts
+        own = getattr(proxy, "kernel_", proxy)
         targets = np.asarray(y, dtype=np.float64).reshape(len(X), -1)
         self._single_output, self._networks = proxy._single_output, networks
         with plain_torch(), torch.no_grad(), threads_for(parts.shape[1]):

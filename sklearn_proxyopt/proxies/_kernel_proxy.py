@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._utils._threads import threads_for
 from sklearn_proxyopt._utils._torch_modes import plain_torch
@@ -19,6 +19,7 @@ from sklearn_proxyopt._utils._validation import (
     check_real,
 )
 from sklearn_proxyopt.proxies._asking import MomentsMixin
+from sklearn_proxyopt.proxies._halves import RefittedProxies, processes_of_halves
 from sklearn_proxyopt.proxies._noise_std import GivenNoise, check_noise_std, check_row_noise
 from sklearn_proxyopt.proxies._savable import SavableMixin
 from sklearn_proxyopt.proxies._shares import check_sample_weight
@@ -363,7 +364,6 @@ default="auto"
             mean; and with `torch_module`, which takes the place of a function as `member`.
         """
         import torch
-        from sklearn.utils.validation import check_is_fitted
 
         from sklearn_proxyopt.proxies._kernel._paths import sample_paths
         from sklearn_proxyopt.proxies._member_functions import MemberFunctions
@@ -374,6 +374,29 @@ default="auto"
         with plain_torch(), torch.no_grad():
             paths = sample_paths(self._module, n_functions, seed)
         return MemberFunctions(paths.eval(), self._single_output)
+
+    def fit_halves(
+        self, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+    ) -> RefittedProxies:
+        """Fit the processes to halves of the samples, with the settings learned from all.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            The samples that it has learned.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Their values.
+        seed : int
+            Draws the halves, and seeds what is learned of each.
+
+        Returns
+        -------
+        RefittedProxies
+            Six members with `predict_members` and `torch_module`; `member_rows_` has the samples of
+            each.
+        """
+        check_is_fitted(self)
+        return processes_of_halves(self, X, y, seed)
 
     def smoothed(self, input_noise: float | Sequence[float]) -> MemberFunctions:
         """Return the proxy under Gaussian noise on its inputs, without another fit.
@@ -397,7 +420,6 @@ default="auto"
             `sklearn_proxyopt.optimizers.Ladder` of its members leads from smooth to sharp.
         """
         import torch
-        from sklearn.utils.validation import check_is_fitted
 
         from sklearn_proxyopt.proxies._kernel._smoothed import smoothed_levels
         from sklearn_proxyopt.proxies._member_functions import MemberFunctions

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_proxyopt._utils._threads import one_thread
 from sklearn_proxyopt._utils._torch_modes import matrix_precision, plain_torch
@@ -20,8 +20,10 @@ from sklearn_proxyopt._utils._validation import (
     check_real,
     check_verbose,
 )
+from sklearn_proxyopt.proxies._halves import networks_of_halves
 from sklearn_proxyopt.proxies._predicting import PredictingMixin
 from sklearn_proxyopt.proxies._savable import SavableMixin
+from sklearn_proxyopt.proxies._schedule import continued_epochs
 from sklearn_proxyopt.proxies._shares import check_sample_weight, draw_rows, hold_out, plan_steps
 
 if TYPE_CHECKING:
@@ -398,6 +400,40 @@ default="auto"
             data, features, self.n_members, smoothing.spreads(features.spread)
         )
         self.net_ = build_net(ensemble, dtype, str(device), self.net)
+
+    def fit_halves(self, X: NDArray[np.float64], y: NDArray[np.float64], seed: int) -> Self:
+        """Train a stack of networks like this one, each on half of the samples.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            The samples that it has learned.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Their values.
+        seed : int
+            Draws the halves, and seeds the networks.
+
+        Returns
+        -------
+        NeuralProxyRegressor
+            Six members; `member_rows_` has the samples of each.
+        """
+        check_is_fitted(self)
+        stack: Self = networks_of_halves(self, X, y, seed)
+        return stack
+
+    def warm_up(self) -> Self:
+        """Let the next fits go on from the weights, for a third of the epochs.
+
+        Returns
+        -------
+        self
+            The regressor, with `warm_start` and `max_epochs` set, unless `warm_start` was.
+        """
+        check_is_fitted(self)
+        if not self.warm_start:
+            self.set_params(warm_start=True, max_epochs=continued_epochs(self.n_iter_))
+        return self
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""

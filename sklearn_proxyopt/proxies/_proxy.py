@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import as_generator, check_integer, check_real
 from sklearn_proxyopt.proxies._asking import MomentsMixin
+from sklearn_proxyopt.proxies._halves import RefittedProxies, processes_of_halves
 from sklearn_proxyopt.proxies._kernel._wild import is_wild
 from sklearn_proxyopt.proxies._kernel_proxy import KernelProxyRegressor
 from sklearn_proxyopt.proxies._known_rows import KnownRows
@@ -285,6 +286,29 @@ class ProxyRegressor(SavableMixin, MomentsMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         drawn: MemberFunctions = self.kernel_.draw_functions(n_functions, random_state)
         return drawn
+
+    def fit_halves(
+        self, X: NDArray[np.float64], y: NDArray[np.float64], seed: int
+    ) -> RefittedProxies:
+        """Fit processes and network to halves of the samples.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            The samples that it has learned.
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Their values.
+        seed : int
+            Draws the halves, and seeds what is learned of each.
+
+        Returns
+        -------
+        RefittedProxies
+            Six members with `predict_members` and `torch_module`; `member_rows_` has the samples of
+            each.
+        """
+        check_is_fitted(self)
+        return processes_of_halves(self, X, y, seed)
 
     def smoothed(self, input_noise: float | Sequence[float]) -> MemberFunctions:
         """Return the processes under Gaussian noise on their inputs, without another fit.

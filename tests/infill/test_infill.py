@@ -61,6 +61,31 @@ def test_each_round_buys_new_points_inside_the_box_that_lie_apart(infill):
     assert len(np.unique(optimizer.X_, axis=0)) == len(optimizer.X_)
 
 
+class Counting(LinearRegression):
+    """A proxy of a user that counts how often it is told to go on."""
+
+    def __init__(self, calls=None):
+        super().__init__()
+        self.calls = calls
+
+    def __sklearn_clone__(self):
+        return Counting(self.calls)
+
+    def fit(self, X, y):
+        self.calls.append("fit")
+        return super().fit(X, y)
+
+    def warm_up(self):
+        self.calls.append("warm up")
+
+
+def test_any_proxy_that_can_go_on_is_told_so_after_the_first_round():
+    proxy = Counting(calls=[])
+    optimizer_with(ProxyMinima(2), n_rounds=3, proxy=proxy).minimize(PROBLEM, PROBLEM.bounds)
+    assert proxy.calls[:6] == ["fit", "warm up", "fit", "warm up", "fit", "fit"]
+    assert "warm up" not in proxy.calls[6:]
+
+
 @pytest.mark.parametrize("infill", STRATEGIES, ids=lambda one: type(one).__name__)
 def test_the_same_seed_buys_the_same_points(infill):
     one, other = optimizer_with(infill, n_rounds=1), optimizer_with(infill, n_rounds=1)
