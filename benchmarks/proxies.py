@@ -197,6 +197,20 @@ def regressors() -> dict[str, Any]:
     return found
 
 
+def complete(result: Comparison) -> Comparison:
+    """Return the comparisons that no regressor of as many rows lacks."""
+    names: dict[int, set[str]] = {}
+    known: dict[tuple[Any, ...], set[str]] = {}
+    for cell in result.cells:
+        names.setdefault(cell["n_rows"], set()).add(cell["regressor"])
+        known.setdefault(_place(cell), set()).add(cell["regressor"])
+    return Comparison([c for c in result.cells if known[_place(c)] == names[c["n_rows"]]])
+
+
+def _place(cell: dict[str, Any]) -> tuple[Any, ...]:
+    return cell["problem"], cell["n_rows"], cell["repeat"]
+
+
 def write_summary(result: Comparison, folder: Path) -> None:
     """Write what a page shows: a row for each regressor and number of rows."""
     ranks = {measure: result.mean_ranks(measure) for measure in MEASURES}
@@ -276,6 +290,7 @@ def main() -> None:
         path=folder / "cells.csv",
         random_state=20261128,
     )
+    result = complete(result)
     write_summary(result, folder)
     figure = ComparisonDisplay.from_comparison(result).figure_
     figure.savefig(folder / "ranks.png", dpi=150)

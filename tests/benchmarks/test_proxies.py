@@ -54,3 +54,12 @@ def test_a_process_that_takes_too_long_counts_as_the_mean_of_its_rows(monkeypatc
     mean, deviation = Endless().fit(X, y).predict(X[:2], return_std=True)
     assert mean.tolist() == [3.0, 3.0]
     assert deviation.tolist() == [y.std()] * 2
+
+
+def test_comparisons_that_a_regressor_lacks_do_not_count():
+    def cell(problem, n_rows, name):
+        return {"problem": problem, "n_rows": n_rows, "repeat": 0, "regressor": name}
+
+    kept = [cell("one", 50, "a"), cell("one", 50, "b"), cell("two", 1000, "a")]
+    result = proxies.complete(proxies.Comparison([*kept, cell("two", 50, "a")]))
+    assert result.cells == kept
