@@ -1,7 +1,7 @@
 """Equations between variables: solved to the last digits, and searched in what they leave."""
 
 import numpy as np
-from scipy.optimize import LinearConstraint
+from scipy.optimize import LinearConstraint, minimize
 
 from sklearn_proxyopt import ProxyOptimizer
 from sklearn_proxyopt.variables import Integer, Variables
@@ -53,3 +53,23 @@ def test_the_order_of_ten_variables_costs_no_evaluations_where_it_does_not_bind(
     )
     result = optimizer.minimize(lambda X: np.square(X - best).sum(axis=1), budget=60)
     assert result.fun < 1e-7
+
+
+def test_a_minimum_on_linear_inequalities_is_found_as_fast_as_inside():
+    def gap(seed):
+        rng = np.random.default_rng(seed)
+        matrix, best = rng.uniform(size=(3, 6)), rng.uniform(0.3, 0.9, 6)
+        limits = LinearConstraint(matrix, ub=0.6 * matrix @ best)
+
+        def fun(X):
+            return np.square(X - best).sum(axis=1)
+
+        lowest = minimize(
+            lambda x: fun(x[None])[0], np.full(6, 0.2), method="SLSQP", constraints=limits
+        ).fun
+        optimizer = ProxyOptimizer(
+            bounds=[(0.0, 1.0)] * 6, constraints=limits, verdict=False, random_state=seed
+        )
+        return optimizer.minimize(fun, budget=36).fun - lowest
+
+    assert np.median([gap(seed) for seed in range(3)]) < 1e-7

@@ -409,7 +409,9 @@ def _search_begun(run: PaidRun, optimizer: SearchSettings) -> tuple[EarlySearch,
     # Where not every point of the box is a sample, the search works on the axes.
     rows_of = None if space.is_continuous_box else partial(nearest_to_axes, space)
     moved_to = None if space.constraints is None else partial(_moved_to, space)
-    search = refiner.begin(space.axes, rows_of, space.is_category_axis, moved_to)
+    search = refiner.begin(
+        space.axes, rows_of, space.is_category_axis, moved_to, space.limits_on_axes
+    )
     _note(search, space, data)
     n_left, n_most = run.oracle.n_left, refiner.max_evaluations
     if n_most is None and np.isinf(n_left):

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult
+from scipy.optimize import LinearConstraint, OptimizeResult
 
 from sklearn_proxyopt._strategies import Batches
 from sklearn_proxyopt._utils._box import BoxEstimator
@@ -122,6 +122,7 @@ class BaseRefiner(BoxEstimator, ABC):
         is_category: NDArray[np.bool_] | None = None,
         moved_to: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
         | None = None,
+        limits: LinearConstraint | None = None,
     ) -> EarlySearch:
         """Begin a search that can be told of samples, where `begins_before_proxy` says so.
 
@@ -137,6 +138,9 @@ class BaseRefiner(BoxEstimator, ABC):
         moved_to : callable, default=None
             Takes points of the box and the samples that they stand for, and returns where on the
             box these lie. None leaves points where they are.
+        limits : scipy.optimize.LinearConstraint, default=None
+            Linear constraints on points of the box: beyond them lies no sample near the point.
+            None knows of none.
 
         Returns
         -------

@@ -477,6 +477,7 @@ class Descent:
             unit[:, None] * distribution.whitening(),
             np.column_stack([(lower - start) / unit, (upper - start) / unit]),
             self._margin,
+            self._ledger.limits_of_steps(start, unit),
         )
         return np.asarray(np.clip(start + step * unit, 0.0, 1.0))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import LinearConstraint
 
 from sklearn_proxyopt._proxy_search._penalty import Merit
 from sklearn_proxyopt._strategies import Batches
@@ -61,6 +62,8 @@ class Ledger(EvaluatedRows):
     moved_to : callable, default=None
         Takes points of the box and their samples, and returns where these lie: values are learned
         there. None leaves points where they are.
+    limits : scipy.optimize.LinearConstraint, default=None
+        What points of the box must meet for their samples to be near them.
 
     Attributes
     ----------
@@ -82,9 +85,11 @@ class Ledger(EvaluatedRows):
         rows_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
         moved_to: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
         | None = None,
+        limits: LinearConstraint | None = None,
     ) -> None:
         super().__init__()
         self.bounds, self._rows_of, self._moved_to = bounds, rows_of, moved_to
+        self._limits = limits
         self.points, self.failed = np.empty((0, len(bounds))), np.empty((0, len(bounds)))
         self.outputs, self.values = np.empty(0), np.empty(0)
         self.merit: Merit | None = None
@@ -119,6 +124,25 @@ class Ledger(EvaluatedRows):
     def spread(self) -> float:
         """That of all values."""
         return spread_of(self.values)
+
+    def limits_of_steps(
+        self, start: NDArray[np.float64], units: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the limits as a matrix and limits of steps from a point of the cube.
+
+        Parameters
+        ----------
+        start : ndarray of shape (n_features,)
+            The point.
+        units : ndarray of shape (n_features,)
+            How long a step of 1 is along each axis of the cube.
+        """
+        if self._limits is None:
+            return None
+        matrix = np.asarray(self._limits.A)
+        here = matrix @ from_unit_cube(start, self.bounds)
+        scaled = matrix * np.ptp(self.bounds, axis=1) * units
+        return scaled, self._limits.lb - here, self._limits.ub - here
 
     def note(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Take samples into account that were evaluated elsewhere, in the user's units."""

@@ -14,6 +14,8 @@ from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
 
 __all__ = ["LocalModel"]
 
+# Rows whose products with a step are to lie between two limits each.
+_Limits = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 # Takes a point and returns one value or several, with gradients.
 _Function = Callable[[NDArray[np.float64]], tuple[Any, NDArray[np.float64]]]
 
@@ -74,6 +76,7 @@ class LocalModel:
         axes: NDArray[np.float64],
         bounds: NDArray[np.float64],
         margin: NDArray[np.float64],
+        limits: _Limits | None = None,
     ) -> NDArray[np.float64]:
         """Return the step to the lowest prediction that keeps the constraints.
 
@@ -87,6 +90,9 @@ class LocalModel:
             Those of the step; 0 lies within.
         margin : ndarray of shape (n_constraints,)
             How far below 0 constraints are to be kept; of shape (1,) the same for all.
+        limits : tuple of ndarray, default=None
+            A matrix of shape (n_limits, n_features), and between which two values, of shape
+            (n_limits,) each, its product with the step must lie.
 
         Returns
         -------
@@ -105,18 +111,33 @@ class LocalModel:
 
         value = along(self._processes[0].warped_and_gradient)
         start = np.zeros(len(origin))
+        slopes, most = _one_sided(limits, len(origin))
         if self._merit is None:
-            return _descend(value, start, bounds)
-        constraints = self._processes[1:]
-        shares = margin / [process.size for process in constraints]
-        held = [along(process.constraint_and_gradient) for process in constraints]
+            free = _descend(value, start, bounds)
+            if (slopes @ free <= most).all():
+                return free
+        learned = self._processes[1:]
+        shares = margin / [process.size for process in learned] if learned else margin[:0]
+        held = [along(process.constraint_and_gradient) for process in learned]
 
         def excess(step: NDArray[np.float64]) -> tuple[Any, NDArray[np.float64]]:
             pairs = [one(step) for one in held]
-            values = np.array([value for value, _ in pairs])
-            return values + shares, np.array([gradient for _, gradient in pairs])
+            values = np.array([value for value, _ in pairs]) + shares
+            gradients = np.array([gradient for _, gradient in pairs]).reshape(-1, len(step))
+            return np.append(values, slopes @ step - most), np.vstack([gradients, slopes])
 
         return _descend_within(value, excess, start, bounds)
+
+
+def _one_sided(
+    limits: _Limits | None, n_features: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return rows whose products with a step are to be at most some values, and these."""
+    if limits is None:
+        return np.empty((0, n_features)), np.empty(0)
+    matrix, lower, upper = limits
+    slopes, most = np.vstack([matrix, -matrix]), np.append(upper, -lower)
+    return slopes[np.isfinite(most)], most[np.isfinite(most)]
 
 
 def _descend(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import OptimizeResult
+from scipy.optimize import LinearConstraint, OptimizeResult
 from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._strategies import Batches, solve
@@ -191,6 +191,7 @@ class SurrogateCMAES(BaseRefiner):
         is_category: NDArray[np.bool_] | None = None,
         moved_to: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
         | None = None,
+        limits: LinearConstraint | None = None,
     ) -> SurrogateSearch:
         """Begin a search that can be told of samples, and goes on where it stopped.
 
@@ -208,6 +209,9 @@ class SurrogateCMAES(BaseRefiner):
             Takes points of the box and the samples that they stand for, and returns where on the
             box these lie, as where samples were moved to meet constraints. None leaves points where
             they are.
+        limits : scipy.optimize.LinearConstraint, default=None
+            Linear constraints on points of the box: beyond them lies no sample near the point.
+            None knows of none.
 
         Returns
         -------
@@ -216,7 +220,7 @@ class SurrogateCMAES(BaseRefiner):
         """
         self.check_parameters()
         box = self._resolve_bounds(bounds)
-        return SurrogateSearch(self, Ledger(box, rows_of, moved_to), is_category)
+        return SurrogateSearch(self, Ledger(box, rows_of, moved_to, limits), is_category)
 
 
 class SurrogateSearch:

@@ -181,7 +181,8 @@ class TrustRegion:
         limits = np.clip(np.column_stack([-center, 1.0 - center]) / self.width, -1.0, 1.0)
         limits[~self._is_free] = 0.0
         origin = np.zeros(len(center))
-        z = model.minimum(origin, np.eye(len(center)), limits, self._margin)
+        known = self._ledger.limits_of_steps(center, np.full(len(center), self.width))
+        z = model.minimum(origin, np.eye(len(center)), limits, self._margin, known)
         point = np.clip(center + self.width * z, 0.0, 1.0)
         if self._ledger.is_known(point, SAME_POINT):
             return None

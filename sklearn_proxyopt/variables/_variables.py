@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import LinearConstraint
 from scipy.stats import qmc
 
 from sklearn_proxyopt._utils._dataset import lowest_rows
@@ -88,6 +89,26 @@ class Variables(Features):
     def names(self) -> tuple[str, ...] | None:
         """Names of the variables, where they have any."""
         return self.kinds.names
+
+    @property
+    def limits_on_axes(self) -> LinearConstraint | None:
+        """The linear inequalities on points of the axes, None where there are none.
+
+        Left out are those of a variable whose axis is logarithmic, a circle or one of categories.
+        """
+        if self.constraints is None:
+            return None
+        kinds, matrix = self.kinds, self.constraints.matrix
+        is_bent = kinds.is_log | kinds.is_periodic | kinds.is_category
+        is_equation = self.constraints.is_equation[: len(matrix)]
+        held = np.flatnonzero(~is_equation & (matrix[:, is_bent] == 0.0).all(axis=1))
+        if not len(held):
+            return None
+        lower, upper = self.constraints.targets
+        slopes = matrix[np.ix_(held, self.searched)]
+        is_fixed = np.setdiff1d(np.arange(self.n_features), self.searched)
+        constant = matrix[np.ix_(held, is_fixed)] @ self.bounds[is_fixed, 0]
+        return LinearConstraint(slopes, lower[held] - constant, upper[held] - constant)
 
     def is_feasible(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Tell which samples are valid and meet the constraints.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.optimize import LinearConstraint
 
 from sklearn_proxyopt.problems import Rosenbrock
 from sklearn_proxyopt.refine import SurrogateCMAES
@@ -33,6 +34,18 @@ def test_it_goes_down_a_plane_into_the_corner_and_knows_that_it_is_there():
     region, ledger = region_after(lambda X: X @ [1.0, -2.0, 0.5], 60)
     assert_allclose(ledger.lowest_point, [0.0, 1.0, 0.0])
     assert region.has_converged
+
+
+def test_its_minimum_keeps_known_limits():
+    bounds = np.array([[0.0, 2.0]] * 2)
+    limits = LinearConstraint([[1.0, 1.0], [1.0, -1.0]], [-np.inf, -0.5], [1.0, np.inf])
+    ledger = Ledger(bounds, limits=limits)
+    X = np.random.default_rng(0).uniform(0.0, 0.5, size=(12, 2))
+    fun = lambda X: X @ [-1.0, -2.0]  # noqa: E731
+    ledger.note(X, fun(X))
+    region = TrustRegion(ledger, 0.5)
+    step = region.next(ledger.lowest_point, np.ones(12, dtype=bool))
+    assert_allclose(2.0 * step.point, [0.25, 0.75], atol=1e-6)
 
 
 def test_it_grows_while_what_it_predicts_comes_true():

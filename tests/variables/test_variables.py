@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 from scipy.optimize import Bounds, LinearConstraint, NonlinearConstraint
 
 from sklearn_proxyopt.samplers import (
@@ -530,3 +531,24 @@ def test_a_kind_that_cannot_be_is_named(make, message):
 def test_wrong_bounds_are_named(bounds, message):
     with pytest.raises(ValueError, match=message):
         Variables(bounds)
+
+
+def test_linear_inequalities_of_straight_axes_are_known_on_the_axes():
+    variables = Variables(
+        {"a": (0, 10), "b": Real(1, 100, log=True), "c": Integer(0, 5), "d": (3, 3)},
+        constraints=[
+            LinearConstraint([[1, 0, 2, 1]], ub=12),
+            LinearConstraint([[1, 1, 0, 0]], ub=50),
+            LinearConstraint([[1, 0, 1, 0]], 4, 4),
+        ],
+    )
+    limits = variables.limits_on_axes
+    assert_allclose(limits.A, [[1, 0, 2]])
+    assert_allclose(limits.ub, [9], atol=1e-6)
+    assert limits.lb == -np.inf
+
+
+def test_without_linear_inequalities_nothing_is_known_on_the_axes():
+    assert plant().limits_on_axes is None
+    equation = LinearConstraint([[1, 1]], 1, 1)
+    assert Variables([(0, 1)] * 2, constraints=equation).limits_on_axes is None
