@@ -259,6 +259,34 @@ def test_a_program_that_is_started_anew_each_time_goes_on_as_one_that_is_not(tmp
     np.testing.assert_array_equal(Journal(path).pending_points(), whole.X_pending_)
 
 
+@pytest.mark.parametrize("budget", [None, BUDGET])
+def test_a_program_that_is_started_anew_remembers_what_was_withdrawn(tmp_path, budget):
+    path, whole = tmp_path / "runs.sqlite", quick(budget=budget)
+    for _ in range(6):
+        X = quick(budget=budget, journal=path).ask(3)
+        np.testing.assert_array_equal(X, whole.ask(3))
+        for opt in (quick(budget=budget, journal=path), whole):
+            opt.tell(X[[2]], [bowl(X[2])])
+        for opt in (quick(budget=budget, journal=path), whole):
+            opt.withdraw(X[[0]])
+            opt.tell(X[[1]], [bowl(X[1])])
+    np.testing.assert_array_equal(Journal(path).pending_points(), whole.X_pending_)
+
+
+@pytest.mark.parametrize("budget", [None, BUDGET])
+def test_copies_of_a_run_remember_what_was_withdrawn(tmp_path, budget):
+    opt = quick(budget=budget)
+    for _ in range(6):
+        X = opt.ask(3)
+        opt.tell(X[:1], [bowl(X[0])])
+        opt.withdraw(X[1:2])
+    opt.save(tmp_path / "state.npz")
+    copies = [quick(budget=budget).load(tmp_path / "state.npz"), pickle.loads(pickle.dumps(opt))]
+    points = opt.ask(4)
+    for again in copies:
+        np.testing.assert_array_equal(again.ask(4), points)
+
+
 def test_a_saved_run_goes_on(tmp_path):
     opt = quick()
     for _ in range(8):

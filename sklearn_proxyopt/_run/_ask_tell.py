@@ -164,11 +164,14 @@ class AskTell:
         pending = self.pending_points(space.n_features)
         (n_good, n_failed, n_before), *asked = pending.asked
         engine = self._engine_from(space, data.first(n_good, n_failed), n_before)
-        all_points = np.vstack([data.evaluated, pending.points])
-        for n_good, n_failed, n_points in asked:
+        lost = [x for _, _, _, *points in asked for x in points]
+        lost_points = np.array(lost).reshape(-1, space.n_features)
+        all_points = np.vstack([data.evaluated, pending.points, lost_points])
+        for n_good, n_failed, n_points, *withdrawn in asked:
             if n_points > len(all_points):
                 return None
             engine.take_in(data.first(n_good, n_failed))
+            engine.withdraw(np.array(withdrawn).reshape(-1, space.n_features))
             points, _ = engine.propose(n_points, data.X[:0])
             if (space.answered(points, all_points) < 0).any():
                 return None
@@ -191,10 +194,11 @@ class AskTell:
         answers = space.answered(pending.points, rows)
         what = "points that were asked for and not told"
         self._check_known(space, rows, pending.points, answers, what)
-        pending.answer(rows, space)
+        pending.withdraw(pending.points[answers >= 0], self._data)
         with writing_journal(optimizer, self._box(), space.kinds, _PATIENCE) as writer:
             if writer is not None:
                 _close(writer, space, rows)
+                writer.set_asked(pending.asked)
         return pending.points
 
     def forget(self, X: ArrayLike) -> Dataset:

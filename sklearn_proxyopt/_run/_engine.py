@@ -203,6 +203,11 @@ class Engine:
             left = self.pending
             self._lose(left[~is_among(left, open_points)])
 
+    def withdraw(self, points: NDArray[np.float64]) -> None:
+        """Wait no longer for some of the points handed out."""
+        left = self.pending
+        self._lose(left[is_among(left, points)])
+
     def propose(
         self, n_points: int, others: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], list[str]]:

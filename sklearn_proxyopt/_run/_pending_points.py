@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._utils._dataset import is_among
+from sklearn_proxyopt._utils._dataset import Dataset, is_among
 from sklearn_proxyopt.variables import Variables
 
 __all__ = ["PendingPoints"]
@@ -31,10 +31,10 @@ class PendingPoints:
         How many results of each were told before it was asked for: more than none of a repeat.
     engine : Engine or None
         The run that further points come from. It is not pickled: what was asked leads to it again.
-    asked : list of list of int
+    asked : list of list
         What leads to it: how many samples were known, with a value and failed, when the run began,
         and how many points had been asked for; then the same two for each call of `ask`, and how
-        many points it wanted of the run.
+        many points it wanted of the run; and for each of `withdraw`, with 0 and the points.
     """
 
     def __init__(self, sampler: Any, n_features: int) -> None:
@@ -42,7 +42,7 @@ class PendingPoints:
         self.points = np.empty((0, n_features))
         self.n_told = np.empty(0, dtype=np.intp)
         self.engine: Any = None
-        self.asked: list[list[int]] = []
+        self.asked: list[list[Any]] = []
 
     def add(self, points: NDArray[np.float64], known: NDArray[np.float64]) -> None:
         """Take points that are handed out as pending, of which some may be known."""
@@ -65,6 +65,16 @@ class PendingPoints:
             is_open[place] = (known == points[place]).all(axis=1).sum() <= n_told[place]
         self._take(points[is_open], n_told[is_open])
 
+    def withdraw(self, points: NDArray[np.float64], known: Dataset) -> None:
+        """Take points off the pending ones, and off those that the run waits for."""
+        is_open = ~is_among(self.points, points)
+        self._take(self.points[is_open], self.n_told[is_open])
+        if self.asked:
+            self.asked.append([len(known), len(known.X_failed), 0, *points.tolist()])
+        if self.engine is not None:
+            self.engine.take_in(known)
+            self.engine.withdraw(points)
+
     def answer(self, X: NDArray[np.float64], space: Variables) -> None:
         """Take the points that the samples of `X` were done for off the pending ones."""
         is_open = space.answered(self.points, X) < 0
@@ -76,7 +86,7 @@ class PendingPoints:
     @property
     def n_asked(self) -> int:
         """How many points the run was asked for, and those before it."""
-        return sum(n_points for *_, n_points in self.asked)
+        return sum(n_points for _, _, n_points, *_ in self.asked)
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"engine": None}

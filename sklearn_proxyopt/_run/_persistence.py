@@ -231,7 +231,7 @@ class Saved:
         The samples.
     pending : ndarray of shape (n_pending, n_features)
         The pending points.
-    asked : list of list of int
+    asked : list of list
         What leads to the run again that points were asked of.
     space : Variables or None
         The variables inside the box, if there is one.
@@ -249,7 +249,7 @@ class Saved:
 
     data: Dataset
     pending: NDArray[np.float64]
-    asked: list[list[int]]
+    asked: list[list[Any]]
     space: Variables | None
     kinds: Kinds
     keeps_box: bool
@@ -330,16 +330,22 @@ def read_knowledge(optimizer: AskingSettings, path: str | PathLike[str]) -> Save
     )
 
 
-def _asked_in(facts: Facts, path: str | PathLike[str]) -> list[list[int]]:
+def _asked_in(facts: Facts, path: str | PathLike[str]) -> list[list[Any]]:
     """Return what leads to the run again that points were asked of."""
     asked = facts.get("asked", [])
-    is_whole = isinstance(asked, list) and all(
-        isinstance(one, list) and len(one) == 3 and all(type(n) is int and n >= 0 for n in one)
-        for one in asked
-    )
-    if not is_whole:
+    if not (isinstance(asked, list) and all(_is_asked(one) for one in asked)):
         raise ValueError(f"path must be a file whose facts fit together; got {path}.")
     return asked
+
+
+def _is_asked(one: Any) -> bool:
+    """Tell whether this is what `PendingPoints.asked` has of a call: three counts, and points."""
+    return (
+        isinstance(one, list)
+        and len(one) >= 3
+        and all(type(n) is int and n >= 0 for n in one[:3])
+        and all(isinstance(x, list) and all(type(n) is float for n in x) for x in one[3:])
+    )
 
 
 def _kinds_of_file(arrays: Arrays, facts: Facts, path: str | PathLike[str]) -> Kinds:

@@ -120,9 +120,9 @@ class Contents:
         return names if all(names) else None
 
     @property
-    def asked(self) -> list[list[int]]:
+    def asked(self) -> list[list[Any]]:
         """What leads to the run again that points were asked of."""
-        asked: list[list[int]] = json.loads(self.facts.get("asked", "[]"))
+        asked: list[list[Any]] = json.loads(self.facts.get("asked", "[]"))
         return asked
 
     @property

@@ -236,7 +236,7 @@ class JournalWriter:
         """Return how many results of each were known when it was handed out, (n_pending,)."""
         return self._known().pending_repeats
 
-    def set_asked(self, asked: list[list[int]]) -> None:
+    def set_asked(self, asked: list[list[Any]]) -> None:
         """Keep what leads to the run again that points were asked of."""
         self._set_facts({"asked": json.dumps(asked)})
 
