@@ -5,7 +5,7 @@ after a random time, the others while a random evaluation runs or is written dow
 the one file of the journal is copied by itself: the copy must have every row that a run was told is
 on disk. When an attempt gets to its end, its answer is compared with that of a run nobody killed,
 and a new journal is begun, until all kills are spent, of each kind of run in turn and as many of
-each. A table keeps what was found of each kind; kinds that are in it are left out, so that the
+each. A table keeps what was found of each kind until the last run that came to its end, so that the
 benchmark itself can be killed and started again. Needs a system that forks.
 """
 
@@ -24,7 +24,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
@@ -363,18 +363,15 @@ def main() -> None:
     warnings.simplefilter("ignore", FalseOptimumWarning)
     found = read_table(options.output)
     for kind, n_kills in zip(options.kinds, shares(options.kills, len(options.kinds)), strict=True):
-        if kind in found:
-            continue
-        counts: Counter = Counter({fault: 0 for fault in FAULTS})
-        draw = random.Random(f"{options.seed} {kind}")
+        counts = found.setdefault(kind, Counter({fault: 0 for fault in FAULTS}))
+        draw = random.Random(f"{options.seed} {kind} {counts['kills']}")
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as top:
-            kill(Path(top), kind, n_kills, options, draw, counts)
-        listed = ", ".join(f"{what} {count}" for what, count in counts.items())
-        print(f"{kind}: {listed} ({time.perf_counter() - start:.0f} s)", flush=True)
-        found[kind] = counts
-        if options.output is not None:
-            write_table(found, options.output)
+            for _ in kill(Path(top), kind, n_kills, options, draw, counts):
+                listed = ", ".join(f"{what} {count}" for what, count in counts.items())
+                print(f"{kind}: {listed} ({time.perf_counter() - start:.0f} s)", flush=True)
+                if options.output is not None:
+                    write_table(found, options.output)
     total = sum(found.values(), Counter())
     listed = ", ".join(
         f"{what} {total[what]}" for what in dict.fromkeys(("kills", *FAULTS, *total))
@@ -386,9 +383,9 @@ def main() -> None:
 
 def kill(
     top: Path, kind: str, n_kills: int, options: Any, draw: random.Random, counts: Counter
-) -> None:
-    """Spend the kills of one kind of run."""
-    if not n_kills:
+) -> Iterator[None]:
+    """Spend the kills of one kind of run; stop after each run that came to its end."""
+    if counts["kills"] >= n_kills:
         return
     clean = top / "clean"
     clean.mkdir()
@@ -409,6 +406,7 @@ def kill(
             counts["runs brought to their end"] += 1
             wanted, answer = (path / "answer.json" for path in (clean, folder))
             counts["other answers"] += answer.read_text() != wanted.read_text()
+            yield
 
 
 if __name__ == "__main__":

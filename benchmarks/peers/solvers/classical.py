@@ -28,8 +28,11 @@ def differential_evolution(fun: Meter, dim: int, budget: int, seed: int) -> None
         differential_evolution(fun, [(0.0, 1.0)] * dim, rng=rng)
 
 
-def cma_es(fun: Meter, dim: int, budget: int, seed: int) -> None:
-    """Run cma with BIPOP restarts: from the middle first, then from points at random."""
+def cma_es(fun: Meter, dim: int, budget: int, seed: int, population: int | None = None) -> None:
+    """Run cma with restarts: from the middle first, then from points at random.
+
+    They are those of BIPOP; with a population that is given, it stays as large.
+    """
     import cma
 
     rng = np.random.default_rng(seed)
@@ -38,7 +41,10 @@ def cma_es(fun: Meter, dim: int, budget: int, seed: int) -> None:
     def start() -> NDArray[np.float64]:
         return middle.pop() if middle else rng.uniform(size=dim)
 
+    sizes = {"bipop": True} if population is None else {"incpopsize": 1}
     options = {"bounds": [0.0, 1.0], "seed": seed + 1, "verbose": -9, "verb_log": 0}
+    if population is not None:
+        options["popsize"] = population
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         while True:
@@ -48,6 +54,6 @@ def cma_es(fun: Meter, dim: int, budget: int, seed: int) -> None:
                 0.3,
                 {**options, "maxfevals": fun.left + 1},
                 restarts=9,
-                bipop=True,
+                **sizes,
             )
             options["seed"] = int(rng.integers(1, 2**31))

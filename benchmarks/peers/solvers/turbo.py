@@ -66,20 +66,20 @@ class TrustRegion:
             self.length, self.n_failures = 0.5 * self.length, 0
 
 
-def turbo_1(fun: Meter, dim: int, budget: int, seed: int) -> None:
+def turbo_1(fun: Meter, dim: int, budget: int, seed: int, batch: int = BATCH) -> None:
     """Search region after region, each from a new Sobol design of twice as many as variables."""
     import torch
 
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     while True:
-        _search_region(fun, dim, rng)
+        _search_region(fun, TrustRegion(dim, batch), rng)
 
 
-def _search_region(fun: Meter, dim: int, rng: np.random.Generator) -> None:
+def _search_region(fun: Meter, region: TrustRegion, rng: np.random.Generator) -> None:
     from scipy.stats import qmc
 
-    region = TrustRegion(dim)
+    dim = region.dim
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         X = qmc.Sobol(dim, rng=rng).random(2 * dim)
