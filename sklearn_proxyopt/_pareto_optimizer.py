@@ -68,9 +68,11 @@ class ParetoOptimizer(BaseProxyOptimizer):
     budget : int, default=None
         As of `ProxyOptimizer`; None verifies up to 200 points beside the sampler's design.
     noise_std : "auto", None, float or array-like of shape (n_outputs,), default="auto"
-        Standard deviation of the noise of each output, or one for all, as the proxy takes it.
+        Standard deviation of the noise of each output, or one for all. As of `ProxyOptimizer`: with
+        noise the answer is the front of the evaluated settings as estimated, and rounds repeat
+        points of it.
     n_repeats : int, default=1
-        As of `ProxyOptimizer`. Points of a front are those of the mean values.
+        As of `ProxyOptimizer`.
     sampler : sampler, {"halton", "lhs", "sobol", "uniform"} or None, default=None
         Makes the initial design, from which the proxy learns first: evaluated by the objective
         or, in `fit` without one, picked among the samples given. None takes every sample given;
@@ -109,7 +111,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         The answer, in the order of the first objective: the front of all samples where the run
         evaluated the objective to find it, which `result_.measured` says, and else the proxy's.
     F_front_ : ndarray of shape (n_points, n_objectives)
-        Its objectives: measured, or predicted by the proxy.
+        Its objectives: measured, with noise estimated, or predicted by the proxy.
     X_front_proxy_ : ndarray of shape (n_predicted, n_features_in_)
         The proxy's front.
     F_front_proxy_ : ndarray of shape (n_predicted, n_objectives)
@@ -286,7 +288,10 @@ class ParetoOptimizer(BaseProxyOptimizer):
         scipy.optimize.OptimizeResult
             `X` of shape (n_points, n_features) and `F` of shape (n_points, n_objectives), the front
             of all samples evaluated, each of them feasible; with constraints `constraints` of shape
-            (n_points, n_constraints). `X_proxy` and `F_proxy`, the front that the proxy predicted
+            (n_points, n_constraints). With noise, the front of all settings as estimated: `F_std`
+            and `constraints_std` have the standard deviations of the estimates, 0 for exact values,
+            and `probability_feasible`, of shape (n_points,), the probability that each point keeps
+            its constraints. `X_proxy` and `F_proxy`, the front that the proxy predicted
             last. `X_verified`, `F_promised` and `F_verified`, the predictions at points that were
             verified and the values measured there (NaN where they failed). `hypervolume` of `F`
             beyond `reference`; `nfev`, the samples the function was really called on; `nfev_design`
@@ -326,7 +331,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
 
     @property
     def _n_phases(self) -> int:
-        return 2 + 3 * self.n_rounds
+        # A repeat may have the proxy learn once more.
+        return 5 + 3 * self.n_rounds
 
     @property
     def _n_outputs(self) -> int:

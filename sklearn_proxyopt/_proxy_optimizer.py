@@ -83,8 +83,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Standard deviation of the noise of a value, in its units. None says that values are exact.
         "auto" learns it by the proxy, believes repeats, and lets `minimize` repeat an evaluation
         where it suspects noise. With noise the answer is the evaluated setting of the lowest
-        estimated value, and a budget is spent by expected improvement. A proxy with a parameter
-        `noise_std` is given what is not "auto".
+        estimated value, and a budget is spent by expected improvement. Constraints have noise of
+        their own, and the answer keeps them as estimated. A proxy with a parameter `noise_std` is
+        given what is not "auto".
     n_repeats : int, default=1
         How often each setting is evaluated. Its value is the mean, for the search and as the
         answer; each repeat counts in a budget, and is a sample of `X_` and `y_`. Samples given
@@ -337,7 +338,8 @@ class ProxyOptimizer(BaseProxyOptimizer):
         target : float, default=None
             The run ends at a value as good as this. Evaluations that are running in parallel, or in
             the same call of a vectorized function, still count. With ``noise_std="auto"`` a sample
-            that reaches it against what the others predict is evaluated once more.
+            that reaches it against what the others predict is evaluated once more. With noise
+            the upper end of the 90 % interval has to reach it.
         max_seconds : float, default=None
             No evaluation begins after this many seconds, nor a call of a vectorized function,
             except until two samples have succeeded; the proxy still learns.
@@ -374,7 +376,10 @@ class ProxyOptimizer(BaseProxyOptimizer):
             (see `diagnose`); `x_named`, a dict of `x` with labels, where the variables have names.
             With constraints also `constraints`, those of `x`; `feasible`, whether all of them hold,
             without which `success` is False; `maxcv`, the largest violation; `constraints_proxy`
-            and `constraints_at_proxy`, those predicted and measured at `x_proxy`.
+            and `constraints_at_proxy`, those predicted and measured at `x_proxy`. With noise
+            `constraints` are estimates, and `feasible` goes by them; `constraints_std` has their
+            standard deviations, 0 for exact values, and `probability_feasible` is the probability
+            that all constraints hold at `x`.
 
         Raises
         ------

@@ -110,7 +110,9 @@ def test_the_merit_as_a_torch_module_is_that_of_arrays():
 
     for adds_spread in (False, True):
         function = MeritFunction(
-            RegressorFunction(proxy), Merit.learned(disk(X), proxy.predict(X)), adds_spread
+            RegressorFunction(proxy),
+            Merit.learned(disk(X), proxy.predict(X), np.zeros(2)),
+            adds_spread,
         )
         module = function.torch_module()
         with torch.no_grad():

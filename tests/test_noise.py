@@ -148,17 +148,27 @@ def test_an_estimate_reaches_a_target():
     assert result.fun < 0.6
 
 
+def test_an_estimate_that_may_be_too_low_reaches_no_target():
+    stopping = StoppingCriteria(target=0.0)
+    stopping.begin(np.array([3.0]))
+    stopping.estimate(-1.0, 0.5)
+    assert not stopping.reaches_target
+    stopping.count(5, np.array([-2.0]))
+    with pytest.raises(StopRun, match="was reached after 5 evaluations"):
+        stopping.estimate(-0.5, -0.1)
+
+
 def test_patience_counts_evaluations_that_improve_no_estimate():
     stopping = StoppingCriteria(patience=10)
     stopping.begin(np.array([3.0]))
     stopping.read_estimates()
     # Nothing was estimated that could have been improved.
     stopping.count(20, np.array([2.0]))
-    stopping.estimate(1.0)
+    stopping.estimate(1.0, 1.5)
     stopping.count(6, np.array([0.1]))
-    stopping.estimate(0.9)
+    stopping.estimate(0.9, 1.2)
     stopping.count(6, np.array([0.0]))
-    stopping.estimate(0.95)
+    stopping.estimate(0.95, 1.1)
     with pytest.raises(StopRun, match="no gain within 12 evaluations"):
         stopping.count(6, np.array([-1.0]))
 
@@ -248,16 +258,15 @@ def test_a_run_that_was_killed_goes_on_to_the_same_answer(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("noise_std", "n_outputs", "expected"),
-    [("auto", None, False), (None, None, False), (0.0, None, False), (0.1, None, True)],
+    ("noise_std", "expected"), [("auto", False), (None, False), (0.0, False), (0.1, True)]
 )
-def test_what_the_user_says_of_noise_is_believed(noise_std, n_outputs, expected):
-    assert NoiseWatch(noise_std, n_outputs).is_noisy is expected
+def test_what_the_user_says_of_noise_is_believed(noise_std, expected):
+    assert NoiseWatch(noise_std).is_noisy is expected
 
 
 @pytest.mark.parametrize(("second", "expected"), [(1.0, False), (1.0 + 1e-9, False), (1.5, True)])
 def test_repeats_that_agree_say_that_values_are_exact(second, expected):
-    watch = NoiseWatch("auto", None)
+    watch = NoiseWatch("auto")
     X = np.array([[0.0], [1.0], [1.0], [2.0]])
     watch.settle(Dataset.of(X, np.array([0.0, 1.0, second, 4.0])))
     assert watch.is_noisy is expected

@@ -10,9 +10,9 @@ from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction, with_names
-from sklearn_proxyopt._proxy_search._penalty import margin_of
+from sklearn_proxyopt._proxy_search._penalty import margin_of, noise_of_outputs
 from sklearn_proxyopt._proxy_search._turned import turned_proxy
-from sklearn_proxyopt._utils._dataset import is_among, means_of_repeats
+from sklearn_proxyopt._utils._dataset import Dataset, is_among, means_of_repeats
 from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.optimizers import nondominated
@@ -32,8 +32,8 @@ class FrontSearch:
     ----------
     proxy : regressor
         Not fitted; a clone is.
-    optimizer : NSGA2
-        Searches it; a clone does.
+    optimizer : NSGA2 or None
+        Searches it; a clone does. None where nothing is searched.
     seeds : dict
         A seed for "proxy" and one for "optimizer", used where they have none of their own.
     n_constraints : int
@@ -42,6 +42,8 @@ class FrontSearch:
         The space, of which the proxy learns the features.
     goal : Goal
         What is sought of the objectives, in which samples come to be minimized.
+    is_noisy : bool, default=False
+        Whether outputs are known to have noise, which is then no error of learned constraints.
 
     Attributes
     ----------
@@ -57,12 +59,13 @@ class FrontSearch:
         n_constraints: int,
         variables: Variables,
         goal: Goal,
+        is_noisy: bool = False,
     ) -> None:
         self.learner = seeded(proxy, seeds["proxy"])
         self.proxy = turned_proxy(self.learner, goal)
-        self.optimizer = seeded(optimizer, seeds["optimizer"])
+        self.optimizer: Any = optimizer and seeded(optimizer, seeds["optimizer"])
         self.n_constraints = n_constraints
-        self.variables = variables
+        self.variables, self.is_noisy = variables, is_noisy
 
     def fit(
         self,
@@ -79,7 +82,8 @@ class FrontSearch:
         self._margin = np.zeros(self.n_constraints)
         if self.n_constraints:
             n = self._n_objectives
-            self._margin = margin_of(y[:, n:], self.outputs(X)[:, n:])
+            noise = noise_of_outputs(self.learner, y) if self.is_noisy else 0.0 * y[0]
+            self._margin = margin_of(y[:, n:], self.outputs(X)[:, n:], noise[n:])
 
     def outputs(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return predictions of samples, of shape (n, n_objectives + n_constraints)."""
@@ -135,6 +139,24 @@ class FrontSearch:
             rows = np.vstack([self._feasible_rows_near(rows), starts])
         front = front_of_rows(rows, judged(rows), variables, self.n_constraints)
         return self._with_predictions(search, front.X)
+
+    def known(self, data: Dataset) -> OptimizeResult:
+        """Return the front of samples: measured, or with noise as the proxy predicts it there."""
+        y = self.outputs(data.X) if self.is_noisy else data.y
+        return front_of_rows(data.X, y, self.variables, self.n_constraints)
+
+    def least_certain(self, data: Dataset) -> NDArray[np.float64]:
+        """Return the points of the known front, those first whose prediction is least certain.
+
+        None where the proxy tells no standard deviations.
+        """
+        front = self.known(data)
+        deviations = RegressorFunction(self.proxy).deviations(self.variables.features(front.X))
+        if deviations is None:
+            return data.X[:0]
+        spread = np.maximum(np.ptp(data.y, axis=0), np.finfo(np.float64).tiny)
+        X: NDArray[np.float64] = front.X[np.argsort(-(deviations / spread).max(axis=1))]
+        return X
 
     def _feasible_rows_near(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the nearest feasible samples, and those one move of an integer or label away."""

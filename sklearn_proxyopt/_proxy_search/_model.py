@@ -12,7 +12,7 @@ from scipy.optimize import OptimizeResult
 from sklearn_proxyopt._proxy_search._failure_model import FailureAverse, FailureRisk
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction, with_names
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
-from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction
+from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction, noise_of_outputs
 from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
 from sklearn_proxyopt._proxy_search._turned import turned_proxy
 from sklearn_proxyopt._utils._goal import MINIMUM, Goal
@@ -44,6 +44,8 @@ class ProxyModel:
         The space, of which the proxy learns the features; None for a plain one.
     goal : Goal, default=MINIMUM
         What is sought of the values, in which samples come to be minimized.
+    is_noisy : bool, default=False
+        Whether values are known to have noise, which is then no error of learned constraints.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class ProxyModel:
     smoothing: Any = None
     variables: Variables | None = None
     goal: Goal = MINIMUM
+    is_noisy: bool = False
 
     def __post_init__(self) -> None:
         self.learner = seeded(self.proxy, self.seeds["proxy"])
@@ -84,7 +87,8 @@ class ProxyModel:
         self.proxy.fit(rows, y, **fit_params)
         if y.ndim == 2:
             predicted = np.asarray(self.proxy.predict(rows), dtype=np.float64)
-            self.merit = Merit.learned(y, predicted.reshape(len(y), -1))
+            noise = noise_of_outputs(self.learner, y) if self.is_noisy else 0.0 * y[0]
+            self.merit = Merit.learned(y, predicted.reshape(len(y), -1), noise)
         if self.smoothed is not None:
             self.smoothed.fit(rows, y, **fit_params)
 
@@ -130,6 +134,9 @@ class ProxyModel:
             if is_kept:
                 break
             self.merit, is_kept = merit, merit.is_kept(outputs)
+            if is_kept and self.is_noisy:
+                # A sharper penalty moves the minimum by less than the noise hides.
+                break
             merit = merit.sharper() if is_kept else merit.heavier()
         search.fun, search.constraints = float(outputs[0]), outputs[1:]
         return search

@@ -16,7 +16,15 @@ from sklearn_proxyopt.optimizers._functions import ProxyFunction
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["PENALTY", "Merit", "MeritFunction", "margin_of", "merit_of_rows"]
+__all__ = [
+    "PENALTY",
+    "Merit",
+    "MeritFunction",
+    "ValueOfOutputs",
+    "margin_of",
+    "merit_of_rows",
+    "noise_of_outputs",
+]
 
 # A violation of one span of a constraint on the variables costs so many spreads of the values.
 PENALTY = 100.0
@@ -55,7 +63,12 @@ class Merit:
     softness: NDArray[np.float64]
 
     @classmethod
-    def learned(cls, outputs: NDArray[np.float64], predicted: NDArray[np.float64]) -> Merit:
+    def learned(
+        cls,
+        outputs: NDArray[np.float64],
+        predicted: NDArray[np.float64],
+        noise: NDArray[np.float64],
+    ) -> Merit:
         """Return the merit of a search that goes by predictions, with a margin for their errors.
 
         Parameters
@@ -64,13 +77,15 @@ class Merit:
             The samples learned from: value and constraints.
         predicted : ndarray of shape (n_samples, 1 + n_constraints)
             What was learned of them.
+        noise : ndarray of shape (1 + n_constraints,)
+            Standard deviation of the noise of each output, 0 where none is known.
 
         Returns
         -------
         Merit
             The merit.
         """
-        margin = margin_of(outputs[:, 1:], predicted[:, 1:])
+        margin = margin_of(outputs[:, 1:], predicted[:, 1:], noise[1:])
         softness = _SOFTNESS * _spread(outputs)[1:]
         return replace(cls.of_rows(outputs), margin=margin, softness=softness)
 
@@ -228,14 +243,58 @@ class MeritFunction(ProxyFunction):
         return ProxyOfMerit()
 
 
+class ValueOfOutputs(ProxyFunction):
+    """The value that a proxy of several outputs predicts, without its constraints.
+
+    Parameters
+    ----------
+    proxy : RegressorFunction
+        Predicts value and constraints, and their standard deviations.
+    """
+
+    def __init__(self, proxy: RegressorFunction) -> None:
+        self.proxy = proxy
+
+    def __call__(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the value predicted, of shape (n,)."""
+        return np.asarray(self.proxy.predict(X), dtype=np.float64)[:, 0]
+
+    def predict(self, X: NDArray[np.float64], return_std: bool = False) -> Any:
+        """Return the value predicted, and its standard deviation if asked for."""
+        if not return_std:
+            return self(X)
+        outputs, deviations = self.proxy.predict(X, return_std=True)
+        return outputs[:, 0], np.reshape(deviations, outputs.shape)[:, 0]
+
+
+def noise_of_outputs(proxy: Any, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the noise of each output, (n_outputs,), as a fitted proxy knows it; 0 if it does not.
+
+    Parameters
+    ----------
+    proxy : regressor
+        The proxy.
+    outputs : ndarray of shape (n_samples, n_outputs)
+        What it has learned.
+    """
+    noise = np.asarray(getattr(proxy, "noise_std_", 0.0), dtype=np.float64)
+    return np.broadcast_to(noise, outputs.shape[1:])
+
+
 def margin_of(
-    constraints: NDArray[np.float64], predicted: NDArray[np.float64]
+    constraints: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    noise: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the error of learned constraints near to where they turn, (n_constraints,)."""
+    """Return the error of learned constraints near to where they turn, (n_constraints,).
+
+    What noise adds to the difference between learned and measured is no error.
+    """
     n_near = max(int(_SHARE_NEAR * len(constraints)), 2)
     near = np.argsort(np.abs(constraints), axis=0)[:n_near]
     error = np.take_along_axis(predicted - constraints, near, axis=0)
-    return np.asarray(np.sqrt(np.square(error).mean(axis=0)))
+    squares = np.square(error).mean(axis=0) - np.square(noise)
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
 
 
 def _spread(outputs: NDArray[np.float64]) -> NDArray[np.float64]:

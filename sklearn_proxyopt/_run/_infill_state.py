@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -13,8 +14,15 @@ from sklearn_proxyopt._proxy_search._failure_model import FailureRisk
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction, without_names
 from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._proxy_search._on_axes import AxesProxy
-from sklearn_proxyopt._proxy_search._penalty import PENALTY, MeritFunction, merit_of_rows
+from sklearn_proxyopt._proxy_search._penalty import (
+    PENALTY,
+    MeritFunction,
+    ValueOfOutputs,
+    merit_of_rows,
+)
+from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL
 from sklearn_proxyopt._utils._dataset import Dataset, best_rows
+from sklearn_proxyopt._utils._feasibility import probability_kept, violations
 from sklearn_proxyopt.diagnosis._half_samples import HalfSampleEnsemble
 from sklearn_proxyopt.infill import Knowledge
 from sklearn_proxyopt.variables import Variables
@@ -87,6 +95,60 @@ class InfillState:
             draw=self._draw if hasattr(self._model.proxy, "draw_functions") else None,
             pending=space.encode(pending) if len(pending) else None,
         )
+
+    def knowledge_of_feasible(self, pending: NDArray[np.float64]) -> Knowledge:
+        """Return what a strategy is told of noisy values; with constraints, of values alone.
+
+        Evaluations are then trusted as far as constraints are likely to be kept [1]_. As long as no
+        sample is estimated to be feasible, values count by their merit.
+
+        References
+        ----------
+        .. [1] Gelbart, Snoek and Adams, "Bayesian Optimization with Unknown Constraints", 2014,
+           :doi:`10.48550/arXiv.1403.5607`, equation 2.
+        """
+        known = self.knowledge(pending)
+        if self._model.merit is None or np.isinf(self.lowest_estimate[0]):
+            return known
+        proxy: Any = ValueOfOutputs(RegressorFunction(self._model.proxy))
+        if not self._space.is_continuous_box:
+            proxy = AxesProxy(proxy, self._space, PENALTY * self._spread)
+        estimates = self._feasible_estimates
+        return replace(known, proxy=proxy, estimates=estimates, caution=self._caution_of_outcomes)
+
+    @property
+    def lowest_estimate(self) -> tuple[float, float]:
+        """The lowest value estimated at a sample, and the upper end of its 90 % interval.
+
+        With constraints that of a sample which is feasible as estimated, infinity if none is.
+        """
+        values, (_, std) = self._feasible_estimates, self._estimated
+        place = int(np.argmin(values))
+        return float(values[place]), float(values[place] + DEVIATIONS_IN_INTERVAL * std[place, 0])
+
+    @cached_property
+    def _feasible_estimates(self) -> NDArray[np.float64]:
+        """The values estimated at the samples, infinity where a constraint is missed."""
+        mean = self._estimated[0]
+        return np.where(violations(mean) > 0.0, np.inf, mean[:, 0])
+
+    @cached_property
+    def _estimated(self) -> NDArray[np.float64]:
+        """The outputs estimated at the samples and their deviations, (2, n_samples, n_outputs)."""
+        if self._model.merit is None and not self._noise_std:
+            return np.array([self._y[:, None], 0.0 * self._y[:, None]])
+        return self._outputs_at(self._X)
+
+    def _outputs_at(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what is predicted and its deviations, (2, n, n_outputs)."""
+        proxy, features = RegressorFunction(self._model.proxy), self._space.features(X)
+        return np.reshape(proxy.predict(features, return_std=True), (2, len(X), -1))
+
+    def _caution_of_outcomes(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how far points are to be avoided, since they may fail or miss a constraint."""
+        mean, std = self._outputs_at(self._space.decode(points))[:, :, 1:]
+        trust = 1.0 if self._risk is None else 1.0 - self.caution(points)
+        return np.asarray(1.0 - trust * probability_kept(mean, std))
 
     @cached_property
     def _proxy(self) -> Any:

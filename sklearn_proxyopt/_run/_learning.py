@@ -18,6 +18,7 @@ from sklearn_proxyopt._proxy_search._failure_model import (
 from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
 from sklearn_proxyopt._proxy_search._smoothed_search import SmoothedSearch
+from sklearn_proxyopt._run._known_noise import has_noise
 from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
@@ -92,6 +93,7 @@ def learn_model(
     space, progress = run.space, run.progress
     starts, best = space.best_rows(data.X, data.y)
     model = unfitted_model(optimizer, run, optimizer.smoothing)
+    model.is_noisy = has_noise(optimizer.noise_std, data)
     text = f"Training {type(model.learner).__name__} on {len(data)} samples."
     with (
         progress.phase("train", text) as training,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from itertools import count
@@ -10,15 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._proxy_search._front import FrontSearch
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._model import ProxyModel
 from sklearn_proxyopt._run._infill_state import InfillState, rows_at_axes
+from sklearn_proxyopt._run._known_noise import has_noise, is_stated_noisy, repeats_differ
 from sklearn_proxyopt._run._learning import learn_risk, proxy_of, search_of, takes_noise
 from sklearn_proxyopt._run._run import PaidRun, Run
-from sklearn_proxyopt._run._settings import SearchSettings
+from sklearn_proxyopt._run._settings import SearchSettings, Settings
 from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL
 from sklearn_proxyopt._strategies import Batches, LateResults, Routine
-from sklearn_proxyopt._utils._dataset import Dataset, is_among, means_of_repeats, row_keys
+from sklearn_proxyopt._utils._dataset import Dataset, is_among, means_of_repeats
+from sklearn_proxyopt._utils._feasibility import best_first, probability_kept
 from sklearn_proxyopt.infill import ExpectedImprovement, Knowledge
 from sklearn_proxyopt.proxies import KernelProxyRegressor
 from sklearn_proxyopt.variables import Variables
@@ -33,10 +37,9 @@ __all__ = [
     "estimates_of",
     "known_noise",
     "noise_model",
+    "noise_proxy",
 ]
 
-# Repeats that differ by less than this share of the spread of the values agree.
-_AGREE = 1e-6
 # After so many samples beyond the design noise is looked for, and again each time there are so many
 # times as many samples, up to a number.
 _FIRST_LOOK, _NEXT_LOOK, _LAST_LOOK = 8, 1.5, 200
@@ -55,24 +58,20 @@ class NoiseWatch:
 
     Parameters
     ----------
-    noise_std : "auto", None or float
+    noise_std : "auto", None, float or array-like of shape (n_outputs,)
         What the user says.
-    n_outputs : int or None
-        How many numbers the function returns; None for one that is no array. Of several nothing
-        is found out.
 
     Attributes
     ----------
     is_noisy : bool
-        Whether values have noise, as far as it is known.
+        Whether values have noise, in one of several outputs at least, as far as it is known.
     is_open : bool
         Whether that may still be found out.
     """
 
-    def __init__(self, noise_std: Any, n_outputs: int | None) -> None:
-        is_learned, is_single = isinstance(noise_std, str), n_outputs is None
-        self.is_open = is_learned and is_single
-        self.is_noisy = is_single and not is_learned and bool(noise_std)
+    def __init__(self, noise_std: Any) -> None:
+        self.is_open = isinstance(noise_std, str)
+        self.is_noisy = is_stated_noisy(noise_std)
         self._n_next = 0.0
 
     def begin(self, data: Dataset) -> None:
@@ -84,7 +83,7 @@ class NoiseWatch:
         """Let repeats tell, where there are any."""
         if not self.is_open:
             return
-        differ = _repeats_differ(data)
+        differ = repeats_differ(data)
         if differ is not None:
             self.is_open, self.is_noisy = False, differ
 
@@ -101,28 +100,27 @@ class NoiseWatch:
         return self.is_open and bool(np.any(getattr(proxy, "noise_std_", 0.0)))
 
 
-def _repeats_differ(data: Dataset) -> bool | None:
-    """Tell whether repeats have different values; None where there are no repeats."""
-    groups: dict[bytes, list[float]] = {}
-    for key, value in zip(row_keys(data.X), data.y, strict=True):
-        groups.setdefault(key, []).append(float(value))
-    ranges = [np.ptp(values) for values in groups.values() if len(values) > 1]
-    return bool(max(ranges) > _AGREE * np.ptp(data.y)) if ranges else None
+def known_noise(optimizer: Settings, data: Dataset, proxy: Any) -> float:
+    """Return the standard deviation of the noise of a value by a fitted proxy.
+
+    It is 0 unless it is certain that there is noise.
+    """
+    is_noisy = has_noise(optimizer.noise_std, data)
+    return float(np.ravel(getattr(proxy, "noise_std_", 0.0))[0]) if is_noisy else 0.0
 
 
-def known_noise(optimizer: SearchSettings, data: Dataset, proxy: Any) -> float:
-    """Return the standard deviation of the noise by a fitted proxy, 0 unless it is certain."""
-    watch = NoiseWatch(optimizer.noise_std, optimizer._n_outputs)
-    watch.settle(data)
-    return float(getattr(proxy, "noise_std_", 0.0)) if watch.is_noisy else 0.0
+def noise_proxy(optimizer: Settings) -> Any:
+    """Return what learns values with noise: the proxy, or Gaussian processes if it cannot."""
+    proxy = proxy_of(optimizer)
+    if takes_noise(proxy) and "return_std" in signature(proxy.predict).parameters:
+        return proxy
+    return KernelProxyRegressor(noise_std=optimizer.noise_std)
 
 
 def noise_model(optimizer: SearchSettings, run: Run) -> ProxyModel:
-    """Return what learns values with noise: the proxy, or Gaussian processes if it cannot."""
-    proxy = proxy_of(optimizer)
-    if not takes_noise(proxy) or "return_std" not in signature(proxy.predict).parameters:
-        proxy = KernelProxyRegressor(noise_std=optimizer.noise_std)
-    return ProxyModel(proxy, search_of(optimizer), run.seeds, None, run.space, run.goal)
+    """Return what learns values with noise, and what searches it."""
+    proxy, search = noise_proxy(optimizer), search_of(optimizer)
+    return ProxyModel(proxy, search, run.seeds, None, run.space, run.goal, is_noisy=True)
 
 
 class WatchedSearch(Routine):
@@ -176,30 +174,36 @@ class WatchedSearch(Routine):
         self._watch.settle(self.known)
 
 
+def best_setting(data: Dataset) -> NDArray[np.float64]:
+    """Return the setting with the lowest mean value, a feasible one first, (1, n_features)."""
+    X, y = means_of_repeats(data.X, data.y)
+    return X[best_first(y)[:1]]
+
+
 class OneRepeat(Routine):
-    """Evaluate the best setting once more, and let the repeat tell whether there is noise.
+    """Evaluate a setting once more, and let the repeat tell whether there is noise.
 
     Parameters
     ----------
     watch : NoiseWatch
         Is told.
+    setting_of : callable, default=best_setting
+        Returns the setting of a `Dataset`, of shape (1, n_features).
     """
 
     repeats_known = True
 
-    def __init__(self, watch: NoiseWatch) -> None:
+    def __init__(
+        self,
+        watch: NoiseWatch,
+        setting_of: Callable[[Dataset], NDArray[np.float64]] = best_setting,
+    ) -> None:
         super().__init__()
-        self._watch = watch
+        self._watch, self._setting_of = watch, setting_of
 
     def _run(self) -> Batches:
-        yield best_setting(self.known)
+        yield self._setting_of(self.known)
         self._watch.settle(self.known)
-
-
-def best_setting(data: Dataset) -> NDArray[np.float64]:
-    """Return the setting with the lowest mean value, of shape (1, n_features)."""
-    X, y = means_of_repeats(data.X, data.y)
-    return X[[int(np.argmin(y))]]
 
 
 def best_by_others(
@@ -207,7 +211,8 @@ def best_by_others(
 ) -> float:
     """Return the upper end of the 90 % interval that the other samples predict for the lowest.
 
-    Infinity where there are no more of them than variables.
+    Infinity where there are no more of them than variables, or where they predict that it misses a
+    constraint.
     """
     lowest = best_setting(data)
     others = (lowest != data.X).any(axis=1)
@@ -215,7 +220,9 @@ def best_by_others(
         return np.inf
     model.fit(data.X[others], data.y[others], names)
     function = RegressorFunction(model.proxy)
-    mean, std = function.predict(space.features(lowest), return_std=True)
+    mean, std = map(np.ravel, function.predict(space.features(lowest), return_std=True))
+    if (mean[1:] > 0.0).any():
+        return np.inf
     return float(mean[0] + DEVIATIONS_IN_INTERVAL * std[0])
 
 
@@ -257,8 +264,9 @@ class NoisyRounds(Routine):
             size = min(self._size, n_left)
             if size < 1:
                 return
-            known = self._learned(model, rng)
-            self._of_run.oracle.stopping.estimate(known.lowest)
+            state = self._learned(model, rng)
+            known = state.knowledge_of_feasible(self.pending)
+            self._of_run.oracle.stopping.estimate(*state.lowest_estimate)
             if n_left <= _SHARE_OF_MINIMA * self.n_rows + 1.0:
                 first = known.minima[:1]
             elif self._repeats and n_round % _REPEATS_EVERY == 0:
@@ -273,14 +281,13 @@ class NoisyRounds(Routine):
             yield rows
             n_left -= len(rows)
 
-    def _learned(self, model: ProxyModel, rng: np.random.Generator) -> Knowledge:
-        """Let the model learn all samples; return what is known, as points on the axes."""
+    def _learned(self, model: ProxyModel, rng: np.random.Generator) -> InfillState:
+        """Let the model learn all samples; return what is known."""
         run, space, known = self._of_run, self._of_run.space, self.known
         model.fit(known.X, known.y, run.names)
         risk = learn_risk(self._optimizer, known, space, run.seeds)
         noise = known_noise(self._optimizer, known, model.learner)
-        state = InfillState(model, known, space, run.names, rng, risk, noise)
-        return state.knowledge(self.pending)
+        return InfillState(model, known, space, run.names, rng, risk, noise)
 
 
 def _promising(known: Knowledge, n_points: int, repeats: bool) -> NDArray[np.float64]:
@@ -308,8 +315,8 @@ class Estimates:
     ----------
     X : ndarray of shape (n_settings, n_features)
         The settings that may be the answer.
-    mean, std : ndarray of shape (n_settings,)
-        Their values, to be minimized, and the standard deviations of these.
+    mean, std : ndarray of shape (n_settings,) or (n_settings, n_outputs)
+        Their outputs, values to be minimized, and the standard deviations of these.
     """
 
     X: NDArray[np.float64]
@@ -318,17 +325,25 @@ class Estimates:
 
     @property
     def best(self) -> int:
-        """The place of the lowest."""
-        return int(np.argmin(self.mean))
+        """The place of the lowest value, of those that are feasible as estimated if any is."""
+        return int(best_first(self.mean)[0])
+
+    def probability_feasible(self, n_values: int = 1) -> NDArray[np.float64]:
+        """Return with what probability each setting is feasible; constraints come after values."""
+        return probability_kept(self.mean[:, n_values:], self.std[:, n_values:])
 
 
 def estimates_of(
-    model: ProxyModel, data: Dataset, space: Variables, names: NDArray[np.object_] | None
+    model: ProxyModel | FrontSearch,
+    data: Dataset,
+    space: Variables,
+    names: NDArray[np.object_] | None,
 ) -> Estimates:
-    """Estimate the values of the evaluated settings by a model that learns all samples."""
+    """Estimate the outputs of the evaluated settings by a model that learns all samples."""
     model.fit(data.X, data.y, names)
     settings = data.by_setting
     X, _ = space.rows_that_count(settings.X, settings.y)
     function = RegressorFunction(model.proxy)
     mean, std = function.predict(space.features(X), return_std=True)
-    return Estimates(X, np.asarray(mean, dtype=np.float64), np.asarray(std, dtype=np.float64))
+    shape = (len(X), *data.y.shape[1:])
+    return Estimates(X, np.reshape(mean, shape), np.reshape(std, shape))

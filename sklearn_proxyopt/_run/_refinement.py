@@ -21,7 +21,7 @@ from sklearn_proxyopt._run._run import PaidRun
 from sklearn_proxyopt._run._settings import SearchSettings
 from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL, ModelState
 from sklearn_proxyopt._strategies import ThreadedSearch
-from sklearn_proxyopt._utils._feasibility import best_first, say_whether_feasible
+from sklearn_proxyopt._utils._feasibility import best_first, say_whether_feasible, values_of
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.variables import Variables
@@ -104,10 +104,10 @@ def _best_of_data(oracle: Oracle) -> OptimizeResult:
 
 
 def _luckiest(oracle: Oracle) -> OptimizeResult:
-    """Return the lowest single value among the samples that count, and its sample."""
+    """Return the lowest single value among the samples that count, feasible ones first."""
     X, y = oracle.space.rows_that_count(oracle.data.X, oracle.data.y)
-    place = int(np.argmin(y))
-    return OptimizeResult(x=X[place], fun=float(y[place]))
+    place = best_first(y)[0]
+    return OptimizeResult(x=X[place], fun=float(values_of(y)[place]))
 
 
 def best_row(oracle: Oracle, message: str) -> OptimizeResult:
@@ -172,13 +172,14 @@ def answered_by_objective(
     """
     oracle, evaluator, search = run.oracle, run.oracle.evaluator, state.search
     _look_into_journal(oracle, refined)
-    lowest, std = refined, 0.0
+    lowest, std, estimates = refined, 0.0, None
     if model is not None:
         estimates = estimates_of(model, oracle.data, run.space, run.names)
         lowest = _luckiest(oracle)
         best = estimates.best
-        refined = OptimizeResult(refined, x=estimates.X[best], fun=estimates.mean[best])
-        std = float(estimates.std[best])
+        value, *constraints = np.ravel(estimates.mean[best])
+        refined = OptimizeResult(refined, x=estimates.X[best], fun=value, constraints=constraints)
+        std, *constraints_std = np.ravel(estimates.std[best])
     at_proxy = np.ravel(oracle.value_at(state.x_proxy))
     n_known = run.n_evaluated - evaluator.n_calls
     known = f" {n_known} of {run.n_evaluated} evaluations were known before." if n_known > 0 else ""
@@ -186,7 +187,7 @@ def answered_by_objective(
     result = RunResult(
         x=refined.x,
         fun=state.goal.value(float(refined.fun)),
-        fun_std=std,
+        fun_std=float(std),
         x_lowest=lowest.x,
         fun_lowest=state.goal.value(float(lowest.fun)),
         nfev=evaluator.n_calls,
@@ -206,6 +207,11 @@ def answered_by_objective(
         result.x_named = run.space.named(result.x)
     if state.merit is not None:
         say_whether_feasible(result, refined.constraints, search.constraints, at_proxy[1:])
+        result.constraints_std = 0.0 * result.constraints
+        result.probability_feasible = float(result.feasible)
+        if estimates is not None:
+            result.constraints_std = np.array(constraints_std)
+            result.probability_feasible = float(estimates.probability_feasible()[best])
     run.progress.end(f"Best measured value {result.fun:.6g} after {evaluator.n_calls} evaluations.")
     return replace(
         state,

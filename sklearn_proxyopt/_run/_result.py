@@ -55,8 +55,16 @@ class RunResult(OptimizeResult):
         if not self.get("measured", True):
             return "predicted; not measured yet"
         n_failed = self.get("n_failed", 0)
-        how = "estimated from noisy values" if self.get("fun_std") else "measured"
-        return f"{how}; {self.nfev} new runs" + (f", {n_failed} failed" if n_failed else "")
+        is_noisy = np.any(self.get("F_std" if "F" in self else "fun_std", 0.0))
+        how = "estimated from noisy values" if is_noisy else "measured"
+        runs = f"{self.nfev} new runs" + (f", {n_failed} failed" if n_failed else "")
+        return f"{how}{self._feasibility()}; {runs}"
+
+    def _feasibility(self) -> str:
+        """Return with what probability one optimum is feasible, if that is not sure."""
+        chance = np.ravel(self.get("probability_feasible", 1.0))
+        is_sure = len(chance) > 1 or chance[0] in (0.0, 1.0)
+        return "" if is_sure else f", feasible with {chance[0]:.0%}"
 
     def _interval(self) -> str:
         if "interval" in self:

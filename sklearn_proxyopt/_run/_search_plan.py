@@ -139,7 +139,7 @@ class SearchPlan:
 
     def __init__(self, run: PaidRun, optimizer: SearchSettings) -> None:
         self._run, self._optimizer = run, optimizer
-        self._watch = NoiseWatch(optimizer.noise_std, optimizer._n_outputs)
+        self._watch = NoiseWatch(optimizer.noise_std)
         if self._is_search_of_noise:
             run.oracle.stopping.read_estimates()
         self.early_search: EarlySearch | None = None

@@ -73,8 +73,16 @@ class StoppingCriteria:
             self._reads_estimates, self._lowest, self._mark = True, float("inf"), float("inf")
             self._n_without_gain = 0
 
-    def estimate(self, lowest: float) -> None:
+    def estimate(self, lowest: float, at_most: float) -> None:
         """Note what the lowest value is estimated to be.
+
+        Parameters
+        ----------
+        lowest : float
+            The estimate, by which gains are told.
+        at_most : float
+            The upper end of its interval, by which a target is reached: among many estimates the
+            lowest is often too low, above all early in a run.
 
         Raises
         ------
@@ -85,6 +93,7 @@ class StoppingCriteria:
         self._lowest = lowest
         if self._marks_gain():
             self._n_without_gain = 0
+        self._lowest = at_most
         self.count(0, np.empty(0))
 
     @property
@@ -129,7 +138,7 @@ class StoppingCriteria:
         """
         self.n_evaluated += n_new
         # Before the first estimate there is nothing that could have been improved.
-        begins = self._reads_estimates and not np.isfinite(self._mark)
+        begins = self._reads_estimates and not self._is_estimated
         has_gained = begins or self._gains(outputs)
         self._n_without_gain = 0 if has_gained else self._n_without_gain + n_new
         if self._reaches(outputs[:0]):
@@ -145,6 +154,11 @@ class StoppingCriteria:
                 f"The time of {self.max_seconds:g} seconds is over, after {self.n_evaluated} "
                 "evaluations."
             )
+
+    @property
+    def _is_estimated(self) -> bool:
+        """Whether an estimate was noted."""
+        return bool(np.isfinite(self._mark))
 
     def _gains(self, outputs: NDArray[np.float64]) -> bool:
         """Take outputs into account; tell whether they are better than all before."""
@@ -176,7 +190,8 @@ class StoppingCriteria:
 class FrontCriteria(StoppingCriteria):
     """What ends a run for a Pareto front.
 
-    A target is a hypervolume; a gain is a sample that no sample before dominates.
+    A target is a hypervolume; a gain is a sample that no sample before dominates. Where outputs
+    have noise, both are of estimated fronts.
 
     Parameters
     ----------
@@ -186,8 +201,37 @@ class FrontCriteria(StoppingCriteria):
 
     reference: NDArray[np.float64] | None = None
     _front: NDArray[np.float64] = field(default_factory=lambda: np.empty(0), init=False)
+    _estimated: NDArray[np.float64] | None = field(default=None, init=False)
+
+    def read_estimates(self) -> None:
+        """Take no single sample for what it says from now on: outputs have noise."""
+        if not self._reads_estimates:
+            self._front = np.empty(0)
+        super().read_estimates()
+
+    def estimate_front(self, outputs: NDArray[np.float64]) -> None:
+        """Note what the outputs of the front are estimated to be, (n_points, n_outputs).
+
+        Raises
+        ------
+        StopRun
+            If a limit has been reached.
+        """
+        self.read_estimates()
+        self._estimated = outputs
+        if self._adds(outputs):
+            self._n_without_gain = 0
+        self.count(0, outputs[:0])
+
+    @property
+    def _is_estimated(self) -> bool:
+        return self._estimated is not None
 
     def _gains(self, outputs: NDArray[np.float64]) -> bool:
+        return not self._reads_estimates and self._adds(outputs)
+
+    def _adds(self, outputs: NDArray[np.float64]) -> bool:
+        """Tell whether outputs add to the front, and let them."""
         before = self._front
         self._front = self._front_with(outputs)
         return len(before) != len(self._front) or not np.array_equal(before, self._front)
@@ -195,8 +239,13 @@ class FrontCriteria(StoppingCriteria):
     def _reaches(self, outputs: NDArray[np.float64]) -> bool:
         if self.target is None or self.reference is None:
             return False
-        front = self._front_with(outputs)[:, : len(self.reference)]
-        return hypervolume(front, self.reference) >= self.target
+        if not self._reads_estimates:
+            front = self._front_with(outputs)
+        elif self._estimated is not None:
+            front = self._estimated
+        else:
+            return False
+        return hypervolume(front[:, : len(self.reference)], self.reference) >= self.target
 
     def _front_with(self, outputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the outputs of the known front and of further samples, each once, in order."""

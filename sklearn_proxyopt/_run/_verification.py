@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import OptimizeResult
 
 from sklearn_proxyopt._proxy_search._failure_model import risk_in_units
 from sklearn_proxyopt._proxy_search._front import FrontSearch, front_of_rows
+from sklearn_proxyopt._run._known_noise import has_noise
 from sklearn_proxyopt._run._learning import learn_risk, proxy_of
+from sklearn_proxyopt._run._noise import NoiseWatch, OneRepeat, estimates_of, noise_proxy
 from sklearn_proxyopt._run._phases import (
     Phase,
     design_phase,
@@ -35,6 +38,8 @@ from sklearn_proxyopt.samplers import BaseSampler
 
 __all__ = ["FrontPlan", "Verification", "learn_front"]
 
+# With noise, a known point of the front is evaluated once more after so many new ones.
+_REPEATED_AFTER = 3
 # Points of fronts that are verified where no budget says how many.
 _N_VERIFIED = 200
 
@@ -50,6 +55,8 @@ class Verification(Routine):
         What the proxy says there.
     late : LateResults, default=None
         As of `Routine`.
+    repeats_known : bool, default=False
+        Whether known points are evaluated once more.
     """
 
     def __init__(
@@ -57,9 +64,10 @@ class Verification(Routine):
         points: NDArray[np.float64],
         predicted: NDArray[np.float64],
         late: LateResults | None = None,
+        repeats_known: bool = False,
     ) -> None:
         super().__init__(late=late)
-        self.points, self.predicted = points, predicted
+        self.points, self.predicted, self.repeats_known = points, predicted, repeats_known
 
     def _run(self) -> Batches:
         yield self.points
@@ -70,7 +78,13 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
     space, progress = run.space, run.progress
     search_by = NSGA2() if optimizer.optimizer is None else optimizer.optimizer
     front = FrontSearch(
-        proxy_of(optimizer), search_by, run.seeds, optimizer.n_constraints, space, run.goal
+        proxy_of(optimizer),
+        search_by,
+        run.seeds,
+        optimizer.n_constraints,
+        space,
+        run.goal,
+        is_noisy=has_noise(optimizer.noise_std, data),
     )
     text = f"Training {type(front.learner).__name__} on {len(data)} samples."
     with (
@@ -82,7 +96,7 @@ def learn_front(run: Run, optimizer: Settings, data: Dataset, **fit_params: Any)
         risk = risk_in_units(learn_risk(optimizer, data, space, run.seeds), space)
         search = front.search(data.X, data.y, risk)
     # Those that tell most come first: `ask` hands them out in this order.
-    known = front_of_rows(data.X, data.y, space, optimizer.n_constraints)
+    known = front.known(data)
     result = RunResult(search)
     result.F = result.F_proxy = run.goal.turned(search.F)
     result.X_proxy, result.measured = search.X, False
@@ -139,6 +153,9 @@ class FrontPlan:
         self.end: StopRun | None = None
         self.state: FrontState | None = None
         self._n_design, self._X_design = 0, run.oracle.data.X
+        self._watch = NoiseWatch(optimizer.noise_std)
+        if self._watch.is_noisy:
+            run.oracle.stopping.read_estimates()
 
     def phases(self, *, with_design: bool) -> Iterator[Phase]:
         """Yield the design, if there is to be one; then learn and yield points of the front."""
@@ -146,14 +163,14 @@ class FrontPlan:
         if with_design and self.end is None:
             yield replace(design_phase(self._run, self._sampler()), hands_on=True)
         self._n_design, self._X_design = oracle.n_calls, np.vstack([oracle.data.X, oracle.pending])
-        state = self._learn()
+        state = yield from self._learned()
         while self.end is None and (points := self._points_of(state)) is not None:
             self.rounds.append(self._verification(state, points))
             n_rounds = self._optimizer.n_rounds - len(self.rounds)
             strategy, hands_on = self.rounds[-1], n_rounds > 0
             yield Phase("verify", "Verifying the front.", strategy, len(points), hands_on)
             if self.end is None and n_rounds > 0:
-                state = self._learn()
+                state = yield from self._learned()
         if len(oracle.pending):
             yield Phase("verify", "Waiting for the last results.", Routine(_nothing()), 0)
 
@@ -165,8 +182,8 @@ class FrontPlan:
             n_before, self.end = oracle.n_asked, None
             self.n_stages += 1
             n_points = max(len(oracle.data) // (2 * self._optimizer.n_rounds), 1)
-            state = self._learn()
-            points = self._new_points_of(state)[:n_points]
+            state = yield from self._learned()
+            points = self._points_by_worth(state)[:n_points]
             if len(points):
                 strategy = self._verification(state, points)
                 yield Phase("verify", "Verifying the front.", strategy, len(points), hands_on=True)
@@ -187,14 +204,31 @@ class FrontPlan:
     def answer(self) -> FrontState:
         """Return what was found, once all phases have ended."""
         assert self.state is not None
+        self._watch.settle(self._run.oracle.data)
         return _answered_by_front(
             self._run,
             self.state,
             self,
-            self._optimizer.n_constraints,
+            self._front(),
             self._n_design,
             self._X_design,
         )
+
+    def _front(self) -> OptimizeResult:
+        """Return the front of all samples, or with noise of all settings as estimated."""
+        if self._run.oracle.evaluator.journal is not None:
+            self._run.oracle.keep_all_on_record()
+        data, space, optimizer = self._run.oracle.data, self._run.space, self._optimizer
+        if not self._watch.is_noisy:
+            return _with_nothing_uncertain(
+                front_of_rows(data.X, data.y, space, optimizer.n_constraints)
+            )
+        return _estimated_front(self._run, optimizer, data)
+
+    def _first_of_front(self, data: Dataset) -> NDArray[np.float64]:
+        n_constraints = self._optimizer.n_constraints
+        front: NDArray[np.float64] = front_of_rows(data.X, data.y, self._run.space, n_constraints).X
+        return front[:1]
 
     def _sampler(self) -> BaseSampler:
         """Return the sampler of the design; half of a budget where it is no instance."""
@@ -203,11 +237,33 @@ class FrontPlan:
             return design_sampler(self._optimizer, seed)
         return seeded_sampler(self._optimizer, "sobol", max(budget // 2, 2), seed)
 
+    def _learned(self) -> Generator[Phase, None, FrontState]:
+        """Let the proxy learn, and once more after a repeat where it suspects noise."""
+        state = self._learn()
+        if self._watch.doubts(state.proxy) and self.end is None and self._run.oracle.n_left >= 1:
+            repeat = OneRepeat(self._watch, self._first_of_front)
+            yield Phase("repeat", "Repeating an evaluation.", repeat, 1)
+            state = self._learn()
+        return state
+
     def _learn(self) -> FrontState:
         run = self._run
+        self._watch.settle(run.oracle.data)
         self.state = run.learn(partial(learn_front, run, self._optimizer, run.oracle.data))
         self._run.publish(self.state.unanswered())
+        if self._watch.is_noisy:
+            self._note_estimates(self.state)
         return self.state
+
+    def _note_estimates(self, state: FrontState) -> None:
+        """Let the front as estimated tell whether the run has reached its end."""
+        stopping = self._run.oracle.stopping
+        assert isinstance(stopping, FrontCriteria)
+        known = state.front_search.known(self._run.oracle.data)
+        try:
+            stopping.estimate_front(known.F[: len(known.F) * known.success])
+        except StopRun as reached:
+            self.end = self.end or reached
 
     def _points_of(self, state: FrontState) -> NDArray[np.float64] | None:
         """Return the share of the front that is to be verified next, None where nothing is."""
@@ -215,21 +271,30 @@ class FrontPlan:
         n_rounds = self._optimizer.n_rounds - len(self.rounds)
         if n_rounds < 1 or n_left < 1:
             return None
+        points, n_points = self._points_by_worth(state), -(-n_left // n_rounds)
+        return points[:n_points] if len(points) else None
+
+    def _points_by_worth(self, state: FrontState) -> NDArray[np.float64]:
+        """Return new points of the front, under noise with the least certain known ones between."""
         new = self._new_points_of(state)
-        return new[: -(-n_left // n_rounds)] if len(new) else None
+        if not self._watch.is_noisy or self._run.oracle.n_repeats > 1:
+            return new
+        again = state.front_search.least_certain(self._run.oracle.data)
+        again = again[~is_among(again, self._run.oracle.pending)]
+        return _interleaved(new, again, _REPEATED_AFTER)
 
     def _new_points_of(self, state: FrontState) -> NDArray[np.float64]:
         """Return points of the front far from those known, and from the pending as predicted."""
         data, pending, points = self._run.oracle.data, self._run.oracle.pending, state.candidates
         if len(pending):
-            F, n_constraints = state.F_front_proxy, self._optimizer.n_constraints
-            known = front_of_rows(data.X, data.y, self._run.space, n_constraints).F
+            F, known = state.F_front_proxy, state.front_search.known(data).F
             believed = state.front_search.outputs(pending)[:, : F.shape[1]]
             points = state.X_front_proxy[spread_out(F, np.vstack([known, believed]), len(F))]
         return points[~is_among(points, np.vstack([data.evaluated, pending]))]
 
     def _verification(self, state: FrontState, points: NDArray[np.float64]) -> Verification:
-        return Verification(points, state.front_search.outputs(points), takes_late(self._run))
+        predicted, late = state.front_search.outputs(points), takes_late(self._run)
+        return Verification(points, predicted, late, repeats_known=self._watch.is_noisy)
 
     @property
     def _n_left(self) -> int:
@@ -243,15 +308,52 @@ def _nothing() -> Batches:
     yield from ()
 
 
+def _interleaved(
+    new: NDArray[np.float64], again: NDArray[np.float64], n_between: int
+) -> NDArray[np.float64]:
+    """Return points with one of the others after every so many of them, and all that is left."""
+    points = list(new)
+    for place, x in enumerate(again):
+        points.insert((place + 1) * (n_between + 1) - 1, x)
+    return np.array(points).reshape(-1, new.shape[1])
+
+
+def _estimated_front(run: Run, optimizer: Settings, data: Dataset) -> OptimizeResult:
+    """Return the front of the evaluated settings by what is estimated of noisy outputs."""
+    n_constraints = optimizer.n_constraints
+    model = FrontSearch(
+        noise_proxy(optimizer), None, run.seeds, n_constraints, run.space, run.goal, is_noisy=True
+    )
+    estimates = estimates_of(model, data, run.space, run.names)
+    front = front_of_rows(estimates.X, estimates.mean, run.space, n_constraints)
+    place_of = {key: place for place, key in enumerate(row_keys(estimates.X))}
+    places = [place_of[key] for key in row_keys(front.X)]
+    n_objectives = front.F.shape[1]
+    front.F_std = estimates.std[places, :n_objectives]
+    if n_constraints:
+        front.constraints_std = estimates.std[places, n_objectives:]
+        front.probability_feasible = estimates.probability_feasible(n_objectives)[places]
+    return front
+
+
+def _with_nothing_uncertain(front: OptimizeResult) -> OptimizeResult:
+    """Return a front of exact outputs with their standard deviations, which are 0."""
+    front.F_std = np.zeros_like(front.F)
+    if "constraints" in front:
+        front.constraints_std = np.zeros_like(front.constraints)
+        front.probability_feasible = (front.constraints <= 0.0).all(axis=1).astype(np.float64)
+    return front
+
+
 def _answered_by_front(
     run: PaidRun,
     state: FrontState,
     plan: FrontPlan,
-    n_constraints: int,
+    front: OptimizeResult,
     n_design: int,
     X_design: NDArray[np.float64],
 ) -> FrontState:
-    """Let the front of all samples be the answer.
+    """Let a front of all samples be the answer.
 
     Parameters
     ----------
@@ -261,18 +363,15 @@ def _answered_by_front(
         What was learned last.
     plan : FrontPlan
         What was verified.
-    n_constraints : int
-        How many of the outputs are constraints.
+    front : OptimizeResult
+        The front.
     n_design : int
         The calls of the objective before the proxy learned.
     X_design : ndarray of shape (n_samples, n_features)
         The samples asked for until then, whose worst outputs are the reference where none is given.
     """
     oracle, evaluator, rounds = run.oracle, run.oracle.evaluator, plan.rounds
-    if evaluator.journal is not None:
-        oracle.keep_all_on_record()
     data = oracle.data
-    front = front_of_rows(data.X, data.y, run.space, n_constraints)
     message = f"A front of {len(front.F)} points after {len(rounds)} rounds of verification."
     if not front.success:
         message = "No feasible point was found: X has the one with the least violation."

@@ -9,8 +9,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult
+from scipy.stats import norm
 
-__all__ = ["best_first", "feasible_values", "say_whether_feasible", "values_of", "violations"]
+__all__ = [
+    "best_first",
+    "feasible_values",
+    "probability_kept",
+    "say_whether_feasible",
+    "values_of",
+    "violations",
+]
 
 
 def values_of(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -39,6 +47,19 @@ def best_first(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
 def feasible_values(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the value of each sample, NaN where it is not feasible."""
     return np.where(violations(outputs) > 0.0, np.nan, values_of(outputs))
+
+
+def probability_kept(mean: NDArray[np.float64], std: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return with what probability all constraints of each sample are at most 0, of shape (n,).
+
+    Parameters
+    ----------
+    mean, std : ndarray of shape (n, n_constraints)
+        What is estimated of constraints, whose errors count as independent and normal.
+    """
+    is_sure = std <= 0.0
+    chances = norm.cdf(-mean / np.where(is_sure, 1.0, std))
+    return np.asarray(np.where(is_sure, mean <= 0.0, chances).prod(axis=1))
 
 
 def say_whether_feasible(

@@ -64,6 +64,9 @@ class Knowledge:
         allow. None where the proxy draws none.
     pending : ndarray of shape (n_pending, n_features), default=None
         Those of `taken` whose results are not there yet; None for none.
+    estimates : ndarray of shape (n_samples,), default=None
+        What is known of the values of the samples, infinity for those that cannot be the best. None
+        for `y`, or with noise for what the proxy predicts there.
     """
 
     proxy: Any
@@ -81,6 +84,7 @@ class Knowledge:
     noise_std: float = 0.0
     draw: Callable[[int, int], Any] | None = None
     pending: NDArray[np.float64] | None = None
+    estimates: NDArray[np.float64] | None = None
 
     @property
     def best(self) -> NDArray[np.float64]:
@@ -96,6 +100,8 @@ class Knowledge:
     @cached_property
     def _estimates(self) -> NDArray[np.float64]:
         """What is known of the values of the samples, of shape (n_samples,)."""
+        if self.estimates is not None:
+            return self.estimates
         if not self.noise_std:
             return self.y
         return np.asarray(self.proxy.predict(self.X), dtype=np.float64)

@@ -1,0 +1,36 @@
+"""Whether values are known to have noise: by what the user says, or by repeats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sklearn_proxyopt._utils._dataset import Dataset, row_keys
+
+__all__ = ["has_noise", "is_stated_noisy", "repeats_differ"]
+
+# Repeats that differ by less than this share of the spread of the values agree.
+_AGREE = 1e-6
+
+
+def is_stated_noisy(noise_std: Any) -> bool:
+    """Tell whether the user states that an output has noise."""
+    return not isinstance(noise_std, str) and noise_std is not None and bool(np.any(noise_std))
+
+
+def has_noise(noise_std: Any, data: Dataset) -> bool:
+    """Tell whether values are known to have noise, in one of their outputs at least."""
+    if isinstance(noise_std, str):
+        return bool(repeats_differ(data))
+    return is_stated_noisy(noise_std)
+
+
+def repeats_differ(data: Dataset) -> bool | None:
+    """Tell whether repeats have different values; None where there are no repeats."""
+    groups: dict[bytes, list[NDArray[np.float64]]] = {}
+    for key, outputs in zip(row_keys(data.X), data.y, strict=True):
+        groups.setdefault(key, []).append(outputs)
+    ranges = [np.ptp(outputs, axis=0) for outputs in groups.values() if len(outputs) > 1]
+    return bool((np.array(ranges) > _AGREE * np.ptp(data.y, axis=0)).any()) if ranges else None
