@@ -1,8 +1,8 @@
 """What the proxy adds to a run of minimize with a budget.
 
-Writes docs/results/proxies/without_proxy.csv: the same runs with the default proxy, with a network
-alone and with a constant in place of a proxy, on the functions that `proxies.py` reports; and from
-it without_proxy_summary.csv.
+Writes docs/results/proxies/without_proxy.csv: the same runs with the default proxy and with a
+constant in its place, on functions that nothing was tuned on; and from it
+without_proxy_summary.csv.
 """
 
 from __future__ import annotations
@@ -15,61 +15,76 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from proxy_functions import REPORTING
+import numpy as np
 from sklearn.dummy import DummyRegressor
+from unseen_functions import UNSEEN
 
 from sklearn_proxyopt import ProxyOptimizer
 
 PATH = Path(__file__).parents[1] / "docs" / "results" / "proxies" / "without_proxy.csv"
-FIELDS = ("function", "seed", "proxy", "best value", "verdict", "probability", "own seconds")
-# Values that differ by less than this share are equal.
+FIELDS = ("function", "budget", "seed", "proxy", "best value", "own seconds")
+# Values that differ by less than this share of the spread are equal.
 EQUAL = 1e-6
-N_SEEDS, BUDGET, FIRST_SEED = 3, 100, 20261128
-PROXIES = {"default": None, "network": "neural", "constant": DummyRegressor()}
+N_SEEDS, BUDGETS, FIRST_SEED = 3, (60, 200, 1000), 20261129
+PROXIES = {"default": None, "constant": DummyRegressor()}
 
 
-def run(name: str, proxy: str, seed: int) -> dict[str, Any]:
+def run(name: str, budget: int, seed: int, proxy: str) -> dict[str, Any]:
     """Minimize a function and return what came of it."""
-    problem = REPORTING[name]
+    problem = UNSEEN[name]
     optimizer = ProxyOptimizer(
         bounds=problem.bounds,
         proxy=PROXIES[proxy],
-        budget=BUDGET,
+        budget=budget,
+        verdict=False,
         random_state=FIRST_SEED + seed,
     )
     began = time.process_time()
     result = optimizer.minimize(problem)
-    seconds = time.process_time() - began
-    answers = (result.fun, result.verdict, result.probability, round(seconds, 2))
-    return dict(zip(FIELDS, (name, seed, proxy, *answers), strict=True))
+    seconds = round(time.process_time() - began, 2)
+    values = (name, budget, seed, proxy, result.fun, seconds)
+    return dict(zip(FIELDS, values, strict=True))
 
 
 def write_summary() -> None:
     """Write how often the best value is lower than with a constant, and what a run costs."""
     with open(PATH, newline="") as file:
         rows = list(csv.DictReader(file))
-    values = {(r["function"], r["seed"], r["proxy"]): float(r["best value"]) for r in rows}
-    header = ["proxy", "lower", "equal", "higher", "credible", "doubtful", "false", "own seconds"]
+    spreads = {name: _spread(name, rows) for name in UNSEEN}
+    values = {(r["function"], r["budget"], r["seed"], r["proxy"]): r for r in rows}
+    header = ["evaluations", "lower", "equal", "higher", "seconds", "seconds with a constant"]
     with open(PATH.with_name("without_proxy_summary.csv"), "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(header)
-        for proxy in PROXIES:
-            own = [row for row in rows if row["proxy"] == proxy]
-            verdicts = Counter(row["verdict"] for row in own)
-            found = Counter(
-                _compared(values[function, seed, proxy], values[function, seed, "constant"])
-                for function, seed, kind in values
-                if kind == proxy
-            )
-            counts = [found[name] for name in header[1:4]] if proxy != "constant" else [""] * 3
-            seconds = median(float(row["own seconds"]) for row in own)
-            writer.writerow([proxy, *counts, *(verdicts[name] for name in header[4:7]), seconds])
+        for budget in BUDGETS:
+            pairs = [
+                (row, values[name, budget_of, seed, "constant"])
+                for (name, budget_of, seed, proxy), row in values.items()
+                if proxy == "default"
+                and budget_of == str(budget)
+                and (name, budget_of, seed, "constant") in values
+            ]
+            if pairs:
+                found = Counter(_compared(*pair, spreads) for pair in pairs)
+                seconds = [
+                    median(float(pair[place]["own seconds"]) for pair in pairs) for place in (0, 1)
+                ]
+                writer.writerow([budget, *(found[name] for name in header[1:4]), *seconds])
 
 
-def _compared(value: float, other: float) -> str:
-    if abs(value - other) <= EQUAL * max(abs(value), abs(other), 1e-9):
+def _spread(name: str, rows: list[dict[str, str]]) -> float:
+    """Return how far the median of a function lies above the lowest value that any run found."""
+    problem = UNSEEN[name]
+    X = np.random.default_rng(0).random((1000, len(problem.bounds)))
+    lowest = min(float(row["best value"]) for row in rows if row["function"] == name)
+    return float(np.median(problem(X))) - lowest
+
+
+def _compared(row: dict[str, str], other: dict[str, str], spreads: dict[str, float]) -> str:
+    difference = float(row["best value"]) - float(other["best value"])
+    if abs(difference) <= EQUAL * spreads[row["function"]]:
         return "equal"
-    return "lower" if value < other else "higher"
+    return "lower" if difference < 0 else "higher"
 
 
 def main() -> None:
@@ -79,16 +94,21 @@ def main() -> None:
     done = set()
     if PATH.exists():
         with open(PATH, newline="") as file:
-            done = {(row["function"], row["seed"], row["proxy"]) for row in csv.DictReader(file)}
+            done = {tuple(row[name] for name in FIELDS[:4]) for row in csv.DictReader(file)}
     else:
         PATH.write_text(",".join(FIELDS) + "\n")
-    for seed in range(N_SEEDS):
-        for name in REPORTING:
-            for proxy in PROXIES:
-                if (name, str(seed), proxy) not in done:
-                    row = run(name, proxy, seed)
-                    with open(PATH, "a", newline="") as file:
-                        csv.DictWriter(file, FIELDS).writerow(row)
+    cells = [
+        (name, budget, seed, proxy)
+        for budget in BUDGETS
+        for seed in range(N_SEEDS)
+        for name in UNSEEN
+        for proxy in PROXIES
+    ]
+    for cell in cells:
+        if tuple(map(str, cell)) not in done:
+            row = run(*cell)
+            with open(PATH, "a", newline="") as file:
+                csv.DictWriter(file, FIELDS).writerow(row)
     write_summary()
 
 
