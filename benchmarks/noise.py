@@ -286,6 +286,19 @@ def interval_score(error: pd.Series, std: pd.Series) -> pd.Series:
     return 2.0 * half + 20.0 * np.maximum(error.abs() - half, 0.0)
 
 
+def coverage(complete: pd.MultiIndex) -> pd.DataFrame:
+    """Return of how many cells every solver has a run, for each noise, dimension and budget."""
+    cells = complete.to_frame(index=False)
+    counts = cells.groupby(["noise", "dim", "budget"]).size()
+    n_cells = len(FUNCTIONS) * len(SEEDS)
+    rows = []
+    for noise, dim in product(NOISES, DIMS):
+        shares = [f"{counts.get((noise, dim, budget), 0)} of {n_cells}" for budget in BUDGETS]
+        names = [f"{budget} evaluations" for budget in BUDGETS]
+        rows.append({"noise": noise, "variables": dim, **dict(zip(names, shares, strict=True))})
+    return pd.DataFrame(rows)
+
+
 def report(options: argparse.Namespace) -> None:
     """Write the runs, and a summary of those cells that every solver has."""
     records = [json.loads(path.read_text()) for path in sorted(options.cache.glob("*.json"))]
@@ -297,6 +310,7 @@ def report(options: argparse.Namespace) -> None:
     done[shown].sort_values(shown[:6]).round(5).to_csv(RESULTS / "runs.csv", index=False)
     solvers = [name for name in SOLVERS if (done["solver"] == name).sum() >= options.least]
     regrets = done.pivot_table(index=keys, columns="solver", values="regret")[solvers].dropna()
+    coverage(regrets.index).to_csv(RESULTS / "coverage.csv", index=False)
     # Regrets that differ by less than a thousandth of a span are equal.
     ranks = regrets.round(3).rank(axis=1)
     rows = done.set_index([*keys, "solver"])
