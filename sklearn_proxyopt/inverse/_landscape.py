@@ -45,7 +45,8 @@ class LandscapeInverse(BaseInverse):
     observations [1]_. Gaussian noise on the parameters smooths the landscape that it predicts: the
     basin stays, local minima go. The amount of noise is an input, so that one network holds all
     levels from smooth to sharp. A problem is solved by BFGS on the smoothest landscape, from there
-    on the next, and so on, and last on the simulator.
+    on the next, and so on, and last on the simulator. This last descent begins at the best guess or
+    at the minimum of one of the levels, whichever has the lowest simulated loss.
 
     Parameters
     ----------
@@ -77,8 +78,9 @@ class LandscapeInverse(BaseInverse):
     n_frequencies : int, default=128
         Number of Fourier features of the parameters.
     n_starts : int, default=8
-        Descents for each problem: from the best guess, and from a quasi-random sample. The answer
-        is the lowest by the last landscape. They cost no simulations.
+        Descents for each problem: from the best guess, and from a quasi-random sample. They cost no
+        simulations. The lowest end on each level by its landscape is simulated once before a
+        refinement; without one the answer is the lowest on the last landscape.
     n_iterations : int, default=2000
         Steps of Adam. They cost no simulations.
     learning_rate : float, default=0.003
@@ -426,14 +428,27 @@ class LandscapeInverse(BaseInverse):
         }
 
     def _estimate(self, problems: ProblemSet) -> Tensor:
-        """Return the lowest end of the coarse-to-fine searches."""
+        """Return where the coarse-to-fine searches end, or where a refinement best begins."""
         problem, n_problems = problems.problem, len(problems.rows)
         guess = problem.to_box(problem.to_unknowns(problems.start[:1])).cpu().numpy()
         starts = np.clip(np.vstack([guess, self._starts]), -1.0, 1.0)
         starts = np.tile(starts, (n_problems, 1, 1))
         ends, heights = walk_down(self.network_, problems.rows, starts, list(2.0 * self.levels_))
-        lowest = heights[-1].argmin(axis=1)
-        found = torch.as_tensor(ends[-1][np.arange(n_problems), lowest], device="cpu").to(
-            problems.start
-        )
-        return problem.to_latent(problem.from_box(found))
+        lowest = heights.argmin(axis=2)[:, :, None, None]
+        found = torch.as_tensor(np.take_along_axis(ends, lowest, axis=2)[:, :, 0], device="cpu")
+        flat = problem.from_box(found.to(problems.start).flatten(0, 1))
+        levels = problem.to_latent(flat).unflatten(0, found.shape[:2])
+        if self.refine is None:
+            return levels[-1]
+        return _lowest(problems, torch.cat([levels.flip(0), problems.start[None]]))
+
+
+def _lowest(problems: ProblemSet, candidates: Tensor) -> Tensor:
+    """Return the candidate (n_candidates, n_problems, n_unknowns) of each problem that fits best.
+
+    What a landscape smooths away may lie deeper than its minimum; the simulator knows.
+    """
+    with torch.no_grad():
+        losses = torch.stack([problems.losses(latent) for latent in candidates])
+    best = torch.nan_to_num(losses, nan=torch.inf).argmin(dim=0)
+    return candidates[best, torch.arange(len(best), device=best.device)]

@@ -1,3 +1,4 @@
+import copy
 import pickle
 
 import numpy as np
@@ -76,6 +77,25 @@ def test_estimates_lie_in_the_box_near_the_truth():
         errors.append(np.median(np.abs(estimates - unknowns) / np.ptp(BOX, axis=1)))
     # The penalty draws minima away from the truth, by an eighth of the box on average.
     assert np.mean(errors) < 0.17
+
+
+def test_a_refinement_begins_at_the_best_guess_where_no_landscape_leads_lower():
+    middle = decay(torch.tensor(BOX.mean(axis=1)[None])).numpy()
+    X = np.vstack([middle, draw(3)[0]])
+    blind = clone(SOLVER).set_params(n_iterations=1).fit(X)
+    assert blind.estimate_loss_[0] < 1e-20
+    guess = PROBLEM.losses(torch.tensor(np.tile(BOX.mean(axis=1), (4, 1))), torch.tensor(X))
+    assert (blind.estimate_loss_ <= guess.numpy() + 1e-12).all()
+
+
+def test_a_refinement_begins_on_the_level_whose_minimum_is_lowest_in_truth(fitted):
+    problems = fitted._problem_set(draw(12, seed=5)[0])
+    chosen = problems.losses(fitted._estimate(problems)).numpy()
+    unrefined = copy.copy(fitted).set_params(refine=None)
+    for last in (1, 2):
+        unrefined.levels_ = fitted.levels_[:last]
+        ends = problems.losses(unrefined._estimate(problems)).numpy()
+        assert (chosen <= ends).all()
 
 
 def test_conditions_are_known_to_the_network():
