@@ -343,7 +343,10 @@ def compare_with_paper(table: Path) -> None:
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["n"] == "all"]
     lines = [
-        ("experiment", "method", "better %", "equal %", "lower %", "paper", "mean loss", "calls")
+        (
+            *("experiment", "method", "better %", "equal %", "lower %", "paper", "mean loss"),
+            *("calls", "seeds"),
+        )
     ]
     for row in rows:
         if row["refined"] == "true":
@@ -358,6 +361,7 @@ def compare_with_paper(table: Path) -> None:
                     "" if paper is None else f"{paper[0]} + {paper[1]}",
                     f"{float(row['mean_loss']):.3g}",
                     f"{float(row['forward_calls']):.0f}",
+                    row["seeds"],
                 )
             )
     with table.with_name(f"{table.stem}_and_paper.csv").open("w", newline="") as file:
