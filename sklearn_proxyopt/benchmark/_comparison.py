@@ -256,8 +256,8 @@ class Comparison:
     def mean_ranks(self, measure: str) -> dict[tuple[str, int], float]:
         """Return the mean rank of each regressor at each number of samples, 1 the best.
 
-        Only comparisons for which every regressor has the measure count. Errors and regrets below a
-        thousandth are equal.
+        Only comparisons for which every regressor that was compared with as many samples has the
+        measure count. Errors and regrets below a thousandth are equal.
 
         Parameters
         ----------
@@ -269,10 +269,9 @@ class Comparison:
         dict
             The mean rank under the regressor's name and the number of samples.
         """
-        names = self._telling(measure)
         return {
             (name, n_rows): float(rank)
-            for n_rows, groups in self._ranks(measure).items()
+            for n_rows, (names, groups) in self._ranks(measure).items()
             for name, rank in zip(names, np.vstack([*groups.values()]).mean(axis=0), strict=True)
         }
 
@@ -303,9 +302,8 @@ class Comparison:
         check_real(level, "level", minimum=0.0, maximum=1.0, include_minimum=False)
         check_integer(n_draws, "n_draws")
         check_integer(random_state, "random_state", minimum=0)
-        names, ends = self._telling(measure), [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
-        intervals = {}
-        for n_rows, groups in self._ranks(measure).items():
+        ends, intervals = [(1.0 - level) / 2.0, (1.0 + level) / 2.0], {}
+        for n_rows, (names, groups) in self._ranks(measure).items():
             sums = np.array([ranks.sum(axis=0) for ranks in groups.values()])
             sizes = np.array([len(ranks) for ranks in groups.values()])
             rng = np.random.default_rng(random_state)
@@ -315,21 +313,24 @@ class Comparison:
                 intervals[name, n_rows] = (float(low), float(high))
         return intervals
 
-    def _telling(self, measure: str) -> list[str]:
-        """Name the regressors that tell a measure."""
-        return [name for name in self.regressors if self._tells(name, measure)]
+    def _telling(self, measure: str) -> dict[int, list[str]]:
+        """Name the regressors that tell a measure, for each number of samples."""
+        telling = [name for name in self.regressors if self._tells(name, measure)]
+        known = {(cell["n_rows"], cell["regressor"]) for cell in self.cells}
+        numbers = sorted({n_rows for n_rows, _ in known})
+        return {n: [name for name in telling if (n, name) in known] for n in numbers}
 
-    def _ranks(self, measure: str) -> dict[int, dict[str, NDArray[np.float64]]]:
-        """Return ranks (n_repeats, n_regressors) by number of samples and problem."""
+    def _ranks(self, measure: str) -> dict[int, tuple[list[str], dict[str, NDArray[np.float64]]]]:
+        """Return names and ranks (n_repeats, n_names) of problems, by number of samples."""
         ranks: dict[int, dict[str, list[NDArray[np.float64]]]] = {}
         names = self._telling(measure)
         for (problem, n_rows, _), values in self.values(measure).items():
-            if all(name in values for name in names):
-                row = np.array([values[name] for name in names])
+            if all(name in values for name in names[n_rows]):
+                row = np.array([values[name] for name in names[n_rows]])
                 floored = row if measure == "fit_seconds" else np.maximum(row, _FLOOR)
                 ranks.setdefault(n_rows, {}).setdefault(problem, []).append(rankdata(floored))
         return {
-            n_rows: {problem: np.array(rows) for problem, rows in groups.items()}
+            n_rows: (names[n_rows], {problem: np.array(rows) for problem, rows in groups.items()})
             for n_rows, groups in sorted(ranks.items())
         }
 

@@ -107,14 +107,18 @@ class ComparisonDisplay:
         numbers = sorted({n_rows for _, n_rows in self.ranks})
         places = np.arange(len(numbers))
         names = list(dict.fromkeys(name for name, _ in self.ranks))
-        ends = np.array([self.ranks[name, numbers[-1]] for name in names])
-        beside = places[-1] + 0.05 * max(places[-1], 1)
-        for index, (name, height) in enumerate(zip(names, _apart(ends), strict=True)):
-            heights = [self.ranks[name, n_rows] for n_rows in numbers]
+        ranks = np.array(
+            [[self.ranks.get((name, n_rows), np.nan) for n_rows in numbers] for name in names]
+        )
+        lasts = np.array([np.flatnonzero(np.isfinite(own))[-1] for own in ranks])
+        labels, goes_on = ranks[np.arange(len(names)), lasts], lasts == places[-1]
+        labels[goes_on] = _apart(labels[goes_on])
+        gap = 0.05 * max(places[-1], 1)
+        for index, (name, height) in enumerate(zip(names, labels, strict=True)):
             marker = _MARKERS[index % len(_MARKERS)]
             color = _COLORS[index % len(_COLORS)]
-            ax.plot(places, heights, color=color, marker=marker, label=name)
-            ax.text(beside, height, name, va="center")
+            ax.plot(places, ranks[index], color=color, marker=marker, label=name)
+            ax.text(lasts[index] + gap, height, name, va="center")
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_xticks(places, [f"{n_rows:,}" for n_rows in numbers])
         ax.set_xlabel("samples learned")

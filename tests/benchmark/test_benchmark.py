@@ -53,6 +53,31 @@ def test_the_lowest_tenth_of_the_values_is_judged_alone():
         assert 0.0 < cell["error_low"] < cell["error"]
 
 
+def test_a_regressor_that_was_not_compared_with_as_many_samples_is_not_missed():
+    def cell(n_rows, name, error):
+        return {
+            "problem": "one",
+            "n_rows": n_rows,
+            "repeat": 0,
+            "regressor": name,
+            "error": error,
+            "lowest_known": 0.0,
+            "value_at_minimum": 0.0,
+            "best_row": 0.0,
+            "median": 1.0,
+        }
+
+    cells = [cell(20, "a", 0.2), cell(20, "b", 0.1), cell(40, "a", 0.3)]
+    result = Comparison(cells)
+    assert result.mean_ranks("error") == {("a", 20): 2.0, ("b", 20): 1.0, ("a", 40): 1.0}
+    assert result.rank_intervals("error")["a", 40] == (1.0, 1.0)
+    axes = ComparisonDisplay.from_comparison(result).ax_
+    assert [text.get_position() for text in axes.texts] == [(1.05, 1.0), (0.05, 1.0)]
+    first, second = axes.get_lines()
+    np.testing.assert_array_equal(first.get_ydata(), [2.0, 1.0])
+    np.testing.assert_array_equal(second.get_ydata(), [1.0, np.nan])
+
+
 def test_regrets_count_from_the_lowest_that_any_has_found():
     cell = {
         "problem": "one",
