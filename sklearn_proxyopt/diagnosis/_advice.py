@@ -18,6 +18,8 @@ __all__ = ["Advice"]
 _N_STEPS = 3
 # From this share of the refitted models on that have their optimum elsewhere, one looks there.
 _SHARE_ELSEWHERE = 0.3
+# Bounds on which refitted models may differ, as a mean of them, without a doubt about all.
+_EDGES_IN_DOUBT = 0.5
 # Samples that are added at once, and most that an estimate may tell of.
 _N_MORE, _MOST = 10, 1000
 # Errors fall with this power of the number of samples a variable, as they did on the functions that
@@ -45,6 +47,8 @@ class Advice:
         The variables.
     goal : Goal
         What is sought.
+    sides_taken : dict of str to bool
+        Of the numbers that a given reason tells of, whether it speaks for the optimum.
     """
 
     evidence: Evidence
@@ -55,6 +59,7 @@ class Advice:
     x_best: NDArray[np.float64]
     variables: Variables
     goal: Goal
+    sides_taken: dict[str, bool]
 
     @property
     def steps(self) -> list[str]:
@@ -63,14 +68,15 @@ class Advice:
 
     def _in_order(self) -> list[str]:
         if self.numbers["known_regret"] > 1.0:
-            return [self._take_the_best(), self._widen()]
+            return [self._take_the_best(), self._widen(self.x_best)]
         if self.verdict == "credible":
-            return [self._widen() or "move on: inspection.near_optimal tells how far you may move"]
+            widen = self._widen(self.x) if self._agree_on_bounds else ""
+            return [widen or "move on: inspection.near_optimal tells how far you may move"]
         return [
             self._tell_noise(),
             self._measure_here(),
             self._repeat(),
-            self._widen(),
+            self._widen_where_believed(),
             self._search_elsewhere(),
             self._add_samples(),
         ]
@@ -148,7 +154,8 @@ class Advice:
 
     def _search_elsewhere(self) -> str:
         share = self.numbers["share_elsewhere"]
-        if share < _SHARE_ELSEWHERE or not len(self.evidence.rivals):
+        is_denied = self.sides_taken.get("share_elsewhere", False)
+        if is_denied or share < _SHARE_ELSEWHERE or not len(self.evidence.rivals):
             return ""
         rival = self.variables.from_unit_cube(self.evidence.rivals[:1])[0]
         return (
@@ -156,16 +163,30 @@ class Advice:
             "half of the data have their optimum elsewhere"
         )
 
-    def _widen(self) -> str:
-        """Name a bound at which the optimum lies."""
-        sides = sides_of(self.x[None], self.variables)[0]
+    def _widen_where_believed(self) -> str:
+        """Advise to widen a bound if the value measured at it is as predicted, or to look first."""
+        if self.verdict == "false" or not self._agree_on_bounds:
+            return ""
+        if self._n_here:
+            return self._widen(self.x, "measure there, and if the prediction comes true, ")
+        return self._widen(self.x) if self.numbers["error_at_optimum"] <= 1.0 else ""
+
+    @property
+    def _agree_on_bounds(self) -> bool:
+        """Whether the refitted models have their optima at the same bounds."""
+        return self.numbers["edges_in_doubt"] <= _EDGES_IN_DOUBT
+
+    def _widen(self, x: NDArray[np.float64], condition: str = "") -> str:
+        """Name a bound at which a point lies."""
+        sides = sides_of(x[None], self.variables)[0]
         if not sides.any():
             return ""
         place = int(np.flatnonzero(sides)[0])
         side, column = ("lower", 0) if sides[place] < 0 else ("upper", 1)
-        name = list(self.variables.named(self.x))[place]
+        name = list(self.variables.named(x))[place]
         bound = number(self.variables.bounds[place, column])
-        return f"widen the {side} bound of {name} ({bound}) if you may: the optimum lies at it"
+        why = "the optimum lies at it"
+        return f"{condition}widen the {side} bound of {name} ({bound}) if you may: {why}"
 
     def _add_samples(self) -> str:
         return f"add {_N_MORE} samples around {self._point(self.x)} and learn again"

@@ -14,7 +14,7 @@ from sklearn_proxyopt.diagnosis._advice import Advice
 from sklearn_proxyopt.diagnosis._card import card_of
 from sklearn_proxyopt.diagnosis._credibility import credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
-from sklearn_proxyopt.diagnosis._reasons import reasons_for
+from sklearn_proxyopt.diagnosis._reasons import reasons_for, sides_taken
 from sklearn_proxyopt.diagnosis._wording import chance_in_words, number, point_in_words
 from sklearn_proxyopt.variables import Variables
 
@@ -256,7 +256,15 @@ def judge(question: Question, evidence: Evidence) -> Diagnosis:
     contributions = model.contributions(numbers)
     verdict = verdict_of(probability)
     advice = Advice(
-        evidence, numbers, verdict, regret, question.x, question.x_best, question.variables, goal
+        evidence,
+        numbers,
+        verdict,
+        regret,
+        question.x,
+        question.x_best,
+        question.variables,
+        goal,
+        sides_taken(numbers, contributions),
     )
     diagnosis = Diagnosis(
         verdict=verdict,

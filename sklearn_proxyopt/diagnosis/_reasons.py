@@ -10,7 +10,7 @@ from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt.diagnosis._evidence import Evidence
 from sklearn_proxyopt.diagnosis._wording import number
 
-__all__ = ["N_REASONS", "reasons_for"]
+__all__ = ["N_REASONS", "reasons_for", "sides_taken"]
 
 N_REASONS = 4
 # What adds less than this to the log-odds is not worth a sentence.
@@ -42,9 +42,8 @@ _TOPICS: tuple[tuple[str, ...], ...] = (
     ("search_error", "left_in_proxy"),
     ("distance_to_rows", "rows_per_variable", "n_variables"),
     ("edges_in_doubt",),
-    ("gain_over_rows", "shortfall"),
     ("error_at_optimum", "error_at_checks"),
-    ("known_regret", "lead_over_checks"),
+    ("gain_over_rows", "shortfall", "known_regret", "lead_over_checks"),
 )
 
 # Up to where a number speaks for an optimum, beyond which it speaks against it; values within the
@@ -178,12 +177,30 @@ def reasons_for(
         here = goal.value(evidence.measured)
         known = goal.value(evidence.lowest_known)
         return [f"- a value of {number(known)} was measured, against {number(here)} here"]
-    weighed = [_weighed(topic, numbers, contributions) for topic in _TOPICS]
-    said = sorted((one for one in weighed if one[1]), key=lambda one: -abs(one[0]))
     return [
         f"{'+' if weight > 0 else '-'} {in_words(name, numbers[name], regret, goal)}"
-        for weight, name in said[:N_REASONS]
+        for weight, name, _ in _said(numbers, contributions)
     ]
+
+
+def sides_taken(numbers: dict[str, float], contributions: dict[str, float]) -> dict[str, bool]:
+    """Return whether the reason that is given speaks for the optimum, by each number of its topic.
+
+    What to do next must not contradict it.
+    """
+    if numbers["known_regret"] > 1.0:
+        return {}
+    said = _said(numbers, contributions)
+    return {name: weight > 0 for weight, _, topic in said for name in topic}
+
+
+def _said(
+    numbers: dict[str, float], contributions: dict[str, float]
+) -> list[tuple[float, str, tuple[str, ...]]]:
+    """Return weight, number and topic of each reason that is given, the weightiest first."""
+    weighed = [(*_weighed(topic, numbers, contributions), topic) for topic in _TOPICS]
+    said = sorted((one for one in weighed if one[1]), key=lambda one: -abs(one[0]))
+    return said[:N_REASONS]
 
 
 def _weighed(

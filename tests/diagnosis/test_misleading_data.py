@@ -2,7 +2,6 @@
 
 import csv
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +10,6 @@ from sklearn.metrics import roc_auc_score
 
 from sklearn_proxyopt import ProxyOptimizer
 from sklearn_proxyopt._run import _agreement
-from sklearn_proxyopt._utils._goal import MINIMUM
-from sklearn_proxyopt.diagnosis._advice import Advice
 from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model
 from sklearn_proxyopt.problems import Rastrigin, StyblinskiTang
 from sklearn_proxyopt.samplers import SobolSampler
@@ -315,17 +312,3 @@ def test_no_number_counts_without_limit(mode):
         added = [model.contributions(far | {name: size})[name] for size in (50.0, 1e6, np.inf)]
         assert added[0] == added[1] == added[2]
         assert abs(added[0]) < 6.0
-
-
-def test_the_samples_that_settle_a_verdict_grow_with_the_number_of_variables():
-    numbers = dict.fromkeys(("known_regret", "noise", "noise_or_structure"), 0.0)
-    numbers |= {"r2_unseen": 0.9, "error_of_best": 9.0, "error_of_chosen": 4.0}
-    counts = []
-    for n_variables in (1, 3, 6):
-        known = SimpleNamespace(
-            rows=np.zeros((40, n_variables)), measured=0.0, rival_lows=np.empty(0)
-        )
-        here = np.zeros(n_variables)
-        advice = Advice(known, numbers, "doubtful", 1.0, here, here, None, MINIMUM)
-        counts.append(advice.n_to_settle)
-    np.testing.assert_allclose(counts, [40 * (9 ** (n / 6) - 1) for n in (1, 3, 6)], atol=1.0)
