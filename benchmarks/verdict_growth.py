@@ -105,22 +105,30 @@ def make_growth(index: int, folder: Path) -> None:
 
 
 def settling_rows(grown: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return how often a verdict on a table was settled with the samples that it asked for."""
-    tables = [one["stages"] for one in grown if not one["is_run"]]
-    doubtful = [stages for stages in tables if stages[0]["verdict"] != "credible"]
+    """Return how often a verdict was settled with the evaluations that it asked for."""
+    kinds = {"tables": False, "runs": True}
+    return [
+        {"optima of": kind, **_settled([one["stages"] for one in grown if one["is_run"] == is_run])}
+        for kind, is_run in kinds.items()
+    ]
+
+
+def _settled(followed: list[list[Stage]]) -> dict[str, Any]:
+    doubtful = [stages for stages in followed if stages[0]["verdict"] != "credible"]
     told = [stages for stages in doubtful if _is_followed(stages)]
     settled = [stages for stages in told if _n_more(stages) <= stages[0]["n_to_settle"]]
-    right = [stages for stages in settled if _is_right(stages[-1])]
-    ratios = [stages[0]["n_to_settle"] / max(_n_more(stages), 1) for stages in settled]
-    return [
-        {
-            "not credible": len(doubtful),
-            "number within what was tried": len(told),
-            "credible with it": len(settled),
-            "of these right": len(right),
-            "number divided by what would do, median": _median(ratios),
-        }
-    ]
+    ratios = [stages[0]["n_to_settle"] / _n_more(stages) for stages in settled]
+    return {
+        "not credible": len(doubtful),
+        "number within what was tried": len(told),
+        "credible with it": len(settled),
+        "of these right": sum(_is_right(_credible(stages)[0]) for stages in settled),
+        "number divided by what would do, median": _median(ratios),
+    }
+
+
+def _credible(stages: list[Stage]) -> list[Stage]:
+    return [stage for stage in stages if stage["verdict"] == "credible"]
 
 
 def _is_followed(stages: list[Stage]) -> bool:
@@ -128,14 +136,12 @@ def _is_followed(stages: list[Stage]) -> bool:
     wanted = stages[0]["n_to_settle"]
     if wanted is None:
         return False
-    return stages[-1]["verdict"] == "credible" or stages[-1]["n"] - stages[0]["n"] >= wanted
+    return bool(_credible(stages)) or stages[-1]["n"] - stages[0]["n"] >= wanted
 
 
 def _n_more(stages: list[Stage]) -> float:
     """Return with how many more samples the optimum was credible; infinite if it never was."""
-    if stages[-1]["verdict"] != "credible":
-        return float("inf")
-    return float(stages[-1]["n"] - stages[0]["n"])
+    return float(min((one["n"] - stages[0]["n"] for one in _credible(stages)), default=np.inf))
 
 
 def _is_right(stage: Stage) -> bool:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
+from scipy.stats import rankdata
+from sklearn.metrics import roc_curve
 from verdict_functions import SIMULATORS
 from verdict_model import SIGNS, SIGNS_OF_CHECKS, Cases
 
@@ -34,9 +35,12 @@ def calibration_error(probability: NDArray[np.float64], is_good: NDArray[np.bool
 def auc(is_good: NDArray[np.bool_], score: NDArray[np.float64]) -> float:
     """Return the area under the ROC curve; NaN where all are good or none is."""
     known = np.isfinite(score)
-    if len(np.unique(is_good[known])) < 2:
+    good, rank = is_good[known], rankdata(score[known])
+    n_good = int(good.sum())
+    n_pairs = n_good * (len(good) - n_good)
+    if not n_pairs:
         return np.nan
-    return float(roc_auc_score(is_good[known], score[known]))
+    return float((rank[good].sum() - n_good * (n_good + 1) / 2) / n_pairs)
 
 
 def intervals_by_family(

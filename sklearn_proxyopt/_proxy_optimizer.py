@@ -372,8 +372,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
             noise was not evaluated); `nfev`, the samples that the function was really called on;
             `nfev_design` of them before the proxy learned; `n_failed`; `nit`, the descents of the
             refinement; `success` and `message`, which says what ended the run; `measured`, True;
-            `verdict` and `probability`, whether `x` is reliable, and `next_steps`, what to do next
-            (see `diagnose`); `x_named`, a dict of `x` with labels, where the variables have names.
+            `verdict` and `probability`, whether `x` is reliable, `next_steps`, what to do next, and
+            `n_to_settle`, about how many evaluations that takes (see `diagnose`); `x_named`, a dict
+            of `x` with labels, where the variables have names.
             With constraints also `constraints`, those of `x`; `feasible`, whether all of them hold,
             without which `success` is False; `maxcv`, the largest violation; `constraints_proxy`
             and `constraints_at_proxy`, those predicted and measured at `x_proxy`. With noise

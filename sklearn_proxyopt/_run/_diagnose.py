@@ -17,8 +17,9 @@ from sklearn_proxyopt._utils._distances import SAME_SAMPLE
 from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.diagnosis import Diagnosis
 from sklearn_proxyopt.diagnosis._collector import EvidenceCollector
-from sklearn_proxyopt.diagnosis._diagnosis import Question, judge, stated_regret
+from sklearn_proxyopt.diagnosis._diagnosis import judge, stated_regret
 from sklearn_proxyopt.diagnosis._evidence import Evidence
+from sklearn_proxyopt.diagnosis._question import Question
 from sklearn_proxyopt.diagnosis._settings import Settings
 from sklearn_proxyopt.diagnosis._wording import number
 from sklearn_proxyopt.exceptions import FalseOptimumWarning
@@ -228,6 +229,7 @@ def add_verdict(state: ModelState, noise_std: Any) -> None:
     diagnosis = diagnose(state, of="answer", noise_std=noise_std)
     result.verdict, result.probability = diagnosis.verdict, diagnosis.probability
     result.regret, result.next_steps = diagnosis.regret, diagnosis.next_steps
+    result.n_to_settle = diagnosis.n_to_settle
     result.message = f"{result.message} {diagnosis.headline}"
     if diagnosis.verdict == "false":
         warn_user(f"x_ is hardly the {state.goal.optimum}. {diagnosis}", FalseOptimumWarning)

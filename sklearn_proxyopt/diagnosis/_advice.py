@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._utils._goal import Goal
 from sklearn_proxyopt.diagnosis._edges import sides_of
 from sklearn_proxyopt.diagnosis._evidence import Evidence
+from sklearn_proxyopt.diagnosis._question import Question
 from sklearn_proxyopt.diagnosis._wording import number, point_in_words
-from sklearn_proxyopt.variables import Variables
 
 __all__ = ["Advice"]
 
@@ -33,32 +32,22 @@ class Advice:
 
     Parameters
     ----------
+    question : Question
+        What is judged.
     evidence : Evidence
         What is known, to be minimized.
     numbers : dict of str to float
         Its numbers, in units of the regret.
     verdict : {"credible", "doubtful", "false"}
         The verdict.
-    regret : float
-        What is tolerated, in units of the values.
-    x, x_best : ndarray of shape (n_features,)
-        The optimum in question, and the point of the lowest value known, in the user's units.
-    variables : Variables
-        The variables.
-    goal : Goal
-        What is sought.
     sides_taken : dict of str to bool
         Of the numbers that a given reason tells of, whether it speaks for the optimum.
     """
 
+    question: Question
     evidence: Evidence
     numbers: dict[str, float]
     verdict: str
-    regret: float
-    x: NDArray[np.float64]
-    x_best: NDArray[np.float64]
-    variables: Variables
-    goal: Goal
     sides_taken: dict[str, bool]
 
     @property
@@ -68,9 +57,9 @@ class Advice:
 
     def _in_order(self) -> list[str]:
         if self.numbers["known_regret"] > 1.0:
-            return [self._take_the_best(), self._widen(self.x_best)]
+            return [self._take_the_best(), self._widen(self.question.x_best)]
         if self.verdict == "credible":
-            widen = self._widen(self.x) if self._agree_on_bounds else ""
+            widen = self._widen(self.question.x) if self._agree_on_bounds else ""
             return [widen or "move on: inspection.near_optimal tells how far you may move"]
         return [
             self._tell_noise(),
@@ -107,7 +96,7 @@ class Advice:
     @property
     def _n_rivals(self) -> int:
         """Other points that may be lower by more than the regret."""
-        return int((self.evidence.rival_lows < self._here - self.regret).sum())
+        return int((self.evidence.rival_lows < self._here - self.question.regret).sum())
 
     @property
     def _n_samples(self) -> int:
@@ -124,32 +113,32 @@ class Advice:
         return self.evidence.predicted if np.isnan(measured) else measured
 
     def _take_the_best(self) -> str:
-        value = number(self.goal.value(self.evidence.lowest_known))
-        return f"start again from {self._point(self.x_best)}, where {value} was measured"
+        value = number(self.question.goal.value(self.evidence.lowest_known))
+        return f"start again from {self._point(self.question.x_best)}, where {value} was measured"
 
     def _measure_here(self) -> str:
         if not self._n_here:
             return ""
-        low, high = self.goal.interval(self.evidence.band())
+        low, high = self.question.goal.interval(self.evidence.band())
         between = f"between {number(low)} and {number(high)} with a probability of 90 %"
-        return f"measure {self._point(self.x)}: expected {between}"
+        return f"measure {self._point(self.question.x)}: expected {between}"
 
     def _tell_noise(self) -> str:
         noise = self.numbers["noise_or_structure"]
         if noise < 1.0:
             return ""
         return (
-            f"repeat {self._point(self.x_best)}: one repeat tells whether the scatter of values "
-            f"({number(noise * self.regret)}) is noise"
+            f"repeat {self._point(self.question.x_best)}: one repeat tells whether the scatter of "
+            f"values ({number(noise * self.question.regret)}) is noise"
         )
 
     def _repeat(self) -> str:
         if not self._n_repeats:
             return ""
-        noise, tolerance = number(self.evidence.noise), number(self.regret)
+        noise, tolerance = number(self.evidence.noise), number(self.question.regret)
         return (
-            f"repeat {self._point(self.x)} {self._n_repeats} times: the noise ({noise}) is larger "
-            f"than the tolerance ({tolerance})"
+            f"repeat {self._point(self.question.x)} {self._n_repeats} times: the noise ({noise}) "
+            f"is larger than the tolerance ({tolerance})"
         )
 
     def _search_elsewhere(self) -> str:
@@ -157,7 +146,7 @@ class Advice:
         is_denied = self.sides_taken.get("share_elsewhere", False)
         if is_denied or share < _SHARE_ELSEWHERE or not len(self.evidence.rivals):
             return ""
-        rival = self.variables.from_unit_cube(self.evidence.rivals[:1])[0]
+        rival = self.question.variables.from_unit_cube(self.evidence.rivals[:1])[0]
         return (
             f"measure {self._point(rival)}: {number(100.0 * share)} % of the models refitted on "
             "half of the data have their optimum elsewhere"
@@ -168,8 +157,8 @@ class Advice:
         if self.verdict == "false" or not self._agree_on_bounds:
             return ""
         if self._n_here:
-            return self._widen(self.x, "measure there, and if the prediction comes true, ")
-        return self._widen(self.x) if self.numbers["error_at_optimum"] <= 1.0 else ""
+            return self._widen(self.question.x, "measure there, and if the prediction comes true, ")
+        return self._widen(self.question.x) if self.numbers["error_at_optimum"] <= 1.0 else ""
 
     @property
     def _agree_on_bounds(self) -> bool:
@@ -178,18 +167,21 @@ class Advice:
 
     def _widen(self, x: NDArray[np.float64], condition: str = "") -> str:
         """Name a bound at which a point lies."""
-        sides = sides_of(x[None], self.variables)[0]
+        sides = sides_of(x[None], self.question.variables)[0]
         if not sides.any():
             return ""
         place = int(np.flatnonzero(sides)[0])
         side, column = ("lower", 0) if sides[place] < 0 else ("upper", 1)
-        name = list(self.variables.named(x))[place]
-        bound = number(self.variables.bounds[place, column])
+        name = list(self.question.variables.named(x))[place]
+        bound = number(self.question.variables.bounds[place, column])
         why = "the optimum lies at it"
         return f"{condition}widen the {side} bound of {name} ({bound}) if you may: {why}"
 
     def _add_samples(self) -> str:
-        return f"add {_N_MORE} samples around {self._point(self.x)} and learn again"
+        if self.question.mode == "refined":
+            n_rows = int(self.evidence.n_repeats.sum())
+            return f"go on with X=X_, y=y_ and a budget of {n_rows} more, as many as there were"
+        return f"add {_N_MORE} samples around {self._point(self.question.x)} and learn again"
 
     def _point(self, x: NDArray[np.float64]) -> str:
-        return f"({point_in_words(self.variables.named(x))})"
+        return f"({point_in_words(self.question.variables.named(x))})"

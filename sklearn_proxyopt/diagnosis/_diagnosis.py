@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._utils._goal import Direction, Goal
+from sklearn_proxyopt._utils._goal import Direction
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.diagnosis._advice import Advice
 from sklearn_proxyopt.diagnosis._card import card_of
 from sklearn_proxyopt.diagnosis._credibility import credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
+from sklearn_proxyopt.diagnosis._question import Question
 from sklearn_proxyopt.diagnosis._reasons import reasons_for, sides_taken
 from sklearn_proxyopt.diagnosis._wording import chance_in_words, number, point_in_words
-from sklearn_proxyopt.variables import Variables
 
 __all__ = [
     "CREDIBLE",
     "FALSE",
     "SHARE_TOLERATED",
     "Diagnosis",
-    "Question",
     "judge",
     "stated_regret",
     "verdict_of",
@@ -199,42 +198,6 @@ def stated_regret(evidence: Evidence, typical: float) -> float:
     return max(SHARE_TOLERATED * spread, evidence.certain_noise, rounding)
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is judged.
-
-    Parameters
-    ----------
-    subject : {"the answer", "the model's optimum"}
-        Its name.
-    x, x_best : ndarray of shape (n_features,)
-        The optimum in question, and the point of the lowest value known, in the user's units.
-    regret : float
-        What is tolerated, in units of the values.
-    mode : {"rows", "checks", "refined"}
-        What the evidence rests on.
-    variables : Variables
-        The variables.
-    goal : Goal
-        What is sought; the evidence and the checks come to be minimized.
-    X_checks, y_checks : ndarray of shape (n_checks, n_features) and (n_checks,)
-        Where the objective was evaluated for the verdict, and the values there.
-    contradiction : str, default=""
-        How the data contradict what the user stated about them.
-    """
-
-    subject: str
-    x: NDArray[np.float64]
-    x_best: NDArray[np.float64]
-    regret: float
-    mode: str
-    variables: Variables
-    goal: Goal
-    X_checks: NDArray[np.float64]
-    y_checks: NDArray[np.float64]
-    contradiction: str = ""
-
-
 def judge(question: Question, evidence: Evidence) -> Diagnosis:
     """Weigh the evidence.
 
@@ -255,17 +218,7 @@ def judge(question: Question, evidence: Evidence) -> Diagnosis:
     probability = model.probability(numbers)
     contributions = model.contributions(numbers)
     verdict = verdict_of(probability)
-    advice = Advice(
-        evidence,
-        numbers,
-        verdict,
-        regret,
-        question.x,
-        question.x_best,
-        question.variables,
-        goal,
-        sides_taken(numbers, contributions),
-    )
+    advice = Advice(question, evidence, numbers, verdict, sides_taken(numbers, contributions))
     diagnosis = Diagnosis(
         verdict=verdict,
         probability=probability,

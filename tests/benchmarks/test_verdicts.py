@@ -101,8 +101,12 @@ def test_a_number_to_settle_is_compared_with_what_settled_it():
         [stage(40, "false", 9.0), stage(60, "credible", 3.0)],
         [stage(40, "credible", 0.1, 0)],
     ]
-    (row,) = settling_rows([{"is_run": False, "stages": stages} for stages in tables])
-    assert row == {
+    run = [stage(30, "doubtful", 3.0, 90), stage(60, "credible", 0.5), stage(120, "doubtful", 2.0)]
+    grown = [{"is_run": False, "stages": stages} for stages in tables]
+    of_tables, of_runs = settling_rows([*grown, {"is_run": True, "stages": run}])
+    assert list(of_runs.values()) == ["runs", 1, 1, 1, 1, 3.0]
+    assert of_tables == {
+        "optima of": "tables",
         "not credible": 3,
         "number within what was tried": 2,
         "credible with it": 1,

@@ -30,12 +30,11 @@ def slope():
     return asked(opt._known, of="proxy")
 
 
-def steps(slope, numbers, verdict="doubtful", measured=np.nan, **taken):
+def steps(slope, numbers, verdict="doubtful", measured=np.nan, mode="checks", **taken):
     question, evidence = slope
+    question = replace(question, x_best=question.x, regret=1.0, mode=mode)
     known = replace(evidence, measured=measured)
-    x, variables = question.x, question.variables
-    numbers = CERTAIN | numbers
-    return Advice(known, numbers, verdict, 1.0, x, x, variables, MINIMUM, taken).steps
+    return Advice(question, known, CERTAIN | numbers, verdict, taken).steps
 
 
 def test_a_bound_is_widened_where_the_model_is_believed_at_it(slope):
@@ -91,17 +90,9 @@ def test_no_reasons_and_steps_contradict_each_other(slope, seed, mode, is_measur
     verdict = verdict_of(model.probability(numbers))
     contributions = model.contributions(numbers)
     reasons = reasons_for(numbers, contributions, evidence, 1.0, MINIMUM)
-    advice = Advice(
-        evidence,
-        numbers,
-        verdict,
-        1.0,
-        question.x,
-        question.x,
-        question.variables,
-        MINIMUM,
-        sides_taken(numbers, contributions),
-    )
+    question = replace(question, x_best=question.x, regret=1.0, mode=mode)
+    taken = sides_taken(numbers, contributions)
+    advice = Advice(question, evidence, numbers, verdict, taken)
     said, good = " ".join(advice.steps), " ".join(one for one in reasons if one[0] == "+")
     bad = " ".join(one for one in reasons if one[0] == "-")
     is_disproved = numbers["known_regret"] > 1.0
@@ -117,6 +108,13 @@ def test_no_reasons_and_steps_contradict_each_other(slope, seed, mode, is_measur
     assert ("measure" in said or "add" in said) <= (verdict != "credible")
 
 
+def test_a_run_whose_answer_is_doubtful_goes_on_from_what_it_knows(slope):
+    said = steps(slope, {"error_at_optimum": 3.0}, measured=-1.0, mode="refined")
+    assert said == ["go on with X=X_, y=y_ and a budget of 64 more, as many as there were"]
+    said = steps(slope, {"error_at_optimum": 3.0}, measured=-1.0, mode="checks")
+    assert said[0].startswith("add 10 samples")
+
+
 def test_a_value_is_told_to_be_the_lowest_known_or_not_but_not_both():
     assert any({"shortfall", "known_regret"} <= set(topic) for topic in _TOPICS)
 
@@ -129,7 +127,6 @@ def test_the_samples_that_settle_a_verdict_grow_with_the_number_of_variables():
         known = SimpleNamespace(
             rows=np.zeros((40, n_variables)), measured=0.0, rival_lows=np.empty(0)
         )
-        here = np.zeros(n_variables)
-        advice = Advice(known, numbers, "doubtful", 1.0, here, here, None, MINIMUM, {})
+        advice = Advice(SimpleNamespace(regret=1.0), known, numbers, "doubtful", {})
         counts.append(advice.n_to_settle)
     np.testing.assert_allclose(counts, [40 * (9 ** (n / 6) - 1) for n in (1, 3, 6)], atol=1.0)
