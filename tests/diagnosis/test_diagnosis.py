@@ -196,6 +196,7 @@ def test_minimize_ends_with_a_verdict(smooth):
     result = opt.minimize(smooth, smooth.bounds)
     assert result.verdict == "credible"
     assert opt.diagnose().headline in result.message
+    assert result.n_to_settle == opt.diagnose().n_to_settle == 0
     assert result.probability == opt.diagnose().probability == opt.diagnose(of="answer").probability
 
 
