@@ -124,7 +124,9 @@ def trace_of_ours(problem: Any, bounds: Point, budget: int, seed: int) -> list[f
         values.extend(y.tolist())
         return y
 
-    optimizer = ProxyOptimizer(bounds=bounds, budget=budget, verdict=False, random_state=seed)
+    optimizer = ProxyOptimizer(
+        bounds=bounds, budget=budget, vectorized=True, verdict=False, random_state=seed
+    )
     optimizer.minimize(fun)
     return values
 

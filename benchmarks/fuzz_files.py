@@ -51,7 +51,7 @@ def write_journal(path: Path, n_rows: int, seed: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FailedEvaluationWarning)
         with Journal(path).writing(3, BOX, ["speed", "angle", "load"]) as writer:
-            evaluate = Evaluator(function, on_error="drop", journal=writer)
+            evaluate = Evaluator(function, on_error="drop", journal=writer, vectorized=True)
             writer.read_into(evaluate.record)
             for start in range(0, n_rows, 10):
                 evaluate(X[start : start + 10])
@@ -232,7 +232,7 @@ def _end_of_writing(path: Path, wanted: tuple) -> str:
     before = path.read_bytes()
     try:
         with Journal(path).writing(3, BOX, ["speed", "angle", "load"]) as writer:
-            evaluate = Evaluator(function, journal=writer, on_error="drop")
+            evaluate = Evaluator(function, journal=writer, on_error="drop", vectorized=True)
             writer.read_into(evaluate.record)
             evaluate(np.array([*wanted[3][:3], [0.0, 1.0, 0.5]]))
             n_calls = evaluate.n_calls

@@ -109,7 +109,7 @@ def minimize_call(**options: Any) -> Call:
 
     def make(device: str) -> Callable[[], str]:
         proxy = NeuralProxyRegressor(device=device)
-        optimizer = ProxyOptimizer(proxy=proxy, random_state=0)
+        optimizer = ProxyOptimizer(proxy=proxy, random_state=0, vectorized=True)
 
         def run() -> str:
             optimizer.minimize(problem, problem.bounds, **options)

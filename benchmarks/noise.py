@@ -136,7 +136,9 @@ def _function(name: str, dim: int) -> tuple[float, Function]:
 
 def ours(problem: Problem, cell: Cell, noise_std: Any = "auto") -> Answer:
     """Run this package."""
-    optimizer = ProxyOptimizer(noise_std=noise_std, verdict=False, random_state=cell.seed)
+    optimizer = ProxyOptimizer(
+        noise_std=noise_std, verdict=False, random_state=cell.seed, vectorized=True
+    )
     result = optimizer.minimize(problem, [(0.0, 1.0)] * cell.dim, budget=cell.budget)
     return Answer(result.x, result.fun, result.fun_std)
 

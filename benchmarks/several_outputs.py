@@ -245,6 +245,7 @@ def run_constraints(seeds: range) -> list[str]:
                 n_constraints=n_constraints,
                 verdict=False,
                 random_state=seed,
+                vectorized=True,
             )
             result = optimizer.minimize(fun, bounds, budget=n_calls)
             value = result.fun if result.feasible else np.inf
@@ -329,6 +330,7 @@ def run_fronts(seeds: range) -> list[str]:
                     budget=n_calls,
                     reference=reference,
                     random_state=seed,
+                    vectorized=True,
                 )
                 found = optimizer.minimize(fun, [[0.0, 1.0]] * n_features)
                 rows = [

@@ -151,6 +151,7 @@ def optimizer_of(case: dict[str, Any], space: Space) -> ProxyOptimizer:
         verdict=False,
         random_state=case["seed"],
         input_format="array",
+        vectorized=True,
     )
 
 

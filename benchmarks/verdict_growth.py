@@ -83,7 +83,7 @@ def _of_run(function: Function) -> Iterator[Stage]:
 
 
 def _optimizer(function: Function) -> ProxyOptimizer:
-    return ProxyOptimizer(bounds=function.bounds, verdict=False, random_state=0)
+    return ProxyOptimizer(bounds=function.bounds, vectorized=True, verdict=False, random_state=0)
 
 
 def make_growth(index: int, folder: Path) -> None:

@@ -38,6 +38,7 @@ def run(name: str, budget: int, seed: int, proxy: str) -> dict[str, Any]:
         budget=budget,
         verdict=False,
         random_state=FIRST_SEED + seed,
+        vectorized=True,
     )
     began = time.process_time()
     result = optimizer.minimize(problem)

@@ -28,6 +28,7 @@ optimizer = ProxyOptimizer(
     ),
     refiner=LocalRefinement(max_evaluations=200),
     random_state=0,
+    vectorized=True,
 )
 result = optimizer.minimize(problem, problem.bounds)
 
@@ -74,7 +75,9 @@ plt.show()
 # descends, and in all but two of them it ended in a basin next to the right one. With four times
 # the samples, the default proxy finds the right basin by itself.
 
-more = ProxyOptimizer(sampler=SobolSampler(n_samples=1024), refiner=None, random_state=0)
+more = ProxyOptimizer(
+    sampler=SobolSampler(n_samples=1024), refiner=None, random_state=0, vectorized=True
+)
 answer = more.minimize(problem, problem.bounds)
 distance = np.linalg.norm(answer.x_proxy - problem.x_opt[0])
 print(f"with 1,024 samples the proxy points to within {distance:.3f} of the optimum")

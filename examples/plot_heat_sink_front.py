@@ -62,6 +62,7 @@ optimizer = ParetoOptimizer(
     budget=180,
     n_rounds=3,
     random_state=0,
+    vectorized=True,
 )
 result = optimizer.minimize(heat_sink, bounds)
 print(result.message, f"{result.nfev} runs of the model.")

@@ -69,7 +69,6 @@ rules = [
 
 optimizer = ProxyOptimizer(
     constraints=rules,
-    vectorized=False,
     sampler=SobolSampler(120),
     refiner=LocalRefinement(max_evaluations=60),
     random_state=0,

@@ -9,8 +9,8 @@ your own, as one `GridSearchCV`.
 
 # %%
 # The function stands for your simulator: a fermenter with temperature and acidity, two good ways of
-# running it, and a cost that is low where the yield is high. Anything that maps rows of shape
-# (n, n_features) to n values will do; `vectorized=False` takes a function of one sample.
+# running it, and a cost that is low where the yield is high. It takes many
+# samples at once, of shape (n, n_features); `vectorized=True` below says so.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,7 +48,7 @@ proxies = [NeuralProxyRegressor(max_epochs=80), RandomForestRegressor(n_estimato
 samplers = [UniformSampler(150), GridSampler(150), SobolSampler(150)]
 optimizers = [ParticleSwarm(n_particles=40), GeneticAlgorithm(40, 40)]
 search = GridSearchCV(
-    ProxyOptimizer(objective=cost, bounds=BOX),
+    ProxyOptimizer(objective=cost, bounds=BOX, vectorized=True),
     {
         "sampler": samplers,
         "proxy": proxies,
@@ -96,7 +96,9 @@ plt.show()
 # What is left after the choice is improved by a few evaluations: `minimize` goes on from the
 # proxy's best points, and never returns less than the best row.
 
-chosen = ProxyOptimizer(sampler=SobolSampler(150), proxy=proxies[0], random_state=0)
+chosen = ProxyOptimizer(
+    sampler=SobolSampler(150), proxy=proxies[0], random_state=0, vectorized=True
+)
 result = chosen.minimize(cost, BOX)
 print(f"at the proxy's optimum {result.true_at_proxy:.5f}")
 print(f"after refinement       {result.fun:.5f}, {result.nfev - result.nfev_design} calls later")

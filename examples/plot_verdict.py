@@ -34,7 +34,7 @@ def rippled_valley(X):
 
 bounds = [[-5.0, 5.0], [-5.0, 5.0]]
 X = SobolSampler(300, random_state=0).sample(bounds)
-optimizer = ProxyOptimizer(bounds=bounds, proxy="neural", random_state=0)
+optimizer = ProxyOptimizer(bounds=bounds, proxy="neural", random_state=0, vectorized=True)
 optimizer.fit(X, rippled_valley(X))
 
 X_new = SobolSampler(2000, random_state=1).sample(bounds)
@@ -89,7 +89,9 @@ plt.show()
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always", FalseOptimumWarning)
-    searching = ProxyOptimizer(sampler=SobolSampler(300), proxy="neural", random_state=0)
+    searching = ProxyOptimizer(
+        sampler=SobolSampler(300), proxy="neural", random_state=0, vectorized=True
+    )
     result = searching.minimize(rippled_valley, bounds)
 print(result.message)
 print(f"warned: {any(issubclass(one.category, FalseOptimumWarning) for one in caught)}")

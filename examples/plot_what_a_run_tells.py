@@ -57,7 +57,7 @@ def waste(run):
     return 2.0 + warm + load + 0.01 * (run["stages"] - 5) ** 2 + BY_SOLVENT[run["solvent"]]
 
 
-optimizer = ProxyOptimizer(bounds=SPACE, vectorized=False, on_error="drop", random_state=0)
+optimizer = ProxyOptimizer(bounds=SPACE, on_error="drop", random_state=0)
 with ThreadPoolExecutor(4) as workers, warnings.catch_warnings():
     warnings.simplefilter("ignore", FailedEvaluationWarning)
     result = optimizer.minimize(waste, budget=60, n_pending=4, executor=workers)
@@ -137,7 +137,9 @@ plt.show()
 
 rivals = {
     name: [
-        ProxyOptimizer(bounds=[(-1.0, 1.0)] * 3, proxy=proxy, budget=40, random_state=seed)
+        ProxyOptimizer(
+            bounds=[(-1.0, 1.0)] * 3, proxy=proxy, budget=40, random_state=seed, vectorized=True
+        )
         for seed in (0, 1)
     ]
     for name, proxy in {"default": None, "gp": "gp"}.items()

@@ -60,7 +60,7 @@ def main() -> None:
     answers = []
     for seed in range(options.seeds):
         start = time.perf_counter()
-        optimizer = ProxyOptimizer(vectorized=False, on_error="learn", random_state=seed)
+        optimizer = ProxyOptimizer(on_error="learn", random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FailedEvaluationWarning)
             result = optimizer.maximize(performance, SPACE, budget=options.runs)

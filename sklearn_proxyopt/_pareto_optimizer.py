@@ -85,9 +85,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
     n_rounds : int, default=5
         Rounds that share the evaluations after the design: each learns the proxy anew, and verifies
         no more points than the optimizer's front has.
-    vectorized : bool, default=True
-        As of `ProxyOptimizer`; the objective returns (n, n_objectives + n_constraints), or for one
-        sample a sequence.
+    vectorized : bool, default=False
+        As of `ProxyOptimizer`; the objective returns a sequence of n_objectives + n_constraints
+        numbers for one sample, or (n, n_objectives + n_constraints).
     input_format : {"auto", "array", "named"}, default="auto"
         As of `ProxyOptimizer`.
     on_error : {"raise", "drop", "learn"}, default="raise"
@@ -155,19 +155,18 @@ class ParetoOptimizer(BaseProxyOptimizer):
 
     Examples
     --------
-    >>> import numpy as np
     >>> from sklearn_proxyopt import ParetoOptimizer
     >>> from sklearn_proxyopt.samplers import SobolSampler
-    >>> def weight_and_bending(X):
-    ...     radius, length = X.T
-    ...     return np.column_stack([radius**2 * length, length**3 / radius**4])
+    >>> def weight_and_bending(x):
+    ...     radius, length = x
+    ...     return [radius**2 * length, length**3 / radius**4]
     >>> optimizer = ParetoOptimizer(
     ...     sampler=SobolSampler(32), budget=48, n_rounds=1, random_state=0
     ... )
     >>> result = optimizer.minimize(weight_and_bending, [[1.0, 2.0], [1.0, 3.0]])
     >>> result.nfev, result.F.shape[1]
     (48, 2)
-    >>> bool((weight_and_bending(result.X) == result.F).all())
+    >>> weight_and_bending(result.X[0]) == result.F[0].tolist()
     True
     """
 
@@ -194,7 +193,7 @@ class ParetoOptimizer(BaseProxyOptimizer):
         proxy: Regressor | ProxyName | None = None,
         optimizer: NSGA2 | None = None,
         n_rounds: int = 5,
-        vectorized: bool = True,
+        vectorized: bool = False,
         input_format: InputFormat = "auto",
         on_error: str = "raise",
         n_jobs: int | None = None,

@@ -121,7 +121,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         Evaluates further samples in rounds, in `minimize`, between the initial design and the
         refinement; the proxy learns after each round. See `sklearn_proxyopt.infill`. None has no
         such rounds.
-    vectorized : bool, default=True
+    vectorized : bool, default=False
         Whether the objective takes samples of shape (n, n_features) and returns (n,); otherwise it
         takes one sample of shape (n_features,) and returns a number.
     input_format : {"auto", "array", "named"}, default="auto"
@@ -263,7 +263,7 @@ class ProxyOptimizer(BaseProxyOptimizer):
         smoothing: Literal["auto"] | float | Sequence[float] | None = None,
         refiner: BaseRefiner | Literal["auto"] | None = "auto",
         infill: BaseInfill | None = None,
-        vectorized: bool = True,
+        vectorized: bool = False,
         input_format: InputFormat = "auto",
         on_error: str = "raise",
         n_jobs: int | None = None,

@@ -23,7 +23,8 @@ PROXY = NeuralProxyRegressor((16, 16), max_epochs=20)
 
 
 def optimizer_with(**parameters):
-    return ProxyOptimizer(**({"proxy": PROXY, "verdict": False, "random_state": 0} | parameters))
+    defaults = {"proxy": PROXY, "vectorized": True, "verdict": False, "random_state": 0}
+    return ProxyOptimizer(**(defaults | parameters))
 
 
 def bowl(X):

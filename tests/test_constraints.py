@@ -73,6 +73,7 @@ def quick(**params):
         "proxy": NeuralProxyRegressor(max_epochs=30),
         "optimizer": MultiStartBFGS(16, n_rounds=2),
         "verdict": False,
+        "vectorized": True,
         "random_state": 0,
         **params,
     }
@@ -123,7 +124,9 @@ def test_the_merit_as_a_torch_module_is_that_of_arrays():
 
 def test_the_optimum_on_the_edge_of_a_disk_is_found():
     fun = Spy(disk)
-    opt = ProxyOptimizer(n_constraints=1, sampler=SobolSampler(128), random_state=0)
+    opt = ProxyOptimizer(
+        n_constraints=1, sampler=SobolSampler(128), random_state=0, vectorized=True
+    )
     result = opt.minimize(fun, BOX)
     assert result.feasible
     assert result.success
@@ -142,7 +145,9 @@ def test_the_optimum_in_the_tip_of_a_wedge_is_found():
     missed = []
     for seed in range(5):
         sampler = SobolSampler(128)
-        opt = ProxyOptimizer(n_constraints=2, sampler=sampler, verdict=False, random_state=seed)
+        opt = ProxyOptimizer(
+            n_constraints=2, sampler=sampler, verdict=False, random_state=seed, vectorized=True
+        )
         result = opt.minimize(g6, G6_BOX)
         assert result.feasible
         assert result.fun >= G6_LOWEST

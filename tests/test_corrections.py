@@ -25,6 +25,7 @@ def optimizer(**params):
         "optimizer": MultiStartBFGS(8, 20, n_rounds=2, n_candidates=64),
         "sampler": SobolSampler(32),
         "on_error": "drop",
+        "vectorized": True,
         "random_state": 0,
     }
     return ProxyOptimizer(**{**settings, **params})

@@ -54,6 +54,7 @@ def optimizer(**params):
             "proxy": smooth_process(),
             "optimizer": MultiStartBFGS(8, 20, n_rounds=2, n_candidates=64),
             "sampler": SobolSampler(24),
+            "vectorized": True,
             "random_state": 0,
             **params,
         }
@@ -240,6 +241,7 @@ def front(**params):
         "optimizer": NSGA2(16, 16),
         "sampler": SobolSampler(16),
         "n_rounds": 2,
+        "vectorized": True,
         "random_state": 0,
     }
     return ParetoOptimizer(**{**settings, **params})

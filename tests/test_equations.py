@@ -24,6 +24,7 @@ def test_an_equation_that_leaves_three_rows_takes_three_evaluations():
         constraints=LinearConstraint([[3.0, 1.0]], 7.0, 7.0),
         verdict=False,
         random_state=0,
+        vectorized=True,
     )
     result = optimizer.minimize(fun, budget=20)
     assert result.nfev == 3
@@ -37,6 +38,7 @@ def test_a_mixture_is_searched_where_its_parts_add_up():
         constraints=LinearConstraint(np.ones((1, 7)), 1.0, 1.0),
         verdict=False,
         random_state=0,
+        vectorized=True,
     )
     result = optimizer.minimize(lambda X: np.square(X - best).sum(axis=1), budget=70)
     assert result.fun < 1e-9
@@ -50,6 +52,7 @@ def test_the_order_of_ten_variables_costs_no_evaluations_where_it_does_not_bind(
         constraints=LinearConstraint(steps, 0.0, np.inf),
         verdict=False,
         random_state=0,
+        vectorized=True,
     )
     result = optimizer.minimize(lambda X: np.square(X - best).sum(axis=1), budget=60)
     assert result.fun < 1e-7
@@ -61,12 +64,10 @@ def test_a_minimum_on_linear_inequalities_is_found_as_fast_as_inside():
         matrix, best = rng.uniform(size=(3, 6)), rng.uniform(0.3, 0.9, 6)
         limits = LinearConstraint(matrix, ub=0.6 * matrix @ best)
 
-        def fun(X):
-            return np.square(X - best).sum(axis=1)
+        def fun(x):
+            return np.square(x - best).sum()
 
-        lowest = minimize(
-            lambda x: fun(x[None])[0], np.full(6, 0.2), method="SLSQP", constraints=limits
-        ).fun
+        lowest = minimize(fun, np.full(6, 0.2), method="SLSQP", constraints=limits).fun
         optimizer = ProxyOptimizer(
             bounds=[(0.0, 1.0)] * 6, constraints=limits, verdict=False, random_state=seed
         )

@@ -80,6 +80,7 @@ def test_the_search_keeps_away_from_where_evaluations_fail(proxy, optimizer):
             refiner=LocalRefinement(max_evaluations=5),
             on_error=on_error,
             random_state=0,
+            vectorized=True,
         )
         found[on_error] = opt.minimize(downhill_into_failure, BOX)
         assert len(opt.X_failed_) == found[on_error].n_failed
@@ -98,7 +99,11 @@ def test_a_failure_is_never_given_a_value():
         return np.where(fails(X), np.nan, X[:, 0])
 
     opt = ProxyOptimizer(
-        sampler=SobolSampler(64), proxy=LinearRegression(), on_error="learn", random_state=0
+        sampler=SobolSampler(64),
+        proxy=LinearRegression(),
+        on_error="learn",
+        random_state=0,
+        vectorized=True,
     )
     with pytest.warns(FailedEvaluationWarning):
         opt.minimize(fun, BOX)

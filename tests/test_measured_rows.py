@@ -30,6 +30,7 @@ def optimizer(**params):
         "proxy": GaussianProcessRegressor(normalize_y=True),
         "optimizer": MultiStartBFGS(8, 20, n_rounds=2, n_candidates=64),
         "verdict": False,
+        "vectorized": True,
         "random_state": 0,
     }
     return ProxyOptimizer(**{**settings, **params})

@@ -32,6 +32,7 @@ def optimizer(**params):
             "proxy": LinearRegression(),
             "optimizer": MultiStartBFGS(2),
             "verdict": False,
+            "vectorized": True,
             "random_state": 0,
             **params,
         }

@@ -66,12 +66,18 @@ class Consuming(RegressorMixin, BaseEstimator):
 
 def one_minimum(proxy, **params):
     return ProxyOptimizer(
-        proxy=proxy, optimizer=MultiStartBFGS(4, n_rounds=1), random_state=0, **params
+        proxy=proxy,
+        optimizer=MultiStartBFGS(4, n_rounds=1),
+        random_state=0,
+        vectorized=True,
+        **params,
     )
 
 
 def a_front(proxy, **params):
-    return ParetoOptimizer(proxy=proxy, optimizer=NSGA2(8, 2), random_state=0, **params)
+    return ParetoOptimizer(
+        proxy=proxy, optimizer=NSGA2(8, 2), random_state=0, vectorized=True, **params
+    )
 
 
 BOTH = pytest.mark.parametrize(

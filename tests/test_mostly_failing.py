@@ -25,6 +25,7 @@ def optimizer(**params):
         "proxy": GaussianProcessRegressor(normalize_y=True),
         "optimizer": MultiStartBFGS(8, 20, n_rounds=2, n_candidates=64),
         "on_error": "learn",
+        "vectorized": True,
         "random_state": 0,
         "verdict": False,
     }

@@ -35,7 +35,7 @@ class Noisy:
 
 def optimizer(**params):
     quick = MultiStartBFGS(8, 20, n_rounds=2, n_candidates=64)
-    settings = {"optimizer": quick, "verdict": False, "random_state": 0}
+    settings = {"optimizer": quick, "verdict": False, "vectorized": True, "random_state": 0}
     return ProxyOptimizer(**{**settings, **params})
 
 

@@ -49,12 +49,12 @@ class Noisy:
 def optimizer(**params):
     quick = MultiStartBFGS(4, 20, n_rounds=1, n_candidates=64)
     settings = {"n_constraints": 1, "optimizer": quick, "verdict": False, "random_state": 0}
-    return ProxyOptimizer(**{"proxy": "gp", **settings, **params})
+    return ProxyOptimizer(**{"proxy": "gp", "vectorized": True, **settings, **params})
 
 
 def front_optimizer(**params):
     settings = {"proxy": "gp", "optimizer": NSGA2(20, 20), "n_rounds": 2, "random_state": 0}
-    return ParetoOptimizer(**{**settings, **params})
+    return ParetoOptimizer(**{"vectorized": True, **settings, **params})
 
 
 def rows_at(x, opt):

@@ -70,6 +70,7 @@ def quick(**params):
         "optimizer": NSGA2(20, 20),
         "budget": 44,
         "n_rounds": 2,
+        "vectorized": True,
         "random_state": 0,
         **params,
     }
@@ -89,6 +90,7 @@ def test_the_fronts_of_the_zdt_problems_are_found(fun, reachable):
         n_rounds=3,
         reference=[1.1, 1.1],
         random_state=0,
+        vectorized=True,
     )
     result = opt.minimize(fun, BOX)
     assert result.nfev == 188
@@ -104,6 +106,7 @@ def test_the_front_of_three_objectives_is_found():
         budget=124,
         n_rounds=2,
         random_state=0,
+        vectorized=True,
     )
     result = opt.minimize(dtlz2, [[0.0, 1.0]] * 4)
     radius = np.linalg.norm(result.F, axis=1)
@@ -412,6 +415,7 @@ def test_a_front_of_whole_numbers_categories_and_log_scales_is_found_within_know
         return beam(frame)
 
     opt = ParetoOptimizer(
+        vectorized=True,
         **BEAM,
         sampler=SobolSampler(64),
         budget=124,

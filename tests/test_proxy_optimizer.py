@@ -58,6 +58,7 @@ def quick(**params):
         "proxy": NeuralProxyRegressor(max_epochs=10),
         "optimizer": MultiStartBFGS(16, n_rounds=2),
         "verdict": False,
+        "vectorized": True,
         "random_state": 0,
         **params,
     }
@@ -81,7 +82,7 @@ def test_the_optimizer_follows_the_conventions_of_scikit_learn_on_cuda(estimator
 
 def test_a_function_goes_in_and_an_optimum_comes_out():
     problem = Rastrigin(n_dims=4)
-    opt = ProxyOptimizer(sampler=SobolSampler(n_samples=2048), random_state=0)
+    opt = ProxyOptimizer(sampler=SobolSampler(n_samples=2048), random_state=0, vectorized=True)
     result = opt.minimize(problem, problem.bounds)
     assert np.linalg.norm(result.x - problem.x_opt[0]) < 1e-3
     assert np.linalg.norm(result.x_proxy - problem.x_opt[0]) < 0.1
@@ -543,9 +544,9 @@ def test_no_global_generator_is_touched_with_or_without_a_seed():
 
 def test_the_parts_passed_in_are_not_changed():
     sampler, proxy, optimizer = SobolSampler(16), LinearRegression(), MultiStartBFGS(4)
-    ProxyOptimizer(sampler=sampler, proxy=proxy, optimizer=optimizer, random_state=0).minimize(
-        bowl, BOX
-    )
+    ProxyOptimizer(
+        sampler=sampler, proxy=proxy, optimizer=optimizer, random_state=0, vectorized=True
+    ).minimize(bowl, BOX)
     assert sampler.random_state is None
     assert not hasattr(proxy, "coef_")
     assert optimizer.random_state is None
@@ -1032,7 +1033,9 @@ def test_ten_thousand_rows_lead_to_the_optimum_of_the_benchmarks(problem, before
     proxy = None if turned and (problem.n_dims == 2 or isinstance(problem, Rastrigin)) else "neural"
     if turned:
         problem = problem.rotated_and_shifted(seed)
-    opt = ProxyOptimizer(proxy=proxy, sampler=SobolSampler(10_000), random_state=seed)
+    opt = ProxyOptimizer(
+        proxy=proxy, sampler=SobolSampler(10_000), random_state=seed, vectorized=True
+    )
     result = opt.minimize(problem, problem.bounds)
     assert np.linalg.norm(result.x_proxy - problem.x_opt[0]) < before
     assert np.linalg.norm(result.x - problem.x_opt[0]) < after

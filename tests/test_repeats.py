@@ -36,6 +36,7 @@ def optimizer(**params):
         "optimizer": MultiStartBFGS(8, 20, n_rounds=2, n_candidates=64),
         "noise_std": None,
         "verdict": False,
+        "vectorized": True,
         "random_state": 0,
     }
     return ProxyOptimizer(**{**settings, **params})
@@ -174,7 +175,7 @@ def test_a_front_is_that_of_the_mean_values():
         clean = np.column_stack([bowl(X), bowl(X - [1.0, 10.0])])
         return clean + 0.1 * rng.standard_normal(clean.shape)
 
-    opt = ParetoOptimizer(n_repeats=2, budget=40, n_rounds=1, random_state=0)
+    opt = ParetoOptimizer(n_repeats=2, budget=40, n_rounds=1, random_state=0, vectorized=True)
     result = opt.minimize(two, BOX)
     settings, place = np.unique(opt.X_, axis=0, return_inverse=True)
     place = place.ravel()
@@ -192,7 +193,7 @@ def test_a_wrong_number_of_repeats_is_refused(wrong):
 
 def test_an_evaluator_knows_repeats_by_their_number():
     fun = Noisy()
-    evaluate = Evaluator(fun)
+    evaluate = Evaluator(fun, vectorized=True)
     X = SobolSampler(4, random_state=0).sample(BOX)
     first = evaluate(X)
     second = evaluate(X, repeats=np.ones(4, dtype=int))

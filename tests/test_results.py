@@ -126,6 +126,7 @@ def test_a_front_is_printed_in_six_lines():
         sampler=SobolSampler(8),
         budget=16,
         random_state=0,
+        vectorized=True,
     )
     lines = str(opt.minimize(lambda X: np.column_stack([X, 1.0 - X]), [(0.0, 1.0)])).splitlines()
     assert [line[:13].strip() for line in lines][:3] == ["Front", "Objectives", "Hypervolume"]

@@ -34,6 +34,7 @@ def quick(**params):
         "proxy": LinearRegression(),
         "optimizer": DifferentialEvolution(10, 5),
         "on_error": "drop",
+        "vectorized": True,
         "random_state": 0,
         **params,
     }
@@ -328,7 +329,7 @@ def two_outputs(X):
 
 def pareto(**params):
     params = {"bounds": BOX, "proxy": LinearRegression(), "optimizer": NSGA2(8, 4), **params}
-    return ParetoOptimizer(**params, sampler=SobolSampler(16), random_state=0)
+    return ParetoOptimizer(vectorized=True, **params, sampler=SobolSampler(16), random_state=0)
 
 
 def test_a_file_of_another_class_is_refused_and_leaves_the_optimizer_as_it_was(path):

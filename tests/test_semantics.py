@@ -35,6 +35,7 @@ def optimizer(**params):
         **{
             "proxy": GaussianProcessRegressor(normalize_y=True),
             "optimizer": MultiStartBFGS(8, 20, n_rounds=2, n_candidates=64),
+            "vectorized": True,
             "random_state": 0,
             "verdict": False,
             **params,
@@ -125,13 +126,13 @@ def test_a_front_says_what_it_cost_and_whether_it_was_measured():
         return np.column_stack([X[:, 0] ** 2, (X[:, 0] - 1.0) ** 2])
 
     settings = {"proxy": GaussianProcessRegressor(), "optimizer": NSGA2(8, 8), "random_state": 0}
-    opt = ParetoOptimizer(**settings, budget=24, n_rounds=1)
+    opt = ParetoOptimizer(vectorized=True, **settings, budget=24, n_rounds=1)
     assert opt.minimize(two, [[-1.0, 2.0]]).measured
     assert opt.n_evaluations_ == opt.result_.nfev <= 24
     fitted = ParetoOptimizer(**settings).fit(opt.X_, opt.y_)
     assert not fitted.result_.measured
     assert fitted.n_evaluations_ == 0
-    looped = ParetoOptimizer(two, [[-1.0, 2.0]], **settings, budget=24, n_rounds=1)
+    looped = ParetoOptimizer(two, [[-1.0, 2.0]], vectorized=True, **settings, budget=24, n_rounds=1)
     looped.fit(opt.X_, opt.y_)
     assert looped.result_.measured
     np.testing.assert_array_equal(looped.X_front_, opt.X_front_)

@@ -17,7 +17,7 @@ PROXY = NeuralProxyRegressor((32, 32), max_epochs=20, device="cpu")
 
 def optimizer(**params):
     return ProxyOptimizer(
-        proxy=PROXY, optimizer=MultiStartBFGS(16, n_rounds=2), random_state=0
+        proxy=PROXY, optimizer=MultiStartBFGS(16, n_rounds=2), vectorized=True, random_state=0
     ).set_params(**params)
 
 

@@ -64,6 +64,7 @@ def quick(**params):
         "proxy": NeuralProxyRegressor(max_epochs=30),
         "optimizer": MultiStartBFGS(16, n_rounds=2),
         "verdict": False,
+        "vectorized": True,
         "random_state": 0,
         **params,
     }
@@ -85,6 +86,7 @@ def test_a_plant_of_every_kind_of_variable_is_optimised():
         input_format="array",
         sampler=LatinHypercubeSampler(200),
         random_state=0,
+        vectorized=True,
     )
     result = opt.minimize(spy, BOUNDS)
     np.testing.assert_allclose(result.x, [7.0, 5.0, 1.0, 10.0], rtol=1e-3)
@@ -149,6 +151,7 @@ def test_whole_numbers_are_those_of_an_enumeration():
         sampler=SobolSampler(60),
         verdict=False,
         random_state=0,
+        vectorized=True,
     )
     result = opt.minimize(cost, [Integer(0, 10)] * 3)
     np.testing.assert_array_equal(result.x, every[cost(every).argmin()])
@@ -173,6 +176,7 @@ def test_a_g_function_of_the_literature_is_solved():
         sampler=SobolSampler(128),
         verdict=False,
         random_state=0,
+        vectorized=True,
     )
     result = opt.minimize(g04, [(78, 102), (33, 45), (27, 45), (27, 45), (27, 45)])
     assert -30665.5387 <= result.fun < -30665.5
@@ -437,8 +441,8 @@ def test_names_alone_change_no_answer():
         return np.square(X - 0.3).sum(axis=1)
 
     params = {"sampler": SobolSampler(32), "verdict": False, "random_state": 0}
-    plain = ProxyOptimizer(**params).minimize(bowl, [(0, 1)] * 2)
-    by_name = ProxyOptimizer(input_format="array", **params)
+    plain = ProxyOptimizer(vectorized=True, **params).minimize(bowl, [(0, 1)] * 2)
+    by_name = ProxyOptimizer(input_format="array", vectorized=True, **params)
     named = by_name.minimize(bowl, {"a": (0, 1), "b": (0, 1)})
     np.testing.assert_array_equal(plain.x, named.x)
     assert "x_named" not in plain
@@ -553,7 +557,7 @@ def test_a_journal_of_continuous_variables_is_not_one_of_whole_numbers(tmp_path)
     params["refiner"] = LocalRefinement(max_evaluations=2)
 
     def bowl(X):
-        return np.square(X).sum(axis=1)
+        return np.square(X).sum(axis=-1)
 
     ProxyOptimizer(**params).minimize(bowl, [(0, 9)] * 2)
     with pytest.raises(JournalError, match=r"variable 0 is continuous in .*, got an integer"):
@@ -614,7 +618,7 @@ def test_a_budget_is_spent_on_feasible_rows(curved):
 
 def test_points_that_stand_for_known_rows_leave_the_budget_as_it_is():
     spy = Spy(lambda X: ((X - [3.0, 11.0, 0.2]) ** 2 * [1.0, 1.0, 20.0]).sum(axis=1))
-    opt = ProxyOptimizer(proxy=LinearRegression(), verdict=False, random_state=0)
+    opt = ProxyOptimizer(proxy=LinearRegression(), verdict=False, random_state=0, vectorized=True)
     result = opt.minimize(spy, [Integer(0, 15), Integer(0, 15), (0, 1)], budget=120)
     assert result.nfev == len(np.unique(spy.rows, axis=0)) == 120
     assert result.fun < 1e-6
@@ -622,7 +626,7 @@ def test_points_that_stand_for_known_rows_leave_the_budget_as_it_is():
 
 def test_a_budget_beyond_all_rows_buys_each_of_them_once():
     spy = Spy(lambda X: np.abs(X - 1.0).sum(axis=1))
-    opt = ProxyOptimizer(proxy=LinearRegression(), verdict=False, random_state=0)
+    opt = ProxyOptimizer(proxy=LinearRegression(), verdict=False, random_state=0, vectorized=True)
     result = opt.minimize(spy, [Integer(0, 2)] * 2, budget=50)
     assert len(spy.rows) == len(np.unique(spy.rows, axis=0)) <= 9
     assert result.fun == 0.0
@@ -657,6 +661,7 @@ def test_whole_numbers_alone_move_within_the_constraints_of_the_function():
         proxy=NeuralProxyRegressor(max_epochs=40),
         verdict=False,
         random_state=0,
+        vectorized=True,
     )
     result = opt.minimize(cube, [Integer(0, 8)] * 3)
     np.testing.assert_array_equal(result.x, [4.0, 4.0, 4.0])

@@ -44,6 +44,7 @@ def quick(**params):
         "proxy": LinearRegression(),
         "optimizer": MultiStartBFGS(4, n_rounds=1, n_candidates=16),
         "verdict": False,
+        "vectorized": True,
         "random_state": 0,
     }
     return ProxyOptimizer(**{**defaults, **params})

@@ -79,7 +79,7 @@ def test_a_front_with_one_objective_to_maximize_and_a_budget():
         return np.column_stack([X["width"] * X["height"], X["width"] ** 0.5 + X["height"]])
 
     opt = ParetoOptimizer(
-        direction=["minimize", "maximize"], proxy="gp", n_rounds=2, random_state=0
+        direction=["minimize", "maximize"], proxy="gp", n_rounds=2, random_state=0, vectorized=True
     )
     result = opt.minimize(cost_and_strength, {"width": (1, 4), "height": (1, 3)}, budget=40)
     assert result.nfev <= 40

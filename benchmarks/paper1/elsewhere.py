@@ -57,6 +57,7 @@ def study(function: str, kind: str, seed: int, shelf: Shelf) -> pd.DataFrame:
                 optimizer=ThenWalk(search) if walks else search,
                 refiner=refiner_for(_N_DIMS),
                 verdict=False,
+                vectorized=True,
             )
             result = optimizer.minimize(problem, bounds)
             errors = [

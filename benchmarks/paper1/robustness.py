@@ -64,7 +64,7 @@ def study_designs(problem: Problem, n_samples: int, seed: int) -> pd.DataFrame:
     schemes = _SCHEMES_OF_MANY_ROWS if n_samples == COUNTS[-1] else SCHEMES
     samplers = [sampler_of(scheme, n_samples, problem) for scheme in schemes]
     search = GridSearchCV(
-        ProxyOptimizer(problem, problem.bounds, random_state=seed),
+        ProxyOptimizer(problem, problem.bounds, random_state=seed, vectorized=True),
         {"sampler": samplers},
         scoring={"fidelity": "r2", "optimum": optimum_error_scorer(problem)},
         # Designs are bought, so no row is needed for training.

@@ -37,10 +37,11 @@ class ModelFunction(ProxyFunction):
         names = getattr(model, "feature_names_in_", None)
         if not hasattr(model, "predict"):
             is_named = variables.names is not None
-            self._call = NamedFunction(model, variables) if is_named else model
+            self._call = NamedFunction(model, variables, vectorized=True) if is_named else model
             return
         if names is not None and variables.names is not None:
-            self._call = NamedFunction(_with_columns(model, list(names), variables), variables)
+            by_columns = _with_columns(model, list(names), variables)
+            self._call = NamedFunction(by_columns, variables, vectorized=True)
             return
         self._call = RegressorFunction(model).predict
         if variables.is_continuous_box:

@@ -82,7 +82,7 @@ class LandscapeDisplay(Display):
     >>> from sklearn_proxyopt.displays import LandscapeDisplay
     >>> X = np.random.default_rng(0).uniform(-1.0, 1.0, (20, 2))
     >>> optimizer = ProxyOptimizer(proxy="gp", random_state=0).fit(X, (X**2).sum(axis=1))
-    >>> display = LandscapeDisplay.from_estimator(optimizer, objective=lambda X: (X**2).sum(axis=1))
+    >>> display = LandscapeDisplay.from_estimator(optimizer, objective=lambda x: (x**2).sum())
     >>> display.names, len(display.axes_)
     (['x0', 'x1'], 2)
     """
@@ -135,9 +135,9 @@ class LandscapeDisplay(Display):
         estimator : ProxyOptimizer or ParetoOptimizer
             Fitted. Of a front the slices run through the best predicted point of one objective.
         objective : callable, default=None
-            A cheap function, (n, n_features) to (n,), to be drawn too. It is called at every point
-            of the picture, with a DataFrame if the optimizer calls its objective by names. None
-            draws the model alone.
+            A cheap function to be drawn too. It is called at every point of the picture, as the
+            optimizer calls its objective: see `vectorized` and `input_format`. None draws the model
+            alone.
         features : sequence of int or str, default=None
             The variables, by index or name. Two give levels; one, or more than two, slices. None
             takes all, up to 12.

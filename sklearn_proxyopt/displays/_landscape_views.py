@@ -107,6 +107,8 @@ def _outputs(
     estimator: Any, objective: Callable[..., Any], points: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return a function's values at samples, called as the optimizer calls it."""
-    form = estimator.input_format
-    function = of_plain_rows(objective, estimator.variables_, input_format=form, vectorized=True)
-    return np.asarray(function(points), dtype=np.float64)
+    form, vectorized = estimator.input_format, estimator.vectorized
+    space = estimator.variables_
+    function = of_plain_rows(objective, space, input_format=form, vectorized=vectorized)
+    values = function(points) if vectorized else [function(x) for x in points]
+    return np.asarray(values, dtype=np.float64)

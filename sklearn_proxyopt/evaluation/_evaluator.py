@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from numbers import Integral
@@ -24,6 +25,8 @@ from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning
 __all__ = ["ON_ERROR", "Evaluator"]
 
 ON_ERROR = ("raise", "drop")
+# What functions of many samples raise where they are given one.
+_TOLD_BY_VECTORIZED = re.compile("raised (Axis|Index|Attribute)Error|2D array")
 
 
 class Evaluator:
@@ -33,7 +36,7 @@ class Evaluator:
     ----------
     objective : callable
         The function to be minimized.
-    vectorized : bool, default=True
+    vectorized : bool, default=False
         Whether `objective` takes samples of shape (n, n_features) and returns (n,); otherwise it
         takes one sample of shape (n_features,) and returns a number.
     on_error : {"raise", "drop"}, default="raise"
@@ -79,7 +82,7 @@ class Evaluator:
     --------
     >>> import numpy as np
     >>> from sklearn_proxyopt.evaluation import Evaluator
-    >>> evaluate = Evaluator(lambda X: (X**2).sum(axis=1))
+    >>> evaluate = Evaluator(lambda x: (x**2).sum())
     >>> evaluate(np.array([[1.0, 2.0], [3.0, 0.0], [1.0, 2.0]]))
     array([5., 9., 5.])
     >>> evaluate.n_calls
@@ -90,7 +93,7 @@ class Evaluator:
         self,
         objective: Callable[..., Any],
         *,
-        vectorized: bool = True,
+        vectorized: bool = False,
         on_error: str = "raise",
         n_jobs: int | None = None,
         time_limit: float | None = None,
@@ -128,7 +131,7 @@ class Evaluator:
             return ""
         (reason, count), total = self._reasons.most_common(1)[0], self._reasons.total()
         often = "Each time" if count == total else f"Most often ({count} of {total})"
-        return f" {often} it {reason.rstrip('.')}."
+        return f" {often} it {reason.rstrip('.')}.{_remedy_of(reason)}"
 
     def check_parameters(self) -> None:
         """Raise an error that names the first parameter that is out of its limits."""
@@ -382,10 +385,17 @@ class Evaluator:
     ) -> NoReturn:
         raise EvaluationError(
             f"objective {reason} for row {index}, {x.tolist()}. Pass on_error='drop' to "
-            "leave such samples out.",
+            f"leave such samples out.{_remedy_of(reason)}",
             row=index,
             x=x,
         ) from error
+
+
+def _remedy_of(reason: str) -> str:
+    """Return what may mend a failure, as a sentence; empty where nothing is known."""
+    if _TOLD_BY_VECTORIZED.search(reason) is None:
+        return ""
+    return " If it takes many samples at once, pass vectorized=True."
 
 
 def _first_of_each(X: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -59,12 +59,12 @@ class Problem(ABC):
 
         Parameters
         ----------
-        X : array-like or torch.Tensor of shape (n, n_dims)
-            Rows.
+        X : array-like or torch.Tensor of shape (n, n_dims) or (n_dims,)
+            Rows, or one.
 
         Returns
         -------
-        ndarray or torch.Tensor of shape (n,)
+        ndarray or torch.Tensor of shape (n,) or ()
             Their values; for a tensor a tensor of the same type and device, differentiable.
         """
         torch = sys.modules.get("torch")
@@ -80,11 +80,12 @@ class Problem(ABC):
                 raise ValueError(
                     f"X must be numbers of shape (n, {self.n_dims}) for {self!r}; got {X!r}."
                 ) from None
-        if X.ndim != 2 or X.shape[1] != self.n_dims:
+        if X.ndim not in (1, 2) or X.shape[-1] != self.n_dims:
             raise ValueError(
-                f"X must have shape (n, {self.n_dims}) for {self!r}; got {tuple(X.shape)}."
+                f"X must have shape (n, {self.n_dims}) or ({self.n_dims},) for {self!r}; "
+                f"got {tuple(X.shape)}."
             )
-        return self._evaluate(X, xp)
+        return self._evaluate(X, xp) if X.ndim == 2 else self._evaluate(X[None], xp)[0]
 
     def rotated_and_shifted(self, random_state: Any = 0) -> RotatedProblem:
         """Return the same landscape turned and with its optimum elsewhere.

@@ -19,11 +19,11 @@ class NamedFunction:
     Parameters
     ----------
     function : callable
-        Takes a DataFrame with a column for each variable and returns a value for each sample.
-        Unless `vectorized`, it takes one sample as a dict and returns a number.
+        Takes one sample as a dict and returns a number. If `vectorized`, it takes a DataFrame with
+        a column for each variable and returns a value for each sample.
     variables : Variables
         Knows the names and labels.
-    vectorized : bool, default=True
+    vectorized : bool, default=False
         Whether `function` takes a DataFrame of samples.
 
     Examples
@@ -32,9 +32,7 @@ class NamedFunction:
     >>> from sklearn_proxyopt.variables import NamedFunction, Variables
     >>> variables = Variables({"width": (1, 9), "metal": ["tin", "zinc"]})
     >>> price = NamedFunction(
-    ...     lambda row: row["width"] * {"tin": 2.0, "zinc": 3.0}[row["metal"]],
-    ...     variables,
-    ...     vectorized=False,
+    ...     lambda row: row["width"] * {"tin": 2.0, "zinc": 3.0}[row["metal"]], variables
     ... )
     >>> price(np.array([4.0, 1.0]))
     12.0
@@ -43,7 +41,7 @@ class NamedFunction:
     how_called = ", passed as a DataFrame (input_format='array' passes plain samples)"
 
     def __init__(
-        self, function: Callable[..., Any], variables: Variables, vectorized: bool = True
+        self, function: Callable[..., Any], variables: Variables, vectorized: bool = False
     ) -> None:
         self.function = function
         self.variables = variables

@@ -144,6 +144,7 @@ def test_a_front_is_told_of_without_a_best_value(capsys):
         sampler=SobolSampler(8),
         verbose=1,
         random_state=0,
+        vectorized=True,
     )
     opt.minimize(lambda X: np.column_stack([X[:, 0], -X[:, 0]]), BOX, budget=12)
     lines = capsys.readouterr().out.splitlines()

@@ -47,6 +47,7 @@ def quick(**parameters):
     defaults = {
         "proxy": NeuralProxyRegressor((8,), max_epochs=5),
         "verdict": False,
+        "vectorized": True,
         "random_state": 0,
     }
     return ProxyOptimizer(**(defaults | parameters))

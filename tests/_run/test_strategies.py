@@ -247,6 +247,7 @@ def test_a_wrapper_of_a_refiner_behaves_as_the_refiner_does(arguments):
             refiner=refiner,
             verdict=False,
             random_state=0,
+            vectorized=True,
         )
         optimizer.minimize(bowl, BOX, **arguments)
         return optimizer
@@ -264,6 +265,7 @@ def test_a_refiner_draws_from_the_seed_of_the_run_without_a_budget_too():
         proxy=GaussianProcessRegressor(),
         refiner=SurrogateCMAES(max_evaluations=15),
         verdict=False,
+        vectorized=True,
         random_state=0,
     )
     one, other = make(), make()

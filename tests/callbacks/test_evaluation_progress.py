@@ -28,6 +28,7 @@ def quick(*callbacks, **params):
             "optimizer": DifferentialEvolution(10, 5),
             "refiner": LocalRefinement(max_evaluations=6),
             "verdict": False,
+            "vectorized": True,
             "random_state": 0,
             **params,
         }

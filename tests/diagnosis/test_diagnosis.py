@@ -27,7 +27,7 @@ from sklearn_proxyopt.samplers import SobolSampler
 
 def fitted(problem, n_rows=200, **params):
     X = SobolSampler(n_rows, random_state=0).sample(problem.bounds)
-    params = {"bounds": problem.bounds, "random_state": 0, **params}
+    params = {"bounds": problem.bounds, "vectorized": True, "random_state": 0, **params}
     return ProxyOptimizer(**params).fit(X, problem(X))
 
 
@@ -192,7 +192,7 @@ def test_rows_are_judged_by_opinions_that_have_not_seen_them(of_smooth):
 
 
 def test_minimize_ends_with_a_verdict(smooth):
-    opt = ProxyOptimizer(sampler=SobolSampler(128), random_state=0)
+    opt = ProxyOptimizer(sampler=SobolSampler(128), random_state=0, vectorized=True)
     result = opt.minimize(smooth, smooth.bounds)
     assert result.verdict == "credible"
     assert opt.diagnose().headline in result.message
@@ -207,6 +207,7 @@ def test_minimize_warns_of_an_answer_that_it_does_not_believe():
         proxy=NeuralProxyRegressor((4,), max_epochs=2, trend="constant"),
         refiner=None,
         random_state=0,
+        vectorized=True,
     )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -217,13 +218,13 @@ def test_minimize_warns_of_an_answer_that_it_does_not_believe():
 
 
 def test_minimize_is_silent_about_verdicts_where_none_is_asked_for(smooth):
-    opt = ProxyOptimizer(sampler=SobolSampler(32), verdict=False, random_state=0)
+    opt = ProxyOptimizer(sampler=SobolSampler(32), verdict=False, random_state=0, vectorized=True)
     assert "verdict" not in opt.minimize(smooth, smooth.bounds)
 
 
 def test_after_minimize_what_it_evaluated_is_used_without_paying(wiggly):
     objective = Counting(wiggly)
-    opt = ProxyOptimizer(sampler=SobolSampler(128), random_state=0)
+    opt = ProxyOptimizer(sampler=SobolSampler(128), random_state=0, vectorized=True)
     result = opt.minimize(objective, wiggly.bounds)
     n_rows = objective.n_rows
     diagnosis = opt.diagnose(of="proxy")
@@ -371,7 +372,7 @@ def test_a_stuck_search_is_told_from_a_false_proxy():
 
 
 def test_what_is_judged_stands_in_the_first_words(wiggly):
-    opt = ProxyOptimizer(sampler=SobolSampler(64), random_state=0)
+    opt = ProxyOptimizer(sampler=SobolSampler(64), random_state=0, vectorized=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FalseOptimumWarning)
         opt.minimize(wiggly, wiggly.bounds)

@@ -47,7 +47,7 @@ def test_samples_twice_are_judged_as_once(shift):
 def test_rows_given_twice_do_not_make_a_poor_answer_credible():
     problem = Rastrigin(3)
     X = np.repeat(SobolSampler(60, random_state=0).sample(problem.bounds), 2, axis=0)
-    opt = ProxyOptimizer(bounds=problem.bounds, verdict=False, random_state=0)
+    opt = ProxyOptimizer(bounds=problem.bounds, verdict=False, random_state=0, vectorized=True)
     result = opt.minimize(problem, X=X, y=problem(X), budget=10)
     diagnosis = opt.diagnose()
     assert result.fun > diagnosis.regret
@@ -138,7 +138,7 @@ def test_answers_to_a_noisy_function_are_judged_by_their_estimate():
     def noisy(X):
         return bowl(X) + 0.3 * rng.standard_normal(len(X))
 
-    opt = ProxyOptimizer(random_state=0)
+    opt = ProxyOptimizer(random_state=0, vectorized=True)
     result = opt.minimize(noisy, SQUARE, budget=50)
     diagnosis = opt.diagnose()
     assert diagnosis.truth == result.fun == diagnosis.best
@@ -148,7 +148,7 @@ def test_answers_to_a_noisy_function_are_judged_by_their_estimate():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_bowl_that_was_solved_is_credible(seed):
-    opt = ProxyOptimizer(random_state=seed)
+    opt = ProxyOptimizer(random_state=seed, vectorized=True)
     result = opt.minimize(bowl, SQUARE, budget=40)
     assert result.fun < 1e-9
     assert result.verdict == "credible"
@@ -171,7 +171,7 @@ def test_there_is_no_verdict_where_repeats_contradict_what_was_said_of_them(meth
     rng = np.random.default_rng(0)
     X = np.repeat(SobolSampler(16, random_state=0).sample(SQUARE), 2, axis=0)
     y = bowl(X) + 0.1 * rng.standard_normal(32)
-    opt = ProxyOptimizer(bounds=SQUARE, noise_std=None, random_state=0)
+    opt = ProxyOptimizer(bounds=SQUARE, noise_std=None, random_state=0, vectorized=True)
     if method == "fit":
         opt.fit(X, y)
     else:

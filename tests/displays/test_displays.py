@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
@@ -34,6 +35,7 @@ def run(problem):
         proxy=NeuralProxyRegressor(max_epochs=10),
         verdict=False,
         random_state=0,
+        vectorized=True,
     )
     opt.minimize(problem, problem.bounds)
     return opt
@@ -107,6 +109,23 @@ def test_two_variables_are_drawn_as_levels_beside_the_function(planar):
     assert len(display.axes_) == 2
 
 
+def test_a_function_is_drawn_as_the_optimizer_calls_its_objective():
+    X = np.random.default_rng(0).uniform(size=(9, 2))
+    opt = ProxyOptimizer(proxy=LinearRegression(), random_state=0)
+    display = LandscapeDisplay.from_estimator(
+        opt.fit(X, X[:, 0]), objective=lambda x: float(x[0]), n_points=3
+    )
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    named = LandscapeDisplay.from_estimator(
+        opt.fit(frame, X[:, 0]), objective=lambda run: run["a"], n_points=3
+    )
+    np.testing.assert_array_equal(display.truth, named.truth)
+    at_once = LandscapeDisplay.from_estimator(
+        opt.set_params(vectorized=True), objective=lambda table: table["a"], n_points=3
+    )
+    np.testing.assert_array_equal(display.truth, at_once.truth)
+
+
 def test_slices_run_through_the_optimum_and_lie_in_their_band(spatial):
     display = LandscapeDisplay.from_estimator(spatial, features=[2, 0, 1], n_points=11)
     point = spatial.x_proxy_.copy()
@@ -149,6 +168,7 @@ def test_the_fidelity_of_a_run_with_constraints_shows_the_merit_of_its_optimum()
         refiner=None,
         n_constraints=1,
         random_state=0,
+        vectorized=True,
     )
     opt.minimize(disk, [[-2.0, 2.0]] * 2)
     display = FidelityDisplay.from_estimator(opt)

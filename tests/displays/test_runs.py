@@ -78,6 +78,7 @@ def front():
         sampler=SobolSampler(16),
         budget=24,
         random_state=0,
+        vectorized=True,
     )
     opt.minimize(lambda X: two_objectives(X) * [1.0, -1.0])
     return opt
@@ -291,6 +292,7 @@ def test_times_of_earlier_programs_come_from_the_journal(tmp_path):
             refiner=None,
             journal=tmp_path / "runs.sqlite",
             random_state=0,
+            vectorized=True,
         )
         opt.minimize(lambda X: X[:, 0], [(0.0, 1.0)])
     assert opt.result_.nfev == 0

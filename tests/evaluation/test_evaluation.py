@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from odd_failures import OddError, exits, raises_mute, raises_odd
+from sklearn.linear_model import LinearRegression
 from spies import Spy
 
 from sklearn_proxyopt.evaluation import EvaluationRecord, Evaluator, Journal
@@ -26,7 +27,7 @@ def total(X):
 
 def test_a_vectorised_function_is_called_once_for_all_rows():
     calls = []
-    evaluate = Evaluator(lambda X: calls.append(len(X)) or total(X))
+    evaluate = Evaluator(lambda X: calls.append(len(X)) or total(X), vectorized=True)
     np.testing.assert_array_equal(evaluate(ROWS), total(ROWS))
     assert calls == [6]
 
@@ -48,14 +49,14 @@ def test_no_row_is_paid_for_twice(vectorized):
 
 def test_two_evaluators_of_one_record_share_what_was_paid_for():
     record, fun = EvaluationRecord(), Spy(total)
-    Evaluator(fun, record=record)(ROWS)
-    Evaluator(fun, record=record)(ROWS[::-1])
+    Evaluator(fun, record=record, vectorized=True)(ROWS)
+    Evaluator(fun, record=record, vectorized=True)(ROWS[::-1])
     assert len(fun.rows) == 6
 
 
 def test_a_zero_is_the_same_with_either_sign():
     fun = Spy(total)
-    evaluate = Evaluator(fun)
+    evaluate = Evaluator(fun, vectorized=True)
     evaluate(np.array([[0.0, 1.0], [2.0, 2.0], [3.0, 3.0]]))
     evaluate(np.array([[-0.0, 1.0]]))
     assert len(fun.rows) == 3
@@ -63,7 +64,7 @@ def test_a_zero_is_the_same_with_either_sign():
 
 @given(arrays(np.float64, (7, 3), elements=st.floats(-1e6, 1e6)))
 def test_values_belong_to_their_rows_whatever_repeats(X):
-    np.testing.assert_array_equal(Evaluator(total)(X), total(X))
+    np.testing.assert_array_equal(Evaluator(total, vectorized=True)(X), total(X))
 
 
 @pytest.mark.parametrize(
@@ -81,16 +82,16 @@ def test_values_belong_to_their_rows_whatever_repeats(X):
 )
 def test_an_output_of_the_wrong_shape_is_refused(fun, message):
     with pytest.raises(EvaluationError, match=f"objective .*{message}"):
-        Evaluator(fun)(ROWS)
+        Evaluator(fun, vectorized=True)(ROWS)
 
 
 def test_a_function_of_one_row_cannot_pass_for_one_of_as_many_rows_as_columns():
     with pytest.raises(EvaluationError, match="vectorized=False"):
-        Evaluator(lambda x: x[0] + x[1])(ROWS[:2])
+        Evaluator(lambda x: x[0] + x[1], vectorized=True)(ROWS[:2])
 
 
 def test_as_many_rows_as_columns_are_fine_for_a_vectorised_function():
-    np.testing.assert_array_equal(Evaluator(total)(ROWS[:2]), [1.0, 5.0])
+    np.testing.assert_array_equal(Evaluator(total, vectorized=True)(ROWS[:2]), [1.0, 5.0])
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,31 @@ def test_as_many_rows_as_columns_are_fine_for_a_vectorised_function():
 def test_an_output_of_one_row_that_is_no_real_number_is_refused(fun, message):
     with pytest.raises(EvaluationError, match=f"objective {message}"):
         Evaluator(fun, vectorized=False, on_error="drop")(ROWS)
+
+
+def test_a_function_takes_one_sample_unless_it_is_said_to_take_many():
+    evaluate = Evaluator(lambda x: float(x[0]) + x.shape[0])
+    np.testing.assert_array_equal(evaluate(ROWS), ROWS[:, 0] + 2.0)
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda X: X.sum(axis=1),
+        lambda X: X[:, 0] + X[:, 1],
+        lambda X: np.zeros(X.shape[1]),
+        lambda table: table.a + table.b,
+        LinearRegression().fit(ROWS, ROWS[:, 0]).predict,
+    ],
+)
+def test_what_a_function_of_many_samples_raises_for_one_leads_to_its_parameter(fun):
+    with pytest.raises(EvaluationError, match=r"many samples at once, pass vectorized=True\.$"):
+        Evaluator(fun)(ROWS)
+
+
+def test_any_other_error_of_a_function_says_nothing_of_many_samples():
+    with pytest.raises(EvaluationError, match=r"leave such samples out\.$"):
+        Evaluator(fail_at_row_three)(ROWS)
 
 
 def test_a_vector_for_one_row_is_refused():
@@ -136,7 +162,7 @@ def test_the_error_of_the_function_is_the_cause_of_ours():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_the_error_tells_which_row_is_not_finite_and_keeps_all_others(bad):
-    evaluate = Evaluator(lambda X: np.where(X[:, 0] == 6.0, bad, total(X)))
+    evaluate = Evaluator(lambda X: np.where(X[:, 0] == 6.0, bad, total(X)), vectorized=True)
     with pytest.raises(EvaluationError, match=f"returned {bad} for row 3"):
         evaluate(ROWS)
     np.testing.assert_array_equal(evaluate.record.rows(2)[0], np.delete(ROWS, 3, axis=0))
@@ -181,7 +207,7 @@ def test_a_vectorised_function_that_raises_is_an_error_even_where_rows_are_dropp
         raise RuntimeError("licence")
 
     with pytest.raises(EvaluationError, match="RuntimeError on a batch of 6 rows: licence"):
-        Evaluator(fun, on_error="drop")(ROWS)
+        Evaluator(fun, on_error="drop", vectorized=True)(ROWS)
 
 
 def test_the_function_cannot_change_the_rows():
@@ -206,7 +232,7 @@ def test_a_record_that_comes_back_from_another_process_joins_the_one_here():
 
 def test_the_traceback_of_a_function_survives_pickling():
     with pytest.raises(EvaluationError) as caught:
-        Evaluator(lambda X: {}["no such key"])(np.ones((2, 1)))
+        Evaluator(lambda X: {}["no such key"], vectorized=True)(np.ones((2, 1)))
     again = pickle.loads(pickle.dumps(caught.value))
     assert "KeyError: 'no such key'" in str(again.__cause__)
     assert "test_evaluation.py" in str(again.__cause__)
@@ -309,9 +335,9 @@ def test_an_odd_error_is_a_failure_wherever_the_function_runs(fun, error, params
 
 def test_an_odd_error_of_a_vectorised_function_is_named():
     with pytest.raises(EvaluationError, match=r"raised MuteError on a batch of 6 rows: .no text"):
-        Evaluator(raises_mute)(ROWS)
+        Evaluator(raises_mute, vectorized=True)(ROWS)
     with pytest.raises(EvaluationError, match="raised SystemExit on a batch of 6 rows: 3"):
-        Evaluator(exits)(ROWS)
+        Evaluator(exits, vectorized=True)(ROWS)
 
 
 def test_an_error_that_cannot_travel_costs_no_second_evaluation(tmp_path):

@@ -44,6 +44,7 @@ def quick(**params):
         "proxy": LinearRegression(),
         "optimizer": DifferentialEvolution(10, 5),
         "refiner": LocalRefinement(max_evaluations=10),
+        "vectorized": True,
         "random_state": 0,
         **params,
     }
@@ -57,7 +58,7 @@ def path(tmp_path):
 
 def write(path, fun=total, X=ROWS, **params):
     with Journal(path).writing(X.shape[1]) as writer:
-        evaluate = Evaluator(fun, journal=writer, **params)
+        evaluate = Evaluator(fun, journal=writer, **{"vectorized": True, **params})
         writer.read_into(evaluate.record)
         return evaluate(X), evaluate.n_calls
 
@@ -132,7 +133,7 @@ def test_the_table_has_failures_with_their_reasons_and_durations(path):
 def test_inputs_named_like_columns_of_the_table_are_told_apart(path, names, labels):
     pytest.importorskip("pandas")
     with Journal(path).writing(2, names=names) as writer:
-        Evaluator(total, journal=writer)(ROWS)
+        Evaluator(total, journal=writer, vectorized=True)(ROWS)
     frame = Journal(path).to_frame()
     assert frame.columns.is_unique
     assert frame.index.name == "id"
@@ -158,7 +159,7 @@ def test_a_failure_that_ended_the_run_is_tried_again_by_the_next(path):
 
 
 def test_what_was_paid_for_before_the_journal_was_opened_is_written_too(path):
-    evaluate = Evaluator(total)
+    evaluate = Evaluator(total, vectorized=True)
     evaluate(ROWS)
     with Journal(path).writing(2) as writer:
         writer.read_into(evaluate.record)
@@ -254,7 +255,7 @@ def test_a_writer_that_was_killed_is_no_writer_any_more(path):
 
 def test_the_journal_is_read_while_it_is_written(path):
     with Journal(path).writing(2) as writer:
-        Evaluator(total, journal=writer)(ROWS)
+        Evaluator(total, journal=writer, vectorized=True)(ROWS)
         assert len(Journal(path)) == 6
 
 

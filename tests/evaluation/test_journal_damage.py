@@ -140,7 +140,7 @@ def test_a_journal_that_was_tidied_up_is_still_one(path, statement):
 
 def test_a_row_that_was_evaluated_outside_the_bounds_is_found(path):
     with Journal(path).writing(2, [[0.0, 5.0], [0.0, 20.0]] * np.ones(1)) as writer:
-        Evaluator(total, journal=writer)(ROWS[:4])
+        Evaluator(total, journal=writer, vectorized=True)(ROWS[:4])
         writer.tell(ROWS[4:], total(ROWS[4:]))
     assert Journal(path).check() == [
         "row 4 was evaluated outside the bounds: x0 is 6.0, not from 0.0 to 5.0"
@@ -205,7 +205,7 @@ def test_a_repair_saves_what_is_whole_and_says_what_is_not(path, tmp_path):
     assert Journal(repaired).names() == ["speed", "angle"]
     with Journal(repaired).writing(2, BOX * 10) as writer:
         assert writer.seed(9) == 7
-        evaluate = Evaluator(total, journal=writer)
+        evaluate = Evaluator(total, journal=writer, vectorized=True)
         writer.read_into(evaluate.record)
         evaluate(ROWS)
         assert evaluate.n_calls == 3

@@ -101,7 +101,7 @@ def test_after_a_kill_one_file_has_every_row(path, tmp_path):
     killed(
         "import numpy as np\nfrom sklearn_proxyopt.evaluation import Evaluator, Journal\n"
         f"context = Journal({str(path)!r}).writing(2)\nwriter = context.__enter__()\n"
-        "Evaluator(lambda X: X.sum(axis=1), journal=writer)(np.arange(12.0).reshape(6, 2))"
+        "Evaluator(np.sum, journal=writer)(np.arange(12.0).reshape(6, 2))"
     )
     shutil.copyfile(path, tmp_path / "copy.sqlite")
     assert len(Journal(tmp_path / "copy.sqlite")) == 6
@@ -236,7 +236,7 @@ def test_a_file_that_is_taken_away_ends_the_run_by_the_next_write(path, harm, re
 
 def test_a_file_that_is_deleted_after_the_last_write_is_noticed_at_the_end(path):
     context = Journal(path).writing(2)
-    Evaluator(total, journal=context.__enter__())(ROWS)
+    Evaluator(total, journal=context.__enter__(), vectorized=True)(ROWS)
     path.unlink()
     with pytest.raises(JournalError, match=r"was deleted.*All of its rows are in .*\.rescued"):
         context.__exit__(None, None, None)
@@ -256,6 +256,7 @@ def test_an_optimizer_keeps_what_it_evaluated_when_the_journal_is_gone(path):
         refiner=LocalRefinement(max_evaluations=4),
         journal=path,
         random_state=0,
+        vectorized=True,
     )
     with pytest.raises(JournalError, match="was deleted"):
         opt.minimize(fun, BOX)

@@ -24,6 +24,7 @@ def program(tmp_path):
         "proxy": LinearRegression(),
         "optimizer": DifferentialEvolution(10, 5),
         "journal": tmp_path / "runs.sqlite",
+        "vectorized": True,
         "random_state": 0,
     }
     return lambda **params: ProxyOptimizer(**(settings | params))

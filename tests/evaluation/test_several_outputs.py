@@ -32,13 +32,13 @@ def path(tmp_path):
 
 def write(path, fun=sum_and_product, n_outputs=2, X=ROWS, **params):
     with Journal(path).writing(X.shape[1], n_outputs=n_outputs) as writer:
-        evaluate = Evaluator(fun, n_outputs=n_outputs, journal=writer, **params)
+        evaluate = Evaluator(fun, n_outputs=n_outputs, journal=writer, vectorized=True, **params)
         writer.read_into(evaluate.record)
         return evaluate(X), evaluate.n_calls
 
 
 def test_a_function_of_several_outputs_is_called_once_for_each_row():
-    evaluate = Evaluator(sum_and_product, n_outputs=2)
+    evaluate = Evaluator(sum_and_product, n_outputs=2, vectorized=True)
     np.testing.assert_array_equal(evaluate(ROWS), sum_and_product(ROWS))
     np.testing.assert_array_equal(evaluate(ROWS[::-1]), sum_and_product(ROWS[::-1]))
     assert evaluate.n_calls == 6
@@ -52,7 +52,7 @@ def test_a_function_of_one_row_returns_several_numbers(n_jobs):
 
 
 def test_one_output_in_a_column_is_told_from_a_value_without():
-    evaluate = Evaluator(lambda X: X[:, :1], n_outputs=1)
+    evaluate = Evaluator(lambda X: X[:, :1], n_outputs=1, vectorized=True)
     assert evaluate(ROWS).shape == (6, 1)
 
 
@@ -62,7 +62,9 @@ def test_several_outputs_come_back_from_a_child_process():
 
 
 def test_a_row_with_any_output_that_is_not_finite_has_failed():
-    evaluate = Evaluator(product_fails_for_small_sums, n_outputs=2, on_error="drop")
+    evaluate = Evaluator(
+        product_fails_for_small_sums, n_outputs=2, on_error="drop", vectorized=True
+    )
     with pytest.warns(FailedEvaluationWarning, match="3 of 6"):
         Y = evaluate(ROWS)
     assert np.isnan(Y[:3]).all()
@@ -74,7 +76,7 @@ def test_a_row_with_any_output_that_is_not_finite_has_failed():
 
 def test_a_failure_says_what_was_returned():
     with pytest.raises(EvaluationError, match=r"returned \[1.0, inf\] for row 0"):
-        Evaluator(product_fails_for_small_sums, n_outputs=2)(ROWS)
+        Evaluator(product_fails_for_small_sums, n_outputs=2, vectorized=True)(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +85,7 @@ def test_a_failure_says_what_was_returned():
 )
 def test_another_number_of_outputs_is_refused(fun, got):
     with pytest.raises(EvaluationError, match=rf"must return shape \(6, 2\), 2 values .*{got}"):
-        Evaluator(fun, n_outputs=2)(ROWS)
+        Evaluator(fun, n_outputs=2, vectorized=True)(ROWS)
     with pytest.raises(EvaluationError, match="must return 2 numbers for one row"):
         Evaluator(lambda x: x.sum(), vectorized=False, n_outputs=2)(ROWS)
 
@@ -130,7 +132,7 @@ def test_plain_sql_reads_several_outputs(path):
 
 def test_journals_of_one_output_and_of_several_have_one_format(path):
     with Journal(path).writing(2) as writer:
-        Evaluator(lambda X: X.sum(axis=1), journal=writer)(ROWS)
+        Evaluator(lambda X: X.sum(axis=1), journal=writer, vectorized=True)(ROWS)
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == VERSION
         columns = connection.execute("SELECT name FROM pragma_table_info('evaluations')").fetchall()

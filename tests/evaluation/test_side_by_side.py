@@ -112,7 +112,7 @@ def test_a_vectorised_function_gets_its_rows_in_as_many_parts_as_jobs():
         return total(X)
 
     with parallel_config(backend="threading"):
-        values = Evaluator(fun, n_jobs=3)(np.arange(30.0).reshape(10, 3))
+        values = Evaluator(fun, n_jobs=3, vectorized=True)(np.arange(30.0).reshape(10, 3))
     np.testing.assert_array_equal(values, total(np.arange(30.0).reshape(10, 3)))
     assert sorted(parts) in ([3, 3, 4], [1, 2, 3, 4], [1, 1, 2, 2, 4])
 
@@ -254,7 +254,7 @@ def test_rows_of_a_vectorised_function_that_failed_are_tried_again():
         sizes.append(len(X))
         return np.where((X[:, 0] == 4.0) & (len(sizes) < 3), np.nan, total(X))
 
-    np.testing.assert_array_equal(Evaluator(fun, n_retries=2)(ROWS), total(ROWS))
+    np.testing.assert_array_equal(Evaluator(fun, n_retries=2, vectorized=True)(ROWS), total(ROWS))
     assert sizes == [6, 1, 1]
 
 

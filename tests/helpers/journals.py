@@ -18,7 +18,7 @@ def total(X):
 def write(path, fun=total, X=ROWS, **params):
     """Evaluate rows into a journal; return their values and the calls that took."""
     with Journal(path).writing(X.shape[1]) as writer:
-        evaluate = Evaluator(fun, journal=writer, **params)
+        evaluate = Evaluator(fun, journal=writer, **{"vectorized": True, **params})
         writer.read_into(evaluate.record)
         return evaluate(X), evaluate.n_calls
 

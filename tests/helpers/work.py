@@ -69,6 +69,7 @@ def minimize(**params):
         "proxy": NeuralProxyRegressor((8,), n_members=2, max_epochs=8),
         "optimizer": MultiStartBFGS(4, 5, n_rounds=1, n_candidates=16),
         "sampler": SobolSampler(24),
+        "vectorized": True,
         "random_state": 0,
         **params,
     }

@@ -46,7 +46,7 @@ def optimizer_with(infill, n_rounds=2, **parameters):
         "verdict": False,
         "random_state": 0,
     }
-    return ProxyOptimizer(infill=infill, **(defaults | parameters))
+    return ProxyOptimizer(infill=infill, vectorized=True, **(defaults | parameters))
 
 
 @pytest.mark.parametrize("infill", STRATEGIES, ids=lambda one: type(one).__name__)

@@ -92,6 +92,7 @@ def front():
         budget=24,
         n_constraints=1,
         random_state=0,
+        vectorized=True,
     )
     opt.minimize(lambda X: np.column_stack([X[:, 0], X[:, 0] - X[:, 1], X[:, 0] - 0.9]))
     return opt
@@ -250,7 +251,11 @@ def test_a_space_is_a_table_of_its_variables():
 def test_a_journal_is_a_card_of_what_is_in_it(tmp_path):
     path = tmp_path / "runs.sqlite"
     opt = ProxyOptimizer(
-        sampler=SobolSampler(12), proxy=LinearRegression(), refiner=None, journal=path
+        sampler=SobolSampler(12),
+        proxy=LinearRegression(),
+        refiner=None,
+        journal=path,
+        vectorized=True,
     )
     opt.set_params(random_state=0, vectorized=False, on_error="drop")
 

@@ -23,7 +23,10 @@ Y = PROBLEM(X)
 
 def quick():
     return ProxyOptimizer(
-        proxy=NeuralProxyRegressor(max_epochs=5), optimizer=MultiStartBFGS(16), random_state=0
+        proxy=NeuralProxyRegressor(max_epochs=5),
+        optimizer=MultiStartBFGS(16),
+        random_state=0,
+        vectorized=True,
     )
 
 

@@ -209,8 +209,16 @@ def test_a_problem_survives_pickling(problem):
     assert pickle.loads(pickle.dumps(problem)) == problem
 
 
+@each_problem
+def test_one_sample_has_the_value_that_it_has_among_others(problem):
+    X = problem.bounds.mean(axis=1) + 0.1 * np.arange(3)[:, None]
+    values = [problem(x) for x in X]
+    assert np.shape(values) == (3,)
+    np.testing.assert_allclose(values, problem(X), rtol=1e-14)
+
+
 def test_rows_of_another_dimension_are_refused_by_shape():
-    with pytest.raises(ValueError, match=r"X must have shape \(n, 3\).*got \(2, 2\)"):
+    with pytest.raises(ValueError, match=r"X must have shape \(n, 3\) or \(3,\).*got \(2, 2\)"):
         Ackley(3)(np.zeros((2, 2)))
 
 

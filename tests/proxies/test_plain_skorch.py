@@ -55,7 +55,9 @@ def net(module=Layers, **params):
 
 
 def optimizer(proxy, **params):
-    return ProxyOptimizer(proxy=proxy, optimizer=MultiStartBFGS(16), random_state=0, **params)
+    return ProxyOptimizer(
+        proxy=proxy, optimizer=MultiStartBFGS(16), random_state=0, vectorized=True, **params
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -425,7 +425,9 @@ def test_an_unknown_label_is_named():
 
 def test_a_function_of_a_frame_gets_labels():
     seen = []
-    function = NamedFunction(lambda frame: seen.append(frame) or np.zeros(len(frame)), plant())
+    function = NamedFunction(
+        lambda frame: seen.append(frame) or np.zeros(len(frame)), plant(), vectorized=True
+    )
     function(np.array([[3.2, 4.0, 1.0, 7.0]]))
     assert seen[0]["fluid"].tolist() == ["R290"]
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import inspect
 import warnings
 
-import numpy as np
-from numpy.typing import NDArray
-
 from peers.meter import Meter
 
 __all__ = ["proxy_optimizer", "why_not"]
@@ -26,11 +23,8 @@ def proxy_optimizer(fun: Meter, dim: int, budget: int, seed: int) -> None:
     """Run `ProxyOptimizer.minimize` with a budget; it is told of failures as such."""
     from sklearn_proxyopt import ProxyOptimizer
 
-    def rows(X: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.array([fun.evaluate(point) for point in X])
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ProxyOptimizer(on_error="learn", random_state=seed).minimize(
-            rows, [(0.0, 1.0)] * dim, budget=budget
+            fun.evaluate, [(0.0, 1.0)] * dim, budget=budget
         )
