@@ -83,8 +83,12 @@ def test_the_message_names_basins_by_values_in_the_users_sign(monkeypatch):
 
 def test_a_budget_of_eighty_rows_a_variable_solves_a_valley():
     problem = Rosenbrock(n_dims=4).rotated_and_shifted(random_state=3)
-    result = optimizer_with().minimize(problem, problem.bounds, budget=320)
-    assert result.fun < 0.1
+    found = [
+        optimizer_with(random_state=seed).minimize(problem, problem.bounds, budget=320).fun
+        for seed in range(5)
+    ]
+    # Now and then a run ends in the other minimum, of 4.
+    assert np.median(found) < 1e-6
 
 
 @pytest.mark.parametrize("infill", [None, ProxyMinima(4, n_rounds=2)])
