@@ -50,6 +50,8 @@ _GAIN_AMONG_CODES, _PATIENCE_AMONG_CODES = 1e-3, 3
 # So often the population is doubled; where many points stand for one sample, large ones draw
 # samples that are known.
 _MOST_DOUBLINGS, _MOST_DOUBLINGS_OF_ROWS = 10, 3
+# One in so many of the evaluations left may go to a minimum of a proxy that is not the best so far.
+_LEFT_FOR_A_MISS = 15
 # A gain below this share of the spread of values is not worth mentioning.
 _NOTHING_LEFT = 1e-3
 # Descents in a sample that evaluated nothing end the search.
@@ -74,7 +76,9 @@ class SurrogateCMAES(BaseRefiner):
         Evaluations at most, those of the candidates included. None takes what the budget of
         `ProxyOptimizer.minimize` leaves, and 200 where there is none.
     n_candidates : int, default=5
-        How many of the candidates are evaluated at most.
+        How many of the candidates are evaluated at most. Those of a proxy that has learned what a
+        search found are evaluated one by one: at most a fifteenth of the evaluations left goes to
+        such as are not the best so far.
     population : int, default=None
         Points a generation of the first descent; None for 4 + 3 ln(n_features). At least 4, and
         two batches are always drawn.
@@ -331,15 +335,29 @@ class SurrogateSearch:
         return self.result()
 
     def _consider(self, candidates: NDArray[np.float64]) -> Batches:
-        """Evaluate points, the most promising first; a new best one begins a descent."""
-        ledger = self._ledger
-        units = to_unit_cube(candidates, ledger.bounds)[: self._settings.n_candidates]
-        units = self._candidates = np.clip(units, 0.0, 1.0)[: self.n_left]
-        before = ledger.lowest
-        outputs = yield from ledger.evaluate(units, self._begin_at_late)
-        values = ledger.value_of(outputs)
+        """Evaluate points, the most promising first; a new best one begins a descent.
+
+        Once a search has begun they are evaluated one by one, until some were not the best so far:
+        where a proxy has just been wrong its other minima gain little.
+        """
+        ledger, settings = self._ledger, self._settings
+        units = np.clip(to_unit_cube(candidates, ledger.bounds), 0.0, 1.0)
+        units = units[: min(settings.n_candidates, self.n_left)]
+        n_at_once = 1 if self._descents and settings.batch_size == 1 else len(units)
+        before, self._candidates = ledger.lowest, units[:0]
+        n_misses = -(-self.n_left // _LEFT_FOR_A_MISS)
+        for start in range(0, len(units), max(n_at_once, 1)):
+            lowest, some = ledger.lowest, units[start : start + n_at_once]
+            self._candidates = units[: start + n_at_once]
+            outputs = yield from ledger.evaluate(some, self._begin_at_late)
+            is_miss = ledger.value_of(outputs).min() >= lowest
+            n_misses -= bool(is_miss and not ledger.are_pending(some).any())
+            if not n_misses:
+                break
+        values = ledger.value_of(ledger.outputs_of(self._candidates))
         if self._descents and len(values) and values.min() < before:
-            self._begin_descent(units[np.argmin(values)], _WIDE_STEP, self._population())
+            place = int(np.argmin(values))
+            self._begin_descent(self._candidates[place], _WIDE_STEP, self._population())
 
     def _begin_at_late(self, point: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
         """Begin a descent at a candidate that was pending, if it turns out to be the best."""

@@ -112,6 +112,32 @@ def test_a_search_goes_on_where_it_stopped():
     assert search.result().fun < half.fun
 
 
+@pytest.mark.parametrize(("n_left", "n_evaluated"), [(15, 3), (30, 5), (31, 6)])
+def test_of_few_evaluations_few_go_to_candidates_that_are_not_the_best(n_left, n_evaluated):
+    def bowl(X):
+        return np.square(X).sum(axis=1)
+
+    search = SurrogateCMAES(n_candidates=9, random_state=0).begin(BOX)
+    search.allow(30 + n_left)
+    solve(search.explore(30), bowl)
+    best, far = search.result().x, BOX[:, 1]
+    candidates = np.vstack([best / 2, best / 4, far, best / 8, 0.9 * far, 0.8 * far])
+    solve(search.refine_from(candidates), bowl)
+    found = search.result().candidate_values
+    np.testing.assert_allclose(found, bowl(candidates[:n_evaluated]))
+
+
+def test_candidates_without_a_search_before_are_evaluated_together():
+    rounds = []
+
+    def bowl(X):
+        rounds.append(len(X))
+        return np.square(X).sum(axis=1)
+
+    SurrogateCMAES(max_evaluations=20, random_state=0).refine(bowl, [[1.5] * 3, [1.0] * 3], BOX)
+    assert rounds[0] == 2
+
+
 def test_the_same_seed_gives_the_same_rows_and_another_one_others():
     problem, box = Rosenbrock(n_dims=3), BOX
     results = [
