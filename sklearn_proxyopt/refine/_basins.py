@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._distances import SAME_BASIN
 from sklearn_proxyopt.refine._descent import Descent
 
 __all__ = ["Basin", "basins_of", "left_undone"]
 
-# Descents whose lowest points lie this near to each other, in widths of the cube, share a basin.
-_SAME_BASIN = 0.05
 # So many basins are named.
 _MOST_NAMED = 2
 
@@ -46,7 +45,7 @@ def basins_of(descents: Sequence[Descent]) -> list[Basin]:
         if center is None or not np.isfinite(descent.lowest):
             continue
         point, value = center
-        if all(np.abs(point - basin.point).max() > _SAME_BASIN for basin in found):
+        if all(np.abs(point - basin.point).max() > SAME_BASIN for basin in found):
             above = value - found[0].value if found else 0.0
             found.append(Basin(point, value, max(descent.gain_left - above, 0.0)))
     return found

@@ -13,16 +13,14 @@ from sklearn_proxyopt._utils._distances import SAME_POINT, smallest
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.refine._codes import Codes
 from sklearn_proxyopt.refine._ledger import Ledger, spread_of
-from sklearn_proxyopt.refine._local_model import LocalModel
+from sklearn_proxyopt.refine._local_model import LocalModel, most_samples
 from sklearn_proxyopt.refine._local_process import Settings
 from sklearn_proxyopt.refine._search_distribution import SearchDistribution
 from sklearn_proxyopt.refine._trust_region import TrustRegion
 
 __all__ = ["Descent"]
 
-# The proxy learns at most this many samples beyond 1.4 for each coefficient of a quadratic, and
-# none farther out than this many standard deviations, but always a few.
-_N_ROWS_BEYOND, _ROWS_PER_COEFFICIENT = 20, 1.4
+# The proxy learns no samples farther out than this many standard deviations, but always a few.
 _REACH = 6.0
 # The proxy's minimum is evaluated if it lies within this many standard deviations of the mean, and
 # again, up to a number of times in a generation, while this share of the predicted gain comes true.
@@ -373,10 +371,8 @@ class Descent:
         """Learn the samples nearest to the distribution."""
         n_features = self._ledger.points.shape[1]
         white = self._distribution.whiten(self._ledger.points)
-        n_coefficients = (n_features + 1) * (n_features + 2) / 2
-        most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
         kin = np.flatnonzero(self._is_kin())
-        near = kin[_shortest(white[kin], most)]
+        near = kin[_shortest(white[kin], most_samples(n_features))]
         distances = np.square(white[near]).sum(axis=1)
         within = distances <= _REACH**2 * n_features
         within[: 2 * n_features + 1] = True

@@ -12,12 +12,20 @@ from scipy.optimize import minimize
 from sklearn_proxyopt._proxy_search._penalty import Merit
 from sklearn_proxyopt.refine._local_process import LocalProcess, Settings
 
-__all__ = ["LocalModel"]
+__all__ = ["LocalModel", "most_samples"]
 
+# At most so many samples are learned, beyond so many for each coefficient of a quadratic.
+_N_SAMPLES_BEYOND, _SAMPLES_PER_COEFFICIENT = 20, 1.4
 # Rows whose products with a step are to lie between two limits each.
 _Limits = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 # Takes a point and returns one value or several, with gradients.
 _Function = Callable[[NDArray[np.float64]], tuple[Any, NDArray[np.float64]]]
+
+
+def most_samples(n_features: int) -> int:
+    """Return how many samples a local model learns at most."""
+    n_coefficients = (n_features + 1) * (n_features + 2) / 2
+    return int(_N_SAMPLES_BEYOND + _SAMPLES_PER_COEFFICIENT * n_coefficients)
 
 
 class LocalModel:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._distances import SAME_POINT, along_farthest_axis, smallest
 from sklearn_proxyopt.refine._ledger import Ledger
-from sklearn_proxyopt.refine._local_model import LocalModel
+from sklearn_proxyopt.refine._local_model import LocalModel, most_samples
 from sklearn_proxyopt.refine._local_process import Settings
 
 __all__ = ["RegionStep", "TrustRegion"]
@@ -23,7 +23,6 @@ _GOOD, _BAD, _LONG = 0.5, 0.1, 0.5
 _FACTOR = 2.0
 # The quadratic learns samples within so many half widths, but always two for each variable.
 _REACH = 3.0
-_N_ROWS_BEYOND, _ROWS_PER_COEFFICIENT = 20, 1.4
 # As long as fewer samples than variables lie within so many half widths, a quadratic that was wrong
 # is shown another sample before the region shrinks.
 _NEAR = 2.0
@@ -152,9 +151,8 @@ class TrustRegion:
 
     def _nearest(self, center: NDArray[np.float64], is_kin: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Return the places of as many samples as may be learned, the nearest first."""
-        n_coefficients = (len(center) + 1) * (len(center) + 2) / 2
-        most = int(_N_ROWS_BEYOND + _ROWS_PER_COEFFICIENT * n_coefficients)
-        near = smallest(np.where(is_kin, self._distances(center), np.inf), most)
+        away = np.where(is_kin, self._distances(center), np.inf)
+        near = smallest(away, most_samples(len(center)))
         return near[is_kin[near]]
 
     def _learn(
