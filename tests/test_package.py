@@ -191,7 +191,7 @@ from sklearn_proxyopt.proxies import KernelProxyRegressor
 
 bowl, box = lambda X: ((X - 0.3) ** 2).sum(axis=1), [[0.0, 1.0]] * 2
 for proxy in (NeuralProxyRegressor(max_epochs=5), KernelProxyRegressor()):
-    ProxyOptimizer(proxy=proxy, random_state=0).minimize(bowl, box, budget=30)
+    ProxyOptimizer(proxy=proxy, vectorized=True, random_state=0).minimize(bowl, box, budget=30)
 for works in (MultiStartBFGS(), DifferentialEvolution(8, 5), ParticleSwarm(8, 5, n_restarts=2)):
     works.minimize(bowl, box)
 two = lambda X: np.column_stack([bowl(X), bowl(X + 0.2)])

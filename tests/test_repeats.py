@@ -168,14 +168,16 @@ def test_an_exact_function_gives_the_same_answer_with_repeats():
     np.testing.assert_allclose([repeated.fun, one.fun], 0.0, atol=1e-4)
 
 
-def test_a_front_is_that_of_the_mean_values():
+def test_a_front_of_values_that_count_as_exact_is_that_of_their_means():
     rng = np.random.default_rng(0)
 
     def two(X):
         clean = np.column_stack([bowl(X), bowl(X - [1.0, 10.0])])
         return clean + 0.1 * rng.standard_normal(clean.shape)
 
-    opt = ParetoOptimizer(n_repeats=2, budget=40, n_rounds=1, random_state=0, vectorized=True)
+    opt = ParetoOptimizer(
+        n_repeats=2, budget=40, n_rounds=1, noise_std=None, vectorized=True, random_state=0
+    )
     result = opt.minimize(two, BOX)
     settings, place = np.unique(opt.X_, axis=0, return_inverse=True)
     place = place.ravel()
