@@ -58,8 +58,6 @@ __all__ = ["SearchPlan"]
 _SHARE_BEFORE_PROXY = 0.5
 # Evaluations of the search that follows the proxy, where nothing says how many.
 _N_REFINED = 200
-# A gain below this share of the spread of values is not worth mentioning.
-_NOTHING_LEFT = 1e-3
 # Evaluations between two looks at the proxy where nothing says when the run ends, at the least.
 _LEAST_FURTHER = 8
 
@@ -183,7 +181,7 @@ class SearchPlan:
         """Return in words what the search of the objective could still gain."""
         if self.early_search is None or self._watch.is_noisy:
             return ""
-        return self.early_search.left_undone(_NOTHING_LEFT * state.spread, state.goal.value)
+        return self.early_search.left_undone(state.spread, state.goal.value)
 
     def further(self, sampler: BaseSampler) -> Iterator[Phase]:
         """Yield stages, each as long as all before, until one finds nothing new to evaluate."""

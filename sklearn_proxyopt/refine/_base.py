@@ -47,10 +47,11 @@ class EarlySearch(Protocol):
     def result(self) -> OptimizeResult:
         """Return what was found, as `refine` does."""
 
-    def left_undone(self, least: float, shown: Callable[[float], float]) -> str:
-        """Return in a sentence what more evaluations could gain beyond `least`, "" if unknown.
+    def left_undone(self, spread: float, shown: Callable[[float], float]) -> str:
+        """Return in a sentence what more evaluations could gain, "" if unknown.
 
-        `shown` takes a value and returns it as the user knows it.
+        `spread` is that of the values: small shares of it are not worth mentioning. `shown` takes a
+        value and returns it as the user knows it.
         """
 
 

@@ -376,7 +376,7 @@ class SurrogateSearch:
             2: f"Refinement ended after {ledger.n_evaluations} evaluations: nothing new was left.",
             3: "Every candidate failed.",
         }
-        undone = self.left_undone(_NOTHING_LEFT * ledger.spread)
+        undone = self.left_undone(ledger.spread)
         return OptimizeResult(
             x=from_unit_cube(ledger.points[ledger.best], ledger.bounds) if is_known else None,
             fun=float(np.ravel(best)[0]),
@@ -390,14 +390,14 @@ class SurrogateSearch:
         )
 
     def left_undone(
-        self, least: float, shown: Callable[[float], float] = lambda value: value
+        self, spread: float, shown: Callable[[float], float] = lambda value: value
     ) -> str:
         """Return in words what more evaluations could gain, "" where that is not known.
 
         Parameters
         ----------
-        least : float
-            A gain that is not worth mentioning.
+        spread : float
+            That of the values; small shares of it are not worth mentioning.
         shown : callable, optional
             Takes a value and returns it as the user knows it.
         """
@@ -405,9 +405,8 @@ class SurrogateSearch:
         if ledger.merit is not None:
             # Prices of constraints are no values of the user.
             return ""
-        n_refined = ledger.n_evaluations - self._n_before_sharpening
-        basins = basins_of(self._descents)
-        return left_undone(basins, n_refined if self._sharpened else 0, least, shown)
+        n_last = ledger.n_evaluations - self._n_before_sharpening if self._sharpened else 0
+        return left_undone(basins_of(self._descents), n_last, _NOTHING_LEFT * spread, shown)
 
     def _choose(self) -> Batches:
         """Return the descent that goes on or begins."""
