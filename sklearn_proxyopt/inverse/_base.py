@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from abc import ABC, abstractmethod
+from dataclasses import asdict
 from os import PathLike
 from typing import Any, Self
 
@@ -32,7 +33,7 @@ from sklearn_proxyopt.exceptions import DeviceNotFoundWarning, StartReturnedWarn
 from sklearn_proxyopt.inverse._diagnosis import InverseDiagnosis, diagnose_problems
 from sklearn_proxyopt.inverse._path import PathRecorder
 from sklearn_proxyopt.inverse._problem import InverseProblem, straight_line
-from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Step, Tell
 from sklearn_proxyopt.inverse._saving import read_solvers, write_solvers
 from sklearn_proxyopt.proxies._device import (
     inverse_device,
@@ -113,13 +114,15 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(estimator=self)
 
-        def tell() -> bool:
-            step = context.subcontext(task_name="step")
-            step.call_on_fit_task_begin(estimator=self)
-            return step.call_on_fit_task_end(estimator=self)
-
         self._settle(*X.shape)
         problems = self._problem_set(X, noise_std)
+
+        def tell(step: Step) -> bool:
+            task = context.subcontext(task_name="step")
+            task.call_on_fit_task_begin(estimator=self)
+            facts = {**asdict(step), "n_forward_calls": problems.n_forward_calls}
+            return task.call_on_fit_task_end(estimator=self, metadata=facts)
+
         if self.path_length:
             shape = len(X), self.problem_.n_unknowns
             problems.recorder = PathRecorder(self.path_length, *shape)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sklearn_proxyopt._utils._seeding import torch_generator
 from sklearn_proxyopt.inverse._landscapes import Landscapes
 from sklearn_proxyopt.inverse._networks import RowNetwork, drawn_layer
+from sklearn_proxyopt.inverse._problem_set import Step, Tell
 
 __all__ = ["LandscapeNetwork", "train_landscapes"]
 
@@ -134,7 +135,7 @@ def train_landscapes(
     n_iterations: int,
     learning_rate: float,
     rng: np.random.Generator,
-    tell: Callable[[], bool],
+    tell: Tell,
 ) -> NDArray[np.float64]:
     """Train with noise on the parameters, each time at one of the levels.
 
@@ -196,6 +197,6 @@ def train_landscapes(
         optimizer.step()
         schedule.step()
         history.append(loss.detach())
-        if tell():
+        if tell(Step("train", len(history), n_iterations)):
             break
     return torch.stack(history).cpu().double().numpy()

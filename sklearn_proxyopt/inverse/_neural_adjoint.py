@@ -14,7 +14,7 @@ from sklearn_proxyopt._utils._validation import check_integer, check_real
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._networks import drawn_layer
 from sklearn_proxyopt.inverse._problem import InverseProblem
-from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Step, Tell
 from sklearn_proxyopt.optimizers import batched_bfgs
 from sklearn_proxyopt.proxies._device import resolve_dtype
 
@@ -190,7 +190,7 @@ class NeuralAdjointInverse(BaseInverse):
             error.backward()
             optimizer.step()
             history.append(float(error.detach()))
-            if tell():
+            if tell(Step("train", len(history), self.n_iterations)):
                 break
         self.surrogate_ = surrogate.in_double_precision().requires_grad_(False)
         self.history_, self.n_iter_ = np.array(history), len(history)

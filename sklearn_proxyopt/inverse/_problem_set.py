@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -16,15 +17,35 @@ from sklearn_proxyopt.inverse._noise import Noise
 from sklearn_proxyopt.inverse._path import PathRecorder
 from sklearn_proxyopt.inverse._problem import InverseProblem
 from sklearn_proxyopt.optimizers import batched_bfgs
+from sklearn_proxyopt.optimizers._bfgs_batch import RUNNING
 
-__all__ = ["ProblemSet", "Tell", "spread_of"]
-
-Tell = Callable[[], bool]
+__all__ = ["ProblemSet", "Step", "Tell", "spread_of"]
 
 # Points of the box, the same for all problems, from which the spread of a loss is taken.
 _N_PRIOR = 4
 # A loss that differs by less than this share of its size counts as the same everywhere.
 _FLAT = 1e-12
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a fit has come, after a step of it.
+
+    Parameters
+    ----------
+    phase : {"train", "descend"}
+        What it is about.
+    n_done, n_all : int
+        Steps of a training taken and planned, or descents ended and begun.
+    """
+
+    phase: str
+    n_done: int
+    n_all: int
+
+
+# Hears of each step, and says whether to stop.
+Tell = Callable[[Step], bool]
 
 
 class ProblemSet:
@@ -328,12 +349,16 @@ class ProblemSet:
             self.recorder.begin_descent()
         if self._is_large(latent):
             return self._descend_in_batches(latent, tell, number, options)
-        return self._descend(latent, tell, number, options)
+        callback = None if tell is None else _Listener(tell, len(latent))
+        return self._descend(latent, callback, number, options)
 
     def _descend(
-        self, latent: Tensor, tell: Tell | None, number: Tensor | None, options: dict[str, Any]
+        self,
+        latent: Tensor,
+        callback: _Listener | None,
+        number: Tensor | None,
+        options: dict[str, Any],
     ) -> OptimizeResult:
-        callback = None if tell is None else lambda state: tell()
         losses = _Losses(self, number)
         n_before = self.n_forward_calls
         result = batched_bfgs(losses, latent, callback=callback, **options)
@@ -346,12 +371,37 @@ class ProblemSet:
     ) -> OptimizeResult:
         if number is None:
             number = torch.arange(len(latent), device=latent.device) % len(self.rows)
-        parts = zip(self.batches_of(latent), self.batches_of(number), strict=True)
-        results = [self._descend(own, tell, index, options) for own, index in parts]
+        results, n_before = [], 0
+        for own, index in zip(self.batches_of(latent), self.batches_of(number), strict=True):
+            callback = None if tell is None else _Listener(tell, len(latent), n_before)
+            results.append(self._descend(own, callback, index, options))
+            n_before += len(own)
         names = ("x", "fun", "nit", "nfev", "status", "success")
         return OptimizeResult(
             {name: np.concatenate([one[name] for one in results]) for name in names}
         )
+
+
+class _Listener:
+    """Hears where the descents of a batch stand, and tells of how many of all have ended.
+
+    Parameters
+    ----------
+    tell : callable
+        Who is told.
+    n_all : int
+        How many descents there are, in all batches.
+    n_before : int, default=0
+        How many ended in the batches before.
+    """
+
+    def __init__(self, tell: Tell, n_all: int, n_before: int = 0) -> None:
+        self._tell, self._n_all, self._n_before = tell, n_all, n_before
+
+    def __call__(self, state: OptimizeResult) -> bool:
+        """Tell of the descents that no longer run."""
+        n_ended = int((state.status != RUNNING).sum())
+        return self._tell(Step("descend", self._n_before + n_ended, self._n_all))
 
 
 class _Losses:

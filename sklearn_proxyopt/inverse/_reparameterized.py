@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn_proxyopt._utils._validation import check_integer, check_option, che
 from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
 from sklearn_proxyopt.inverse._networks import ConvNet, DenseNet, RowNetwork
 from sklearn_proxyopt.inverse._problem import InverseProblem
-from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Step, Tell
 
 __all__ = ["ReparameterizedInverse"]
 
@@ -177,11 +178,12 @@ class ReparameterizedInverse(NetworkInverse):
         is_ours = self.network is None or isinstance(self.network, (DenseNet, ConvNet))
         is_static = is_ours and problems.is_static and problems.rows.is_cuda
         is_static = is_static and not self.exploration
-        stopped = False
+        stopped, n_all = False, self.n_networks * self.n_iterations
         while len(trainings) < self.n_networks and not stopped:
             network = self._build(problems, problems.rows, rng)
+            tell_of = partial(_tell_of, tell, len(trainings) * self.n_iterations, n_all)
             trainings.append(_Training(problems, network, self.learning_rate, is_static, rng))
-            stopped = trainings[-1].run(self.n_iterations, tell, self.exploration)
+            stopped = trainings[-1].run(self.n_iterations, tell_of, self.exploration)
         self.history_ = np.concatenate([training.history for training in trainings])
         self.n_iter_ = len(self.history_)
         for training in trainings:
@@ -199,6 +201,11 @@ class ReparameterizedInverse(NetworkInverse):
                 losses = [problems.losses(answer).nan_to_num(nan=torch.inf) for answer in answers]
         best = torch.stack(losses).argmin(dim=0)
         return torch.stack(answers)[best, torch.arange(len(best), device=best.device)]
+
+
+def _tell_of(tell: Tell, n_before: int, n_all: int, n_taken: int) -> bool:
+    """Tell of the passes of one of several trainings."""
+    return tell(Step("train", n_before + n_taken, n_all))
 
 
 class _Training:
@@ -250,10 +257,11 @@ class _Training:
             network.parameters(), lr=learning_rate, capturable=is_static
         )
 
-    def run(self, n_iterations: int, tell: Tell, exploration: float) -> bool:
+    def run(self, n_iterations: int, tell_of: Callable[[int], bool], exploration: float) -> bool:
         """Go through the problems some times; return whether a callback stopped it.
 
-        Noise of a deviation that falls from `exploration` to zero moves what the network says.
+        The callback is told of each pass. Noise of a deviation that falls from `exploration` to
+        zero moves what the network says.
         """
         self._means = self.lowest.new_zeros(n_iterations)
         self._count = torch.zeros((), dtype=torch.long, device=self.lowest.device)
@@ -268,7 +276,7 @@ class _Training:
             self._deviation = exploration * (1.0 - n_taken / n_iterations)
             step()
             n_taken += 1
-            stopped = tell()
+            stopped = tell_of(n_taken)
         n_calls = self._problems.calls_for_gradients(n_taken * n_problems)
         self._problems.n_forward_calls = n_before + n_calls
         self.history = self._means[:n_taken].tolist()

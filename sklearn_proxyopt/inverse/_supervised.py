@@ -11,7 +11,7 @@ from torch import Tensor
 from sklearn_proxyopt._utils._validation import check_integer
 from sklearn_proxyopt.inverse._network_inverse import NetworkInverse
 from sklearn_proxyopt.inverse._problem import InverseProblem
-from sklearn_proxyopt.inverse._problem_set import ProblemSet, Tell
+from sklearn_proxyopt.inverse._problem_set import ProblemSet, Step, Tell
 
 __all__ = ["SupervisedInverse"]
 
@@ -169,7 +169,7 @@ class SupervisedInverse(NetworkInverse):
             error.backward()
             optimizer.step()
             history.append(float(error.detach()))
-            if tell():
+            if tell(Step("train", len(history), self.n_iterations)):
                 break
         network.stream = None
         self.network_ = network

@@ -8,7 +8,7 @@ from sklearn.callback import ProgressBar
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import ProxyOptimizer
-from sklearn_proxyopt.callbacks import EvaluationProgress, _evaluation_progress
+from sklearn_proxyopt.callbacks import EvaluationProgress, _line
 from sklearn_proxyopt.optimizers import DifferentialEvolution
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
@@ -44,8 +44,8 @@ class Terminal(io.StringIO):
 def wide_and_live(monkeypatch):
     """Let a terminal be wide, and show every picture of the line."""
     size = os.terminal_size((200, 24))
-    monkeypatch.setattr(_evaluation_progress.shutil, "get_terminal_size", lambda: size)
-    monkeypatch.setattr(_evaluation_progress, "_SHORT", -1.0)
+    monkeypatch.setattr(_line.shutil, "get_terminal_size", lambda: size)
+    monkeypatch.setattr(_line, "_SHORT", -1.0)
 
 
 def pictures(run, file=None, **params):
@@ -116,7 +116,7 @@ def test_fit_and_tell_show_their_phases():
 
 def test_a_line_is_no_wider_than_the_terminal(monkeypatch):
     size = os.terminal_size((40, 24))
-    monkeypatch.setattr(_evaluation_progress.shutil, "get_terminal_size", lambda: size)
+    monkeypatch.setattr(_line.shutil, "get_terminal_size", lambda: size)
     shown = pictures(lambda opt: opt.minimize(bowl, BOX, budget=22))
     assert max(len(one.rstrip("\n")) for one in shown) == 39
 
