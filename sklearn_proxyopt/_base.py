@@ -42,7 +42,7 @@ from sklearn_proxyopt._run._short_names import (
     SamplerName,
     check_short_names,
 )
-from sklearn_proxyopt._run._space_spec import SpaceSpec, any_counts
+from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._run._tables import read_rows, read_samples, with_notes
@@ -559,7 +559,7 @@ class BaseProxyOptimizer(
         """
         state = self._known.unlearned(data)
         space = AskTell(self).space_told(data.X) if len(data) >= 2 else None
-        if space is None or not any_counts(space, data.X):
+        if space is None or not space.any_counts(data.X):
             self._publish(state)
         else:
             self._publish(replace(state, bounds=space.bounds, variables=space, is_due=True))

@@ -16,7 +16,6 @@ from sklearn_proxyopt._run._pending_points import PendingPoints
 from sklearn_proxyopt._run._phases import design_sampler
 from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
-from sklearn_proxyopt._run._space_spec import any_counts
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._run._tables import read_rows
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, numbered, succeeded
@@ -355,7 +354,7 @@ class AskTell:
         if (new != rows[:1]).any() or (known != rows[:1]).any():
             # Before they are written down: samples of which none can be the answer are a mistake.
             space = self.space_told(rows)
-            if not any_counts(space, rows):
+            if not space.any_counts(rows):
                 space.rows_that_count(rows, rows)
             warn_of_rows_outside(new, space)
 

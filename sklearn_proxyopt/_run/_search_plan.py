@@ -38,7 +38,6 @@ from sklearn_proxyopt._run._refinement import (
 )
 from sklearn_proxyopt._run._run import PaidRun
 from sklearn_proxyopt._run._settings import SearchSettings
-from sklearn_proxyopt._run._space_spec import any_counts
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._strategies import Batches, Routine
 from sklearn_proxyopt._utils._dataset import Dataset
@@ -386,7 +385,7 @@ class SearchPlan:
 
 def _opened_at_best(space: Variables, data: Dataset) -> Variables:
     """Return the variables so that a search of the best sample may pass the end of a period."""
-    if not (space.kinds.is_periodic.any() and any_counts(space, data.X)):
+    if not (space.kinds.is_periodic.any() and space.any_counts(data.X)):
         return space
     return space.opened_at(space.best_rows(data.X, data.y)[0][0])
 

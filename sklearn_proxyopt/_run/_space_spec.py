@@ -15,10 +15,7 @@ from sklearn_proxyopt.variables._domains import Domain
 from sklearn_proxyopt.variables._kinds import Kinds
 from sklearn_proxyopt.variables._reading import read_bounds
 
-__all__ = ["SpaceSpec", "any_counts", "calls_by_names", "of_plain_rows"]
-
-# Samples looked at together: of many, the first tell most often.
-_BLOCK = 1000
+__all__ = ["SpaceSpec", "calls_by_names", "of_plain_rows"]
 
 
 @dataclass(frozen=True)
@@ -113,12 +110,6 @@ class SpaceSpec:
                 _with_labels(one, seen, self.seen.label(place)) for place, (one, seen) in pairs
             )
         return Kinds(domains, self.names)
-
-
-def any_counts(space: Variables, X: NDArray[np.float64]) -> bool:
-    """Tell whether any of some evaluated samples counts as valid and feasible."""
-    blocks = (X[start : start + _BLOCK] for start in range(0, len(X), _BLOCK))
-    return any(space.counts(block).any() for block in blocks)
 
 
 def _with_labels(stated: Domain, seen: Domain, label: str) -> Domain:

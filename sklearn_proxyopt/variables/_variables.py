@@ -21,6 +21,8 @@ from sklearn_proxyopt.variables._words import rows_in_words
 __all__ = ["Variables"]
 
 _N_SAMPLE = 256
+# Samples looked at together: of many, the first tell most often.
+_BLOCK = 1000
 
 
 class Variables(Features):
@@ -150,6 +152,24 @@ class Variables(Features):
         counts = self.is_feasible(X)
         counts[~counts] = (self.misses(X[~counts]) == 0.0).all(axis=1)
         return counts
+
+    def any_counts(self, X: ArrayLike) -> bool:
+        """Tell whether any of some evaluated samples counts as valid and feasible.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Samples that were evaluated, in the user's units.
+
+        Returns
+        -------
+        bool
+            Whether there is one that `counts`. Of many samples, no more are looked at than it
+            takes.
+        """
+        X = np.asarray(X, dtype=np.float64)
+        blocks = (X[start : start + _BLOCK] for start in range(0, len(X), _BLOCK))
+        return any(self.counts(block).any() for block in blocks)
 
     def misses(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return by how much evaluated samples miss each bound and each constraint.

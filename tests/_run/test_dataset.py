@@ -4,7 +4,6 @@ import numpy as np
 from numpy.testing import assert_array_equal
 from scipy.optimize import LinearConstraint
 
-from sklearn_proxyopt._run._space_spec import any_counts
 from sklearn_proxyopt._utils._dataset import Dataset, is_among
 from sklearn_proxyopt.variables import Variables
 
@@ -38,6 +37,6 @@ def test_one_sample_that_counts_is_found_behind_many_that_do_not():
     constraint = LinearConstraint([[1.0, 1.0]], ub=0.5)
     space = Variables([(0.0, 1.0)] * 2, constraints=constraint)
     X = np.random.default_rng(0).uniform(0.5, 1.0, size=(5000, 2))
-    assert not any_counts(space, X)
+    assert not space.any_counts(X)
     X[-1] = 0.1
-    assert any_counts(space, X)
+    assert space.any_counts(X)
