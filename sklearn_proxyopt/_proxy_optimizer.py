@@ -81,11 +81,11 @@ class ProxyOptimizer(BaseProxyOptimizer):
         and the refiner.
     noise_std : "auto", None, float or array-like of shape (1 + n_constraints,), default="auto"
         Standard deviation of the noise of a value, in its units. None says that values are exact.
-        "auto" learns it by the proxy, believes repeats, and lets `minimize` repeat an evaluation
-        where it suspects noise. With noise the answer is the evaluated setting of the lowest
-        estimated value, and a budget is spent by expected improvement. Constraints have noise of
-        their own, and the answer keeps them as estimated. A proxy with a parameter `noise_std` is
-        given what is not "auto".
+        "auto" learns it by the proxy, believes repeats, and lets `minimize` evaluate its best
+        setting once more, unless the others leave no doubt that values are exact. With noise the
+        answer is the evaluated setting of the lowest estimated value, and a budget is spent by
+        expected improvement. Constraints have noise of their own, and the answer keeps them as
+        estimated. A proxy with a parameter `noise_std` is given what is not "auto".
     n_repeats : int, default=1
         How often each setting is evaluated. Its value is the mean, for the search and as the
         answer; each repeat counts in a budget, and is a sample of `X_` and `y_`. Samples given

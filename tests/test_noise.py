@@ -6,7 +6,8 @@ from joblib import parallel_config
 from sklearn.ensemble import RandomForestRegressor
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer
-from sklearn_proxyopt._run._noise import NoiseWatch
+from sklearn_proxyopt._run._known_noise import with_doubt
+from sklearn_proxyopt._run._noise import ByOthers, NoiseWatch
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._stopping import StopRun
@@ -101,6 +102,38 @@ def test_an_exact_function_is_answered_to_the_bit(fun):
     if fun is bowl:
         assert results[0].fun == results[1].fun
         np.testing.assert_array_equal(results[0].x, results[1].x)
+
+
+def steep(X):
+    """Return values from 0 that span decades, with most of the box far above the best decile."""
+    Z = 2.0 * (np.asarray(X) - 0.4)
+    line = 0.5 * Z @ np.arange(1, Z.shape[1] + 1)
+    return np.square(Z).sum(axis=1) + line**2 + line**4
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.WildValuesWarning")
+def test_noise_that_no_fit_suspects_is_found_too():
+    for seed in range(2):
+        fun = Noisy(0.5, seed, steep)
+        result = optimizer(random_state=seed).minimize(fun, np.tile(BOX[0], (4, 1)), budget=24)
+        assert result.fun_std > 0.0
+        assert result.nfev == fun.n_calls == 24
+
+
+@pytest.mark.parametrize("fun", [steep, ripples])
+def test_to_find_no_noise_takes_one_evaluation_at_most(fun):
+    opt = optimizer()
+    result = opt.minimize(fun, BOX, budget=40)
+    assert result.fun_std == 0.0
+    assert len(opt.X_) - len(np.unique(opt.X_, axis=0)) == 1
+
+
+def test_noise_could_hide_unless_the_best_value_is_predicted_narrowly():
+    data = Dataset.of(np.zeros((3, 1)), np.array([0.0, 4.0, 8.0]))
+    for mean, std, expected in [(0.0, 0.0, True), (1e-3, 1e-3, True), (0.0, 0.1, False)]:
+        others = ByOthers(np.array([0.0]), np.array([mean]), np.array([std]))
+        assert others.is_narrow(data) is expected
+    assert not ByOthers(np.array([0.0]), np.array([-0.1]), np.array([0.0])).is_narrow(data)
 
 
 def test_noise_that_is_known_needs_no_repeat_to_be_believed():
@@ -270,6 +303,12 @@ def test_repeats_that_agree_say_that_values_are_exact(second, expected):
     X = np.array([[0.0], [1.0], [1.0], [2.0]])
     watch.settle(Dataset.of(X, np.array([0.0, 1.0, second, 4.0])))
     assert watch.is_noisy is expected
+
+
+def test_no_estimate_is_surer_than_a_mean_of_half_of_the_values():
+    data = Dataset.of(np.zeros((50, 1)), np.zeros((50, 2)))
+    stds = with_doubt([[0.0, 0.3], [1.0, 0.0]], [2.0, 0.0], data)
+    np.testing.assert_allclose(stds, [[0.4, 0.3], [np.sqrt(1.16), 0.0]])
 
 
 def test_infill_improves_on_what_the_proxy_says_and_not_on_the_luckiest_row():

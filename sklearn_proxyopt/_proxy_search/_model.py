@@ -110,7 +110,7 @@ class ProxyModel:
             function = RegressorFunction(self.proxy)
             search = self._search(function, bounds, starts, risk, worst, spread)
             # What the proxy says there to the last bit, and without the risk added for the search.
-            search.fun = float(function(self._features(search.x[None]))[0])
+            search.fun = float(function(self.features(search.x[None]))[0])
             return search
         return self._search_constrained(self.merit, bounds, starts, risk, worst, spread)
 
@@ -129,7 +129,7 @@ class ProxyModel:
         for _ in range(_N_PENALTIES):
             function = MeritFunction(proxy, merit, adds_spread=True)
             search = self._search(function, bounds, starts, risk, worst, spread)
-            (outputs,) = function.outputs(self._features(search.x[None]))
+            (outputs,) = function.outputs(self.features(search.x[None]))
             starts = np.vstack([search.get("x_candidates", search.x[None]), starts])
             if is_kept:
                 break
@@ -168,7 +168,8 @@ class ProxyModel:
             )
         return search
 
-    def _features(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+    def features(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return samples as the proxy learns them."""
         return X if self.variables is None else self.variables.features(X)
 
     def _search_valid(

@@ -20,6 +20,7 @@ from sklearn_proxyopt._proxy_search._penalty import (
     ValueOfOutputs,
     merit_of_rows,
 )
+from sklearn_proxyopt._run._known_noise import with_doubt
 from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL
 from sklearn_proxyopt._utils._dataset import Dataset, best_rows
 from sklearn_proxyopt._utils._feasibility import probability_kept, violations
@@ -124,7 +125,8 @@ class InfillState:
         """
         values, (_, std) = self._feasible_estimates, self._estimated
         place = int(np.argmin(values))
-        return float(values[place]), float(values[place] + DEVIATIONS_IN_INTERVAL * std[place, 0])
+        own = float(with_doubt(std[place, 0], self._noise_std, self._data))
+        return float(values[place]), float(values[place] + DEVIATIONS_IN_INTERVAL * own)
 
     @cached_property
     def _feasible_estimates(self) -> NDArray[np.float64]:

@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._dataset import Dataset, row_keys
 
-__all__ = ["has_noise", "is_stated_noisy", "repeats_differ"]
+__all__ = ["has_noise", "is_stated_noisy", "repeats_differ", "with_doubt"]
 
 # Repeats that differ by less than this share of the spread of the values agree.
 _AGREE = 1e-6
+# What estimates assume of the function adds as much to their errors as noise adds to the mean of
+# this share of all values.
+_SHARE_AVERAGED = 0.5
 
 
 def is_stated_noisy(noise_std: Any) -> bool:
@@ -34,3 +37,19 @@ def repeats_differ(data: Dataset) -> bool | None:
         groups.setdefault(key, []).append(outputs)
     ranges = [np.ptp(outputs, axis=0) for outputs in groups.values() if len(outputs) > 1]
     return bool((np.array(ranges) > _AGREE * np.ptp(data.y, axis=0)).any()) if ranges else None
+
+
+def with_doubt(std: Any, noise_std: Any, data: Dataset) -> NDArray[np.float64]:
+    """Return standard deviations of estimates with the doubt about what they assume.
+
+    Parameters
+    ----------
+    std : array-like of shape (..., n_outputs)
+        Those of a proxy, which relies on how smooth the function is.
+    noise_std : array-like of shape (n_outputs,)
+        Standard deviations of the noise.
+    data : Dataset
+        What the proxy has learned.
+    """
+    doubt = np.asarray(noise_std) / np.sqrt(_SHARE_AVERAGED * len(data))
+    return np.asarray(np.hypot(std, doubt))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import signature
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._proxy_search._front import FrontSearch
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._model import ProxyModel
+from sklearn_proxyopt._proxy_search._penalty import noise_of_outputs
 from sklearn_proxyopt._run._infill_state import InfillState, rows_at_axes
-from sklearn_proxyopt._run._known_noise import has_noise, is_stated_noisy, repeats_differ
+from sklearn_proxyopt._run._known_noise import (
+    has_noise,
+    is_stated_noisy,
+    repeats_differ,
+    with_doubt,
+)
 from sklearn_proxyopt._run._learning import learn_risk, proxy_of, search_of, takes_noise
 from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
@@ -24,28 +30,30 @@ from sklearn_proxyopt._strategies import Batches, LateResults, Routine
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, means_of_repeats
 from sklearn_proxyopt._utils._feasibility import best_first, probability_kept
 from sklearn_proxyopt.infill import ExpectedImprovement, Knowledge
+from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.proxies import KernelProxyRegressor
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
+    "ByOthers",
     "Estimates",
     "NoiseWatch",
     "NoisyRounds",
     "OneRepeat",
-    "WatchedSearch",
-    "best_by_others",
     "estimates_of",
     "known_noise",
     "noise_model",
     "noise_proxy",
 ]
 
-# After so many samples beyond the design noise is looked for, and again each time there are so many
-# times as many samples, up to a number.
-_FIRST_LOOK, _NEXT_LOOK, _LAST_LOOK = 8, 1.5, 200
+# Noise is looked for once there are so many samples beyond the design. It cannot hide where others,
+# so many at most, predict the best value within this share of how far it lies from a usual one.
+_LEAST_SEARCHED = 8
+_N_OTHERS, _SHARE_HIDDEN = 200, 1e-3
 # Rounds of a search of noisy values, the share of them at the end that look at the proxy's minima
 # alone, and evaluations where there is no budget.
 _N_ROUNDS, _SHARE_OF_MINIMA, _DEFAULT_N_EVALUATIONS = 20, 0.25, 50
+_SHORT_SEARCH = MultiStartBFGS(32, 30, n_rounds=2, n_candidates=1024, tolerance=1e-3)
 # In every so many rounds the setting of the lowest estimate is evaluated once more.
 _REPEATS_EVERY = 4
 
@@ -53,8 +61,9 @@ _REPEATS_EVERY = 4
 class NoiseWatch:
     """Finds out whether values have noise.
 
-    A number states it. "auto" compares repeats. Without repeats, samples that smooth functions do
-    not explain raise a suspicion, and a single repeat then decides.
+    A number states it. "auto" compares repeats. Without repeats, values are exact if the other
+    samples predict the best one so narrowly that noise could not hide; else a single repeat
+    decides.
 
     Parameters
     ----------
@@ -72,11 +81,12 @@ class NoiseWatch:
     def __init__(self, noise_std: Any) -> None:
         self.is_open = isinstance(noise_std, str)
         self.is_noisy = is_stated_noisy(noise_std)
-        self._n_next = 0.0
+        self._n_first = 0
+        self._has_looked = False
 
     def begin(self, data: Dataset) -> None:
         """Take note of samples that were not chosen by their values."""
-        self._n_next = len(data) + _FIRST_LOOK
+        self._n_first = len(data) + _LEAST_SEARCHED
         self.settle(data)
 
     def settle(self, data: Dataset) -> None:
@@ -88,12 +98,12 @@ class NoiseWatch:
             self.is_open, self.is_noisy = False, differ
 
     def suspects(self, data: Dataset, model: ProxyModel) -> bool:
-        """Tell whether a repeat should be evaluated, after a look at the samples now and then."""
-        if not self.is_open or not self._n_next <= len(data) <= _LAST_LOOK:
+        """Look once at the samples; tell whether noise may hide, which a repeat would tell."""
+        if not self.is_open or self._has_looked or len(data) < self._n_first:
             return False
-        self._n_next = _NEXT_LOOK * len(data)
-        model.fit(data.X, data.y, None)
-        return self.doubts(model.learner)
+        self._has_looked = True
+        others = ByOthers.of(model, data)
+        return others is None or not others.is_narrow(data)
 
     def doubts(self, proxy: Any) -> bool:
         """Tell whether nothing but a fitted proxy says that there is noise."""
@@ -118,60 +128,13 @@ def noise_proxy(optimizer: Settings) -> Any:
 
 
 def noise_model(optimizer: SearchSettings, run: Run) -> ProxyModel:
-    """Return what learns values with noise, and what searches it."""
-    proxy, search = noise_proxy(optimizer), search_of(optimizer)
-    return ProxyModel(proxy, search, run.seeds, None, run.space, run.goal, is_noisy=True)
+    """Return what learns values with noise, and what searches it.
 
-
-class WatchedSearch(Routine):
-    """A search of the objective that ends as soon as values are found to have noise.
-
-    Parameters
-    ----------
-    batches : generator
-        The search.
-    watch : NoiseWatch
-        Finds out.
-    model : ProxyModel
-        Learns values with noise.
-    late : LateResults, default=None
-        As of `Routine`.
+    A search that nobody chose is a short one: noise hides more than a longer one would find.
     """
-
-    def __init__(
-        self,
-        batches: Batches,
-        watch: NoiseWatch,
-        model: ProxyModel,
-        late: LateResults | None = None,
-    ) -> None:
-        super().__init__(late=late)
-        self._search, self._watch, self._model = batches, watch, model
-        self._has_asked = False
-
-    def _run(self) -> Batches:
-        try:
-            points = next(self._search)
-            while True:
-                outputs = yield points
-                if self._has_asked:
-                    # The repeat may have come late.
-                    self._watch.settle(self.known)
-                elif self._watch.suspects(self.known, self._model):
-                    yield from self._repeat()
-                if self._watch.is_noisy:
-                    return None
-                points = self._search.send(outputs)
-        except StopIteration as end:
-            return end.value
-        finally:
-            self._search.close()
-
-    def _repeat(self) -> Batches:
-        self.repeats_known = True
-        yield best_setting(self.known)
-        self.repeats_known, self._has_asked = False, True
-        self._watch.settle(self.known)
+    proxy = noise_proxy(optimizer)
+    search = _SHORT_SEARCH if optimizer.optimizer is None else search_of(optimizer)
+    return ProxyModel(proxy, search, run.seeds, None, run.space, run.goal, is_noisy=True)
 
 
 def best_setting(data: Dataset) -> NDArray[np.float64]:
@@ -206,24 +169,52 @@ class OneRepeat(Routine):
         self._watch.settle(self.known)
 
 
-def best_by_others(
-    model: ProxyModel, data: Dataset, space: Variables, names: NDArray[np.object_] | None
-) -> float:
-    """Return the upper end of the 90 % interval that the other samples predict for the lowest.
+@dataclass(frozen=True)
+class ByOthers:
+    """What the other samples predict for the best setting.
 
-    Infinity where there are no more of them than variables, or where they predict that it misses a
-    constraint.
+    Parameters
+    ----------
+    measured : ndarray of shape (n_outputs,)
+        Its outputs, values to be minimized.
+    mean, std : ndarray of shape (n_outputs,)
+        What is predicted, and its standard deviations.
     """
-    lowest = best_setting(data)
-    others = (lowest != data.X).any(axis=1)
-    if others.sum() <= data.X.shape[1]:
-        return np.inf
-    model.fit(data.X[others], data.y[others], names)
-    function = RegressorFunction(model.proxy)
-    mean, std = map(np.ravel, function.predict(space.features(lowest), return_std=True))
-    if (mean[1:] > 0.0).any():
-        return np.inf
-    return float(mean[0] + DEVIATIONS_IN_INTERVAL * std[0])
+
+    measured: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls, model: ProxyModel, data: Dataset, names: NDArray[np.object_] | None = None
+    ) -> Self | None:
+        """Let a model learn the others, those nearby; None where they are fewer than variables."""
+        data = data.by_setting
+        place = best_first(data.y)[0]
+        widths = np.ptp(data.X, axis=0)
+        away = (data.X - data.X[place]) / np.where(widths > 0.0, widths, 1.0)
+        others = np.argsort(np.square(away).sum(axis=1), kind="stable")[1 : 1 + _N_OTHERS]
+        if len(others) <= data.X.shape[1]:
+            return None
+        model.fit(data.X[others], data.y[others], names)
+        function = RegressorFunction(model.proxy)
+        features = model.features(data.X[[place]])
+        mean, std = map(np.ravel, function.predict(features, return_std=True))
+        return cls(np.ravel(data.y[place]), mean, std)
+
+    @property
+    def highest(self) -> float:
+        """The upper end of the 90 % interval of the value; infinity if a constraint is missed."""
+        if (self.mean[1:] > 0.0).any():
+            return np.inf
+        return float(self.mean[0] + DEVIATIONS_IN_INTERVAL * self.std[0])
+
+    def is_narrow(self, data: Dataset) -> bool:
+        """Tell whether each output is predicted so well that noise could not hide."""
+        usual = np.abs(np.median(data.y, axis=0) - self.measured)
+        off = np.abs(self.mean - self.measured) + DEVIATIONS_IN_INTERVAL * self.std
+        return bool((off <= _SHARE_HIDDEN * usual).all())
 
 
 class NoisyRounds(Routine):
@@ -346,4 +337,5 @@ def estimates_of(
     function = RegressorFunction(model.proxy)
     mean, std = function.predict(space.features(X), return_std=True)
     shape = (len(X), *data.y.shape[1:])
-    return Estimates(X, np.reshape(mean, shape), np.reshape(std, shape))
+    std = with_doubt(np.reshape(std, shape), noise_of_outputs(model.learner, data.y), data)
+    return Estimates(X, np.reshape(mean, shape), std)

@@ -13,11 +13,10 @@ from scipy.optimize import OptimizeResult
 from sklearn_proxyopt._run._infill_state import nearest_to_axes
 from sklearn_proxyopt._run._learning import learn_model, proxy_of, takes_noise
 from sklearn_proxyopt._run._noise import (
+    ByOthers,
     NoiseWatch,
     NoisyRounds,
     OneRepeat,
-    WatchedSearch,
-    best_by_others,
     noise_model,
 )
 from sklearn_proxyopt._run._phases import (
@@ -253,14 +252,15 @@ class SearchPlan:
             yield infill_phase(run, optimizer, optimizer.infill, _SHARE_BEFORE_PROXY)
         if run.oracle.budget is None or not begins_before_proxy(optimizer.refiner):
             return
-        if self._rounds_of_noise is None:
+        if not self.n_stages or self._rounds_of_noise is None:
             search, n_rows = self._begin_search()
             if optimizer.infill is None:
                 n_rows = int(_SHARE_BEFORE_PROXY * n_rows)
                 text = f"Searching the function, {n_rows} evaluations."
-                # A repeat may come in between.
-                strategy = self._watched(search.explore(n_rows))
-                yield Phase("explore", text, strategy, n_rows + 1, hands_on=True)
+                strategy = self._routine(search.explore(n_rows))
+                yield Phase("explore", text, strategy, n_rows, hands_on=True)
+        if self._finds_that_noise_may_hide():
+            yield from self._repeat()
         phase = self._rounds_of_noise
         if phase is not None:
             yield phase
@@ -283,9 +283,20 @@ class SearchPlan:
         return self.state
 
     def _is_worth_a_repeat(self, state: ModelState) -> bool:
-        """Tell whether a fitted proxy suspects noise, which a repeat would tell."""
-        goes_on = self.end is None and self._run.oracle.n_left >= 1
-        return goes_on and self._watch.doubts(state.proxy)
+        """Tell whether there may be noise, by a fitted proxy too; a repeat would tell."""
+        if not self._goes_on:
+            return False
+        return self._watch.doubts(state.proxy) or self._finds_that_noise_may_hide()
+
+    def _finds_that_noise_may_hide(self) -> bool:
+        """Look for noise, where it would change the search; tell whether a repeat has to tell."""
+        if not self._goes_on or self._optimizer.refiner != "auto":
+            return False
+        return self._watch.suspects(self._data, noise_model(self._optimizer, self._run))
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.end is None and self._run.oracle.n_left >= 1
 
     @property
     def _target_may_be_luck(self) -> bool:
@@ -295,10 +306,10 @@ class SearchPlan:
         is_open = self._watch.is_open and is_searched and takes_noise(proxy_of(optimizer))
         if self.end is None or not is_open or oracle.n_left < 1 or not stopping.n_evaluated:
             return False
-        model = noise_model(optimizer, self._run)
-        return stopping.reaches_target and not stopping.would_reach(
-            best_by_others(model, self._data, self._run.space, self._run.names)
-        )
+        if not stopping.reaches_target:
+            return False
+        others = ByOthers.of(noise_model(optimizer, self._run), self._data, self._run.names)
+        return others is None or not stopping.would_reach(others.highest)
 
     def _repeat(self) -> Iterator[Phase]:
         """Yield a repeat of the best setting, which settles whether the run ends with a target."""
@@ -357,13 +368,6 @@ class SearchPlan:
         text = f"Searching noisy values, {rounds.n_rows} evaluations."
         # It spends all that is left: nobody would wait for its last results.
         return Phase("infill", text, rounds, rounds.n_rows)
-
-    def _watched(self, batches: Batches) -> Routine:
-        """Return the search of the objective, which ends where values are found to have noise."""
-        if self._optimizer.refiner != "auto":
-            return self._routine(batches)
-        model = noise_model(self._optimizer, self._run)
-        return WatchedSearch(batches, self._watch, model, self._late_rows)
 
     def _begin_search(self) -> tuple[EarlySearch, int]:
         """Begin the search of the objective; return it and how many evaluations it has."""
