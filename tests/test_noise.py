@@ -145,6 +145,17 @@ def test_noise_that_is_known_needs_no_repeat_to_be_believed():
     assert fun.n_calls == 24
 
 
+def test_stated_noise_is_searched_as_exact_values_are_at_first():
+    rows = []
+    for noise_std in (0.5, None):
+        opt = optimizer(noise_std=noise_std)
+        opt.minimize(Noisy(0.5), BOX, budget=20)
+        rows.append(opt.X_)
+    # A design of six samples, and half of the other evaluations.
+    np.testing.assert_array_equal(rows[0][:13], rows[1][:13])
+    assert (rows[0][13:] != rows[1][13:]).any(axis=1).all()
+
+
 def test_a_lucky_value_reaches_no_target():
     opt = optimizer(noise_std=1.0)
     result = opt.minimize(Noisy(1.0), BOX, budget=40, target=-0.7)

@@ -375,6 +375,7 @@ def test_whole_numbers_labels_and_constraints_are_searched_side_by_side():
             bounds=space,
             constraints=LinearConstraint([[1.0, 4.0, 0.0]], -np.inf, 6.0),
             proxy="gp",
+            noise_std=None,
             verdict=False,
             n_jobs=3,
             random_state=seed,
