@@ -283,14 +283,13 @@ class SearchPlan:
         return self.state
 
     def _is_worth_a_repeat(self, state: ModelState) -> bool:
-        """Tell whether there may be noise, by a fitted proxy too; a repeat would tell."""
-        if not self._goes_on:
-            return False
-        return self._watch.doubts(state.proxy) or self._finds_that_noise_may_hide()
+        """Tell whether a fitted proxy suspects noise, which a repeat would tell."""
+        return self._goes_on and self._watch.doubts(state.proxy)
 
     def _finds_that_noise_may_hide(self) -> bool:
         """Look for noise, where it would change the search; tell whether a repeat has to tell."""
-        if not self._goes_on or self._optimizer.refiner != "auto":
+        # Whoever asks for one point after another is not asked for a known one without a reason.
+        if self.n_stages or not self._goes_on or self._optimizer.refiner != "auto":
             return False
         return self._watch.suspects(self._data, noise_model(self._optimizer, self._run))
 
