@@ -8,6 +8,8 @@ import time
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.dummy import DummyRegressor
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.evaluation import Journal
@@ -129,7 +131,36 @@ def test_rows_given_may_lie_outside_the_box_lower_than_any_inside(budget, refine
     assert result.fun > PROBLEM(X).min()
 
 
-def test_a_target_ends_the_run():
+class Falling(RegressorMixin, BaseEstimator):
+    """A regressor whose predictions fall along the first variable from those of the objective."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def fit(self, X, y):
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X):
+        return PROBLEM(X) - self.slope * X[:, 0]
+
+
+@pytest.mark.parametrize(("slope", "is_asked"), [(1e6, False), (-1e6, False), (0.0, True)])
+def test_of_a_small_budget_nothing_goes_to_a_promise_that_cannot_be_believed(slope, is_asked):
+    asked = []
+    for proxy in (Falling(slope), DummyRegressor()):
+        optimizer = optimizer_with(proxy=proxy)
+        optimizer.minimize(PROBLEM, PROBLEM.bounds, budget=30)
+        asked.append(optimizer.X_)
+    assert np.array_equal(*asked) == (not is_asked)
+
+
+@pytest.mark.parametrize(("budget", "n_learned"), [(100, 91), (120, 66)])
+def test_the_proxy_learns_half_way_or_where_few_evaluations_are_left_later(budget, n_learned):
+    optimizer = optimizer_with(proxy=DummyRegressor())
+    optimizer.minimize(PROBLEM, PROBLEM.bounds, budget=budget)
+    assert optimizer.n_learned_ == n_learned
+
     fun = Counted()
     result = optimizer_with().minimize(fun, PROBLEM.bounds, budget=200, target=20.0)
     assert result.fun <= 20.0

@@ -39,7 +39,9 @@ from sklearn_proxyopt._run._run import PaidRun
 from sklearn_proxyopt._run._settings import SearchSettings
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._strategies import Batches, Routine
+from sklearn_proxyopt._utils._box import to_unit_cube
 from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._distances import SAME_BASIN, along_farthest_axis
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._seeding import seeded
 from sklearn_proxyopt._utils._stopping import StopRun
@@ -52,8 +54,11 @@ from sklearn_proxyopt.variables import Variables
 
 __all__ = ["SearchPlan"]
 
-# The share of what the design leaves of a budget that is spent before the proxy learns.
+# The share of what the design leaves of a budget that is spent before the proxy learns. Where that
+# leaves fewer evaluations than this, each of them matters: the proxy learns later, and one of them
+# at most goes to a minimum of it, whose promise can be believed.
 _SHARE_BEFORE_PROXY = 0.5
+_FEW_LEFT, _SHARE_OF_FEW_BEFORE_PROXY = 50, 0.9
 # Evaluations of the search that follows the proxy, where nothing says how many.
 _N_REFINED = 200
 # Evaluations between two looks at the proxy where nothing says when the run ends, at the least.
@@ -143,6 +148,8 @@ class SearchPlan:
         self.end: StopRun | None = None
         self.state: ModelState | None = None
         self._n_design = 0
+        # Whether the proxy learns when few evaluations are left.
+        self._learns_late = False
         # The last phase, which searches on from what the proxy has found.
         self._last: Phase | None = None
 
@@ -255,7 +262,9 @@ class SearchPlan:
         if not self.n_stages or self._rounds_of_noise is None:
             search, n_rows = self._begin_search()
             if optimizer.infill is None:
-                n_rows = int(_SHARE_BEFORE_PROXY * n_rows)
+                self._learns_late = (1.0 - _SHARE_BEFORE_PROXY) * n_rows < _FEW_LEFT
+                share = _SHARE_OF_FEW_BEFORE_PROXY if self._learns_late else _SHARE_BEFORE_PROXY
+                n_rows = int(share * n_rows)
                 text = f"Searching the function, {n_rows} evaluations."
                 strategy = self._routine(search.explore(n_rows))
                 yield Phase("explore", text, strategy, n_rows, hands_on=True)
@@ -335,7 +344,8 @@ class SearchPlan:
 
     def _refinement(self, search: EarlySearch, state: ModelState) -> Phase:
         """Return the search on from the proxy's best points."""
-        routine = self._routine(search.refine_from(self._run.space.encode(state.candidates)))
+        candidates = _credible(state) if self._learns_late else state.candidates
+        routine = self._routine(search.refine_from(self._run.space.encode(candidates)))
         n_rows = int(min(self._run.oracle.n_left, search.n_left))
         return Phase("refine", "Refining on the function.", routine, n_rows)
 
@@ -384,6 +394,27 @@ class SearchPlan:
             return None
         assert self.early_search is not None
         return LateRows(self.early_search, self._run.space)
+
+
+def _credible(state: ModelState) -> NDArray[np.float64]:
+    """Return the first candidate that promises a gain that can be believed, if there is any.
+
+    It can if it is at most what the median lies above the best sample, and if the candidate lies in
+    the basin of that or the gain is larger than its standard deviation. Of constraints nothing is
+    known here: with them all candidates are returned.
+    """
+    candidates, space = state.candidates, state.variables
+    if state.merit is not None:
+        return candidates
+    values = values_of(state.data.y)
+    gains = values.min() - state.predict(candidates)
+    units = to_unit_cube(space.encode(np.vstack([state.x_best_row, candidates])), space.axes)
+    is_sure = along_farthest_axis(units[1:], units[0]) <= SAME_BASIN
+    deviations = state.deviations(candidates)
+    if deviations is not None:
+        is_sure |= gains >= np.ravel(deviations)
+    is_gain = (gains > 0.0) & (gains <= np.median(values) - values.min())
+    return candidates[is_sure & is_gain][:1]
 
 
 def _opened_at_best(space: Variables, data: Dataset) -> Variables:

@@ -22,6 +22,8 @@ __all__ = ["Descent"]
 
 # The proxy learns no samples farther out than this many standard deviations, but always a few.
 _REACH = 6.0
+# What lies within this many standard deviations of the mean might have been drawn.
+_NEARLY_DRAWN = 2.0
 # The proxy's minimum is evaluated if it lies within this many standard deviations of the mean, and
 # again, up to a number of times in a generation, while this share of the predicted gain comes true.
 _RADIUS = 0.75
@@ -185,6 +187,11 @@ class Descent:
     def size(self) -> float:
         """The largest standard deviation of its distribution."""
         return self._distribution.size
+
+    def might_draw(self, point: NDArray[np.float64]) -> bool:
+        """Whether a point lies where its distribution nearly draws."""
+        white = self._distribution.whiten(point[None])[0]
+        return bool(white @ white <= _NEARLY_DRAWN**2 * len(white))
 
     @property
     def has_ended(self) -> bool:

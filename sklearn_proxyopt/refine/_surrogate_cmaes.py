@@ -335,7 +335,7 @@ class SurrogateSearch:
         return self.result()
 
     def _consider(self, candidates: NDArray[np.float64]) -> Batches:
-        """Evaluate points, the most promising first; a new best one begins a descent.
+        """Evaluate points, the most promising first; go on from a new best one.
 
         Once a search has begun they are evaluated one by one, until some were not the best so far:
         where a proxy has just been wrong its other minima gain little.
@@ -349,7 +349,7 @@ class SurrogateSearch:
         for start in range(0, len(units), max(n_at_once, 1)):
             lowest, some = ledger.lowest, units[start : start + n_at_once]
             self._candidates = units[: start + n_at_once]
-            outputs = yield from ledger.evaluate(some, self._begin_at_late)
+            outputs = yield from ledger.evaluate(some, self._follow_late)
             is_miss = ledger.value_of(outputs).min() >= lowest
             n_misses -= bool(is_miss and not ledger.are_pending(some).any())
             if not n_misses:
@@ -357,11 +357,18 @@ class SurrogateSearch:
         values = ledger.value_of(ledger.outputs_of(self._candidates))
         if self._descents and len(values) and values.min() < before:
             place = int(np.argmin(values))
-            self._begin_descent(self._candidates[place], _WIDE_STEP, self._population())
+            self._follow(self._candidates[place], ledger.outputs_of(self._candidates)[place])
 
-    def _begin_at_late(self, point: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
-        """Begin a descent at a candidate that was pending, if it turns out to be the best."""
+    def _follow_late(self, point: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
+        """Go on from a candidate that was pending, if it turns out to be the best."""
         if self._descents and self._ledger.value_of(outputs[None])[0] < self._ledger.lowest:
+            self._follow(point, outputs)
+
+    def _follow(self, point: NDArray[np.float64], outputs: NDArray[np.float64]) -> None:
+        """Go on from the best point known: the present descent, if it might have drawn it."""
+        if self._current is not None and self._current.might_draw(point):
+            self._current.claim(point[None], outputs[None])
+        else:
             self._begin_descent(point, _WIDE_STEP, self._population())
 
     def result(self) -> OptimizeResult:

@@ -127,6 +127,21 @@ def test_of_few_evaluations_few_go_to_candidates_that_are_not_the_best(n_left, n
     np.testing.assert_allclose(found, bowl(candidates[:n_evaluated]))
 
 
+@pytest.mark.parametrize(("share", "n_more"), [(0.5, 0), (-1.0, 1)])
+def test_a_descent_goes_on_at_a_better_candidate_nearby_and_another_begins_far_away(share, n_more):
+    def valley(X):
+        return np.minimum(np.square(X - 1.0).sum(axis=1), np.square(X + 1.0).sum(axis=1) - 0.1)
+
+    search = SurrogateCMAES(random_state=0).begin(BOX)
+    search.note(np.full((1, 3), 0.9), valley(np.full((1, 3), 0.9)))
+    search.allow(32)
+    solve(search.explore(30), valley)
+    before, best = search.result().nit, search.result().x
+    candidate = 1.0 + share * (best - 1.0) if share > 0.0 else np.full(3, -1.0)
+    solve(search.refine_from(candidate[None]), valley)
+    assert search.result().nit == before + n_more
+
+
 def test_candidates_without_a_search_before_are_evaluated_together():
     rounds = []
 
