@@ -39,8 +39,13 @@ _WIDE_STEP, _WIDE_COST = 0.15, 1.5
 _SHARP_STEP = 0.02
 # The first restart hops to another basin. It begins at the best of so many samples for each
 # variable, and as many more, drawn around the best point known with this standard deviation as a
-# share of the box, and is left unless it is the best after so many samples for each variable.
+# share of the box, and is left unless it is the best after so many samples for each variable, or
+# about to be if its gains go on shrinking as they did.
 _SAMPLES_OF_HOP, _HOP, _PATIENCE_OF_HOP = 2, 0.5, 6
+# Where the other restarts look too dear, the lowest descent is sharpened until it has gained less
+# than this share of the spread of all values; then more hops follow, as long as they leave enough
+# for the end.
+_GAIN_OF_SHARPENING = 1e-8
 # One that begins elsewhere begins this far from the borders, this wide.
 _MARGIN, _ELSEWHERE_STEP = 0.1, 0.2
 _N_TRIED = 8
@@ -254,9 +259,9 @@ class SurrogateSearch:
         # All descents, and those of them that tried other codes.
         self._descents: list[Descent] = []
         self._visits: list[Descent] = []
-        # The one that a hop to another basin began.
-        self._hopped: Descent | None = None
-        # The one that spends the last evaluations, and how many were used when it began to.
+        # Those that hops to other basins began.
+        self._hops: list[Descent] = []
+        # The one that is sharpened, and how many evaluations were used when it began to be.
         self._sharpened: Descent | None = None
         self._n_before_sharpening = 0
         # The candidates that were evaluated, in the unit cube.
@@ -435,22 +440,24 @@ class SurrogateSearch:
             if not best_descent.has_ended and best_descent.size >= _BASIN_FOUND:
                 # It has made room for other codes before it had found its basin.
                 return best_descent
-        is_hop = self._hopped is None and ledger.is_plain and len(ledger.values) > 0
-        others = [*self._visits, self._hopped]
+        is_hop = not self._hops and self._may_hop
+        others = [*self._visits, *self._hops]
         restarts = [one for one in self._descents[1:] if one not in others]
         n_restarts = len(restarts)
         is_wide = n_restarts % 2 == 0 and (ledger.is_plain or not self._n_idle)
         earlier = [one.n_evaluated for one in restarts[not is_wide :: 2]]
         cost = (earlier or [self._descents[0].n_evaluated])[-1] * (_WIDE_COST if is_wide else 1.0)
         if is_hop:
-            cost = _PATIENCE_OF_HOP * len(ledger.bounds)
+            cost = self._cost_of_hop
         if self.n_left - self._reserve() < cost:
             if ledger.lowest < best_descent.lowest:
                 best_descent = self._begin_descent(
                     ledger.lowest_point, _SHARP_STEP, self._population()
                 )
                 best_descent.claim(ledger.points, ledger.outputs)
-            if not best_descent.has_ended:
+            if self._can_afford_hop and self._is_sharp(best_descent):
+                is_hop = True
+            elif not best_descent.has_ended:
                 return self._sharpen(best_descent)
         if is_hop:
             return (yield from self._hop())
@@ -469,15 +476,34 @@ class SurrogateSearch:
 
     def _hop(self) -> Batches:
         """Begin a descent at the best of samples drawn around the best one known."""
-        ledger = self._ledger
+        ledger, self._sharpened = self._ledger, None
         shape = (_SAMPLES_OF_HOP * (len(ledger.bounds) + 1), len(ledger.bounds))
         points = ledger.lowest_point + _HOP * self._rng.standard_normal(shape)
         points = np.clip(points, 0.0, 1.0)
         outputs = yield from ledger.evaluate(points)
         best = [np.argmin(ledger.value_of(outputs))]
-        self._hopped = self._begin_descent(points[best][0], _ELSEWHERE_STEP, self._population())
-        self._hopped.look_around(points[best], outputs[best])
-        return self._hopped
+        hopped = self._begin_descent(points[best][0], _ELSEWHERE_STEP, self._population())
+        hopped.look_around(points[best], outputs[best])
+        self._hops.append(hopped)
+        return hopped
+
+    @property
+    def _may_hop(self) -> bool:
+        return self._ledger.is_plain and len(self._ledger.values) > 0
+
+    @property
+    def _cost_of_hop(self) -> int:
+        return _PATIENCE_OF_HOP * len(self._ledger.bounds)
+
+    @property
+    def _can_afford_hop(self) -> bool:
+        return self._may_hop and self.n_left - self._reserve() >= self._cost_of_hop
+
+    def _is_sharp(self, descent: Descent) -> bool:
+        """Whether a descent has come down to the last digits that matter."""
+        least = _GAIN_OF_SHARPENING * self._ledger.spread
+        gains_less = descent.has_gained_less(least, _PATIENCE_LEFT, _N_GENERATIONS_LEFT)
+        return descent.has_ended or gains_less
 
     def _other_codes(self) -> NDArray[np.float64] | None:
         """Return where a descent should begin with other codes, None if nowhere."""
@@ -526,16 +552,19 @@ class SurrogateSearch:
         """Tell whether a descent has ended, or others should be looked for."""
         if descent.has_ended:
             return True
-        if descent is self._sharpened or not descent.n_evaluated:
+        if not descent.n_evaluated:
             return False
+        if descent is self._sharpened:
+            return self._can_afford_hop and self._is_sharp(descent)
         if self._other_codes() is not None and descent.has_gained_less(
             _GAIN_AMONG_CODES * self._ledger.spread, _PATIENCE_AMONG_CODES
         ):
             return True
         if not self._is_best(descent):
-            longest = _PATIENCE_OF_HOP * len(self._ledger.bounds)
-            is_vain = descent is self._hopped and descent.n_evaluated > longest
-            return is_vain or self._is_late() or descent.size < _BASIN_FOUND
+            is_vain = descent in self._hops and descent.n_evaluated > self._cost_of_hop
+            if is_vain and descent.lowest - descent.gain_left >= self._lowest_of_descents:
+                return True
+            return self._is_late() or descent.size < _BASIN_FOUND
         return descent.size < _BASIN_FOUND and descent.has_gained_less(
             _GAIN_LEFT * descent.spread, _PATIENCE_LEFT, _N_GENERATIONS_LEFT
         )
@@ -547,4 +576,8 @@ class SurrogateSearch:
         return self.n_left <= self._reserve()
 
     def _is_best(self, descent: Descent) -> bool:
-        return descent.lowest <= min(one.lowest for one in self._descents)
+        return descent.lowest <= self._lowest_of_descents
+
+    @property
+    def _lowest_of_descents(self) -> float:
+        return min(one.lowest for one in self._descents)

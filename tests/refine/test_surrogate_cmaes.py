@@ -127,6 +127,18 @@ def test_of_few_evaluations_few_go_to_candidates_that_are_not_the_best(n_left, n
     np.testing.assert_allclose(found, bowl(candidates[:n_evaluated]))
 
 
+def test_hops_follow_where_other_restarts_look_too_dear():
+    def bowl(X):
+        return np.square(X - 0.1).sum(axis=1)
+
+    search = SurrogateCMAES(random_state=0).begin(BOX)
+    search.allow(300)
+    solve(search.explore(60), bowl)
+    search._descents[0].n_evaluated = 1000
+    solve(search.explore(), bowl)
+    assert len(search._hops) > 2
+
+
 @pytest.mark.parametrize(("share", "n_more"), [(0.5, 0), (-1.0, 1)])
 def test_a_descent_goes_on_at_a_better_candidate_nearby_and_another_begins_far_away(share, n_more):
     def valley(X):
