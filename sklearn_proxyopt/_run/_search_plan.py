@@ -56,7 +56,8 @@ __all__ = ["SearchPlan"]
 
 # The share of what the design leaves of a budget that is spent before the proxy learns. Where that
 # leaves fewer evaluations than this, each of them matters: the proxy learns later, and one of them
-# at most goes to a minimum of it, whose promise can be believed.
+# at most goes to a minimum of it, whose promise can be believed. Among integers and categories the
+# minima of a proxy are how a search of few evaluations leaves those that it began with.
 _SHARE_BEFORE_PROXY = 0.5
 _FEW_LEFT, _SHARE_OF_FEW_BEFORE_PROXY = 50, 0.9
 # Evaluations of the search that follows the proxy, where nothing says how many.
@@ -262,7 +263,8 @@ class SearchPlan:
         if not self.n_stages or self._rounds_of_noise is None:
             search, n_rows = self._begin_search()
             if optimizer.infill is None:
-                self._learns_late = (1.0 - _SHARE_BEFORE_PROXY) * n_rows < _FEW_LEFT
+                n_left = (1.0 - _SHARE_BEFORE_PROXY) * n_rows
+                self._learns_late = n_left < _FEW_LEFT and not run.space.is_discrete_axis.any()
                 share = _SHARE_OF_FEW_BEFORE_PROXY if self._learns_late else _SHARE_BEFORE_PROXY
                 n_rows = int(share * n_rows)
                 text = f"Searching the function, {n_rows} evaluations."
