@@ -273,6 +273,22 @@ def test_a_program_that_is_started_anew_remembers_what_was_withdrawn(tmp_path, b
 
 
 @pytest.mark.parametrize("budget", [None, BUDGET])
+def test_a_program_that_goes_on_learns_what_another_has_withdrawn(tmp_path, budget):
+    path, whole = tmp_path / "runs.sqlite", quick(budget=budget)
+    one = quick(budget=budget, journal=path)
+    for _ in range(6):
+        X = one.ask(3)
+        np.testing.assert_array_equal(X, whole.ask(3))
+        for opt in (one, whole):
+            opt.tell(X[[2, 1]], [bowl(X[2]), bowl(X[1])])
+        for opt in (quick(budget=budget, journal=path), whole):
+            opt.withdraw(X[[0]])
+    X = one.ask(3)
+    np.testing.assert_array_equal(one.X_pending_, X)
+    np.testing.assert_array_equal(Journal(path).pending_points(), X)
+
+
+@pytest.mark.parametrize("budget", [None, BUDGET])
 def test_copies_of_a_run_remember_what_was_withdrawn(tmp_path, budget):
     opt = quick(budget=budget)
     for _ in range(6):

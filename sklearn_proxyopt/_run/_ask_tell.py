@@ -101,10 +101,14 @@ class AskTell:
         return space, points, reasons
 
     def _recall_others(self, writer: JournalWriter, known: Dataset, space: Variables) -> None:
-        """Take in which points are pending by the journal, where others may have asked too."""
+        """Take in which points are pending by the journal, where others ask and withdraw too."""
         pending = self.pending_points(space.n_features)
         points, n_told = writer.pending_points(), writer.pending_repeats()
         is_own = ~is_among(pending.points, points)
+        withdrawn = pending.points[is_own & is_among(pending.points, writer.withdrawn_points())]
+        if len(withdrawn):
+            pending.withdraw(withdrawn, self._data)
+            is_own = ~is_among(pending.points, points)
         points = np.vstack([points, pending.points[is_own]])
         n_told = np.append(n_told, pending.n_told[is_own])
         pending.recall(points, n_told, known.evaluated, space)

@@ -236,6 +236,11 @@ class JournalWriter:
         """Return how many results of each were known when it was handed out, (n_pending,)."""
         return self._known().pending_repeats
 
+    def withdrawn_points(self) -> NDArray[np.float64]:
+        """Return the points that were withdrawn, by whomever, of shape (n, n_features)."""
+        points = [x for _, _, _, *withdrawn in self._known().asked for x in withdrawn]
+        return np.array(points).reshape(-1, self._n_features)
+
     def set_asked(self, asked: list[list[Any]]) -> None:
         """Keep what leads to the run again that points were asked of."""
         self._set_facts({"asked": json.dumps(asked)})
