@@ -49,6 +49,8 @@ SIX = (
 )
 # An evaluation takes some time between these, in units of a whole one.
 DURATIONS = (0.05, 0.65)
+# So often the durations are drawn of a list of evaluations that nothing has to be known for.
+N_DRAWN = 500
 # Of each function of BBOB: those of the comparison of peers are the first five.
 INSTANCES = (31, 32, 33)
 
@@ -161,6 +163,22 @@ def utilisation(spans: list[tuple[float, float]], n_workers: int) -> dict[str, f
     }
 
 
+def durations_of(n_workers: int, seed: int = 0) -> np.random.Generator:
+    """Return what draws the durations of a run, with seed 0, or others as good."""
+    return np.random.default_rng([FIRST_SEED, n_workers, *[seed] * (seed > 0)])
+
+
+def without_a_rule(n_workers: int, budget: int, rng: np.random.Generator) -> float:
+    """Return how busy workers are with evaluations that need no proposal, which is the most.
+
+    Each worker that is free begins the next evaluation of a list.
+    """
+    executor = SimulatedExecutor(n_workers, lambda: float(rng.uniform(*DURATIONS)))
+    for _ in range(budget):
+        executor.submit(bool)
+    return utilisation(executor.spans, n_workers)["utilisation"]
+
+
 def optimizer_for(problem: Any, seed: int) -> ProxyOptimizer:
     """Return the optimizer of a run; its proxy is small, since its time is told apart."""
     return ProxyOptimizer(
@@ -177,7 +195,7 @@ def simulated(
 ) -> dict[str, Any]:
     """Run on a simulated clock; proposals take no time, or some of it."""
     problem = REPORTING[name]
-    rng = np.random.default_rng([FIRST_SEED, n_workers])
+    rng = durations_of(n_workers)
     executor = SimulatedExecutor(n_workers, lambda: float(rng.uniform(*DURATIONS)), per_second)
     optimizer_for(problem, FIRST_SEED).minimize(
         lambda x: float(problem(x[None])[0]),
@@ -211,7 +229,7 @@ def threaded(name: str, n_workers: int, order: str, factor: int, budget: int) ->
     """Run by threads, an evaluation taking a hundred times a proposal."""
     problem = REPORTING[name]
     seconds = seconds_of_proposal(name, factor * n_workers, budget, time.perf_counter)
-    rng = np.random.default_rng([FIRST_SEED, n_workers])
+    rng = durations_of(n_workers)
     fun = Clocked(problem, rng, 100.0 * seconds / np.mean(DURATIONS))
     with ThreadPoolExecutor(n_workers) as executor:
         optimizer_for(problem, FIRST_SEED).minimize(
@@ -335,6 +353,13 @@ def busy_table(cells: pd.DataFrame) -> pd.DataFrame:
         before_the_end=("until the last evaluation begins", "median"),
     )
     table["pending"] = table.pop("factor") * table["n_workers"]
+    budget = int(cells["budget"].max())
+    possible = {
+        n: [without_a_rule(n, budget, durations_of(n, seed)) for seed in range(N_DRAWN)]
+        for n in table["n_workers"].unique()
+    }
+    table["possible"] = table["n_workers"].map(lambda n: possible[n][0])
+    table["possible, drawn again"] = table["n_workers"].map(lambda n: np.median(possible[n]))
     return table.round(3)
 
 
