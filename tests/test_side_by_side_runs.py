@@ -207,6 +207,14 @@ def test_no_phase_leaves_a_worker_idle(kind):
     assert executor.in_flight == [4] * 29 + [3, 2, 1]
 
 
+def test_the_search_goes_on_while_a_repeat_tests_for_noise():
+    executor, optimizer = Busy(4), quick(noise_std="auto", proxy=KernelProxyRegressor())
+    # Noise is not looked for before the proxy has learned.
+    optimizer.minimize(noisy, budget=22, order="results", executor=executor)
+    assert len(np.unique(optimizer.X_, axis=0)) < len(optimizer.X_) == 22
+    assert executor.in_flight == [4] * 19 + [3, 2, 1]
+
+
 def test_one_pending_row_is_the_run_without_workers():
     np.testing.assert_array_equal(rows_of(n_jobs=3, n_pending=1), rows_of(bowl))
 

@@ -40,6 +40,7 @@ __all__ = [
     "NoiseWatch",
     "NoisyRounds",
     "OneRepeat",
+    "WatchedSearch",
     "estimates_of",
     "known_noise",
     "noise_model",
@@ -137,6 +138,40 @@ def noise_model(optimizer: SearchSettings, run: Run) -> ProxyModel:
     return ProxyModel(proxy, search, run.seeds, None, run.space, run.goal, is_noisy=True)
 
 
+class WatchedSearch(Routine):
+    """A search of the objective that ends as soon as a pending repeat tells of noise.
+
+    Parameters
+    ----------
+    batches : generator
+        The search.
+    watch : NoiseWatch
+        Finds out.
+    late : LateResults, default=None
+        As of `Routine`.
+    """
+
+    def __init__(
+        self, batches: Batches, watch: NoiseWatch, late: LateResults | None = None
+    ) -> None:
+        super().__init__(late=late)
+        self._search, self._watch = batches, watch
+
+    def _run(self) -> Batches:
+        try:
+            points = next(self._search)
+            while True:
+                outputs = yield points
+                self._watch.settle(self.known)
+                if self._watch.is_noisy:
+                    return None
+                points = self._search.send(outputs)
+        except StopIteration as end:
+            return end.value
+        finally:
+            self._search.close()
+
+
 def best_setting(data: Dataset) -> NDArray[np.float64]:
     """Return the setting with the lowest mean value, a feasible one first, (1, n_features)."""
     X, y = means_of_repeats(data.X, data.y)
@@ -152,6 +187,8 @@ class OneRepeat(Routine):
         Is told.
     setting_of : callable, default=best_setting
         Returns the setting of a `Dataset`, of shape (1, n_features).
+    late : LateResults, default=None
+        As of `Routine`: others go on meanwhile.
     """
 
     repeats_known = True
@@ -160,8 +197,9 @@ class OneRepeat(Routine):
         self,
         watch: NoiseWatch,
         setting_of: Callable[[Dataset], NDArray[np.float64]] = best_setting,
+        late: LateResults | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(late=late)
         self._watch, self._setting_of = watch, setting_of
 
     def _run(self) -> Batches:

@@ -17,6 +17,7 @@ from sklearn_proxyopt._run._noise import (
     NoiseWatch,
     NoisyRounds,
     OneRepeat,
+    WatchedSearch,
     noise_model,
 )
 from sklearn_proxyopt._run._phases import (
@@ -40,7 +41,7 @@ from sklearn_proxyopt._run._settings import SearchSettings
 from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._strategies import Batches, Routine
 from sklearn_proxyopt._utils._box import to_unit_cube
-from sklearn_proxyopt._utils._dataset import Dataset
+from sklearn_proxyopt._utils._dataset import Dataset, is_among
 from sklearn_proxyopt._utils._distances import SAME_BASIN, along_farthest_axis
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._seeding import seeded
@@ -165,7 +166,14 @@ class SearchPlan:
         run.publish(state.unanswered())
         self._last = self._search_on(state) if self.end is None else None
         if self._last is not None:
+            was_noisy = self._watch.is_noisy
             yield replace(self._last, on_results=ModelCheck(run, state))
+            # A repeat may have come late.
+            self._watch.settle(self._data)
+            if self._watch.is_noisy > was_noisy and self.end is None and self._rounds_of_noise:
+                self._learn()
+                self._last = self._rounds_of_noise
+                yield self._last
         if self._target_may_be_luck:
             yield from self._repeat()
             if self.end is None:
@@ -279,9 +287,11 @@ class SearchPlan:
     def _learned(self) -> Generator[Phase, None, ModelState]:
         """Let the proxy learn, and once more after a repeat where that tells of noise."""
         state = self._learn()
-        if self._is_worth_a_repeat(state) or self._target_may_be_luck:
+        doubts = self._is_worth_a_repeat(state) and not self._waits_for_repeat
+        if doubts or self._target_may_be_luck:
             yield from self._repeat()
-            state = self._learn()
+            if not self._waits_for_repeat:
+                state = self._learn()
         return state
 
     def _learn(self) -> ModelState:
@@ -326,10 +336,19 @@ class SearchPlan:
         end, self.end = self.end, None
         if end is not None:
             self._run.oracle.stopping.read_estimates()
-        yield Phase("repeat", "Repeating an evaluation.", OneRepeat(self._watch), 1)
+        # The search goes on meanwhile, unless a target has ended it.
+        late = takes_late(self._run) if end is None else None
+        repeat = OneRepeat(self._watch, late=late)
+        yield Phase("repeat", "Repeating an evaluation.", repeat, 1, hands_on=late is not None)
         self._watch.settle(self._data)
         if not self._watch.is_noisy:
             self.end = end
+
+    @property
+    def _waits_for_repeat(self) -> bool:
+        """Whether a sample that is known is being evaluated once more."""
+        data = self._data
+        return bool(is_among(self._run.oracle.pending, data.evaluated).any())
 
     def _search_on(self, state: ModelState) -> Phase | None:
         """Return the search from the proxy's best points; None where nothing is left for it."""
@@ -347,7 +366,10 @@ class SearchPlan:
     def _refinement(self, search: EarlySearch, state: ModelState) -> Phase:
         """Return the search on from the proxy's best points."""
         candidates = _credible(state) if self._learns_late else state.candidates
-        routine = self._routine(search.refine_from(self._run.space.encode(candidates)))
+        batches = search.refine_from(self._run.space.encode(candidates))
+        routine = self._routine(batches)
+        if self._waits_for_repeat:
+            routine = WatchedSearch(batches, self._watch, self._late_rows)
         n_rows = int(min(self._run.oracle.n_left, search.n_left))
         return Phase("refine", "Refining on the function.", routine, n_rows)
 

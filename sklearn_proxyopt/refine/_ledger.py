@@ -162,6 +162,9 @@ class Ledger(EvaluatedRows):
         units = to_unit_cube(places, self.bounds)
         for row, unit in zip(strange, np.clip(units, 0.0, 1.0), strict=True):
             key = self._keys(unit[None])[0][0]
+            if self._known.get(key) is not None:
+                # A repeat of what is known already.
+                continue
             self._put_off(row, _LateRow(unit, key, _tell_nobody, is_own=False))
 
     def settle(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
