@@ -157,10 +157,24 @@ def test_of_a_small_budget_nothing_goes_to_a_promise_that_cannot_be_believed(slo
 
 @pytest.mark.parametrize(("budget", "n_learned"), [(100, 91), (120, 66)])
 def test_the_proxy_learns_half_way_or_where_few_evaluations_are_left_later(budget, n_learned):
-    optimizer = optimizer_with(proxy=DummyRegressor())
+    # Values are said to be exact, so that no repeat comes in between.
+    optimizer = optimizer_with(proxy=DummyRegressor(), noise_std=None)
     optimizer.minimize(PROBLEM, PROBLEM.bounds, budget=budget)
     assert optimizer.n_learned_ == n_learned
 
+
+def test_noise_is_looked_for_half_way_where_the_proxy_learns_later():
+    optimizer = optimizer_with(proxy=DummyRegressor())
+    optimizer.minimize(PROBLEM, PROBLEM.bounds, budget=100)
+    first = np.array(
+        [(optimizer.X_[:place] == row).all(axis=1).any() for place, row in enumerate(optimizer.X_)]
+    )
+    (repeated,) = np.flatnonzero(first)
+    assert 50 <= repeated <= 60
+    assert optimizer.n_learned_ == 92
+
+
+def test_a_target_ends_the_run():
     fun = Counted()
     result = optimizer_with().minimize(fun, PROBLEM.bounds, budget=200, target=20.0)
     assert result.fun <= 20.0

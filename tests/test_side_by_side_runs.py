@@ -209,10 +209,9 @@ def test_no_phase_leaves_a_worker_idle(kind):
 
 def test_the_search_goes_on_while_a_repeat_tests_for_noise():
     executor, optimizer = Busy(4), quick(noise_std="auto", proxy=KernelProxyRegressor())
-    # Noise is not looked for before the proxy has learned.
-    optimizer.minimize(noisy, budget=22, order="results", executor=executor)
-    assert len(np.unique(optimizer.X_, axis=0)) < len(optimizer.X_) == 22
-    assert executor.in_flight == [4] * 19 + [3, 2, 1]
+    optimizer.minimize(noisy, budget=40, order="results", executor=executor)
+    assert len(np.unique(optimizer.X_, axis=0)) < len(optimizer.X_) == 40
+    assert executor.in_flight == [4] * 37 + [3, 2, 1]
 
 
 def test_one_pending_row_is_the_run_without_workers():

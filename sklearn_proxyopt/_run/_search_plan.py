@@ -271,18 +271,24 @@ class SearchPlan:
         if not self.n_stages or self._rounds_of_noise is None:
             search, n_rows = self._begin_search()
             if optimizer.infill is None:
-                n_left = (1.0 - _SHARE_BEFORE_PROXY) * n_rows
-                self._learns_late = n_left < _FEW_LEFT and not run.space.is_discrete_axis.any()
-                share = _SHARE_OF_FEW_BEFORE_PROXY if self._learns_late else _SHARE_BEFORE_PROXY
-                n_rows = int(share * n_rows)
-                text = f"Searching the function, {n_rows} evaluations."
-                strategy = self._routine(search.explore(n_rows))
-                yield Phase("explore", text, strategy, n_rows, hands_on=True)
+                n_half = int(_SHARE_BEFORE_PROXY * n_rows)
+                n_late = int(_SHARE_OF_FEW_BEFORE_PROXY * n_rows) - n_half
+                few_left = n_rows - n_half < _FEW_LEFT
+                self._learns_late = few_left and not run.space.is_discrete_axis.any()
+                yield self._exploration(search, n_half)
         if self._finds_that_noise_may_hide():
             yield from self._repeat()
+        if self._learns_late and not self._is_search_of_noise:
+            yield self._exploration(search, n_late)
+            self._watch.settle(self._data)
         phase = self._rounds_of_noise
         if phase is not None:
             yield phase
+
+    def _exploration(self, search: EarlySearch, n_rows: int) -> Phase:
+        """Return a search of the function without the proxy."""
+        text = f"Searching the function, {n_rows} evaluations."
+        return Phase("explore", text, self._routine(search.explore(n_rows)), n_rows, hands_on=True)
 
     def _learned(self) -> Generator[Phase, None, ModelState]:
         """Let the proxy learn, and once more after a repeat where that tells of noise."""
@@ -366,10 +372,7 @@ class SearchPlan:
     def _refinement(self, search: EarlySearch, state: ModelState) -> Phase:
         """Return the search on from the proxy's best points."""
         candidates = _credible(state) if self._learns_late else state.candidates
-        batches = search.refine_from(self._run.space.encode(candidates))
-        routine = self._routine(batches)
-        if self._waits_for_repeat:
-            routine = WatchedSearch(batches, self._watch, self._late_rows)
+        routine = self._routine(search.refine_from(self._run.space.encode(candidates)))
         n_rows = int(min(self._run.oracle.n_left, search.n_left))
         return Phase("refine", "Refining on the function.", routine, n_rows)
 
@@ -408,7 +411,9 @@ class SearchPlan:
         return self.early_search, n_rows
 
     def _routine(self, batches: Batches) -> Routine:
-        """Return a part of the early search as a strategy."""
+        """Return a part of the early search as a strategy; a pending repeat may end it."""
+        if self._waits_for_repeat:
+            return WatchedSearch(batches, self._watch, self._late_rows)
         return Routine(batches, self._late_rows)
 
     @property
