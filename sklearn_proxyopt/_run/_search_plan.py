@@ -57,8 +57,8 @@ __all__ = ["SearchPlan"]
 
 # The share of what the design leaves of a budget that is spent before the proxy learns. Where that
 # leaves fewer evaluations than this, each of them matters: the proxy learns later, and one of them
-# at most goes to a minimum of it, whose promise can be believed. Among integers and categories the
-# minima of a proxy are how a search of few evaluations leaves those that it began with.
+# at most goes to a minimum of it, whose predicted gain is reliable. Among integers and categories
+# the minima of a proxy are how a search of few evaluations leaves those that it began with.
 _SHARE_BEFORE_PROXY = 0.5
 _FEW_LEFT, _SHARE_OF_FEW_BEFORE_PROXY = 50, 0.9
 # Evaluations of the search that follows the proxy, where nothing says how many.
@@ -371,7 +371,7 @@ class SearchPlan:
 
     def _refinement(self, search: EarlySearch, state: ModelState) -> Phase:
         """Return the search on from the proxy's best points."""
-        candidates = _credible(state) if self._learns_late else state.candidates
+        candidates = _reliable(state) if self._learns_late else state.candidates
         routine = self._routine(search.refine_from(self._run.space.encode(candidates)))
         n_rows = int(min(self._run.oracle.n_left, search.n_left))
         return Phase("refine", "Refining on the function.", routine, n_rows)
@@ -425,10 +425,10 @@ class SearchPlan:
         return LateRows(self.early_search, self._run.space)
 
 
-def _credible(state: ModelState) -> NDArray[np.float64]:
-    """Return the first candidate that promises a gain that can be believed, if there is any.
+def _reliable(state: ModelState) -> NDArray[np.float64]:
+    """Return the first candidate whose predicted gain is reliable, if there is any.
 
-    It can if it is at most what the median lies above the best sample, and if the candidate lies in
+    It is if it is at most what the median lies above the best sample, and if the candidate lies in
     the basin of that or the gain is larger than its standard deviation. Of constraints nothing is
     known here: with them all candidates are returned.
     """
