@@ -41,6 +41,8 @@ PROBLEMS: dict[str, ForwardModel] = {
 N_OBSERVATIONS, N_STARTS, N_SEEDS = 12, 2, 3
 FINE = (0.28, 0.2, 0.14, 0.1, 0.07, 0.05, 0.025, 0.0125, 0.0)
 LADDER = (0.2, 0.1, 0.05)
+# The noise that stands beside other means to smooth.
+SHOWN = 0.1
 N_SIMULATIONS, DIMENSIONS = (256, 2048), range(1, 9)
 LEARNING: dict[str, Any] = {
     "n_pairs": 512,
@@ -267,6 +269,24 @@ def write_settings(cache: Path, output: Path) -> None:
     write(output / "settings.csv", lines)
 
 
+def write_means_to_smooth(cache: Path, output: Path) -> None:
+    """Write a row for each way to smooth, with a column for each problem."""
+    shown = [("BFGS", 0.0), *((dial, setting) for dial, setting, _ in REGULARIZERS)]
+    shown += [(f"noise, penalty {penalty}", SHOWN) for penalty in (1, 30)]
+    lines: list[tuple[Any, ...]] = [
+        ("by", "setting", *(name.replace("_", " ") for name in PROBLEMS))
+    ]
+    of_problem = {
+        name: read(cache, "sweep", name) | read(cache, "regularizers", name) for name in PROBLEMS
+    }
+    for key in shown:
+        cells = [
+            with_spread(groups[key]) if key in groups else "" for groups in of_problem.values()
+        ]
+        lines.append((key[0], f"{key[1]:g}" if key[1] else "", *cells))
+    write(output / "means_to_smooth.csv", lines)
+
+
 def write_dimensions(cache: Path, output: Path) -> None:
     """Write a row for each number of unknowns and of simulations."""
     lines: list[tuple[Any, ...]] = [
@@ -358,6 +378,7 @@ def main() -> None:
         names = options.only or list(CELLS[options.experiment])
         run(options.experiment, names, options.seeds, options.cache)
     write_settings(options.cache, options.output)
+    write_means_to_smooth(options.cache, options.output)
     write_dimensions(options.cache, options.output)
     draw(options.cache, options.output)
 
