@@ -8,8 +8,8 @@ BoTorch and SMT take part where they are installed.
 
 The cells: all nine regressors on `REPORTING` and `FURTHER`, 24 functions and four simulators, with
 50, 200 and 1,000 rows, the first repeat before others. A process that has not learned after 300 s
-of a processor counts as the mean and the spread of its rows. So far there is the first repeat with
-50 and with 200 rows, the latter without SMT.
+of a processor counts as the mean and the spread of its rows. So far there are three repeats with
+50 rows, and the first with 200.
 """
 
 from __future__ import annotations
