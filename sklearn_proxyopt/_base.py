@@ -510,7 +510,8 @@ class BaseProxyOptimizer(
         """Add evaluated samples, learn anew and find the proxy's minimum or front again.
 
         If it raises an error, the optimizer stays as it was, and you can tell the same samples
-        again. A sample told twice with the same value is one experiment.
+        again. A sample told twice with the same value is one experiment, unless `ask` proposed it
+        once more.
 
         Parameters
         ----------
@@ -549,8 +550,9 @@ class BaseProxyOptimizer(
 
     def _take_in(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Learn from results to be minimized, and those known; if that raises, nothing changes."""
-        known = self._known.data
-        self._know((Dataset.of(X[:0], y[:0]) if known is None else known).told(X, y), X)
+        known = Dataset.of(X[:0], y[:0]) if self._known.data is None else self._known.data
+        repeats = None if self._pending is None else self._pending.repeats
+        self._know(known.told(X, y, repeats), X)
 
     def _know(self, data: Dataset, answered: NDArray[np.float64]) -> None:
         """Take samples for known, which answer some pending points.

@@ -10,6 +10,7 @@ from scipy.optimize import LinearConstraint
 from sklearn.linear_model import LinearRegression
 
 from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
+from sklearn_proxyopt._utils._dataset import occurrences
 from sklearn_proxyopt.evaluation import Journal
 from sklearn_proxyopt.infill import ProxyMinima
 from sklearn_proxyopt.optimizers import NSGA2
@@ -102,10 +103,21 @@ def test_points_asked_for_in_turn_are_the_rows_of_minimize(case):
     n_rows = len(whole.X_) + len(whole.X_failed_)
     assert n_rows == BUDGET
     told = by_turns(program(**params), fun, n_rows)
-    # A repeat with the same value is the same experiment when it is told.
-    firsts = np.unique(whole.X_, axis=0, return_index=True)[1]
-    np.testing.assert_array_equal(told.X_, whole.X_[np.sort(firsts)])
+    np.testing.assert_array_equal(told.X_, whole.X_)
     np.testing.assert_array_equal(told.X_failed_, whole.X_failed_)
+
+
+def test_a_repeat_with_the_same_value_counts_also_in_a_journal_and_only_once(tmp_path):
+    path = tmp_path / "runs.sqlite"
+    opt = program(proxy="gp", journal=path)
+    by_turns(opt, rippled, BUDGET)
+    places = occurrences(opt.X_)
+    assert (len(opt.X_), places.max()) == (BUDGET, 1)
+    assert Journal(path).to_frame()["repeat"].tolist() == places.tolist()
+    again = program(proxy="gp", journal=path)
+    for told in (opt.tell(opt.X_, opt.y_), again.tell(opt.X_[places == 1], opt.y_[places == 1])):
+        np.testing.assert_array_equal(told.X_, opt.X_)
+    assert len(Journal(path).to_frame()) == BUDGET
 
 
 @pytest.mark.parametrize("constraints", [0, 1])

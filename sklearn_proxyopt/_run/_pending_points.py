@@ -44,6 +44,11 @@ class PendingPoints:
         self.engine: Any = None
         self.asked: list[list[Any]] = []
 
+    @property
+    def repeats(self) -> NDArray[np.float64]:
+        """The points whose settings had results when they were asked for."""
+        return self.points[self.n_told > 0]
+
     def add(self, points: NDArray[np.float64], known: NDArray[np.float64]) -> None:
         """Take points that are handed out as pending, of which some may be known."""
         is_repeat = is_among(points, known)

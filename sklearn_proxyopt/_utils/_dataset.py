@@ -13,6 +13,7 @@ from sklearn_proxyopt._utils._feasibility import best_first
 
 __all__ = [
     "Dataset",
+    "are_new",
     "are_seen",
     "best_rows",
     "is_among",
@@ -100,11 +101,16 @@ class Dataset:
         missing = np.full((len(self.X_failed), *self.y.shape[1:]), np.nan)
         return self.evaluated, np.concatenate([self.y, missing])
 
-    def told(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
+    def told(
+        self,
+        X: NDArray[np.float64],
+        y: NDArray[np.float64],
+        repeats: NDArray[np.float64] | None = None,
+    ) -> Self:
         """Return the samples with further results, of which NaN tells that one failed.
 
-        The same sample with the same value told again is the same result, told twice at once it is
-        a repeat; and a value is a newer word than a failure.
+        A value is a newer word than a failure. Which results are none told before, `are_new` says;
+        `repeats` are the samples that were asked for once more.
         """
         fails = ~succeeded(y)
         failed = np.vstack([self.X_failed, X[fails][~is_among(X[fails], self.X_failed)]])
@@ -115,10 +121,39 @@ class Dataset:
         # Only what has one of the values may be the same result.
         may_be = np.isin(np.atleast_2d(self.y.T)[-1], pairs[:, -1])
         known = np.column_stack([self.X[may_be], self.y[may_be]])
-        new = pairs[~is_among(numbered(pairs), numbered(known))]
+        new = pairs[are_new(pairs, known, X[:0] if repeats is None else repeats)]
         values = new[:, X.shape[1] :].reshape(len(new), *y.shape[1:])
         samples = np.vstack([self.X, new[:, : X.shape[1]]])
         return type(self)(samples, np.concatenate([self.y, values]), failed)
+
+
+def are_new(
+    results: NDArray[np.float64], known: NDArray[np.float64], repeats: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Tell which results are none of those known.
+
+    The same sample with the same value told again is the same result. Told twice at once it is a
+    repeat, and so it is if it was asked for once more.
+
+    Parameters
+    ----------
+    results : ndarray of shape (n_results, n_features + n_outputs)
+        Samples, each with its values.
+    known : ndarray of shape (n_known, n_features + n_outputs)
+        Those known; of samples that are not among the results they may be missing.
+    repeats : ndarray of shape (n_repeats, n_features)
+        Samples that were asked for once more, as often as they were.
+    """
+    is_new = ~is_among(numbered(results), numbered(known))
+    if not len(repeats):
+        return is_new
+    keys = row_keys(results[:, : repeats.shape[1]])
+    missing = Counter(row_keys(repeats))
+    missing.subtract(key for key, new in zip(keys, is_new, strict=True) if new)
+    for place in reversed(np.flatnonzero(~is_new)):
+        is_new[place] = missing[keys[place]] > 0
+        missing[keys[place]] -= 1
+    return is_new
 
 
 def row_keys(X: NDArray[np.float64]) -> list[bytes]:

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._dataset import (
-    is_among,
-    numbered,
+    are_new,
     occurrences,
     row_keys,
     succeeded,
@@ -178,7 +177,8 @@ class JournalWriter:
     def tell(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Write experiments that were run elsewhere, those that are not there yet.
 
-        The same sample and value told again is no new one; told twice at once they are repeats.
+        Which are not, `are_new` says; a pending point that had results when it was asked for is a
+        repeat.
 
         Parameters
         ----------
@@ -188,11 +188,12 @@ class JournalWriter:
             Their values, NaN throughout for one that failed.
         """
         known = np.column_stack(self._memory.rows_at(set(row_keys(X))))
-        is_new = ~is_among(numbered(np.column_stack([X, y])), numbered(known))
+        contents = self._known()
+        repeats = contents.pending_points[contents.pending_repeats > 0]
         good = succeeded(y)
         self._append(
             (None, X[i], y[i] if good[i] else None, "done" if good[i] else "failed", None, None)
-            for i in np.flatnonzero(is_new)
+            for i in np.flatnonzero(are_new(np.column_stack([X, y]), known, repeats))
         )
 
     def amend(

@@ -1,10 +1,11 @@
 """Samples as experiments: which are the same, and which count."""
 
 import numpy as np
+import pytest
 from numpy.testing import assert_array_equal
 from scipy.optimize import LinearConstraint
 
-from sklearn_proxyopt._utils._dataset import Dataset, is_among
+from sklearn_proxyopt._utils._dataset import Dataset, are_new, is_among
 from sklearn_proxyopt.variables import Variables
 
 
@@ -24,6 +25,33 @@ def test_many_samples_are_found_as_few_are():
         for place, x in enumerate(X)
     ]
     assert_array_equal(is_among(X, others), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "n_repeats", "expected"),
+    [
+        # Of the sample, 1 was told before.
+        ([1.0], 0, [False]),
+        ([1.0], 1, [True]),
+        ([2.0], 1, [True]),
+        ([1.0, 1.0], 0, [False, True]),
+        ([1.0, 1.0], 1, [False, True]),
+        ([1.0, 1.0], 2, [True, True]),
+        ([1.0, 2.0], 1, [False, True]),
+        ([1.0, 2.0], 2, [True, True]),
+        ([1.0, np.nan], 1, [False, True]),
+    ],
+)
+def test_a_sample_told_once_more_is_new_if_it_was_asked_for_once_more(values, n_repeats, expected):
+    known = np.array([[0.5, 0.0, 1.0]])
+    results = np.column_stack([np.tile(known[:, :2], (len(values), 1)), values])
+    repeats = np.repeat(known[:, :2], n_repeats, axis=0)
+    assert_array_equal(are_new(results, known, repeats), expected)
+
+
+def test_what_was_asked_for_once_more_leaves_other_samples_as_they_are():
+    known = np.array([[0.5, 1.0], [0.7, 2.0]])
+    assert_array_equal(are_new(known, known, np.array([[0.7], [0.9]])), [False, True])
 
 
 def test_a_value_takes_its_sample_off_the_failed_ones():
