@@ -7,7 +7,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer
 from sklearn_proxyopt._run._known_noise import with_doubt
-from sklearn_proxyopt._run._noise import ByOthers, NoiseWatch
+from sklearn_proxyopt._run._noise import ByOthers, NoiseWatch, Repeat
 from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._stopping import StopRun
@@ -308,12 +308,36 @@ def test_what_the_user_says_of_noise_is_believed(noise_std, expected):
     assert NoiseWatch(noise_std).is_noisy is expected
 
 
-@pytest.mark.parametrize(("second", "expected"), [(1.0, False), (1.0 + 1e-9, False), (1.5, True)])
-def test_repeats_that_agree_say_that_values_are_exact(second, expected):
+@pytest.mark.parametrize(
+    ("repeats", "is_noisy", "is_open"),
+    [
+        ([1.0], False, False),
+        ([1.0 + 1e-9], False, True),
+        ([1.0 + 1e-9, 1.0], False, False),
+        ([1.0 + 1e-9, 1.5], True, False),
+        ([1.5], True, False),
+    ],
+)
+def test_repeats_that_agree_say_that_values_are_exact(repeats, is_noisy, is_open):
     watch = NoiseWatch("auto")
-    X = np.array([[0.0], [1.0], [1.0], [2.0]])
-    watch.settle(Dataset.of(X, np.array([0.0, 1.0, second, 4.0])))
-    assert watch.is_noisy is expected
+    X = np.array([0.0, 1.0, 2.0, *np.ones(len(repeats))])[:, None]
+    watch.settle(Dataset.of(X, np.array([0.0, 1.0, 4.0, *repeats])))
+    assert (watch.is_noisy, watch.is_open) == (is_noisy, is_open)
+
+
+@pytest.mark.parametrize(("off", "is_noisy"), [([1e-12, 0.0], False), ([1e-12, 0.3], True)])
+def test_a_repeat_that_agrees_but_not_to_the_bit_is_repeated(off, is_noisy):
+    watch, asked, off = NoiseWatch("auto"), [], iter(off)
+    X = np.array([[0.0], [1.0], [2.0]])
+    data = Dataset.of(X, X[:, 0])
+    repeat = Repeat(watch, lambda known: known.X[[1]])
+    while len(points := repeat.propose(1, data, X[:0])):
+        asked.append(points)
+        y = points[:, 0] + next(off)
+        data = Dataset.of(np.vstack([data.X, points]), np.append(data.y, y))
+        repeat.observe(points, y)
+    np.testing.assert_array_equal(asked, [X[[1]], X[[1]]])
+    assert (watch.is_noisy, watch.is_open) == (is_noisy, False)
 
 
 def test_no_estimate_is_surer_than_a_mean_of_half_of_the_values():

@@ -31,12 +31,22 @@ def has_noise(noise_std: Any, data: Dataset) -> bool:
 
 
 def repeats_differ(data: Dataset) -> bool | None:
-    """Tell whether repeats have different values; None where there are no repeats."""
+    """Tell whether repeats have different values.
+
+    It is open, and so None, where there are no repeats, and where there is a single one with nearly
+    the same value: noise may have drawn that.
+    """
     groups: dict[bytes, list[NDArray[np.float64]]] = {}
     for key, outputs in zip(row_keys(data.X), data.y, strict=True):
         groups.setdefault(key, []).append(outputs)
-    ranges = [np.ptp(outputs, axis=0) for outputs in groups.values() if len(outputs) > 1]
-    return bool((np.array(ranges) > _AGREE * np.ptp(data.y, axis=0)).any()) if ranges else None
+    repeated = [outputs for outputs in groups.values() if len(outputs) > 1]
+    if not repeated:
+        return None
+    ranges = np.array([np.ptp(outputs, axis=0) for outputs in repeated])
+    if (ranges > _AGREE * np.ptp(data.y, axis=0)).any():
+        return True
+    is_single = sum(map(len, repeated)) == 2
+    return None if is_single and ranges.any() else False
 
 
 def with_doubt(std: Any, noise_std: Any, data: Dataset) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ from sklearn_proxyopt._run._run import PaidRun, Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
 from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL
 from sklearn_proxyopt._strategies import Batches, LateResults, Routine
-from sklearn_proxyopt._utils._dataset import Dataset, is_among, means_of_repeats
+from sklearn_proxyopt._utils._dataset import Dataset, is_among, means_of_repeats, occurrences
 from sklearn_proxyopt._utils._feasibility import best_first, probability_kept
 from sklearn_proxyopt.infill import ExpectedImprovement, Knowledge
 from sklearn_proxyopt.optimizers import MultiStartBFGS
@@ -39,7 +39,7 @@ __all__ = [
     "Estimates",
     "NoiseWatch",
     "NoisyRounds",
-    "OneRepeat",
+    "Repeat",
     "WatchedSearch",
     "estimates_of",
     "known_noise",
@@ -63,8 +63,7 @@ class NoiseWatch:
     """Finds out whether values have noise.
 
     A number states it. "auto" compares repeats. Without repeats, values are exact if the other
-    samples predict the best one so narrowly that noise could not hide; else a single repeat
-    decides.
+    samples predict the best one so narrowly that noise could not hide; else a repeat decides.
 
     Parameters
     ----------
@@ -82,12 +81,12 @@ class NoiseWatch:
     def __init__(self, noise_std: Any) -> None:
         self.is_open = isinstance(noise_std, str)
         self.is_noisy = is_stated_noisy(noise_std)
-        self._n_first = 0
-        self._has_looked = False
+        # How many samples there have to be to look at them; none are enough once it has looked.
+        self._n_to_look = np.inf
 
     def begin(self, data: Dataset) -> None:
         """Take note of samples that were not chosen by their values."""
-        self._n_first = len(data) + _LEAST_SEARCHED
+        self._n_to_look = len(data) + _LEAST_SEARCHED
         self.settle(data)
 
     def settle(self, data: Dataset) -> None:
@@ -100,9 +99,9 @@ class NoiseWatch:
 
     def suspects(self, data: Dataset, model: ProxyModel) -> bool:
         """Look once at the samples; tell whether noise may hide, which a repeat would tell."""
-        if not self.is_open or self._has_looked or len(data) < self._n_first:
+        if not self.is_open or len(data) < self._n_to_look:
             return False
-        self._has_looked = True
+        self._n_to_look = np.inf
         others = ByOthers.of(model, data)
         return others is None or not others.is_narrow(data)
 
@@ -178,8 +177,10 @@ def best_setting(data: Dataset) -> NDArray[np.float64]:
     return X[best_first(y)[:1]]
 
 
-class OneRepeat(Routine):
+class Repeat(Routine):
     """Evaluate a setting once more, and let the repeat tell whether there is noise.
+
+    If it leaves that open, there is a second one.
 
     Parameters
     ----------
@@ -192,6 +193,7 @@ class OneRepeat(Routine):
     """
 
     repeats_known = True
+    n_rows = 2
 
     def __init__(
         self,
@@ -203,8 +205,12 @@ class OneRepeat(Routine):
         self._watch, self._setting_of = watch, setting_of
 
     def _run(self) -> Batches:
-        yield self._setting_of(self.known)
+        setting = self._setting_of(self.known)
+        yield setting
         self._watch.settle(self.known)
+        if self._watch.is_open and occurrences(self.known.X).any():
+            yield setting
+            self._watch.settle(self.known)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sklearn_proxyopt._run._noise import (
     ByOthers,
     NoiseWatch,
     NoisyRounds,
-    OneRepeat,
+    Repeat,
     WatchedSearch,
     noise_model,
 )
@@ -166,21 +166,23 @@ class SearchPlan:
         run.publish(state.unanswered())
         self._last = self._search_on(state) if self.end is None else None
         if self._last is not None:
-            was_noisy = self._watch.is_noisy
+            was_noisy = self._is_search_of_noise
             yield replace(self._last, on_results=ModelCheck(run, state))
             # A repeat may have come late.
             self._watch.settle(self._data)
-            if self._watch.is_noisy > was_noisy and self.end is None and self._rounds_of_noise:
-                self._learn()
-                self._last = self._rounds_of_noise
-                yield self._last
+            if self._is_search_of_noise and not was_noisy and self.end is None:
+                yield from self._search_as_noisy()
         if self._target_may_be_luck:
             yield from self._repeat()
             if self.end is None:
-                self._learn()
-                self._last = self._rounds_of_noise
-                if self._last is not None:
-                    yield self._last
+                yield from self._search_as_noisy()
+
+    def _search_as_noisy(self) -> Iterator[Phase]:
+        """Let the proxy learn that values have noise, and yield the search of them."""
+        self._learn()
+        self._last = self._rounds_of_noise
+        if self._last is not None:
+            yield self._last
 
     def answer(self) -> ModelState:
         """Return what was found, once all phases have ended."""
@@ -344,8 +346,9 @@ class SearchPlan:
             self._run.oracle.stopping.read_estimates()
         # The search goes on meanwhile, unless a target has ended it.
         late = takes_late(self._run) if end is None else None
-        repeat = OneRepeat(self._watch, late=late)
-        yield Phase("repeat", "Repeating an evaluation.", repeat, 1, hands_on=late is not None)
+        repeat = Repeat(self._watch, late=late)
+        text, hands_on = "Repeating an evaluation.", late is not None
+        yield Phase("repeat", text, repeat, repeat.n_rows, hands_on=hands_on)
         self._watch.settle(self._data)
         if not self._watch.is_noisy:
             self.end = end

@@ -15,7 +15,7 @@ from sklearn_proxyopt._proxy_search._failure_model import risk_in_units
 from sklearn_proxyopt._proxy_search._front import FrontSearch, front_of_rows
 from sklearn_proxyopt._run._known_noise import has_noise
 from sklearn_proxyopt._run._learning import learn_risk, proxy_of
-from sklearn_proxyopt._run._noise import NoiseWatch, OneRepeat, estimates_of, noise_proxy
+from sklearn_proxyopt._run._noise import NoiseWatch, Repeat, estimates_of, noise_proxy
 from sklearn_proxyopt._run._phases import (
     Phase,
     design_phase,
@@ -241,8 +241,8 @@ class FrontPlan:
         """Let the proxy learn, and once more after a repeat where it suspects noise."""
         state = self._learn()
         if self._watch.doubts(state.proxy) and self.end is None and self._run.oracle.n_left >= 1:
-            repeat = OneRepeat(self._watch, self._first_of_front)
-            yield Phase("repeat", "Repeating an evaluation.", repeat, 1)
+            repeat = Repeat(self._watch, self._first_of_front)
+            yield Phase("repeat", "Repeating an evaluation.", repeat, repeat.n_rows)
             state = self._learn()
         return state
 

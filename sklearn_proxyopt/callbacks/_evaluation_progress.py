@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
 from sklearn_proxyopt._run._progress import phase_in_words
-from sklearn_proxyopt.callbacks._line import ProgressLine, check_file
+from sklearn_proxyopt.callbacks._line import LineCallback
 
 __all__ = ["EvaluationProgress"]
 
 
-class EvaluationProgress:
+class EvaluationProgress(LineCallback):
     """One bar for the whole budget of a run.
 
     It has the phase, the evaluations, the best value and the run that found it, failures, and the
@@ -38,10 +38,6 @@ class EvaluationProgress:
     >>> optimizer = ProxyOptimizer().set_callbacks(EvaluationProgress())
     """
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        check_file(file)
-        self.file = file
-
     def setup(self, estimator: Any, context: Any) -> None:
         """Begin the line.
 
@@ -52,20 +48,8 @@ class EvaluationProgress:
         context : sklearn.callback.CallbackContext
             Its task.
         """
-        self._phase, self._facts = "", dict[str, Any]()
-        self._line = ProgressLine(self.file, self._parts, self._share)
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Leave the line as it is.
-
-        Parameters
-        ----------
-        estimator : estimator
-            The one that ran.
-        context : sklearn.callback.CallbackContext
-            Its task.
-        """
-        self._line.show(is_last=True)
+        super().setup(estimator, context)
+        self._phase = ""
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Show the phase that begins.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TextIO
+from typing import Any
 
-from sklearn_proxyopt.callbacks._line import ProgressLine, check_file
+from sklearn_proxyopt.callbacks._line import LineCallback
 
 __all__ = ["InverseProgress"]
 
@@ -12,7 +12,7 @@ _WORDS = {"train": "training", "descend": "descending"}
 _UNITS = {"train": "steps", "descend": "descents"}
 
 
-class InverseProgress:
+class InverseProgress(LineCallback):
     """One line for the fit of an inverse solver.
 
     It has the phase, the steps of a training or the descents that have ended, the simulations, and
@@ -38,35 +38,6 @@ class InverseProgress:
     >>> from sklearn_proxyopt.inverse import DirectInverse
     >>> solver = DirectInverse(batch_size=1000).set_callbacks(InverseProgress())
     """
-
-    def __init__(self, file: TextIO | None = None) -> None:
-        check_file(file)
-        self.file = file
-
-    def setup(self, estimator: Any, context: Any) -> None:
-        """Begin the line.
-
-        Parameters
-        ----------
-        estimator : estimator
-            The solver.
-        context : sklearn.callback.CallbackContext
-            Its task.
-        """
-        self._facts = dict[str, Any]()
-        self._line = ProgressLine(self.file, self._parts, self._share)
-
-    def teardown(self, estimator: Any, context: Any) -> None:
-        """Leave the line as it is.
-
-        Parameters
-        ----------
-        estimator : estimator
-            The solver.
-        context : sklearn.callback.CallbackContext
-            Its task.
-        """
-        self._line.show(is_last=True)
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Wait for the first step.

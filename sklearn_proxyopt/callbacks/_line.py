@@ -1,10 +1,11 @@
-"""A line of progress that is written over, where it can be."""
+"""A line of progress that is written over, where it can be, and callbacks that show one."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, TextIO
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from sklearn_proxyopt._run._progress import as_clock
 
-__all__ = ["ProgressLine", "check_file"]
+__all__ = ["LineCallback", "ProgressLine"]
 
 _BAR = 16
 # Seconds between two pictures of the line, and between two lines in a file.
@@ -81,10 +82,52 @@ class ProgressLine:
         return f"[{'#' * n_full}{'.' * (_BAR - n_full)}] "
 
 
-def check_file(file: Any) -> None:
-    """Raise an error for what cannot be written to."""
-    if file is not None and not hasattr(file, "write"):
-        raise ValueError(f"file must be a file object or None; got {file!r}.")
+class LineCallback(ABC):
+    """A callback that shows one line.
+
+    Parameters
+    ----------
+    file : file object, default=None
+        Where to write, as of `print`; None for the standard output.
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        if file is not None and not hasattr(file, "write"):
+            raise ValueError(f"file must be a file object or None; got {file!r}.")
+        self.file = file
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Begin the line.
+
+        Parameters
+        ----------
+        estimator : estimator
+            The one that runs.
+        context : sklearn.callback.CallbackContext
+            Its task.
+        """
+        self._facts = dict[str, Any]()
+        self._line = ProgressLine(self.file, self._parts, self._share)
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Leave the line as it is.
+
+        Parameters
+        ----------
+        estimator : estimator
+            The one that ran.
+        context : sklearn.callback.CallbackContext
+            Its task.
+        """
+        self._line.show(is_last=True)
+
+    @abstractmethod
+    def _parts(self) -> list[str]:
+        """Return the texts of the line, without the time."""
+
+    @abstractmethod
+    def _share(self) -> float | None:
+        """Return how much is done, None where that is not known."""
 
 
 def _is_live(file: Any) -> bool:
