@@ -77,8 +77,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
         others is at most 0. The proxy learns them all; any regressor of several targets will do.
     budget : int, default=None
         How many evaluations `minimize` and `maximize` may use, at least 4. Samples passed as `X` do
-        not count; those that an earlier run evaluated do. None leaves it to the sampler, the infill
-        and the refiner.
+        not count; those that an earlier run evaluated do. With a `journal` a run goes on from all
+        that runs with smaller budgets have evaluated. None leaves it to the sampler, the infill and
+        the refiner.
     noise_std : "auto", None, float or array-like of shape (1 + n_constraints,), default="auto"
         Standard deviation of the noise of a value, in its units. None says that values are exact.
         "auto" learns it by the proxy, believes repeats, and lets `minimize` evaluate its best

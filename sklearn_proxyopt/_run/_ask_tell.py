@@ -18,7 +18,7 @@ from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, LearnedState
 from sklearn_proxyopt._run._tables import read_rows
-from sklearn_proxyopt._utils._dataset import Dataset, is_among, numbered, succeeded
+from sklearn_proxyopt._utils._dataset import N_LEAST, Dataset, is_among, numbered, succeeded
 from sklearn_proxyopt._utils._distances import READING
 from sklearn_proxyopt._utils._validation import check_width
 from sklearn_proxyopt.evaluation._journal_problem import kinds_known
@@ -30,8 +30,6 @@ from sklearn_proxyopt.variables._kinds import Kinds, kinds_of_facts
 
 __all__ = ["AskTell"]
 
-# What a proxy can learn from.
-_N_LEAST = 2
 # Seconds that results told wait for another who tells the same journal.
 _PATIENCE = 60.0
 
@@ -160,7 +158,7 @@ class AskTell:
             budget = budget if budget >= 1 else None
         run = asked_run(optimizer, space, data, budget)
         sampler = self.pending_points(space.n_features).sampler
-        return Engine(run, optimizer._plan(run), sampler, with_design=len(data) < _N_LEAST)
+        return Engine(run, optimizer._plan(run), sampler, with_design=len(data) < N_LEAST)
 
     def _asked_again(self, space: Variables, data: Dataset) -> Engine | None:
         """Return a run asked the same as the one before, None where it answers otherwise."""

@@ -10,15 +10,12 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._proxy_search._failure_model import EncodedRisk, FailureRisk
 from sklearn_proxyopt._strategies import Batches, LateResults, Routine, Strategy
-from sklearn_proxyopt._utils._dataset import Dataset, is_among
+from sklearn_proxyopt._utils._dataset import N_LEAST, Dataset, is_among
 from sklearn_proxyopt._utils._distances import farthest_places
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._design import Design
 
 __all__ = ["FarPoints", "InitialDesign", "OpenDesign", "check_enough", "far_points"]
-
-# What a proxy can learn from.
-_N_LEAST = 2
 
 
 class InitialDesign(Routine):
@@ -64,7 +61,7 @@ class InitialDesign(Routine):
     def _run(self) -> Batches:
         yield self.rows
         n_asked, further = len(self.rows), self.rows[:0]
-        while len(self.known) < _N_LEAST:
+        while len(self.known) < N_LEAST:
             if self._goes_on and not len(further):
                 further = self._more()
             if not (len(further) or len(self.pending)):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._run._run_log import RunLog
 from sklearn_proxyopt._run._stopping import StoppingCriteria
-from sklearn_proxyopt._utils._dataset import Dataset, occurrences, row_keys, succeeded
+from sklearn_proxyopt._utils._dataset import N_LEAST, Dataset, occurrences, row_keys, succeeded
 from sklearn_proxyopt._utils._distances import ROUNDING
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import Evaluator
@@ -98,6 +98,26 @@ class Oracle:
         """End the run at once if the samples given have reached a limit."""
         if len(self.data):
             self.stopping.count(0, self.data.y[:0])
+
+    def take_up(self) -> bool:
+        """Take up what runs with smaller budgets have evaluated; tell whether that is a beginning.
+
+        It counts in the budget.
+
+        Raises
+        ------
+        StopRun
+            If it has reached a limit of the run.
+        """
+        budget, journal = self.stopping.budget, self.evaluator.journal
+        if budget is None or journal is None:
+            return False
+        X, repeats = journal.taken_up(budget)
+        y = self._turned(self.evaluator.record.values(X, repeats))
+        self._keep(X, y, repeats)
+        self.stopping.n_evaluated += len(X)
+        self.stopping.count(0, y, was_cut=len(X) >= budget)
+        return len(X) > 0 and len(self.data) >= N_LEAST
 
     def evaluate(self, rows: NDArray[np.float64], anew: bool = False) -> NDArray[np.float64]:
         """Evaluate samples and keep them; return the value of each, NaN where it failed.
@@ -270,7 +290,7 @@ class Oracle:
 
     def check_enough(self, end: StopRun) -> None:
         """Raise an error unless a run that has ended knows two samples to learn from."""
-        if len(self.data) < 2:
+        if len(self.data) < N_LEAST:
             raise ValueError(
                 f"objective must succeed on at least two samples before the run ends; got "
                 f"{len(self.data)} of {len(self.data.evaluated)}.{self.evaluator.why_failed} {end}"
@@ -299,7 +319,7 @@ class Oracle:
     def _goes_on(self, values: list[Any]) -> bool:
         """Tell whether another sample of a batch is to begin, of which these values are known."""
         known = np.array(values, dtype=np.float64).reshape(-1, *self.data.y.shape[1:])
-        if len(self.data) + succeeded(known).sum() < 2:
+        if len(self.data) + succeeded(known).sum() < N_LEAST:
             # Nothing can be learned from less.
             return True
         # A single repeat reaches no target.

@@ -120,9 +120,11 @@ class Plan(Protocol):
 
 def pursue(run: PaidRun, plan: Plan, *, with_design: bool) -> None:
     """Drive all phases of a plan; a limit of the run that ends one is the end of the plan."""
+    is_begun = False
     with _ending(run, plan):
         run.oracle.check_given()
-    for phase in plan.phases(with_design=with_design):
+        is_begun = run.oracle.take_up()
+    for phase in plan.phases(with_design=with_design and not is_begun):
         with _ending(run, plan):
             drive(run, phase)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn_proxyopt._utils._feasibility import best_first
 
 __all__ = [
+    "N_LEAST",
     "Dataset",
     "are_new",
     "are_seen",
@@ -25,6 +26,8 @@ __all__ = [
     "succeeded",
 ]
 
+# So many samples are the least that a proxy learns from.
+N_LEAST = 2
 # The bits of numbers are mixed by the golden ratio; the low ones of round numbers are all zero.
 _ODD, _HALF, _ONE = np.uint64(0x9E3779B97F4A7C15), np.uint64(32), np.uint64(1)
 # Best samples handed to a search as starting points.

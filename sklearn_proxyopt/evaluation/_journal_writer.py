@@ -126,11 +126,7 @@ class JournalWriter:
         A failure that ended a run is left out: the next run tries again.
         """
         is_plain = record.n_outputs is None
-        rows, values = self._memory.rows("done", "failed")
-        # A value is a newer word than a failure: failures are repeats after those with a value.
-        order = np.argsort(np.isnan(values).any(axis=1), kind="stable")
-        repeats = np.empty(len(rows), dtype=np.intp)
-        repeats[order] = occurrences(rows[order])
+        rows, values, repeats = self._entries()
         # In the order of the file, so that a run that goes on takes the way that it took.
         for row, value, repeat in zip(rows, values, repeats, strict=True):
             record.add(row, float(value[0]) if is_plain else value, int(repeat))
@@ -139,6 +135,38 @@ class JournalWriter:
         numbers = zip(row_keys(X), occurrences(X), strict=True)
         missing = [i for i, (key, number) in enumerate(numbers) if number >= known[key]]
         self._append((None, X[i], y[i], "done", None, None) for i in missing)
+
+    def _entries(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]:
+        """Return the samples evaluated, their values and which repeat each is, as in the file."""
+        rows, values = self._memory.rows("done", "failed")
+        # A value is a newer word than a failure: failures are repeats after those with a value.
+        order = np.argsort(np.isnan(values).any(axis=1), kind="stable")
+        repeats = np.empty(len(rows), dtype=np.intp)
+        repeats[order] = occurrences(rows[order])
+        return rows, values, repeats
+
+    def taken_up(self, budget: int) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """Return the evaluations that a run takes up from others with smaller budgets.
+
+        Parameters
+        ----------
+        budget : int
+            Its own. A run that is begun again takes up the same as the first time.
+
+        Returns
+        -------
+        X : ndarray of shape (n, n_features)
+            The samples, in the order in which they were evaluated.
+        repeats : ndarray of int of shape (n,)
+            Which repeat each is.
+        """
+        X, _, repeats = self._entries()
+        known = json.loads(self._known().facts.get("budgets", "{}"))
+        n_taken = {int(one): n for one, n in known.items()}
+        if budget not in n_taken:
+            n_taken[budget] = len(X) if n_taken and budget > max(n_taken) else 0
+            self._set_facts({"budgets": json.dumps(n_taken)})
+        return X[: n_taken[budget]], repeats[: n_taken[budget]]
 
     def write(
         self, n_round: int, X: NDArray[np.float64], outcomes: list[Outcome], is_final: bool
