@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.optimize import LinearConstraint
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
 
@@ -19,6 +20,7 @@ from sklearn_proxyopt.problems import Rosenbrock, StyblinskiTang
 from sklearn_proxyopt.refine import LocalRefinement, SurrogateCMAES, _surrogate_cmaes
 from sklearn_proxyopt.refine._basins import Basin
 from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Integer
 
 PROBLEM = StyblinskiTang(n_dims=2)
 PROXY = NeuralProxyRegressor((16, 16), max_epochs=20)
@@ -73,7 +75,8 @@ def test_the_message_says_that_the_budget_is_spent():
 @pytest.mark.parametrize("limits", [{"budget": 40}, {"budget": 200, "target": 20.0}])
 def test_the_message_says_what_is_left_undone_however_the_run_ends(limits):
     result = optimizer_with().minimize(PROBLEM, PROBLEM.bounds, **limits)
-    assert re.search(r"(More|Less) .* basins? found", result.message)
+    said = r"(More evaluations|By the latest gains) .* basins? found|After so few"
+    assert re.search(said, result.message)
 
 
 def test_the_message_names_basins_by_values_in_the_users_sign(monkeypatch):
@@ -107,6 +110,44 @@ def test_a_budget_beyond_the_usual_limit_of_a_refiner_is_spent(limit):
     params = {"sampler": SobolSampler(16), "refiner": SurrogateCMAES(limit)}
     result = optimizer_with(**params).minimize(PROBLEM, PROBLEM.bounds, budget=250)
     assert result.nfev == 250
+
+
+@pytest.mark.parametrize("budget", [6, 30])
+def test_without_a_refiner_all_but_one_evaluation_are_the_design(budget):
+    opt = optimizer_with(refiner=None)
+    assert opt.minimize(PROBLEM, PROBLEM.bounds, budget=budget).nfev == budget
+    assert opt.to_frame()["stage"].tolist() == ["design"] * (budget - 1) + ["refine"]
+
+
+def test_without_a_refiner_infill_takes_all_that_the_design_leaves():
+    opt = optimizer_with(refiner=None, infill=ProxyMinima(2))
+    assert 29 <= opt.minimize(PROBLEM, PROBLEM.bounds, budget=30).nfev <= 30
+
+
+@pytest.mark.parametrize("method", ["minimize", "maximize"])
+def test_where_all_settings_are_known_nothing_is_left_and_the_best_is_certain(method):
+    opt = optimizer_with(proxy="gp", verdict=True, input_format="array")
+    sign = 1.0 if method == "minimize" else -1.0
+    space = {"a": Integer(0, 4), "b": Integer(0, 2)}
+    result = getattr(opt, method)(
+        lambda X: sign * ((X[:, 0] - 2.0) ** 2 + X[:, 1]), space, budget=40
+    )
+    assert result.nfev in (15, 16)
+    assert " All 15 settings are known. " in result.message
+    assert "basin" not in result.message
+    found = opt.diagnose()
+    assert (found.verdict, found.probability, found.n_to_settle) == ("credible", 1.0, 0)
+    assert found.reasons == ["+ all 15 settings were evaluated"]
+
+
+def test_settings_that_are_not_feasible_need_not_be_known():
+    space = {"a": Integer(0, 5), "b": Integer(0, 5)}
+    opt = optimizer_with(
+        proxy="gp", input_format="array", constraints=LinearConstraint([[1.0, 1.0]], ub=4.0)
+    )
+    result = opt.minimize(lambda X: X[:, 0] - 2.0 * X[:, 1], space, budget=40)
+    assert " All 15 settings are known. " in result.message
+    assert opt.diagnose().probability == 1.0
 
 
 def test_rows_given_do_not_count():

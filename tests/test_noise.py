@@ -120,6 +120,24 @@ def test_noise_that_no_fit_suspects_is_found_too():
         assert result.nfev == fun.n_calls == 24
 
 
+@pytest.mark.parametrize(
+    ("space", "budget"), [({"kind": ["good", "bad"]}, 12), ({"n": Integer(0, 8)}, 30)]
+)
+def test_noise_is_looked_for_where_few_settings_are_soon_used_up(space, budget):
+    fun = Noisy(0.3, fun=lambda X: np.asarray(X, dtype=np.float64)[:, 0])
+    opt = optimizer(proxy="gp", input_format="array")
+    result = opt.minimize(fun, space, budget=budget)
+    assert fun.n_calls == result.nfev == budget
+    assert result.fun_std > 0.0
+    assert result.x[0] <= 1.0
+
+
+def test_of_few_settings_without_noise_none_is_evaluated_twice_but_the_best():
+    fun = Noisy(0.0, fun=lambda X: np.square(np.asarray(X, dtype=np.float64)[:, 0] - 2.0))
+    optimizer(proxy="gp").minimize(fun, [Integer(0, 5)], budget=30)
+    assert fun.n_calls in (6, 7)
+
+
 @pytest.mark.parametrize("fun", [steep, ripples])
 def test_to_find_no_noise_takes_one_evaluation_at_most(fun):
     opt = optimizer()

@@ -109,6 +109,7 @@ def asked(
         X_checks=rows,
         y_checks=measured,
         contradiction=known.contradiction(noise_std),
+        n_settings=0 if evidence.noise else state.variables.n_exhausted(state.data.evaluated),
     )
     return question, evidence
 

@@ -97,9 +97,13 @@ class NoiseWatch:
         if differ is not None:
             self.is_open, self.is_noisy = False, differ
 
-    def suspects(self, data: Dataset, model: ProxyModel) -> bool:
-        """Look once at the samples; tell whether noise may hide, which a repeat would tell."""
-        if not self.is_open or len(data) < self._n_to_look:
+    def suspects(self, data: Dataset, model: ProxyModel, is_last: bool = False) -> bool:
+        """Look once at the samples; tell whether noise may hide, which a repeat would tell.
+
+        There have to be some that were searched, unless it is the last time to look.
+        """
+        has_looked = np.isinf(self._n_to_look)
+        if not self.is_open or has_looked or (len(data) < self._n_to_look and not is_last):
             return False
         self._n_to_look = np.inf
         others = ByOthers.of(model, data)

@@ -255,7 +255,10 @@ def sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
         return design_sampler(optimizer, seed)
     n_samples = max(_DESIGN_PER_VARIABLE * run.space.n_axes, _SMALLEST_DESIGN)
     n_samples = max(min(n_samples, budget // 3), 2)
-    if optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
+    if optimizer.infill is None and optimizer.refiner is None:
+        # Nothing follows but the proxy's minimum.
+        n_samples = budget - 1
+    elif optimizer.infill is not None or not begins_before_proxy(optimizer.refiner):
         # Nothing but the design tells the proxy of the whole box.
         n_samples = max(budget // 3, 2)
     return seeded_sampler(optimizer, "lhs", n_samples, seed)
@@ -264,11 +267,15 @@ def sampler_within(run: PaidRun, optimizer: SearchSettings) -> BaseSampler:
 def infill_phase(
     run: PaidRun, optimizer: SearchSettings, infill: BaseInfill, share: float
 ) -> Phase:
-    """Return rounds of infill, which spend at most a share of what is left of a budget."""
+    """Return rounds of infill, which spend at most a share of what is left of a budget.
+
+    Without a refiner they leave one evaluation for the proxy's minimum.
+    """
     n_left = run.oracle.n_left
     n_rounds = _DEFAULT_N_ROUNDS if infill.n_rounds is None else infill.n_rounds
     if np.isfinite(n_left):
-        n_affordable = max(int(share * n_left) // infill.n_points, 1)
+        n_most = int(n_left) - 1 if optimizer.refiner is None else int(share * n_left)
+        n_affordable = max(n_most // infill.n_points, 1)
         n_rounds = n_affordable if infill.n_rounds is None else min(n_rounds, n_affordable)
     text = f"Infill by {type(infill).__name__}, {n_rounds} rounds."
     rounds = InfillRounds(run, optimizer, clone(infill), n_rounds, takes_late(run))

@@ -172,9 +172,10 @@ class SearchPlan:
             self._watch.settle(self._data)
             if self._is_search_of_noise and not was_noisy and self.end is None:
                 yield from self._search_as_noisy()
-        if self._target_may_be_luck:
-            yield from self._repeat()
-            if self.end is None:
+        # A search of few settings may end before there is anything to look at.
+        if self._target_may_be_luck or self._finds_that_noise_may_hide(is_last=True):
+            yield from self._repeat(is_last=True)
+            if self._is_search_of_noise and self.end is None:
                 yield from self._search_as_noisy()
 
     def _search_as_noisy(self) -> Iterator[Phase]:
@@ -197,6 +198,9 @@ class SearchPlan:
         """Return in words what the search of the objective could still gain."""
         if self.early_search is None or self._watch.is_noisy:
             return ""
+        n_settings = self._run.space.n_exhausted(self._data.evaluated)
+        if n_settings:
+            return f"All {n_settings} settings are known."
         return self.early_search.left_undone(state.spread, state.goal.value)
 
     def further(self, sampler: BaseSampler) -> Iterator[Phase]:
@@ -315,12 +319,15 @@ class SearchPlan:
         """Tell whether a fitted proxy suspects noise, which a repeat would tell."""
         return self._goes_on and self._watch.doubts(state.proxy)
 
-    def _finds_that_noise_may_hide(self) -> bool:
+    def _finds_that_noise_may_hide(self, is_last: bool = False) -> bool:
         """Look for noise, where it would change the search; tell whether a repeat has to tell."""
+        oracle, optimizer = self._run.oracle, self._optimizer
         # Whoever asks for one point after another is not asked for a known one without a reason.
-        if self.n_stages or not self._goes_on or self._optimizer.refiner != "auto":
+        if self.n_stages or not self._goes_on or optimizer.refiner != "auto":
             return False
-        return self._watch.suspects(self._data, noise_model(self._optimizer, self._run))
+        if is_last and oracle.budget is None:
+            return False
+        return self._watch.suspects(self._data, noise_model(optimizer, self._run), is_last)
 
     @property
     def _goes_on(self) -> bool:
@@ -339,13 +346,13 @@ class SearchPlan:
         others = ByOthers.of(noise_model(optimizer, self._run), self._data, self._run.names)
         return others is None or not stopping.would_reach(others.highest)
 
-    def _repeat(self) -> Iterator[Phase]:
+    def _repeat(self, is_last: bool = False) -> Iterator[Phase]:
         """Yield a repeat of the best setting, which settles whether the run ends with a target."""
         end, self.end = self.end, None
         if end is not None:
             self._run.oracle.stopping.read_estimates()
-        # The search goes on meanwhile, unless a target has ended it.
-        late = takes_late(self._run) if end is None else None
+        # The search goes on meanwhile, unless it has ended.
+        late = None if is_last or end is not None else takes_late(self._run)
         repeat = Repeat(self._watch, late=late)
         text, hands_on = "Repeating an evaluation.", late is not None
         yield Phase("repeat", text, repeat, repeat.n_rows, hands_on=hands_on)

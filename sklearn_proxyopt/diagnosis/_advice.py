@@ -12,7 +12,9 @@ from sklearn_proxyopt.diagnosis._evidence import Evidence
 from sklearn_proxyopt.diagnosis._question import Question
 from sklearn_proxyopt.diagnosis._wording import number, point_in_words
 
-__all__ = ["Advice"]
+__all__ = ["MOVE_ON", "Advice"]
+
+MOVE_ON = "move on: inspection.near_optimal tells how far you may move"
 
 _N_STEPS = 3
 # From this share of the refitted models on that have their optimum elsewhere, one looks there.
@@ -60,7 +62,7 @@ class Advice:
             return [self._take_the_best(), self._widen(self.question.x_best)]
         if self.verdict == "credible":
             widen = self._widen(self.question.x) if self._agree_on_bounds else ""
-            return [widen or "move on: inspection.near_optimal tells how far you may move"]
+            return [widen or MOVE_ON]
         return [
             self._tell_noise(),
             self._measure_here(),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._goal import Direction
 from sklearn_proxyopt._utils._pandas import pandas_for
-from sklearn_proxyopt.diagnosis._advice import Advice
+from sklearn_proxyopt.diagnosis._advice import MOVE_ON, Advice
 from sklearn_proxyopt.diagnosis._card import card_of
 from sklearn_proxyopt.diagnosis._credibility import credibility_model
 from sklearn_proxyopt.diagnosis._evidence import Evidence
@@ -240,7 +240,22 @@ def judge(question: Question, evidence: Evidence) -> Diagnosis:
         y_checks=goal.turned(question.y_checks),
         direction=goal.directions[0],
     )
+    if question.n_settings and numbers["known_regret"] <= 0.0:
+        diagnosis = _settled(diagnosis, question.n_settings)
     return _without_verdict(diagnosis, question.contradiction)
+
+
+def _settled(diagnosis: Diagnosis, n_settings: int) -> Diagnosis:
+    """Return a diagnosis of the lowest of all settings that there are."""
+    return replace(
+        diagnosis,
+        verdict="credible",
+        probability=1.0,
+        reasons=[f"+ all {n_settings} settings were evaluated"],
+        next_steps=[MOVE_ON],
+        n_to_settle=0,
+        contributions=dict.fromkeys(diagnosis.contributions, 0.0),
+    )
 
 
 def _without_verdict(diagnosis: Diagnosis, contradiction: str) -> Diagnosis:

@@ -35,6 +35,8 @@ class Question:
         Where the objective was evaluated for the verdict, and the values there.
     contradiction : str, default=""
         How the data contradict what the user stated about them.
+    n_settings : int, default=0
+        How many settings there are, if all of them were evaluated and have no noise; else 0.
     """
 
     subject: str
@@ -47,3 +49,4 @@ class Question:
     X_checks: NDArray[np.float64]
     y_checks: NDArray[np.float64]
     contradiction: str = ""
+    n_settings: int = 0

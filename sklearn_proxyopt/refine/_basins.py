@@ -29,7 +29,7 @@ class Basin:
         The value there.
     gain : float
         How far the lowest value of all would fall if the gains here went on shrinking as they did
-        last, at least 0.
+        last, at least 0; NaN after too few evaluations to tell.
     """
 
     point: NDArray[np.float64]
@@ -47,7 +47,8 @@ def basins_of(descents: Sequence[Descent]) -> list[Basin]:
         point, value = center
         if all(np.abs(point - basin.point).max() > SAME_BASIN for basin in found):
             above = value - found[0].value if found else 0.0
-            found.append(Basin(point, value, max(descent.gain_left - above, 0.0)))
+            gain = max(descent.gain_left - above, 0.0) if descent.tells_gains else np.nan
+            found.append(Basin(point, value, gain))
     return found
 
 
@@ -73,16 +74,19 @@ def left_undone(
     if not basins:
         return ""
     all_of_them = f"the {len(basins)} basins found" if len(basins) > 1 else "the one basin found"
-    most = sorted(range(len(basins)), key=lambda place: -basins[place].gain)[:_MOST_NAMED]
+    gains = np.array([basin.gain for basin in basins])
+    most = np.argsort(-gains, kind="stable")[:_MOST_NAMED].tolist()
     parts = [
-        f"about {basins[place].gain:.2g} {_name(basins, place, shown)}"
+        f"about {gains[place]:.2g} {_name(basins, place, shown)}"
         for place in most
-        if basins[place].gain > least
+        if gains[place] > least
     ]
     if parts:
         text = f"More evaluations may gain {' or '.join(parts)}, of {all_of_them}"
+    elif np.isnan(gains[0]):
+        text = "After so few evaluations nothing tells how much is left to gain"
     else:
-        text = f"Less than {least:.2g} is left to gain in {all_of_them}"
+        text = f"By the latest gains less than {least:.2g} is left in {all_of_them}"
     if n_refined:
         text += f"; the last {n_refined} evaluations refined the best point"
     return f"{text}."

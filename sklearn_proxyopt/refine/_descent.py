@@ -212,6 +212,11 @@ class Descent:
         return spread_of(self._ledger.values[self._rows])
 
     @property
+    def tells_gains(self) -> bool:
+        """Whether its gains tell what is left: after two evaluations a variable."""
+        return self.n_evaluated >= 2 * self._ledger.points.shape[1]
+
+    @property
     def gain_left(self) -> float:
         """How much further it may get, if gains go on shrinking as they did among the latest."""
         n_window = min(_LATEST * self._ledger.points.shape[1], self.n_evaluated // 2)

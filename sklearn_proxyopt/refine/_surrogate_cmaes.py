@@ -337,7 +337,9 @@ class SurrogateSearch:
         """Evaluate candidates, then search; return what was found, as `refine` does."""
         yield from self._consider(candidates)
         yield from self.explore()
-        return self.result()
+        result = self.result()
+        result.message = f"{result.message} {self.left_undone(self._ledger.spread)}".rstrip()
+        return result
 
     def _consider(self, candidates: NDArray[np.float64]) -> Batches:
         """Evaluate points, the most promising first; go on from a new best one.
@@ -388,7 +390,6 @@ class SurrogateSearch:
             2: f"Refinement ended after {ledger.n_evaluations} evaluations: nothing new was left.",
             3: "Every candidate failed.",
         }
-        undone = self.left_undone(ledger.spread)
         return OptimizeResult(
             x=from_unit_cube(ledger.points[ledger.best], ledger.bounds) if is_known else None,
             fun=float(np.ravel(best)[0]),
@@ -397,7 +398,7 @@ class SurrogateSearch:
             nit=len(self._descents),
             success=is_known,
             status=status,
-            message=f"{messages[status]} {undone}".rstrip(),
+            message=messages[status],
             candidate_values=ledger.outputs_of(self._candidates),
         )
 

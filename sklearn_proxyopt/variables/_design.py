@@ -21,8 +21,6 @@ __all__ = ["Design"]
 _MOST_DRAWN = 32
 # Samples that are brought to the nearest feasible ones, to walk from there.
 _N_REPAIRED = 64
-# Discrete spaces of up to so many samples are counted out.
-_MOST_COUNTED = 100_000
 _N_SHRINKS = 40
 
 
@@ -108,9 +106,8 @@ class Design:
     ) -> NDArray[np.float64]:
         """Return the samples kept and others, up to as many as are wanted."""
         variables = self._variables
-        counted = _all_rows(variables)
-        if counted is not None:
-            pool = self._feasible(counted)
+        pool = variables.all_settings()
+        if pool is not None:
             return _joined(kept, pool[rng.permutation(len(pool))])[:n_rows]
         constraints = variables.constraints
         if constraints is None:
@@ -155,14 +152,6 @@ def _on_axes(sampler: Any, variables: Variables) -> Any:
 def _joined(rows: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return samples and those of the others that are not among them."""
     return np.vstack([rows, others[~is_among(others, rows)]])
-
-
-def _all_rows(variables: Variables) -> NDArray[np.float64] | None:
-    """Return every valid sample where there are not too many."""
-    values = variables.all_values(_MOST_COUNTED)
-    if values is None:
-        return None
-    return np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(values))
 
 
 def _walk(

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import LinearConstraint
 from scipy.stats import qmc
 
-from sklearn_proxyopt._utils._dataset import lowest_rows
+from sklearn_proxyopt._utils._dataset import is_among, lowest_rows
 from sklearn_proxyopt._utils._html import card, table
 from sklearn_proxyopt._utils._pandas import pandas_for
 from sklearn_proxyopt.variables._constraints import Constraints
@@ -21,6 +21,8 @@ from sklearn_proxyopt.variables._words import rows_in_words
 __all__ = ["Variables"]
 
 _N_SAMPLE = 256
+# Discrete spaces of up to so many settings are counted out.
+_MOST_COUNTED = 100_000
 # Samples looked at together: of many, the first tell most often.
 _BLOCK = 1000
 
@@ -132,6 +134,39 @@ class Variables(Features):
         if self.constraints is not None and feasible.any():
             feasible[feasible] = self.constraints.are_met(X[feasible])
         return feasible
+
+    def all_settings(self) -> NDArray[np.float64] | None:
+        """Return every setting that is valid and meets the constraints, where they can be counted.
+
+        Returns
+        -------
+        ndarray of shape (n_settings, n_features) or None
+            The settings; None where values of a variable lie dense, or where there are more than
+            100,000 settings before constraints.
+        """
+        values = self.all_values(_MOST_COUNTED)
+        if values is None:
+            return None
+        rows = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(values))
+        return rows[self.is_feasible(rows)]
+
+    def n_exhausted(self, X: NDArray[np.float64]) -> int:
+        """Return how many settings there are, if all of them are known.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, n_features)
+            The samples that are known.
+
+        Returns
+        -------
+        int
+            The number of settings, 0 where another one is left.
+        """
+        settings = self.all_settings()
+        if settings is None or len(settings) > len(X) or not is_among(settings, X).all():
+            return 0
+        return len(settings)
 
     def counts(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Tell which evaluated samples count as valid and feasible.

@@ -10,8 +10,13 @@ from sklearn_proxyopt.refine import SurrogateCMAES
 from sklearn_proxyopt.refine._basins import Basin, basins_of, left_undone
 
 
-def _descent(point, value, gain_left):
-    return SimpleNamespace(lowest=value, center=(np.array(point), value), gain_left=gain_left)
+def _descent(point, value, gain_left, tells_gains=True):
+    return SimpleNamespace(
+        lowest=value,
+        center=(np.array(point), value),
+        gain_left=gain_left,
+        tells_gains=tells_gains,
+    )
 
 
 def test_descents_into_one_basin_count_once_and_the_lowest_speaks_for_it():
@@ -45,11 +50,22 @@ def test_the_basins_that_may_gain_the_most_are_named_by_their_values():
     )
 
 
+def test_few_evaluations_do_not_tell_what_is_left():
+    basins = basins_of([_descent([0.1], 1.0, 0.0, tells_gains=False)])
+    assert left_undone(basins, 0, 0.1) == (
+        "After so few evaluations nothing tells how much is left to gain."
+    )
+    result = SurrogateCMAES(max_evaluations=5, random_state=0).refine(
+        lambda X: np.square(X).sum(axis=1), [[0.2] * 6], [(-1.0, 1.0)] * 6
+    )
+    assert "nothing tells how much is left" in result.message
+
+
 def test_gains_too_small_to_mention_are_said_to_be_and_refinement_is_counted():
     text = left_undone([Basin(np.zeros(1), 1.0, 0.02)], 30, 0.1)
     assert text == (
-        "Less than 0.1 is left to gain in the one basin found; the last 30 evaluations refined the "
-        "best point."
+        "By the latest gains less than 0.1 is left in the one basin found; the last 30 evaluations "
+        "refined the best point."
     )
 
 
@@ -63,7 +79,7 @@ def test_a_search_cut_off_in_a_valley_has_something_left_and_a_long_one_has_not(
         for n in (30, 400)
     )
     assert short.message.startswith("Refinement used all of its 30 evaluations. More evaluations")
-    assert "evaluations. Less than " in long.message
+    assert "evaluations. By the latest gains less than " in long.message
 
 
 def test_prices_of_constraints_are_not_named_as_gains():
