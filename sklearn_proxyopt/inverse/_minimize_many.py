@@ -201,7 +201,7 @@ class _Listed:
 
     def values(self, x: NDArray[np.float64], index: NDArray[np.int_]) -> NDArray[np.float64]:
         """Return the values at rows, one a function."""
-        found = [self._functions[i](row) for row, i in zip(x, index, strict=True)]
+        found = [self._functions[i](row.copy()) for row, i in zip(x, index, strict=True)]
         return np.array([float(one) for one in found])
 
     def with_gradients(
@@ -209,11 +209,11 @@ class _Listed:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return also the gradients."""
         if self._jac is True:
-            pairs = [self._functions[i](row) for row, i in zip(x, index, strict=True)]
+            pairs = [self._functions[i](row.copy()) for row, i in zip(x, index, strict=True)]
             values, slopes = zip(*pairs, strict=True)
             return np.array([float(one) for one in values]), np.array(slopes, dtype=np.float64)
         gradients: Any = self._jac
-        slopes = tuple(gradients[i](row) for row, i in zip(x, index, strict=True))
+        slopes = tuple(gradients[i](row.copy()) for row, i in zip(x, index, strict=True))
         return self.values(x, index), np.array(slopes, dtype=np.float64)
 
     def __call__(self, x: Tensor, index: Tensor) -> Tensor:

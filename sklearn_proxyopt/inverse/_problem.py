@@ -412,7 +412,7 @@ class InverseProblem(SearchBox):
             return 0.5 * difference.flatten(1).square().sum(dim=1)
         if noise is not None:
             predicted, observed = noise.in_units(predicted), noise.in_units(observed)
-        values = self.loss(predicted, observed)
+        values = self.loss(predicted, observed.clone())
         if not isinstance(values, Tensor) or values.shape != (len(observed),):
             raise ValueError(
                 f"loss must return a tensor with one value a problem, of shape "

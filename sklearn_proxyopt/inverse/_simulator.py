@@ -71,9 +71,11 @@ class Simulator:
         return torch.cat([self(own, its, shape) for own, its in halves])
 
     def _run(self, arguments: tuple[Tensor, ...]) -> Tensor:
+        # A simulator may write over what it is given, and into an array that it returned before.
+        arguments = tuple(part.clone() for part in arguments)
         if not self.differentiable:
             values = self._values([part.detach().cpu().numpy() for part in arguments])
-            return torch.as_tensor(values, device="cpu").to(arguments[0].device)
+            return torch.tensor(values, device=arguments[0].device)
         own = _parameter_of(self.forward)
         if own is None:
             predicted = self.forward(*arguments)

@@ -42,6 +42,40 @@ def test_functions_of_torch_and_of_scipy_have_the_same_minima(fun, jac, bounds):
     assert found.success.all()
 
 
+def careless(x):
+    x -= 1.0
+    return float((x**2).sum())
+
+
+def careless_slope(x):
+    x -= 1.0
+    return 2.0 * x
+
+
+def careless_pair(x):
+    return careless(x), 2.0 * x
+
+
+def careless_in_torch(x, index):
+    x -= 1.0
+    return x.square().sum(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("fun", "jac"),
+    [
+        (careless_in_torch, None),
+        ([careless] * 2, None),
+        ([careless] * 2, [careless_slope] * 2),
+        ([careless_pair] * 2, True),
+    ],
+    ids=["torch", "differences", "slopes", "both"],
+)
+def test_functions_may_change_their_argument_in_place(fun, jac):
+    found = minimize_many(fun, np.zeros((2, 2)), jac=jac)
+    np.testing.assert_allclose(found.x, 1.0, atol=1e-5)
+
+
 def test_each_function_begins_at_its_own_start():
     found = minimize_many(waves, SHIFTS + 0.2 * X0, BOX)
     np.testing.assert_allclose(found.x, SHIFTS, atol=1e-3)

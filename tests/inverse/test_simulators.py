@@ -52,6 +52,44 @@ def test_a_function_of_numpy_is_solved_as_one_of_torch(solver):
     assert found.loss_.max() < 1e-8
 
 
+def in_place(unknowns, conditions):
+    """The decay, written over its arguments and into an array of its own."""
+    unknowns[:, 1] *= -1.0
+    conditions *= TIMES if isinstance(unknowns, np.ndarray) else torch.tensor(TIMES)
+    if isinstance(unknowns, torch.Tensor):
+        return unknowns[:, :1] * torch.exp(unknowns[:, 1:] * conditions)
+    values = BUFFERS.setdefault(len(unknowns), np.empty((len(unknowns), len(TIMES))))
+    values[:] = unknowns[:, :1] * np.exp(unknowns[:, 1:] * conditions)
+    return values
+
+
+BUFFERS: dict[int, np.ndarray] = {}
+
+
+@pytest.mark.parametrize("differentiable", [True, False], ids=["torch", "numpy"])
+@each_solver
+def test_a_simulator_may_change_its_arguments_in_place(solver, differentiable):
+    options = {"condition_shape": (9,), "differentiable": differentiable}
+    rows = np.hstack([X, np.ones((12, 9))])
+    careful = InverseProblem(lambda u, c: decay(u), BOX, **options)
+    careless = InverseProblem(in_place, BOX, **options)
+    expected, found = (clone(solver).set_params(problem=p).fit(rows) for p in (careful, careless))
+    np.testing.assert_allclose(found.solutions_, expected.solutions_, atol=1e-3)
+    assert found.diagnose(rows, TRUTH).fits.all()
+
+
+def test_a_loss_may_change_its_arguments_in_place():
+    def loss(predicted, observed):
+        gaps = observed.isnan()
+        observed[gaps] = 0.0
+        return 0.5 * torch.where(gaps, 0.0, predicted - observed).square().sum(dim=1)
+
+    rows = X.copy()
+    rows[:, 4:] = np.nan
+    found = DirectInverse(InverseProblem(decay, BOX, loss=loss)).fit(rows)
+    np.testing.assert_allclose(found.solutions_, TRUTH, atol=1e-3)
+
+
 def test_differences_are_the_gradient():
     unknowns, conditions = torch.tensor(TRUTH), torch.zeros(12, 0)
     slopes = []
