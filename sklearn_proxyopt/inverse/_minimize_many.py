@@ -26,6 +26,9 @@ _SOLVERS: dict[str, Callable[[], BaseInverse]] = {
     "joint": ReparameterizedInverse,
 }
 
+# Functions of a list that are named where a solver is printed.
+_N_SHOWN = 3
+
 
 def minimize_many(
     fun: Callable[[Tensor, Tensor], Tensor] | Sequence[Callable[..., Any]],
@@ -174,6 +177,14 @@ class _Functions(InverseProblem):
         values = self._functions.values(x, number[:, 0].astype(int))
         return np.repeat(values[:, None], self._n_features, axis=1)
 
+    def __repr__(self) -> str:
+        return f"minimize_many({_name_of(self._functions)}, n_unknowns={self.n_unknowns})"
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """Return what to call a function."""
+    return getattr(function, "__name__", repr(function))
+
 
 def _first(predicted: Tensor, observed: Tensor) -> Tensor:
     """Return the value that all columns hold."""
@@ -220,6 +231,10 @@ class _Listed:
         """Return the values as a tensor that knows its gradient."""
         found: Tensor = _Differentiated.apply(x, index, self)
         return found
+
+    def __repr__(self) -> str:
+        names = [_name_of(one) for one in self._functions[:_N_SHOWN]]
+        return f"[{', '.join(names + ['...'] * (len(self._functions) > _N_SHOWN))}]"
 
 
 class _Differentiated(torch.autograd.Function):

@@ -115,6 +115,16 @@ def test_a_solver_may_be_the_method():
     assert solver.problem is None
 
 
+def test_results_show_the_names_of_the_functions():
+    listed = minimize_many([rosen, rosen], np.zeros((2, 2)))
+    assert "minimize_many([rosen, rosen], n_unknowns=2)" in repr(listed.solver)
+    assert "rosen" in str(listed)
+    many = minimize_many([rosen] * 40, np.zeros((40, 2)))
+    assert "minimize_many([rosen, rosen, rosen, ...], n_unknowns=2)" in repr(many.solver)
+    assert "minimize_many(valleys, n_unknowns=2)" in repr(minimize_many(valleys, X0).solver)
+    assert "waves" in minimize_many(waves, X0).solver._repr_html_()
+
+
 @pytest.mark.parametrize("fun", [valleys, LISTED], ids=["torch", "scipy"])
 def test_values_that_are_no_numbers_fail_alone(fun):
     def broken(x, index):
