@@ -43,7 +43,7 @@ class InverseDiagnosis:
         Their covariance, in their units, by Gauss and Newton; NaN where it could not be computed.
     lower, upper : ndarray of shape (n_problems, n_unknowns)
         Ends of the intervals, which hold the true unknown with the probability `level` if the
-        answer lies in the right basin.
+        answer lies in the right basin; NaN where they could not be computed.
     level : float
         That probability.
     is_identifiable : ndarray of shape (n_problems,)
@@ -52,13 +52,13 @@ class InverseDiagnosis:
         The direction that is known least, of unit length in half-widths of the box.
     misfit : ndarray of shape (n_problems,)
         With known noise the reduced chi-squared; else the loss over that of the better fifth of
-        the batch.
+        the batch, where losses of an exact fit are all alike. Infinite without a finite loss.
     fits : ndarray of shape (n_problems,)
         Whether the misfit is that of a good fit.
     n_rivals : ndarray of shape (n_problems,)
         Distinct solutions that searches from elsewhere found to fit as well.
     rivals : ndarray of shape (n_problems, n_unknowns)
-        The best solution that they found.
+        The best solution that they found, NaN for none with a finite loss.
     rival_loss : ndarray of shape (n_problems,)
         Its loss.
     is_beaten : ndarray of shape (n_problems,)
@@ -114,6 +114,11 @@ class InverseDiagnosis:
         variances: NDArray[np.float64] = np.diagonal(self.covariance, axis1=1, axis2=2)
         return np.sqrt(variances)
 
+    @property
+    def _failed(self) -> NDArray[np.bool_]:
+        """Answers without a finite loss."""
+        return np.isinf(self.misfit)
+
     def reasons(self, index: int) -> list[str]:
         """Return the facts behind the verdict on one problem.
 
@@ -127,12 +132,14 @@ class InverseDiagnosis:
         list of str
             One fact each; "+" speaks for the answer, "-" against it.
         """
-        fits, beaten = self.fits[index], self.is_beaten[index]
+        fits, failed = self.fits[index], self._failed[index]
         facts = [
             f"{'+' if fits else '-'} {'fits' if fits else 'does not fit'} the measurements "
             f"(misfit {self.misfit[index]:.3g})"
         ]
-        if beaten:
+        if failed:
+            facts = ["- has no answer with a finite loss"]
+        if self.is_beaten[index]:
             facts.append(f"- other unknowns explain them better: {self.rivals[index].tolist()}")
         elif not fits:
             facts.append("- no unknowns that explain them were found: outside what is simulated?")
@@ -140,19 +147,23 @@ class InverseDiagnosis:
             facts.append(f"- {self.n_rivals[index]} other solutions fit as well")
         if self.is_at_edge[index]:
             facts.append("- lies at the edge of the box")
-        if not self.is_identifiable[index]:
-            facts.append(f"- not determined along {self.flat_direction[index].round(2).tolist()}")
+        direction = self.flat_direction[index]
+        if not failed and np.isnan(direction).any():
+            facts.append("- its neighborhood could not be simulated")
+        elif not failed and not self.is_identifiable[index]:
+            facts.append(f"- not determined along {direction.round(2).tolist()}")
         return facts
 
     def __str__(self) -> str:
         words, counts = np.unique(self.verdict, return_counts=True)
         parts = ", ".join(f"{n} {word}" for word, n in zip(words, counts, strict=True))
         flags = {
-            "do not fit the measurements": ~self.fits,
+            "have no answer with a finite loss": self._failed,
+            "do not fit the measurements": ~self.fits & ~self._failed,
             "have a better solution elsewhere": self.is_beaten,
             "have other solutions that fit as well": self.n_rivals > 0,
             "lie at the edge of the box": self.is_at_edge,
-            "are not determined in some direction": ~self.is_identifiable,
+            "are not determined in some direction": ~self.is_identifiable & ~self._failed,
         }
         lines = [f"{len(self.chance)} problems: {parts}."]
         lines += [f"  {flag.sum()} {text}" for text, flag in flags.items() if flag.any()]
@@ -185,13 +196,14 @@ def diagnose_problems(
     unknowns = torch.where(failed[:, None], guess, unknowns)
     loss = problems.losses_of(unknowns)
     loss = torch.where(failed | ~torch.isfinite(loss), torch.inf, loss)
-    known = uncertainty_of(problems, unknowns, level)
+    known = uncertainty_of(problems, unknowns, loss, level)
     ends, end_losses = _searched_elsewhere(problems, rng)
     best = end_losses.argmin(dim=0)
     each = torch.arange(len(unknowns), device=unknowns.device)
     rival_loss = end_losses[best, each]
     judged = _Judgement.of(problems, loss, rival_loss)
-    is_other = _are_distinct(problems, unknowns, ends)
+    # An answer without a loss has no rivals, and what has none is no rival.
+    is_other = _are_distinct(problems, unknowns, ends) & torch.isfinite(end_losses - loss)
     n_rivals = (is_other & (end_losses <= loss + judged.allowance)).sum(dim=0)
     weight = n_rivals.to(loss)
     if problems.noise is not None:
@@ -200,7 +212,7 @@ def diagnose_problems(
         weight = gains.clamp_max(_LARGE).exp().sum(dim=0)
     chance = torch.minimum(judged.chance, 1.0 / (1.0 + weight))
     sides = problems.problem.to_box(unknowns).abs().amax(dim=1) > 1.0 - _EDGE
-    at_edge = sides if problems.problem.hard_bounds else torch.zeros_like(sides)
+    at_edge = sides & ~failed if problems.problem.hard_bounds else torch.zeros_like(sides)
     return InverseDiagnosis(
         unknowns=_array(torch.where(failed[:, None], torch.nan, unknowns)),
         covariance=known.covariance,
@@ -212,7 +224,9 @@ def diagnose_problems(
         misfit=_array(judged.misfit),
         fits=_array(judged.fits),
         n_rivals=_array(n_rivals),
-        rivals=_array(ends[best, each]),
+        rivals=_array(
+            torch.where(torch.isfinite(rival_loss)[:, None], ends[best, each], torch.nan)
+        ),
         rival_loss=_array(rival_loss),
         is_beaten=_array(judged.is_beaten),
         is_at_edge=_array(at_edge),
@@ -241,16 +255,17 @@ class _Judgement:
     @classmethod
     def of(cls, problems: ProblemSet, loss: Tensor, rival: Tensor) -> _Judgement:
         reduced = problems.reduced_chi2(_array(loss))
-        exact = _EXACT * problems.spread
+        exact, has_loss = _EXACT * problems.spread, torch.isfinite(loss)
         if reduced is None:
-            own, other = loss + exact, rival + exact
-            misfit = own / torch.quantile(own[torch.isfinite(own)], 0.2) if len(own) > 1 else own
-            misfit = torch.ones_like(own) if len(own) == 1 else misfit
+            misfit = torch.where(has_loss, _misfits_in_batch(loss, exact), torch.inf)
             decades, limit = misfit.log10(), _BATCH_LIMIT
-            gain, allowance = (own / other).log10(), exact + 0.1 * loss
+            gain = ((loss + exact) / (rival + exact)).log10()
+            allowance = exact + 0.1 * torch.where(has_loss, loss, 0.0)
         else:
             misfit = torch.as_tensor(np.nan_to_num(reduced, nan=1.0), device="cpu").to(loss)
-            deviations = (misfit - 1.0) * (0.5 * loss.new_tensor(problems.freedom)).sqrt()
+            misfit = torch.where(has_loss, misfit, torch.inf)
+            freedom = loss.new_tensor(np.maximum(problems.freedom, 0.0))
+            deviations = (misfit - 1.0) * (0.5 * freedom).sqrt()
             decades, limit = (1.0 + deviations.clamp_min(0.0)).log10(), _KNOWN_LIMIT
             gain = (1.0 + (loss - rival).clamp_min(0.0)).log10()
             allowance = torch.full_like(loss, 2.0)
@@ -260,8 +275,15 @@ class _Judgement:
             + _GAIN * gain.nan_to_num(posinf=_LONGEST).clamp(0.0, _LONGEST)
             + _LEVEL
         )
-        chance = torch.where(torch.isfinite(loss), torch.sigmoid(-odds), 0.0)
+        chance = torch.where(has_loss, torch.sigmoid(-odds), 0.0)
         return cls(misfit, decades < limit, beaten, chance, allowance)
+
+
+def _misfits_in_batch(loss: Tensor, exact: Tensor) -> Tensor:
+    """Return losses over that of the better fifth, in each problem no less than an exact one."""
+    known = loss[torch.isfinite(loss)]
+    usual = torch.quantile(known, 0.2) if len(known) else loss.new_zeros(())
+    return (loss + exact) / (usual + exact)
 
 
 def _searched_elsewhere(problems: ProblemSet, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -32,7 +32,7 @@ class Uncertainty:
     Attributes
     ----------
     covariance : ndarray of shape (n, n_unknowns, n_unknowns)
-        In the units of the unknowns.
+        In the units of the unknowns; NaN, as all numbers, where it could not be computed.
     lower, upper : ndarray of shape (n, n_unknowns)
         Ends of the intervals.
     is_identifiable : ndarray of shape (n,)
@@ -48,7 +48,9 @@ class Uncertainty:
     flat_direction: NDArray[np.float64]
 
 
-def uncertainty_of(problems: ProblemSet, unknowns: Tensor, level: float) -> Uncertainty:
+def uncertainty_of(
+    problems: ProblemSet, unknowns: Tensor, loss: Tensor, level: float
+) -> Uncertainty:
     """Return what the measurements say of the unknowns near a solution.
 
     The covariance is that of Gauss and Newton, in which a hard box counts as a measurement. The
@@ -61,6 +63,8 @@ def uncertainty_of(problems: ProblemSet, unknowns: Tensor, level: float) -> Unce
         The problems.
     unknowns : Tensor of shape (n, n_unknowns)
         Their solutions, in the box.
+    loss : Tensor of shape (n,)
+        The losses there; nothing is known of a solution without a finite one.
     level : float
         The probability with which an interval is to hold the true unknown.
 
@@ -70,7 +74,6 @@ def uncertainty_of(problems: ProblemSet, unknowns: Tensor, level: float) -> Unce
         All in the units of the unknowns.
     """
     half_width = problems.half_width
-    loss = problems.losses_of(unknowns)
     variance, freedom = problems.variance_of(loss)
     hessian = problems.curvature(unknowns) * _outer(half_width)
     precision = hessian / variance[:, None, None]
@@ -82,7 +85,7 @@ def uncertainty_of(problems: ProblemSet, unknowns: Tensor, level: float) -> Unce
     quantile = torch.as_tensor(_quantile(level, freedom), device="cpu").to(scaled)
     quantile = quantile.expand(len(unknowns))
     lower, upper = _interval(problems, unknowns, scaled, loss, variance, quantile)
-    known = torch.isfinite(hessian).all(dim=2).all(dim=1)
+    known = torch.isfinite(hessian).all(dim=2).all(dim=1) & torch.isfinite(loss)
     return Uncertainty(
         _array(torch.where(known[:, None, None], scaled, torch.nan) * _outer(half_width)),
         _array(torch.where(known[:, None], lower, torch.nan)),

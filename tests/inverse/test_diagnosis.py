@@ -118,6 +118,18 @@ def test_a_direction_that_is_not_measured_is_named():
 DECAYS = decay(torch.tensor([[1.0, 0.7], [2.0, 1.5]])).numpy()
 
 
+def test_slopes_that_fail_are_told_of():
+    def spikes(unknowns):
+        is_there = np.abs(unknowns[:, :1] - 1.0) < 1e-9
+        return np.where(is_there, np.ones(4), np.where(unknowns[:, :1] < 0.5, 0.0, np.nan))
+
+    problem = InverseProblem(spikes, [[0.0, 2.0]], noise_std=0.1, differentiable=False)
+    found = DirectInverse(problem).fit(np.ones((1, 4))).diagnose(np.ones((1, 4)), [[1.0]])
+    assert found.fits.all()
+    assert np.isnan(found.flat_direction).all()
+    assert "- its neighborhood could not be simulated" in found.reasons(0)
+
+
 def test_other_solutions_that_fit_as_well_are_counted():
     def square(unknowns):
         return unknowns.square() * torch.ones(4, dtype=torch.float64)
@@ -164,6 +176,31 @@ def test_measurements_that_nothing_explains_are_told_of():
     assert "1 do not fit the measurements" in str(found)
 
 
+def products(scales):
+    """Problems of one unknown, exactly solvable, whose losses differ by the squares of scales."""
+    problem = InverseProblem(lambda u, c: u * c, [[0.0, 1.0]], condition_shape=(1,))
+    truth = np.random.default_rng(0).uniform(0.05, 0.95, (len(scales), 1))
+    return problem, truth, np.hstack([truth * scales[:, None], scales[:, None]])
+
+
+def test_exact_fits_are_good_ones_whatever_the_scale_of_a_problem():
+    problem, truth, X = products(np.logspace(-3.0, 3.0, 20))
+    solver = DirectInverse(problem).fit(X)
+    for answers in (truth, solver.solutions_):
+        found = solver.diagnose(X, answers)
+        assert found.fits.all()
+        assert (found.verdict == "credible").all()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_bad_fit_among_exact_ones_of_other_scales_is_one(scale):
+    problem, truth, X = products(np.append(np.logspace(-3.0, 3.0, 19), scale))
+    truth[-1] += 0.04
+    found = DirectInverse(problem).fit(X).diagnose(X, truth)
+    np.testing.assert_array_equal(found.fits, np.arange(20) < 19)
+    assert found.verdict[-1] == "wrong"
+
+
 def test_an_answer_at_the_edge_of_the_box_is_told_of():
     X = decay(torch.tensor([[4.0, 1.0], [1.0, 1.0]])).numpy()
     found = diagnosed(InverseProblem(decay, BOX, noise_std=0.1), X)
@@ -177,6 +214,58 @@ def test_a_problem_without_an_answer_has_no_chance():
     found = solver.diagnose(DECAYS, unknowns)
     assert found.chance[0] == 0.0
     assert found.verdict.tolist() == ["wrong", "credible"]
+
+
+def fails_above(limit):
+    """The decay in NumPy, which has no value for heights above a limit."""
+
+    def simulate(unknowns):
+        values = decay(torch.tensor(unknowns)).numpy()
+        return np.where(unknowns[:, :1] > limit, np.nan, values)
+
+    return simulate
+
+
+@pytest.mark.parametrize("noise_std", [None, 0.1])
+@pytest.mark.parametrize("n", [1, 2])
+def test_problems_that_all_fail_are_diagnosed(noise_std, n):
+    problem = InverseProblem(fails_above(0.0), BOX, noise_std=noise_std, differentiable=False)
+    solver = DirectInverse(problem).fit(DECAYS[:n])
+    found = solver.diagnose(DECAYS[:n], solver.solutions_)
+    assert not found.fits.any()
+    assert (found.verdict == "wrong").all()
+    assert found.reasons(0) == [
+        "- has no answer with a finite loss",
+        "- no unknowns that explain them were found: outside what is simulated?",
+    ]
+    assert f"{n} have no answer with a finite loss" in str(found)
+    for values in (found.lower, found.upper, found.std, found.rivals, found.flat_direction):
+        assert np.isnan(values).all()
+
+
+@pytest.mark.parametrize("noise_std", [None, 0.1])
+@pytest.mark.parametrize("unknowns", [[np.nan, np.nan], [2.9, 0.7]], ids=["NaN", "fails"])
+def test_an_answer_without_a_loss_is_beaten_and_nothing_else(noise_std, unknowns):
+    problem = InverseProblem(fails_above(2.5), BOX, noise_std=noise_std, differentiable=False)
+    answers = np.array([unknowns, [2.0, 1.5]])
+    found = DirectInverse(problem).fit(DECAYS).diagnose(DECAYS, answers)
+    alone, *others = found.reasons(0)
+    assert alone == "- has no answer with a finite loss"
+    assert len(others) == 1
+    assert others[0].startswith("- other unknowns explain them better: [")
+    np.testing.assert_allclose(found.rivals[0], [1.0, 0.7], atol=1e-3)
+    np.testing.assert_array_equal(np.isnan(found.lower), [[True, True], [False, False]])
+    np.testing.assert_array_equal(np.isnan(found.std), [[True, True], [False, False]])
+    np.testing.assert_array_equal(found.n_rivals, 0)
+    np.testing.assert_array_equal(found.misfit[0], np.inf)
+    np.testing.assert_array_equal(found.chance[0], 0.0)
+    assert found.verdict.tolist() == ["wrong", "credible"]
+    assert "determined" not in str(found)
+
+
+def test_fewer_measurements_than_unknowns_are_fitted():
+    X = np.where(np.arange(9) == 3, DECAYS, np.nan)
+    assert diagnosed(InverseProblem(decay, BOX, noise_std=0.1), X).fits.all()
 
 
 def test_functions_of_numpy_and_batches_are_diagnosed_alike():
