@@ -128,7 +128,8 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
             problems.recorder = PathRecorder(self.path_length, *shape)
         rng = as_generator(self.random_state)
         estimates = self._learn(problems, rng, tell)
-        answers, self.converged_ = self._refined(problems, estimates, tell)
+        answers, has_ended = self._refined(problems, estimates, tell)
+        self.converged_ = has_ended & ~problems.fall_inside(answers, among=has_ended)
         self.n_forward_calls_ = problems.n_forward_calls
         self.estimates_, self.estimate_loss_ = self._judge(problems, estimates)
         self.solutions_, self.loss_ = self._judge(problems, answers)

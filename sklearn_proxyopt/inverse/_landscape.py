@@ -114,7 +114,8 @@ class LandscapeInverse(BaseInverse):
     failed_ : ndarray of shape (n_problems,)
         True for a problem without a finite loss, whose solution is NaN.
     converged_ : ndarray of shape (n_problems,)
-        True where the refinement ended by its tolerances; False for all without one.
+        True where the refinement ended by its tolerances, and not at a bound from which the loss
+        falls towards the inside; False for all without one.
     reduced_chi2_ : ndarray of shape (n_problems,)
         Squared misfits in units of the noise over degrees of freedom, about 1 for a good fit; only
         where the noise is known and no `loss` is given.

@@ -434,7 +434,7 @@ class InverseProblem(SearchBox):
             The same row for each.
         """
         start = torch.as_tensor(self.start, dtype=rows.dtype, device=rows.device)
-        return self.to_latent(start.expand(len(rows), -1))
+        return self.start_to_latent(start.expand(len(rows), -1))
 
     def draw_pairs(
         self, n_pairs: int, rows: Tensor, rng: np.random.Generator

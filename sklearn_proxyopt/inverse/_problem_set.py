@@ -25,6 +25,9 @@ __all__ = ["ProblemSet", "Step", "Tell", "spread_of"]
 _N_PRIOR = 4
 # A loss that differs by less than this share of its size counts as the same everywhere.
 _FLAT = 1e-12
+# Distances from a side of the box, in its half-widths, at which its mapping hides slopes, and
+# slopes in spreads a half-width that count.
+_AT_SIDE, _SLOPE = 1e-3, 1e-6
 
 
 @dataclass(frozen=True)
@@ -284,6 +287,27 @@ class ProblemSet:
             loss = self._losses_of(places, index)
         self.n_forward_calls += self.calls_for_gradients(len(places)) - len(places)
         return torch.autograd.grad(loss.sum(), places)[0]
+
+    def fall_inside(self, latent: Tensor, among: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which losses, among some, fall from a side of a hard box towards its inside.
+
+        In unbounded variables they hardly have a slope there, at which a search may end.
+        """
+        falls = torch.zeros(len(latent), dtype=torch.bool, device=latent.device)
+        unknowns = self.problem.to_unknowns(latent.detach())
+        places = self.problem.to_box(unknowns)
+        at_side = places.abs() > 1.0 - _AT_SIDE
+        is_asked = at_side.any(dim=1) & torch.as_tensor(among, device="cpu").to(falls.device)
+        if not self.problem.hard_bounds or not is_asked.any():
+            return falls.cpu().numpy()
+        for index in self.batches_of(is_asked.nonzero()[:, 0]):
+            own = places[index].requires_grad_()
+            with torch.enable_grad():
+                there = self.problem.from_box(own)
+            (slopes,) = torch.autograd.grad(there, own, self._gradient(unknowns[index], index))
+            outward = own.sign() * slopes / self.spread[index][:, None]
+            falls[index] = (at_side[index] & (outward > _SLOPE)).any(dim=1)
+        return falls.cpu().numpy()
 
     def variance_of(self, losses: Tensor) -> tuple[Tensor, NDArray[np.float64] | None]:
         """Return the variance of an error in units of the loss, and its degrees of freedom.

@@ -15,9 +15,12 @@ from sklearn_proxyopt.inverse._polytope import Polytope
 
 __all__ = ["SearchBox"]
 
-# Starts and estimates on a side of the box are moved inside by this share of its half-width:
-# on the side itself the scaled tanh has no slope.
+# Estimates on a side of the box are moved inside by this share of its half-width: on the side
+# itself the scaled tanh has no slope.
 _MARGIN = 1e-3
+# Starts as near to a side as the first number are moved to the second: a search would hardly come
+# off it.
+_NEAR_SIDE, _START_MARGIN = 0.01, 0.05
 # Those that constraints forbid are moved in farther.
 _WELL_INSIDE = 0.9
 
@@ -108,14 +111,14 @@ class SearchBox:
         Returns
         -------
         torch.Tensor of shape (n, n_unknowns)
-            Unknowns in their units: middle + half_width tanh(latent), or without the tanh where
-            the box is not hard.
+            Unknowns in their units: middle + half_width bounded(latent), or without `bounded`
+            where the box is not hard.
         """
         middle, half_width = self._box(latent)
         if not self.hard_bounds:
             return middle + half_width * latent
         # The sum may round to a value just outside.
-        bounded = self.from_box(torch.tanh(latent))
+        bounded = self.from_box(self.bounded(latent))
         return torch.clamp(bounded, middle - half_width, middle + half_width)
 
     def to_latent(self, unknowns: Tensor) -> Tensor:
@@ -138,7 +141,36 @@ class SearchBox:
             # Along a constraint the slope turns at once: a search would not come off it.
             is_outside = (scaled.abs() > 1.0).any(dim=1, keepdim=True)
             scaled = torch.where(is_outside, scaled.clamp(-_WELL_INSIDE, _WELL_INSIDE), scaled)
-        return torch.atanh(scaled.clamp(_MARGIN - 1.0, 1.0 - _MARGIN))
+        return self.unbounded(scaled.clamp(_MARGIN - 1.0, 1.0 - _MARGIN))
+
+    def start_to_latent(self, starts: Tensor) -> Tensor:
+        """Map starts of a search to unbounded variables, those at a side of a hard box well inside.
+
+        Parameters
+        ----------
+        starts : torch.Tensor of shape (n, n_unknowns)
+            Unknowns, in the box.
+
+        Returns
+        -------
+        torch.Tensor of shape (n, n_unknowns)
+            Where searches begin.
+        """
+        if self.hard_bounds:
+            places = self.to_box(starts)
+            at_side = places.abs() > 1.0 - _NEAR_SIDE
+            inside = places.clamp(_START_MARGIN - 1.0, 1.0 - _START_MARGIN)
+            moved = self.from_box(torch.where(at_side, inside, places))
+            starts = torch.where(at_side.any(dim=1, keepdim=True), moved, starts)
+        return self.to_latent(starts)
+
+    def bounded(self, latent: Tensor) -> Tensor:
+        """Map unbounded variables to places between -1 and 1."""
+        return torch.tanh(latent)
+
+    def unbounded(self, places: Tensor) -> Tensor:
+        """Map places between -1 and 1 to unbounded variables."""
+        return torch.atanh(places)
 
     def from_box(self, places: Tensor) -> Tensor:
         """Map places in the box to unknowns.

@@ -363,6 +363,21 @@ def test_the_best_of_several_solvers_is_kept_for_each_problem():
     assert best.predict(X).shape == (10, 1)
 
 
+def test_a_search_that_stuck_at_a_side_has_not_converged():
+    def rosen(predicted, observed):
+        x, y = (predicted - observed).T
+        return 100.0 * (y - x**2) ** 2 + (1.0 - x) ** 2
+
+    shifts = np.random.default_rng(0).uniform(-1.0, 1.0, (60, 2))
+    problem = InverseProblem(lambda u: u, [[-3.0, 3.0]] * 2, loss=rosen, start=[2.7, -2.7])
+    found = DirectInverse(problem).fit(shifts)
+    places = torch.tensor(found.solutions_, requires_grad=True)
+    (slopes,) = torch.autograd.grad(rosen(places, torch.tensor(shifts)).sum(), places)
+    outward = (np.sign(found.solutions_) * slopes.numpy())[found.converged_]
+    assert (outward[np.abs(found.solutions_[found.converged_]) > 2.999] <= 0.1).all()
+    assert 0 < found.converged_.sum() < 60
+
+
 @pytest.mark.parametrize("name", ["supervised", "neural adjoint"])
 def test_a_simulator_outside_torch_is_solved_without_its_gradient(name):
     X, unknowns = draw()
