@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -12,6 +13,7 @@ from scipy.optimize import Bounds
 
 __all__ = [
     "as_generator",
+    "as_numbers",
     "check_bounds",
     "check_integer",
     "check_option",
@@ -49,6 +51,16 @@ def as_generator(random_state: Any) -> np.random.Generator:
         "random_state must be None, a non-negative integer, a numpy.random.RandomState or a "
         f"numpy.random.Generator; got {random_state!r}."
     )
+
+
+def as_numbers(values: Any, name: str) -> NDArray[np.float64]:
+    """Return an argument as a new array of floats, or raise an error that names it."""
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} must be an array of numbers; got {reprlib.repr(values)}."
+        ) from None
 
 
 def check_bounds(

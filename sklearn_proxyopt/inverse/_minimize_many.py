@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import reprlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import clone
 from torch import Tensor
 
-from sklearn_proxyopt._utils._validation import check_option
+from sklearn_proxyopt._utils._validation import as_numbers, check_bounds, check_option
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._direct import DirectInverse
 from sklearn_proxyopt.inverse._problem import InverseProblem
@@ -51,7 +52,8 @@ def minimize_many(
         differentiable by torch. Or a list of functions as `scipy.optimize.minimize` takes them,
         each of an array of shape (n_variables,).
     x0 : array-like of shape (n_functions, n_variables)
-        A start for each function.
+        A start for each function, inside the bounds. Starts on a bound are moved inside by 2.5 %
+        of the width.
     bounds : array-like of shape (n_variables, 2) or scipy.optimize.Bounds, default=None
         The box that solutions lie in. None is for "direct" only.
     method : {"direct", "multistart", "joint"} or inverse solver, default="direct"
@@ -72,7 +74,8 @@ def minimize_many(
     -------
     scipy.optimize.OptimizeResult
         With `x` (n_functions, n_variables), `fun` and `success` (n_functions,), `nfev`, all
-        evaluations together, and `solver`, the fitted solver.
+        evaluations together, and `solver`, the fitted solver. `success` is False where a function
+        still falls from a bound towards the inside.
 
     See Also
     --------
@@ -90,15 +93,11 @@ def minimize_many(
     array([[1., 1.],
            [2., 2.]])
     """
-    starts = np.array(x0, dtype=np.float64)
-    if starts.ndim != 2 or not np.isfinite(starts).all():
-        raise ValueError(
-            f"x0 must be finite and of shape (n_functions, n_variables); got shape {starts.shape}."
-        )
+    solver = _solver_of(method, options, random_state)
     if bounds is None and method != "direct":
         raise ValueError("bounds must be given for a method other than 'direct'; got None.")
-    functions = fun if callable(fun) else _Listed(fun, jac, len(starts))
-    solver = _solver_of(method, options, random_state)
+    starts = _checked_starts(x0, bounds)
+    functions = _checked_functions(fun, jac, len(starts))
     solver.set_params(problem=_Functions(functions, starts, bounds, features))
     solver.fit(_rows(len(starts), features))
     return OptimizeResult(
@@ -123,9 +122,63 @@ def _solver_of(
     return solver.set_params(**(options or {}))
 
 
+def _checked_starts(x0: ArrayLike, bounds: ArrayLike | None) -> NDArray[np.float64]:
+    """Return the starts, all of which lie inside the bounds."""
+    starts = as_numbers(x0, "x0")
+    if starts.ndim != 2 or not starts.size or not np.isfinite(starts).all():
+        raise ValueError(
+            f"x0 must be finite and of shape (n_functions, n_variables); got shape {starts.shape}."
+        )
+    if bounds is None:
+        return starts
+    box = check_bounds(bounds)
+    if starts.shape[1] != len(box):
+        raise ValueError(
+            f"x0 must have a column for each of the {len(box)} rows of bounds; got "
+            f"{starts.shape[1]}."
+        )
+    (outside,) = np.nonzero(((starts < box[:, 0]) | (starts > box[:, 1])).any(axis=1))
+    if len(outside):
+        raise ValueError(
+            f"x0 must lie inside bounds; got {starts[outside[0]].tolist()} in row {outside[0]}. "
+            "Use numpy.clip to move it to the bounds."
+        )
+    return starts
+
+
+def _checked_functions(fun: Any, jac: Any, n: int) -> Any:
+    """Return the function of torch, or those of a list as one."""
+    if not callable(fun):
+        functions = _list_of(fun, n, "fun", "a function of torch or a sequence of functions")
+        if jac is None or isinstance(jac, bool):
+            return _Listed(functions, bool(jac))
+        return _Listed(functions, _list_of(jac, n, "jac", "True, None or a sequence of functions"))
+    if jac is not None and jac is not False:
+        raise ValueError(
+            "jac must be None for a function of torch, which has its gradient; got "
+            f"{reprlib.repr(jac)}."
+        )
+    return fun
+
+
+def _list_of(given: Any, n: int, name: str, expected: str) -> list[Callable[..., Any]]:
+    """Return functions, one a row of x0."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise ValueError(f"{name} must be {expected}; got {given!r}.")
+    functions = list(given)
+    if len(functions) != n:
+        raise ValueError(
+            f"{name} must hold a function for each of the {n} rows of x0; got {len(functions)}."
+        )
+    for index, one in enumerate(functions):
+        if not callable(one):
+            raise ValueError(f"{name}[{index}] must be callable; got {one!r}.")
+    return functions
+
+
 def _rows(n_functions: int, features: ArrayLike | None) -> NDArray[np.float64]:
     """Return the features of each function, and its number."""
-    known = np.eye(n_functions) if features is None else np.asarray(features, dtype=np.float64)
+    known = np.eye(n_functions) if features is None else as_numbers(features, "features")
     if known.ndim != 2 or len(known) != n_functions:
         raise ValueError(
             f"features must have shape ({n_functions}, n_features); got {known.shape}."
@@ -162,7 +215,18 @@ class _Functions(InverseProblem):
     def start_for(self, rows: Tensor) -> Tensor:
         """Return the start of each function."""
         number = rows[:, -1].long().cpu().numpy()
-        return self.to_latent(torch.as_tensor(self._starts[number], device="cpu").to(rows))
+        return self.start_to_latent(torch.as_tensor(self._starts[number], device="cpu").to(rows))
+
+    def _bounded(self, latent: Tensor) -> Tensor:
+        """Map unbounded variables to places between -1 and 1.
+
+        Unlike a tanh, a sine has its minima on the sides themselves, and searches come off them.
+        """
+        return torch.sin(latent)
+
+    def _unbounded(self, places: Tensor) -> Tensor:
+        """Map places between -1 and 1 to unbounded variables."""
+        return torch.asin(places)
 
     def _values(self, x: Any, number: Any) -> Any:
         """Return the values, as predictions of the shape of the features."""
@@ -195,37 +259,37 @@ class _Listed:
     """Functions of SciPy, one a problem."""
 
     def __init__(
-        self,
-        functions: Sequence[Callable[..., Any]],
-        jac: bool | Sequence[Callable[..., Any]] | None,
-        n: int,
+        self, functions: list[Callable[..., Any]], jac: bool | list[Callable[..., Any]]
     ) -> None:
-        for name, given in (("fun", functions), ("jac", jac)):
-            if isinstance(given, bool) or given is None:
-                continue
-            if len(given) != n or not all(callable(one) for one in given):
-                raise ValueError(
-                    f"{name} must hold a function for each of the {n} rows of x0; got {len(given)}."
-                )
-        self._functions, self._jac = list(functions), jac
+        self._functions, self._jac = functions, jac
         self.has_gradients = bool(jac)
 
     def values(self, x: NDArray[np.float64], index: NDArray[np.int_]) -> NDArray[np.float64]:
         """Return the values at rows, one a function."""
-        found = [self._functions[i](row.copy()) for row, i in zip(x, index, strict=True)]
-        return np.array([float(one) for one in found])
+        pairs = zip(x, index, strict=True)
+        return np.array([_number(self._functions[i](row.copy()), i) for row, i in pairs])
 
     def with_gradients(
         self, x: NDArray[np.float64], index: NDArray[np.int_]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return also the gradients."""
-        if self._jac is True:
-            pairs = [self._functions[i](row.copy()) for row, i in zip(x, index, strict=True)]
-            values, slopes = zip(*pairs, strict=True)
-            return np.array([float(one) for one in values]), np.array(slopes, dtype=np.float64)
-        gradients: Any = self._jac
-        slopes = tuple(gradients[i](row.copy()) for row, i in zip(x, index, strict=True))
-        return self.values(x, index), np.array(slopes, dtype=np.float64)
+        found = [self._pair(row, i) for row, i in zip(x, index, strict=True)]
+        values, slopes = zip(*found, strict=True)
+        return np.array(values), np.array(slopes)
+
+    def _pair(self, row: NDArray[np.float64], i: int) -> tuple[float, NDArray[np.float64]]:
+        """Return the value and the gradient of a function."""
+        if isinstance(self._jac, list):
+            value = _number(self._functions[i](row.copy()), i)
+            return value, _slopes(self._jac[i](row.copy()), len(row), f"jac[{i}] must return")
+        pair = self._functions[i](row.copy())
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(
+                f"fun[{i}] must return a value and a gradient where jac=True; got "
+                f"{reprlib.repr(pair)}."
+            )
+        slopes = _slopes(pair[1], len(row), f"the gradient of fun[{i}] must be")
+        return _number(pair[0], i), slopes
 
     def __call__(self, x: Tensor, index: Tensor) -> Tensor:
         """Return the values as a tensor that knows its gradient."""
@@ -235,6 +299,27 @@ class _Listed:
     def __repr__(self) -> str:
         names = [_name_of(one) for one in self._functions[:_N_SHOWN]]
         return f"[{', '.join(names + ['...'] * (len(self._functions) > _N_SHOWN))}]"
+
+
+def _number(value: Any, i: int) -> float:
+    """Return what a function says, or raise an error that names it."""
+    try:
+        return float(np.asarray(value).item())
+    except (TypeError, ValueError):
+        remedy = ""
+        if isinstance(value, tuple):
+            remedy = " For functions that return their gradients too, set jac=True."
+        raise ValueError(
+            f"fun[{i}] must return one number; got {reprlib.repr(value)}.{remedy}"
+        ) from None
+
+
+def _slopes(gradient: Any, n: int, duty: str) -> NDArray[np.float64]:
+    """Return a gradient, or raise an error that names the function behind it."""
+    try:
+        return np.asarray(gradient, dtype=np.float64).reshape(n)
+    except (TypeError, ValueError):
+        raise ValueError(f"{duty} {n} numbers; got {reprlib.repr(gradient)}.") from None
 
 
 class _Differentiated(torch.autograd.Function):

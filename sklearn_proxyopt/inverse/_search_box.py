@@ -111,14 +111,14 @@ class SearchBox:
         Returns
         -------
         torch.Tensor of shape (n, n_unknowns)
-            Unknowns in their units: middle + half_width bounded(latent), or without `bounded`
+            Unknowns in their units: middle + half_width tanh(latent), or without the tanh
             where the box is not hard.
         """
         middle, half_width = self._box(latent)
         if not self.hard_bounds:
             return middle + half_width * latent
         # The sum may round to a value just outside.
-        bounded = self.from_box(self.bounded(latent))
+        bounded = self.from_box(self._bounded(latent))
         return torch.clamp(bounded, middle - half_width, middle + half_width)
 
     def to_latent(self, unknowns: Tensor) -> Tensor:
@@ -141,7 +141,7 @@ class SearchBox:
             # Along a constraint the slope turns at once: a search would not come off it.
             is_outside = (scaled.abs() > 1.0).any(dim=1, keepdim=True)
             scaled = torch.where(is_outside, scaled.clamp(-_WELL_INSIDE, _WELL_INSIDE), scaled)
-        return self.unbounded(scaled.clamp(_MARGIN - 1.0, 1.0 - _MARGIN))
+        return self._unbounded(scaled.clamp(_MARGIN - 1.0, 1.0 - _MARGIN))
 
     def start_to_latent(self, starts: Tensor) -> Tensor:
         """Map starts of a search to unbounded variables, those at a side of a hard box well inside.
@@ -164,11 +164,11 @@ class SearchBox:
             starts = torch.where(at_side.any(dim=1, keepdim=True), moved, starts)
         return self.to_latent(starts)
 
-    def bounded(self, latent: Tensor) -> Tensor:
+    def _bounded(self, latent: Tensor) -> Tensor:
         """Map unbounded variables to places between -1 and 1."""
         return torch.tanh(latent)
 
-    def unbounded(self, places: Tensor) -> Tensor:
+    def _unbounded(self, places: Tensor) -> Tensor:
         """Map places between -1 and 1 to unbounded variables."""
         return torch.atanh(places)
 

@@ -87,6 +87,35 @@ def test_each_function_begins_at_its_own_start():
     np.testing.assert_allclose(far.fun, alone, atol=1e-4)
 
 
+CORNERS = np.array([[4.0, 4.0], [-4.0, 4.0], [4.0, -4.0], [-4.0, -4.0]])
+
+
+@pytest.mark.parametrize("fun", [valleys, LISTED], ids=["torch", "scipy"])
+@pytest.mark.parametrize("corner", CORNERS)
+def test_searches_come_off_the_sides_of_the_box(fun, corner):
+    found = minimize_many(fun, np.tile(corner, (8, 1)), BOX)
+    np.testing.assert_allclose(found.x, 1.0 + SHIFTS, atol=1e-2)
+    assert found.success.all()
+
+
+def test_minima_on_a_side_are_those_of_scipy():
+    centers = np.random.default_rng(2).uniform(-8.0, 8.0, (30, 2))
+
+    def bowls(x, index):
+        u = x - torch.tensor(centers)[index]
+        return u[:, 0] ** 2 + 100.0 * u[:, 1] ** 2 + u.prod(dim=1)
+
+    def bowl(i):
+        return lambda x: bowls(torch.tensor(x[None]), [i]).item()
+
+    starts = CORNERS[np.arange(30) % 4]
+    found = minimize_many(bowls, starts, BOX)
+    alone = [minimize(bowl(i), [0.0, 0.0], bounds=BOX, method="L-BFGS-B").x for i in range(30)]
+    np.testing.assert_allclose(found.x, alone, atol=1e-3)
+    assert (np.abs(found.x) > 4.0 - 1e-6).sum() > 10
+    assert found.success.all()
+
+
 def test_several_starts_find_lower_minima_than_one():
     one = minimize_many(waves, X0, BOX)
     more = minimize_many(waves, X0, BOX, method="multistart", random_state=0)
@@ -140,10 +169,22 @@ def test_values_that_are_no_numbers_fail_alone(fun):
     ("arguments", "message"),
     [
         ({"x0": np.zeros(2)}, r"x0 must be finite and of shape \(n_functions, n_variables\)"),
+        ({"x0": X0 + 5.0}, r"x0 must lie inside bounds; got \[5\.0.*\] in row 0\. Use numpy\.clip"),
+        ({"x0": X0[:, :1]}, "x0 must have a column for each of the 2 rows of bounds; got 1"),
+        ({"x0": np.zeros((0, 2))}, r"x0 must be finite and of shape .*; got shape \(0, 2\)"),
+        ({"x0": [["a", "b"]]}, r"x0 must be an array of numbers; got \[\['a', 'b'\]\]"),
+        ({"bounds": None, "method": "BFGS"}, "method must be one of 'direct', .*; got 'BFGS'"),
         ({"method": "magic"}, "method must be one of 'direct', 'multistart', 'joint'; got 'magic'"),
         ({"bounds": None, "method": "joint"}, "bounds must be given for a method other than"),
         ({"fun": LISTED[:3]}, "fun must hold a function for each of the 8 rows of x0; got 3"),
         ({"fun": LISTED, "jac": SLOPES[:1]}, "jac must hold a function for each of the 8 rows"),
+        ({"fun": []}, "fun must hold a function for each of the 8 rows of x0; got 0"),
+        ({"fun": None}, "fun must be a function of torch or a sequence of functions; got None"),
+        ({"fun": [*LISTED[:7], 3]}, r"fun\[7\] must be callable; got 3"),
+        ({"fun": LISTED, "jac": "2-point"}, "jac must be True, None or a sequence of functions"),
+        ({"fun": LISTED, "jac": rosen_der}, "jac must be True, None or a sequence of functions"),
+        ({"jac": SLOPES}, "jac must be None for a function of torch, which has its gradient; got"),
+        ({"features": [["a"]] * 8}, r"features must be an array of numbers; got \[\['a'\]"),
         ({"features": np.zeros((3, 1))}, r"features must have shape \(8, n_features\); got \(3, 1"),
         ({"fun": lambda x, index: x.sum()}, r"fun must return a tensor of shape \(\d,\); got \(\)"),
     ],
@@ -151,6 +192,40 @@ def test_values_that_are_no_numbers_fail_alone(fun):
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         minimize_many(**{"fun": valleys, "x0": X0, "bounds": BOX, **arguments})
+
+
+def test_a_value_may_be_an_array_of_one():
+    one = minimize_many([lambda x: np.array([rosen(x)])], np.zeros((1, 2)))
+    pair = minimize_many(
+        [lambda x: (np.array([[rosen(x)]]), rosen_der(x)[None])], [[0, 0]], jac=True
+    )
+    for found in (one, pair):
+        np.testing.assert_allclose(found.x, 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("second", "jac", "message"),
+    [
+        (lambda x: None, None, r"fun\[1\] must return one number; got None"),
+        (lambda x: "no", None, r"fun\[1\] must return one number; got 'no'"),
+        (lambda x: x, None, r"fun\[1\] must return one number; got array"),
+        (lambda x: (1.0, x), None, r"fun\[1\] must return one number; got .* set jac=True"),
+        (rosen, True, r"fun\[1\] must return a value and a gradient where jac=True; got np"),
+        (lambda x: (1.0, x, x), True, r"fun\[1\] must return a value and a gradient"),
+        (lambda x: (x, x), True, r"fun\[1\] must return one number; got array"),
+        (
+            lambda x: (1.0, x[:1]),
+            True,
+            r"the gradient of fun\[1\] must be 2 numbers; got array",
+        ),
+        (rosen, [rosen_der, lambda x: x[:1]], r"jac\[1\] must return 2 numbers; got array"),
+        (rosen, [rosen_der, lambda x: None], r"jac\[1\] must return 2 numbers; got None"),
+    ],
+)
+def test_what_a_function_returns_wrongly_is_named(second, jac, message):
+    first = (lambda x: (rosen(x), rosen_der(x))) if jac is True else rosen
+    with pytest.raises(ValueError, match=message):
+        minimize_many([first, second], np.zeros((2, 2)), jac=jac)
 
 
 def test_a_solver_that_learns_from_simulations_draws_them_from_the_box():
