@@ -130,9 +130,8 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         estimates = self._learn(problems, rng, tell)
         answers, has_ended = self._refined(problems, estimates, tell)
         self.converged_ = has_ended & ~problems.fall_inside(answers, among=has_ended)
+        self._keep(problems, estimates, answers)
         self.n_forward_calls_ = problems.n_forward_calls
-        self.estimates_, self.estimate_loss_ = self._judge(problems, estimates)
-        self.solutions_, self.loss_ = self._judge(problems, answers)
         self.failed_ = ~np.isfinite(self.loss_)
         reduced_chi2 = problems.reduced_chi2(self.loss_)
         if reduced_chi2 is not None:
@@ -369,12 +368,22 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
             if isinstance(value, torch.nn.Module):
                 value.to(device)
 
+    def _keep(self, problems: ProblemSet, estimates: Tensor, answers: Tensor) -> None:
+        """Keep unknowns and losses of answers, and of the estimates that they differ from."""
+        self.solutions_, self.loss_ = self._judge(problems, answers)
+        self.estimates_, self.estimate_loss_ = self.solutions_.copy(), self.loss_.copy()
+        moved = (estimates != answers).any(dim=1).nonzero()[:, 0]
+        if len(moved):
+            unknowns, loss = self._judge(problems, estimates[moved], moved)
+            number = moved.cpu().numpy()
+            self.estimates_[number], self.estimate_loss_[number] = unknowns, loss
+
     def _judge(
-        self, problems: ProblemSet, latent: Tensor
+        self, problems: ProblemSet, latent: Tensor, index: Tensor | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return unknowns and losses, NaN where there is no finite loss."""
         with torch.no_grad():
-            loss = problems.losses(latent)
+            loss = problems.losses(latent, index)
             unknowns = self.problem_.to_unknowns(latent)
             finite = torch.isfinite(loss)
             unknowns = torch.where(finite[:, None], unknowns, torch.nan)

@@ -198,9 +198,10 @@ def test_the_same_seed_gives_the_same_answer_also_after_a_pickle(fitted):
 
 
 def test_simulations_are_counted(fitted):
-    # Pairs, their shared pool, the problems held out, and the judging of estimates and solutions.
-    unrefined = clone(SOLVER).set_params(refine=None).fit(draw()[0])
-    assert unrefined.n_forward_calls_ == 128 + 128 + 32
+    # Pairs, their shared pool, the problems held out, and the answers.
+    X, _ = draw()
+    unrefined = clone(SOLVER).set_params(refine=None).fit(X)
+    assert unrefined.n_forward_calls_ == 128 + 128 + 32 + len(X)
     assert fitted.n_forward_calls_ > unrefined.n_forward_calls_
 
 

@@ -130,8 +130,7 @@ def test_simulations_for_differences_are_counted(solver, refine):
     counted = 0
     problem = InverseProblem(forward, BOX, differentiable=False)
     solver = clone(solver).set_params(problem=problem, refine=refine).fit(X)
-    # Estimates and answers are judged once more at the end.
-    assert counted == solver.n_forward_calls_ + 2 * len(X)
+    assert counted == solver.n_forward_calls_
 
 
 def test_a_function_of_numpy_may_run_in_several_processes():
