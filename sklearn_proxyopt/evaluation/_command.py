@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ _PLACE = re.compile(r"\{\{\s*(\w+)\s*(?::([^{}]*))?\}\}")
 _SEPARATORS = re.compile(r"[\s,;]+")
 # How much of what a program said last is shown of one that failed.
 _N_LINES = 5
+# How long the last words of a program that was killed are waited for.
+_SECONDS_TO_END = 1.0
 
 Values = Mapping[str, Any]
 
@@ -43,8 +46,8 @@ class CommandObjective:
         variable, ``{{name:.6e}}`` for the value in this format; a number is otherwise written with
         all of its digits.
     template : str or path-like, default=None
-        A folder whose files are copied, with values filled in where they are texts. None copies
-        nothing.
+        A folder whose files are copied, with values filled in where they are texts, in UTF-8 or
+        in an encoding like Latin-1; all else in them stays as it is. None copies nothing.
     output : str or callable, default=None
         The file that holds the result, a number or several separated by blanks, commas or line
         ends; or a function that takes the folder, a `pathlib.Path`, and returns the number or
@@ -57,7 +60,8 @@ class CommandObjective:
     keep : {"failed", "all", "none"}, default="failed"
         Which of them are kept.
     timeout : float, default=None
-        Seconds after which the program is killed, with all that it has started.
+        Seconds after which the program is killed, with all that it has started, if it or its
+        output has not ended.
 
     Raises
     ------
@@ -110,7 +114,7 @@ class CommandObjective:
         """Return the names that the command and the templates ask for."""
         texts = list(self.command)
         if self.template is not None:
-            texts += [text for path in self.template.rglob("*") if (text := _text_of(path))]
+            texts += [_text_of(path)[0] for path in self.template.rglob("*")]
         return {name for text in texts for name, _ in _PLACE.findall(text)}
 
     def __call__(self, x: Values | NDArray[np.float64]) -> float | NDArray[np.float64]:
@@ -160,9 +164,9 @@ class CommandObjective:
             return
         shutil.copytree(self.template, folder, dirs_exist_ok=True)
         for path in folder.rglob("*"):
-            text = _text_of(path)
-            if text and _PLACE.search(text):
-                path.write_text(_filled(text, values), encoding="utf-8")
+            text, encoding = _text_of(path)
+            if _PLACE.search(text):
+                path.write_bytes(_encoded(_filled(text, values), encoding, path.name))
 
     def _run(self, folder: Path, values: Values) -> str:
         """Run the command; return what it wrote to its standard output."""
@@ -179,10 +183,11 @@ class CommandObjective:
         )
         try:
             said, errors = program.communicate(timeout=self.timeout)
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{command[0]} took longer than {self.timeout} s.") from None
-        finally:
+        except BaseException as reason:
             _end(program)
+            if isinstance(reason, subprocess.TimeoutExpired):
+                raise RuntimeError(f"{command[0]} took longer than {self.timeout} s.") from None
+            raise
         if program.returncode:
             last = "\n".join((errors or said).splitlines()[-_N_LINES:])
             raise RuntimeError(
@@ -210,12 +215,24 @@ class CommandObjective:
         return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _text_of(path: Path) -> str | None:
-    """Return the text in a file, None if it is none."""
+def _text_of(path: Path) -> tuple[str, str]:
+    """Return the text in a file, empty if it is none, and an encoding that keeps its bytes."""
+    content = path.read_bytes() if path.is_file() else b""
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        return content.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
-        return None
+        return "" if b"\0" in content else content.decode("latin-1"), "latin-1"
+
+
+def _encoded(text: str, encoding: str, name: str) -> bytes:
+    """Return the bytes of a text, or raise an error that names what the encoding lacks."""
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} must be in UTF-8 to take a value with {text[error.start : error.end]!r}; got "
+            "another encoding. Convert the file of the template."
+        ) from None
 
 
 def _filled(text: str, values: Values) -> str:
@@ -227,10 +244,13 @@ def _filled(text: str, values: Values) -> str:
 
 
 def _end(program: subprocess.Popen[str]) -> None:
-    """Kill a program that still runs, and what it has started."""
-    if program.poll() is None:
-        if hasattr(os, "killpg"):
+    """Kill a program and what it has started, which may still run when it has ended itself."""
+    if hasattr(os, "killpg"):
+        # A group that has ended, or whose members only wait to be asked how.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(program.pid, signal.SIGKILL)
-        else:
-            program.kill()
-        program.communicate()
+    else:
+        program.kill()
+    # What has left the group may hold the pipes.
+    with suppress(subprocess.TimeoutExpired):
+        program.communicate(timeout=_SECONDS_TO_END)

@@ -1,8 +1,11 @@
 """External programs as the function to be optimized."""
 
+import os
 import pickle
+import signal
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +76,72 @@ def test_a_program_that_hangs_is_killed_with_what_it_has_started():
     with pytest.raises(RuntimeError, match=r"took longer than 0\.5 s"):
         fun(np.array([60.0]))
     assert time.monotonic() - began < 30.0
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no groups of processes")
+@pytest.mark.parametrize("begin", ["", "setsid "], ids=["group", "session"])
+def test_what_a_program_leaves_running_does_not_outlive_the_timeout(tmp_path, begin):
+    # A session of its own is nobody's to kill, but is not waited for.
+    code = f"{begin}sh -c 'echo $$ > pid; exec sleep {{{{seconds}}}}' & echo 1.0"
+    fun = CommandObjective(["sh", "-c", code], folder=tmp_path, timeout=1.0)
+    began = time.monotonic()
+    with pytest.raises(RuntimeError, match=r"took longer than 1\.0 s"):
+        fun({"seconds": 60})
+    assert time.monotonic() - began < 15.0
+    (file,) = tmp_path.glob("*/pid")
+    pid = int(file.read_text())
+    if begin:
+        os.kill(pid, signal.SIGKILL)
+    assert not is_running(pid)
+
+
+def is_running(pid):
+    """Tell whether a process runs that nobody has waited for yet."""
+    for _ in range(100):
+        try:
+            os.kill(pid, 0)
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (ProcessLookupError, FileNotFoundError):
+            return False
+        if state == "Z":
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_what_a_program_leaves_running_without_a_timeout_goes_on(tmp_path):
+    code = "sh -c 'sleep 0.5; echo done > {{name}}' > /dev/null 2>&1 & echo 1.0"
+    fun = CommandObjective(["sh", "-c", code], folder=tmp_path, keep="all", timeout=30.0)
+    assert fun({"name": "late"}) == 1.0
+    began = time.monotonic()
+    while not list(tmp_path.glob("*/late")) and time.monotonic() - began < 30.0:
+        time.sleep(0.05)
+    assert list(tmp_path.glob("*/late"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_texts_keep_their_bytes_in_any_encoding(tmp_path, encoding):
+    folder = tmp_path / "template"
+    folder.mkdir()
+    deck = "# Größe in µm\r\n{{größe}}\r\n{{a:.1f}}\n{{material}}\r"
+    (folder / "deck.inp").write_bytes(deck.encode(encoding))
+    code = "open('out', 'w').write('1.0')"
+    fun = CommandObjective(
+        [sys.executable, "-c", code], template=folder, output="out", folder=tmp_path, keep="all"
+    )
+    fun({"größe": 2.5, "a": 1.0, "material": "Stähle"})
+    (run,) = tmp_path.glob("run-*")
+    expected = "# Größe in µm\r\n2.5\r\n1.0\nStähle\r"
+    assert (run / "deck.inp").read_bytes() == expected.encode(encoding)
+
+
+def test_a_value_that_the_encoding_of_a_text_lacks_is_named(tmp_path):
+    folder = tmp_path / "template"
+    folder.mkdir()
+    (folder / "deck.inp").write_bytes("# Größe\n{{a}}".encode("latin-1"))
+    fun = CommandObjective([sys.executable, "-c", "print(1)"], template=folder)
+    with pytest.raises(ValueError, match=r"deck\.inp must be in UTF-8 to take .*'Ω'"):
+        fun({"a": "Ω"})
 
 
 @pytest.mark.parametrize(
