@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds
+from sklearn.utils.validation import validate_data
 
 __all__ = [
     "as_generator",
@@ -18,6 +19,7 @@ __all__ = [
     "check_integer",
     "check_option",
     "check_real",
+    "check_rows",
     "check_unmasked",
     "check_verbose",
     "check_width",
@@ -61,6 +63,19 @@ def as_numbers(values: Any, name: str) -> NDArray[np.float64]:
         raise ValueError(
             f"{name} must be an array of numbers; got {reprlib.repr(values)}."
         ) from None
+
+
+def check_rows(estimator: Any, X: Any, *, reset: bool = True) -> NDArray[np.float64]:
+    """Return rows as floats, NaN allowed, as scikit-learn checks them, or name X in an error."""
+    try:
+        rows: NDArray[np.float64] = validate_data(
+            estimator, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=reset
+        )
+    except ValueError as error:
+        if "Complex" not in str(error):
+            as_numbers(X, "X")
+        raise
+    return rows
 
 
 def check_bounds(

@@ -16,7 +16,7 @@ from scipy.optimize import OptimizeResult
 from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sklearn_proxyopt._utils._fitted import take_over
@@ -24,9 +24,11 @@ from sklearn_proxyopt._utils._threads import all_threads
 from sklearn_proxyopt._utils._torch_modes import plain_torch
 from sklearn_proxyopt._utils._validation import (
     as_generator,
+    as_numbers,
     check_integer,
     check_option,
     check_real,
+    check_rows,
 )
 from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.exceptions import DeviceNotFoundWarning, StartReturnedWarning
@@ -109,7 +111,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         self
             The solver with its answers in `solutions_`.
         """
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        X = check_rows(self, X)
         self.check_parameters()
         context = self._init_callback_context(max_subtasks=None)
         context.call_on_fit_task_begin(estimator=self)
@@ -215,8 +217,8 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
         check_real(level, "level", minimum=0.0, maximum=1.0, include_minimum=False)
         if unknowns is None:
             unknowns = self.predict(X, noise_std=noise_std)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        answers, shape = np.asarray(unknowns, dtype=np.float64), (len(X), self.problem_.n_unknowns)
+        X = check_rows(self, X, reset=False)
+        answers, shape = as_numbers(unknowns, "unknowns"), (len(X), self.problem_.n_unknowns)
         if answers.shape != shape:
             raise ValueError(f"unknowns must have shape {shape}; got {answers.shape}.")
         problems = self._problem_set(X, noise_std)
@@ -288,7 +290,7 @@ class BaseInverse(CallbackSupportMixin, BaseEstimator, ABC):
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return solutions and losses of further problems."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        X = check_rows(self, X, reset=False)
         problems = self._problem_set(X, noise_std)
         answers, _ = self._refined(problems, self._estimate(problems))
         return self._judge(problems, answers)

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import Tags
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from sklearn_proxyopt._utils._fitted import take_over
 from sklearn_proxyopt._utils._torch_modes import plain_torch
+from sklearn_proxyopt._utils._validation import check_rows
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._diagnosis import InverseDiagnosis
 from sklearn_proxyopt.inverse._direct import DirectInverse
@@ -91,7 +92,7 @@ class BestOfInverse(BaseEstimator):
         self
             The solver with its answers in `solutions_`.
         """
-        validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan")
+        check_rows(self, X)
         self._take([clone(solver).fit(X, noise_std=noise_std) for solver in self._chosen()])
         return self
 
@@ -239,7 +240,7 @@ class BestOfInverse(BaseEstimator):
         self, X: ArrayLike, noise_std: ArrayLike | None = None
     ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        X = check_rows(self, X, reset=False)
         found = [solver._solve_new(X, noise_std) for solver in self.solvers_]
         return _best(
             np.array([loss for _, loss in found]), np.array([answer for answer, _ in found])

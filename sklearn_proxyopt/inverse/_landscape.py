@@ -9,13 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import qmc
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from sklearn_proxyopt._utils._seeding import torch_generator
 from sklearn_proxyopt._utils._threads import all_threads
 from sklearn_proxyopt._utils._torch_modes import plain_torch
-from sklearn_proxyopt._utils._validation import check_integer, check_option, check_real
+from sklearn_proxyopt._utils._validation import (
+    as_numbers,
+    check_integer,
+    check_option,
+    check_real,
+    check_rows,
+)
 from sklearn_proxyopt.inverse._base import BaseInverse
 from sklearn_proxyopt.inverse._landscape_network import (
     N_PRODUCTS,
@@ -303,16 +309,16 @@ class LandscapeInverse(BaseInverse):
 
     def _rows(self, X: ArrayLike) -> Tensor:
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
+        X = check_rows(self, X, reset=False)
         return torch.tensor(np.ascontiguousarray(X), dtype=torch.float64, device=self.device_)
 
     def _places(self, unknowns: ArrayLike, n_axes: int, n_problems: int | None = None) -> Tensor:
         """Return unknowns in half-widths of the box, their shape checked."""
-        values = np.array(unknowns, dtype=np.float64)
+        name = "starts" if n_axes == 3 else "unknowns"
+        values = as_numbers(unknowns, name)
         expected = ("n_problems", "n_starts", "n_unknowns")[3 - n_axes :]
         fits = values.ndim == n_axes and values.shape[-1] == self.problem_.n_unknowns
         if not fits or (n_problems is not None and len(values) != n_problems):
-            name = "starts" if n_axes == 3 else "unknowns"
             raise ValueError(
                 f"{name} must have shape ({', '.join(expected)}) with {self.problem_.n_unknowns} "
                 f"unknowns; got {values.shape}."

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sklearn_proxyopt._utils._validation import as_numbers
+
 __all__ = [
     "Noise",
     "check_covariance",
@@ -59,7 +61,7 @@ def check_deviations(
     noise_std: Any, shape: tuple[int, ...], owner: str = "an observation"
 ) -> NDArray[np.float64]:
     """Return standard deviations that fit a shape, or raise an error that names them."""
-    values = np.asarray(noise_std, dtype=np.float64)
+    values = as_numbers(noise_std, "noise_std")
     if not (np.isfinite(values) & (values > 0)).all():
         raise ValueError(f"noise_std must hold positive, finite numbers; got {noise_std!r}.")
     try:
@@ -72,7 +74,7 @@ def check_deviations(
 
 def check_covariance(covariance: Any) -> NDArray[np.float64]:
     """Return a covariance matrix, or raise an error that names it."""
-    matrix = np.array(covariance, dtype=np.float64)
+    matrix = as_numbers(covariance, "noise_covariance")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"noise_covariance must be a square matrix; got shape {matrix.shape}.")
     if not np.allclose(matrix, matrix.T):
@@ -99,7 +101,7 @@ def noise_of_each(noise_std: Any, observed: Tensor) -> Noise:
 
     Nobody needs to know the error of what was not measured.
     """
-    given = np.asarray(noise_std, dtype=np.float64)
+    given = as_numbers(noise_std, "noise_std")
     given = given[:, None] if given.ndim == 1 else given
     flat = observed.flatten(1)
     if given.shape == flat.shape:

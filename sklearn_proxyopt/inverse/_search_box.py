@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sklearn_proxyopt._utils._constants import Constants
-from sklearn_proxyopt._utils._validation import check_bounds
+from sklearn_proxyopt._utils._validation import as_numbers, check_bounds
 from sklearn_proxyopt.inverse._polytope import Polytope
 
 __all__ = ["SearchBox"]
@@ -79,7 +79,7 @@ class SearchBox:
         ValueError
             If it is none, or lies outside of a hard box.
         """
-        values = np.array(start, dtype=np.float64)
+        values = as_numbers(start, "start")
         lower, upper = self.bounds.T
         if values.shape != lower.shape or not np.isfinite(values).all():
             raise ValueError(

@@ -160,6 +160,28 @@ def test_simulations_are_counted(solver):
     assert counted == solver.n_forward_calls_
 
 
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda solver, X: solver.fit([["a", "b"]]), r"X must be an array of numbers; got \[\['a'"),
+        (lambda solver, X: solver.fit([[1.0], [1.0, 2.0]]), "X must be an array of numbers; got"),
+        (lambda solver, X: solver.fit(X).predict(X.astype(str) + "a"), "X must be an array of num"),
+        (lambda solver, X: solver.fit(X, noise_std=["a"] * 3), "noise_std must be an array of num"),
+        (lambda solver, X: solver.fit(X).diagnose(X, ["a"]), "unknowns must be an array of num"),
+        (lambda solver, X: InverseProblem(decay, BOX, start="a"), "start must be an array of numb"),
+        (lambda solver, X: InverseProblem(decay, BOX, noise_std="a"), "noise_std must be an array"),
+        (
+            lambda solver, X: InverseProblem(decay, BOX, noise_covariance=[["a"]]),
+            "noise_covariance must be an array of numbers",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", [DirectInverse, lambda one: BestOfInverse([DirectInverse(one)])])
+def test_arguments_that_hold_text_are_named(kind, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(kind(InverseProblem(decay, BOX)), draw()[0][:3])
+
+
 def test_an_estimate_that_is_the_answer_is_simulated_once():
     X, _ = draw()
     only_start = DirectInverse(InverseProblem(decay, BOX), refine=None).fit(X)
