@@ -4,13 +4,14 @@ import torch
 from scipy.optimize import approx_fprime
 from sklearn.linear_model import LinearRegression
 
-from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
+from sklearn_proxyopt import NeuralProxyRegressor, ParetoOptimizer, ProxyOptimizer
 from sklearn_proxyopt._proxy_search._failure_model import FailureAverse, learn_failure_risk
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt.exceptions import FailedEvaluationWarning
 from sklearn_proxyopt.optimizers import DifferentialEvolution, MultiStartBFGS
 from sklearn_proxyopt.refine import LocalRefinement
 from sklearn_proxyopt.samplers import SobolSampler
+from sklearn_proxyopt.variables import Periodic
 
 BOX = np.array([[-1.0, 3.0], [0.0, 50.0]])
 
@@ -42,6 +43,22 @@ def test_failures_at_random_make_nothing_to_be_avoided():
 def test_a_failure_or_two_teach_nothing():
     X = design()
     assert risk_of(np.arange(200) < 2, X) is None
+
+
+@pytest.mark.parametrize("kind", [["u", "v"], Periodic(0, 2)], ids=["labels", "circle"])
+@pytest.mark.parametrize("n_objectives", [1, 2])
+def test_without_a_failure_there_is_no_risk_whatever_the_variables(kind, n_objectives):
+    def fun(X):
+        return np.column_stack([np.square(X - place).sum(axis=1) for place in (0.3, 0.6)])
+
+    space, params = [(0, 1), kind], {"proxy": LinearRegression(), "random_state": 0}
+    kind_of_run = ProxyOptimizer if n_objectives == 1 else ParetoOptimizer
+    opt = kind_of_run(bounds=space, on_error="learn", vectorized=True, **params)
+    learned = fun if n_objectives == 2 else lambda X: fun(X)[:, 0]
+    opt.minimize(learned, budget=12)
+    assert opt.failure_risk_ is None
+    assert opt.fit(opt.X_, opt.y_).failure_risk_ is None
+    assert opt.ask(2).shape == (2, 2)
 
 
 def test_the_gradient_is_that_of_the_values():

@@ -37,7 +37,9 @@ class Features(Experiments):
         if self._is_plain.all():
             return Z
         turns = self._turns * (Z[:, self._circles] - self.bounds[self._searched[self._circles], 0])
-        waves = np.stack([np.sin(turns), np.cos(turns)], axis=2).reshape(len(Z), -1)
+        # The width is spelled out: of no samples it cannot be told.
+        waves = np.stack([np.sin(turns), np.cos(turns)], axis=2)
+        waves = waves.reshape(len(Z), 2 * len(self._circles))
         codes = np.rint(X)
         indicators = [
             (codes[:, [place]] == np.arange(len(labels))).astype(np.float64)

@@ -159,6 +159,12 @@ def test_a_circle_is_cut_open_opposite_to_a_row():
     np.testing.assert_allclose(opened.from_unit_cube(opened.to_unit_cube(X)), X, rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [Periodic(0, 360), Categorical(["a", "b"])])
+def test_no_rows_have_as_many_features_as_any(kind):
+    variables = Variables([(0, 1), kind])
+    assert variables.features(np.empty((0, 2))).shape == (0, 3)
+
+
 def test_variables_without_circles_are_not_opened():
     variables = Variables([(0, 1), Integer(0, 3)])
     assert variables.opened_at(np.array([0.2, 1.0])) is variables
