@@ -39,6 +39,7 @@ from sklearn_proxyopt.samplers import SobolSampler
 from sklearn_proxyopt.variables import Integer
 
 BOX = np.array([[-2.0, 2.0], [-2.0, 2.0]])
+UNIT = np.array([[0.0, 1.0], [0.0, 1.0]])
 
 
 def disk(X):
@@ -295,6 +296,46 @@ def test_rows_with_names_are_learned_under_them():
         warnings.simplefilter("error")
         assert opt.predict(X).shape == (64, 2)
     opt.diagnose()
+
+
+def costly_limit(X):
+    """The lowest sum of two numbers whose product is at least 0.5: most sums below break that."""
+    return np.column_stack([X.sum(axis=1), 0.5 - X[:, 0] * X[:, 1]])
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0], ids=["minimize", "maximize"])
+def test_the_tolerance_is_a_share_of_the_spread_where_limits_cost_more_than_a_usual_value(sign):
+    X = SobolSampler(64, random_state=0).sample(UNIT)
+    outputs = costly_limit(X)
+    best = np.nanmin(feasible_values(outputs))
+    assert best > np.median(outputs[:, 0])
+    direction = "minimize" if sign > 0.0 else "maximize"
+    opt = quick(bounds=UNIT, proxy="gp", sampler=None, direction=direction)
+    regret = opt.fit(X, outputs * [sign, 1.0]).diagnose().regret
+    assert regret == pytest.approx(0.02 * np.median(np.abs(outputs[:, 0] - best)))
+
+
+def test_without_a_feasible_sample_the_tolerance_is_a_share_of_the_spread_too():
+    X = SobolSampler(64, random_state=0).sample(BOX)
+    Y = nowhere_feasible(X)
+    opt = quick(bounds=BOX, proxy="gp", sampler=None).fit(X, Y)
+    assert 0.002 < opt.diagnose().regret / np.ptp(Y[:, 0]) < 0.02
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_right_optimum_on_a_costly_limit_is_credible(seed):
+    opt = ProxyOptimizer(n_constraints=1, random_state=seed, vectorized=True)
+    result = opt.minimize(costly_limit, UNIT, budget=40)
+    assert result.fun == pytest.approx(np.sqrt(2.0), abs=1e-5)
+    assert result.verdict == "credible"
+    assert result.regret > 1e-3
+
+
+def test_values_without_constraints_are_tolerated_by_their_median():
+    X = SobolSampler(64, random_state=0).sample(BOX)
+    y = disk(X)[:, 1]
+    opt = quick(bounds=BOX, proxy="gp", sampler=None, n_constraints=0).fit(X, y)
+    assert opt.diagnose().regret == 0.02 * (np.median(y) - y.min())
 
 
 def test_the_verdict_sees_a_promise_that_breaks_its_constraint():

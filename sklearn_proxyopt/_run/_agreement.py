@@ -27,7 +27,8 @@ def agreed(state: ModelState) -> ModelState:
     if not are_learned_as_stack(state.proxy) or not _is_in_doubt(state):
         return state
     collector = state.evidence
-    margin = stated_regret(collector.about(state.x_proxy), state.typical)
+    evidence = collector.about(state.x_proxy)
+    margin = stated_regret(evidence, state.typical_above(evidence.lowest_known))
     x = collector.agreed_point(state.x_proxy, margin)
     return state if x is None else _moved(state, x)
 

@@ -78,7 +78,7 @@ def asked(
     noise_std: Any = "auto",
 ) -> tuple[Question, Evidence]:
     """Return what `diagnose` judges, and what is known about it."""
-    is_answer = of != "proxy" and _is_measured(state)
+    is_answer = of != "proxy" and state.is_measured
     x = state.x if is_answer else state.x_proxy
     assert x is not None
     collector = state.evidence_on_answer if is_answer else state.evidence
@@ -98,11 +98,13 @@ def asked(
         value, std = known.estimate(x, measured[0], evidence)
         evidence = evidence.checked(value, predicted, measured[1:], std)
         mode = "refined" if is_answer else "checks"
+    if regret is None:
+        regret = stated_regret(evidence, state.typical_above(evidence.lowest_known))
     question = Question(
         subject="the answer" if is_answer else "the model's optimum",
         x=x,
         x_best=x_best,
-        regret=stated_regret(evidence, state.typical) if regret is None else float(regret),
+        regret=float(regret),
         mode=mode,
         variables=state.variables,
         goal=state.goal,
@@ -112,11 +114,6 @@ def asked(
         n_settings=0 if evidence.noise else state.variables.n_exhausted(state.data.evaluated),
     )
     return question, evidence
-
-
-def _is_measured(state: ModelState) -> bool:
-    """Tell whether the answer was evaluated."""
-    return state.result is not None and bool(state.result.get("measured", True))
 
 
 class Known:
@@ -196,7 +193,7 @@ class Known:
     def _is_estimated(self) -> bool:
         """Whether the answer is the setting of the lowest estimate."""
         result = self._state.result
-        return _is_measured(self._state) and bool(result is not None and result.get("fun_std"))
+        return self._state.is_measured and bool(result is not None and result.get("fun_std"))
 
     def contradiction(self, noise_std: Any) -> str:
         """Return how repeats contradict what was said of the noise, or nothing."""

@@ -115,7 +115,7 @@ def learn_model(
         n_evaluations=run.n_evaluated,
         n_failed_learned=len(data.X_failed),
         seeds=run.seeds,
-        typical=float(np.median(values_of(data.y))),
+        usual=values_of(data.y),
         merit=model.merit,
         best_outputs=best,
         x_best_row=starts[0].copy(),

@@ -157,8 +157,11 @@ def _kept_fields(kind: type[ModelState], arrays: Arrays, answer: Facts, goal: Go
     for name in ("n_learned", "n_failed_learned", "n_evaluations"):
         kept[name] = int(answer[name])
     kept["seeds"] = {str(name): int(seed) for name, seed in answer["seeds"].items()}
-    for name in ("fun", "fun_proxy", "typical"):
+    for name in ("fun", "fun_proxy"):
         kept[name] = goal.value(float(answer[name]))
+    kept["usual"] = goal.turned(kept["usual"])
+    if not (kept["usual"].ndim == 1 and kept["usual"].size):
+        raise ValueError("usual values must be a row of numbers")
     return kept
 
 

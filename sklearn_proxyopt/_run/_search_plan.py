@@ -310,9 +310,9 @@ class SearchPlan:
         """Let the proxy learn all samples."""
         run = self._run
         # Samples that a search has chosen lie low; what is usual is known from those before.
-        typical = float(np.median(values_of(self._data.y[: run.n_initial])))
+        usual = values_of(self._data.y[: run.n_initial])
         learned = run.learn(partial(learn_model, run, self._optimizer, self._data))
-        self.state = replace(learned, typical=typical)
+        self.state = replace(learned, usual=usual)
         return self.state
 
     def _is_worth_a_repeat(self, state: ModelState) -> bool:

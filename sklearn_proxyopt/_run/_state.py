@@ -203,8 +203,8 @@ class ModelState(LearnedState):
         How many failures the risk learned from, the first of `data`.
     seeds : dict of str to int
         The seeds of the run.
-    typical : float
-        A usual value, before any search chose where to evaluate.
+    usual : ndarray of shape (n_usual,)
+        Values of samples before any search chose where to evaluate.
     best_outputs : ndarray of shape () or (1 + n_constraints,)
         The outputs of the best sample.
     merit : Merit or None
@@ -213,7 +213,7 @@ class ModelState(LearnedState):
 
     n_failed_learned: int = field(metadata=_PRIVATE)
     seeds: dict[str, int] = field(metadata=_PRIVATE)
-    typical: float = field(metadata=_PRIVATE | _VALUE)
+    usual: NDArray[np.float64] = field(metadata=_PRIVATE | _VALUE)
     x_proxy: NDArray[np.float64]
     fun_proxy: float = field(metadata=_VALUE)
     x_best_row: NDArray[np.float64] = field(metadata=_REBUILT)
@@ -228,7 +228,32 @@ class ModelState(LearnedState):
     @property
     def spread(self) -> float:
         """How far a usual value lies from the best one known."""
-        return max(self.typical - float(np.ravel(self.best_outputs)[0]), 0.0)
+        best = float(np.ravel(self.best_outputs)[0])
+        return max(self.typical_above(best) - best, 0.0)
+
+    def typical_above(self, lowest: float) -> float:
+        """Return a usual value, where the lowest one known is this.
+
+        With constraints, samples that violate them often have lower values than the best feasible
+        one. A usual value then lies as far above the lowest as the median sample from that, on
+        whichever side.
+        """
+        if self.merit is None:
+            return float(np.median(self.usual))
+        return lowest + float(np.median(np.abs(self.usual - self._best_value)))
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the answer was evaluated."""
+        return self.result is not None and bool(self.result.get("measured", True))
+
+    @property
+    def _best_value(self) -> float:
+        """The value of the best sample, as estimated with noise; a feasible one if any is."""
+        if self.is_measured:
+            assert self.fun is not None
+            return self.fun
+        return float(np.ravel(self.best_outputs)[0])
 
     def published(self) -> dict[str, Any]:
         """Return the attributes that the state gives an optimizer, the answer by name too."""

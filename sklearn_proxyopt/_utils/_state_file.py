@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 FORMAT = "sklearn_proxyopt state"
-VERSION = 4
+VERSION = 5
 # A file with more is neither written nor read: bytes of its arrays, characters of its facts.
 MOST_BYTES = 2**30
 MOST_CHARACTERS = 2**24
