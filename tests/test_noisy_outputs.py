@@ -1,11 +1,14 @@
 """Noise with outcome constraints and with fronts: what is answered is estimated, and how surely."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import norm
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer
-from sklearn_proxyopt._proxy_search._penalty import margin_of
+from sklearn_proxyopt._proxy_search._penalty import margin_of, merit_of_rows
+from sklearn_proxyopt._run._diagnose import diagnose, evidence_of
 from sklearn_proxyopt._run._known_noise import has_noise
 from sklearn_proxyopt._run._noise import NoiseWatch, best_setting
 from sklearn_proxyopt._run._stopping import FrontCriteria
@@ -103,6 +106,44 @@ class TestConstraints:
         for opt, result in constrained_runs:
             kept = opt.y_[opt.y_[:, 1] <= 0.0]
             assert result.fun_lowest == kept[:, 0].min()
+
+    def test_the_verdict_is_on_estimates_and_not_on_lucky_samples(self, constrained_runs):
+        for opt, result in constrained_runs:
+            diagnosis = opt.diagnose()
+            assert diagnosis.truth == diagnosis.best == result.fun
+            assert diagnosis.evidence["known_regret"] == 0.0
+            assert diagnosis.verdict != "false"
+            assert not any("was measured, against" in reason for reason in diagnosis.reasons)
+            assert diagnosis.regret >= opt.noise_std_[0]
+
+    def test_noise_of_a_constraint_alone_makes_up_no_violations(self):
+        X = LatinHypercubeSampler(40, random_state=0).sample(BOX)
+        X = np.vstack([X, np.repeat([[-0.999, -0.999]], 4, axis=0)])
+        opt = optimizer(bounds=BOX, noise_std=[0.0, 0.3]).fit(X, Noisy(disk, [0.0, 0.3])(X))
+        collector = evidence_of(opt)
+        assert collector.noise == 0.0
+        assert collector.is_noisy
+        near = np.abs(disk(X)[:, 1]) < 0.3
+        raw = merit_of_rows(opt.y_, opt._known.merit) - opt.y_[:, 0]
+        n_repeats = np.where(np.arange(len(X)) < 40, 1, 4)
+        judged = collector.judged(X, opt.y_, n_repeats) - opt.y_[:, 0]
+        true = merit_of_rows(disk(X), opt._known.merit) - opt.y_[:, 0]
+        assert np.abs(judged - true)[near].mean() < 0.9 * np.abs(raw - true)[near].mean()
+
+    def test_an_answer_with_a_lower_estimate_elsewhere_is_false(self):
+        def two_pits(X):
+            """Return the lower of two bowls, and a limit far from both."""
+            X = np.asarray(X)
+            shallow, deep = (np.square(X - place).sum(axis=1) for place in (-1.0, 1.0))
+            values = np.minimum(shallow, deep - 1.0)
+            return np.column_stack([values, X.sum(axis=1) - 3.0])
+
+        X = LatinHypercubeSampler(24, random_state=0).sample(BOX)
+        X = np.vstack([X, np.repeat([[-1.0, -1.0], [1.0, 1.0]], 3, axis=0)])
+        opt = optimizer(bounds=BOX, noise_std=[0.1, 0.1]).fit(X, Noisy(two_pits, 0.1)(X))
+        diagnosis = diagnose(replace(opt._known, x_proxy=np.array([-1.0, -1.0])))
+        assert diagnosis.verdict == "false"
+        assert diagnosis.evidence["known_regret"] > 1.0
 
     def test_noise_of_a_constraint_alone_is_found(self):
         opt = optimizer()

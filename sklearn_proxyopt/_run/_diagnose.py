@@ -85,18 +85,22 @@ def asked(
     evidence = collector.about(x)
     known = Known(state, collector)
     if evaluate is None:
-        rows, measured = known.checks(x)
+        rows, outputs = known.checks(x)
     else:
         rivals = collector.rows_at(evidence.rivals[: n_checks - 1])
         rows = np.vstack([x[None], rivals[state.variables.is_feasible(rivals)]])
-        measured = measured_merit(state, evaluate(rows))
+        outputs = evaluate(rows)
+    measured = collector.judged(rows, outputs, known.n_repeats(rows))
     x_best, lowest = known.lowest(rows, measured)
     evidence = replace(evidence, lowest_known=lowest)
     mode = "rows"
     if len(rows) and np.isfinite(measured[0]):
         predicted = collector.predict(rows[1:]) if len(rows) > 1 else np.empty(0)
-        value, std = known.estimate(x, measured[0], evidence)
+        value, std = known.estimate(x, outputs[:1], evidence)
         evidence = evidence.checked(value, predicted, measured[1:], std)
+        if collector.is_noisy:
+            # Of noisy values none is known better than by estimates.
+            evidence = replace(evidence, lowest_known=lowest)
         mode = "refined" if is_answer else "checks"
     if regret is None:
         regret = stated_regret(evidence, state.typical_above(evidence.lowest_known))
@@ -130,11 +134,10 @@ class Known:
     def __init__(self, state: ModelState, collector: EvidenceCollector) -> None:
         self._state, self._collector = state, collector
         self._settings = Settings.of(state.data.X, state.data.y, state.variables)
-        # Of values with constraints, the noise of what is judged is not known.
-        self._noise = collector.noise if state.merit is None else 0.0
+        self._is_noisy = collector.is_noisy
 
     def checks(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the optimum and other low points of the proxy whose values are known.
+        """Return the optimum and other low points of the proxy whose outputs are known, and those.
 
         The first is the optimum; without its own value the others are of no use.
         """
@@ -144,20 +147,19 @@ class Known:
         used = distance <= SAME_SAMPLE
         used[1:] &= row[1:] != row[0]
         if not used[0]:
-            return points[:0], np.empty(0)
-        values = settings.y[settings.group] if self._noise else state.data.y
-        return points[used], measured_merit(state, values[row[used]])
+            return points[:0], state.data.y[:0]
+        outputs = settings.y[settings.group] if self._is_noisy else state.data.y
+        return points[used], outputs[row[used]]
 
     def lowest(
         self, rows: NDArray[np.float64], measured: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], float]:
         """Return the point of the lowest value known, checks included, and the value."""
         state = self._state
-        if self._noise and self._is_estimated:
+        if self._is_noisy and self._is_estimated:
             assert state.x is not None
-            assert state.fun is not None
-            return state.x, float(state.fun)
-        if self._noise:
+            return state.x, self._estimated_answer
+        if self._is_noisy:
             X, values = self._collector.settings.X, self._collector.estimates()
         else:
             X = np.vstack([state.data.X, rows])
@@ -168,32 +170,51 @@ class Known:
         return X[place], float(values[place])
 
     def estimate(
-        self, x: NDArray[np.float64], measured: float, evidence: Evidence
+        self, x: NDArray[np.float64], outputs: NDArray[np.float64], evidence: Evidence
     ) -> tuple[float, float]:
         """Return the value at the optimum and its standard deviation, which noise leaves.
 
         The mean of its measured values and the prediction are weighed by what they are sure of.
         """
-        state, noise = self._state, self._noise
-        if not noise:
-            return float(measured), 0.0
+        state, noise = self._state, evidence.noise
+        if not self._is_noisy:
+            return float(measured_merit(state, outputs)[0]), 0.0
         if self._is_estimated and state.x is x:
-            assert state.fun is not None
             assert state.result is not None
-            return float(state.fun), float(state.result.fun_std)
-        distance, row = self._nearest(x[None])
-        n = 1
-        if distance[0] <= SAME_SAMPLE:
-            n = int(self._settings.n_repeats[self._settings.group[row[0]]])
-        sure = np.array([n / noise**2, 1.0 / max(np.nan_to_num(evidence.deviation), noise) ** 2])
-        value = sure @ [measured, evidence.predicted] / sure.sum()
+            return self._estimated_answer, float(state.result.fun_std)
+        n = self.n_repeats(x[None])
+        if state.merit is not None:
+            mean, std = self._collector.estimated(x[None], outputs, n)
+            return float(measured_merit(state, mean)[0]), float(std[0, 0])
+        sure = np.array([n[0] / noise**2, 1.0 / max(np.nan_to_num(evidence.deviation), noise) ** 2])
+        value = sure @ [outputs[0], evidence.predicted] / sure.sum()
         return float(value), float(1.0 / np.sqrt(sure.sum()))
+
+    def n_repeats(self, rows: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return how often each sample is known, 1 where it is not."""
+        if not len(rows):
+            return np.ones(0, dtype=np.intp)
+        distance, row = self._nearest(rows)
+        counts = self._settings.n_repeats[self._settings.group[row]]
+        return np.where(distance <= SAME_SAMPLE, counts, 1)
 
     @property
     def _is_estimated(self) -> bool:
         """Whether the answer is the setting of the lowest estimate."""
         result = self._state.result
-        return self._state.is_measured and bool(result is not None and result.get("fun_std"))
+        if not self._state.is_measured or result is None:
+            return False
+        stds = np.append(result.get("fun_std", 0.0), result.get("constraints_std", []))
+        return bool(stds.any())
+
+    @property
+    def _estimated_answer(self) -> float:
+        """What is judged of the outputs estimated at the answer."""
+        state = self._state
+        assert state.fun is not None
+        assert state.result is not None
+        outputs = np.append(state.fun, state.result.get("constraints", []))
+        return float(state.fun if state.merit is None else state.merit.of_measured()(outputs))
 
     def contradiction(self, noise_std: Any) -> str:
         """Return how repeats contradict what was said of the noise, or nothing."""

@@ -11,13 +11,13 @@ from scipy.stats import qmc
 
 from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._mixed_search import MixedSearch
-from sklearn_proxyopt._proxy_search._penalty import Merit, merit_of_rows
+from sklearn_proxyopt._proxy_search._penalty import Merit, MeritFunction, merit_of_rows
 from sklearn_proxyopt._proxy_search._turned import turned_proxy, unturned_proxy
 from sklearn_proxyopt._utils._distances import SAME_BASIN, SAME_OPTIMUM
 from sklearn_proxyopt.diagnosis._edges import sides_of
 from sklearn_proxyopt.diagnosis._evidence import Evidence, distances
 from sklearn_proxyopt.diagnosis._half_samples import HalfSampleEnsemble, judged_function
-from sklearn_proxyopt.diagnosis._settings import Settings, noise_of
+from sklearn_proxyopt.diagnosis._settings import Settings, noise_of, noise_of_each
 from sklearn_proxyopt.optimizers import MultiStartBFGS
 from sklearn_proxyopt.optimizers._candidates import lowest_apart
 from sklearn_proxyopt.samplers import SobolSampler
@@ -78,8 +78,9 @@ class EvidenceCollector:
         self.minima = variables.to_unit_cube(minima)
         self.settings = settings = Settings.of(X, y, variables)
         X, y = settings.X, settings.y
-        self._X, self._y = X, merit_of_rows(y, merit)
         self.noise, self.is_noise_certain = noise_of(proxy, settings, merit)
+        self._merit, self._noise_of_each = merit, noise_of_each(proxy, settings)
+        self._X, self._y = X, self.judged(X, y, settings.n_repeats)
         self.opinions = HalfSampleEnsemble(proxy, variables.features(X), y, seed, merit)
         lowest_rows, _ = variables.best_rows(X, self._y)
         points = np.vstack([minima, variables.snap(lowest_rows), _elsewhere(variables, seed)])
@@ -117,7 +118,48 @@ class EvidenceCollector:
 
     def estimates(self) -> NDArray[np.float64]:
         """Return the values of the settings, with noise as the proxy sees them."""
-        return self.predict(self._X) if self.noise else self._y
+        return self.predict(self._X) if self.is_noisy else self._y
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether what is judged has noise, that of a value or of a constraint."""
+        return bool(self.noise) or self._has_noisy_constraints
+
+    @property
+    def _has_noisy_constraints(self) -> bool:
+        return self._merit is not None and bool(self._noise_of_each[1:].any())
+
+    def judged(
+        self, X: NDArray[np.float64], outputs: NDArray[np.float64], n_repeats: Any = 1
+    ) -> NDArray[np.float64]:
+        """Return what is judged of measured outputs: values, with a penalty for what is violated.
+
+        Noise would make up violations: constraints that have any count as they are estimated.
+        """
+        if len(X) and self._has_noisy_constraints:
+            estimated, _ = self.estimated(X, outputs, n_repeats)
+            outputs = np.column_stack([outputs[:, 0], estimated[:, 1:]])
+        return merit_of_rows(outputs, self._merit)
+
+    def estimated(
+        self, X: NDArray[np.float64], outputs: NDArray[np.float64], n_repeats: Any = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what outputs with constraints are up to noise, and their standard deviations.
+
+        Measured and predicted ones are weighed by what they are sure of.
+        """
+        function = self.function
+        assert isinstance(function, MeritFunction)
+        features, noise = self._variables.features(X), self._noise_of_each
+        deviations = function.proxy.deviations(features)
+        own = np.maximum(0.0 if deviations is None else deviations, noise)
+        is_exact, n = noise == 0.0, np.reshape(n_repeats, (-1, 1))
+        sure, by_proxy = (
+            n / np.where(is_exact, 1.0, noise) ** 2,
+            1.0 / np.where(own > 0.0, own, 1.0) ** 2,
+        )
+        mean = (sure * outputs + by_proxy * function.outputs(features)) / (sure + by_proxy)
+        return np.where(is_exact, outputs, mean), np.where(is_exact, 0.0, (sure + by_proxy) ** -0.5)
 
     def agreed_point(self, x: NDArray[np.float64], margin: float) -> NDArray[np.float64] | None:
         """Return a point where each refitted model is lower than at another by a margin.

@@ -17,7 +17,7 @@ from sklearn_proxyopt._proxy_search._turned import unturned_proxy
 from sklearn_proxyopt._utils._distances import SAME_SAMPLE
 from sklearn_proxyopt.variables import Variables
 
-__all__ = ["Settings", "noise_of"]
+__all__ = ["Settings", "noise_of", "noise_of_each"]
 
 # Repeats that differ by less than this share of the range of the values agree.
 _AGREE = 1e-6
@@ -116,15 +116,38 @@ def noise_of(proxy: Any, settings: Settings, merit: Merit | None) -> tuple[float
     settings : Settings
         The distinct settings of the samples.
     merit : Merit or None
-        What counts of several outputs, whose noise is that of repeats alone.
+        What counts of several outputs, of which the value comes first.
     """
-    scatter = float(np.sqrt(settings.squares[0] / max(settings.n_degrees, 1)))
     own, _ = unturned_proxy(proxy)
-    told = getattr(own, "noise_std_", None) if merit is None else None
-    if told is None or np.ndim(told):
-        return (scatter, True) if settings.differ else (0.0, True)
-    is_given = not isinstance(getattr(own, "noise_std", "auto"), str)
-    return float(told), is_given or settings.differ or not told
+    told = getattr(own, "noise_std_", None)
+    if merit is not None or told is None or np.ndim(told):
+        return float(noise_of_each(proxy, settings)[0]), True
+    return float(told), _is_given(own) or settings.differ or not told
+
+
+def noise_of_each(proxy: Any, settings: Settings) -> NDArray[np.float64]:
+    """Return the noise of each output, (n_outputs,), 0 where it is not certain that there is any.
+
+    Parameters
+    ----------
+    proxy : regressor
+        The fitted proxy.
+    settings : Settings
+        The distinct settings of the samples.
+    """
+    own, _ = unturned_proxy(proxy)
+    if not (_is_given(own) or settings.differ):
+        return np.zeros_like(settings.squares)
+    told = getattr(own, "noise_std_", None)
+    if told is None:
+        scatter = np.sqrt(settings.squares / max(settings.n_degrees, 1))
+        return np.where(settings._is_apart, scatter, 0.0)
+    return np.broadcast_to(np.asarray(told, dtype=np.float64), settings.squares.shape)
+
+
+def _is_given(proxy: Any) -> bool:
+    """Tell whether a proxy was given the noise of values."""
+    return not isinstance(getattr(proxy, "noise_std", "auto"), str)
 
 
 def _ranges(deviations: NDArray[np.float64], group: NDArray[np.intp]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@ import pytest
 from sklearn.ensemble import RandomForestRegressor
 
 from sklearn_proxyopt.diagnosis._edges import sides_of
-from sklearn_proxyopt.diagnosis._settings import Settings, noise_of
+from sklearn_proxyopt.diagnosis._settings import Settings, noise_of, noise_of_each
 from sklearn_proxyopt.proxies import KernelProxyRegressor
 from sklearn_proxyopt.variables import Integer, Periodic, Real, Variables
 
@@ -53,6 +53,20 @@ def test_noise_is_certain_if_repeats_tell_it_or_the_user_does():
     found.noise_std_ = 0.3
     assert noise_of(found, alone, None) == (0.3, False)
     assert noise_of(found, repeated, None) == (0.3, True)
+
+
+def test_each_of_several_outputs_has_its_own_noise():
+    noise = np.random.default_rng(1).standard_normal((40, 2)) * [0.0, 0.3]
+    rows = np.repeat(X, 2, axis=0)
+    repeated = Settings.of(rows, np.repeat(np.column_stack([Y, Y]), 2, axis=0) + noise, BOX)
+    exact, noisy = noise_of_each(RandomForestRegressor(), repeated)
+    assert exact == 0.0
+    assert 0.2 < noisy < 0.4
+    given = KernelProxyRegressor(noise_std=[0.1, 0.3]).fit(X, np.column_stack([Y, Y]))
+    alone = Settings.of(X, np.column_stack([Y, Y]), BOX)
+    np.testing.assert_array_equal(noise_of_each(given, alone), [0.1, 0.3])
+    given.set_params(noise_std="auto")
+    np.testing.assert_array_equal(noise_of_each(given, alone), 0.0)
 
 
 def test_bounds_are_those_of_the_variable():
