@@ -108,6 +108,19 @@ def test_a_number_of_repeats_is_kept_to_where_values_have_noise():
     assert set(by_setting(opt.X_, opt.y_)[2]) == {3}
 
 
+def test_repeats_of_two_labels_tell_the_noise():
+    rng = np.random.default_rng(0)
+
+    def fun(sample):
+        return (sample["s"] == "u") + 0.5 * rng.standard_normal()
+
+    opt = ProxyOptimizer(sampler=SobolSampler(2), n_repeats=5, verdict=False, random_state=0)
+    result = opt.minimize(fun, {"s": ["u", "v"]}, budget=12)
+    scatter = np.sqrt(np.mean([opt.y_[opt.X_[:, 0] == code].var(ddof=1) for code in (0, 1)]))
+    assert opt.noise_std_ == pytest.approx(scatter)
+    assert opt.noise_std_ / np.sqrt(5) < result.fun_std < opt.noise_std_
+
+
 def test_clones_and_folds_share_repeats_in_order():
     fun = Noisy()
     opt = optimizer(objective=fun, bounds=BOX, sampler=SobolSampler(8, random_state=0), n_repeats=3)

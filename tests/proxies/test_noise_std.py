@@ -45,6 +45,25 @@ def learned(X, y, **settings):
 
 
 class TestWhatIsFound:
+    @pytest.mark.parametrize("n_settings", [1, 2, 3])
+    def test_repeats_of_few_settings_tell_it(self, n_settings):
+        X = np.repeat([[0.2, 0.2], [0.8, 0.8], [0.1, 0.9]][:n_settings], 10, axis=0)
+        y = 3.0 + with_noise(X, 2.0)
+        of_each = y.reshape(n_settings, 10)
+        scatter = np.sqrt(of_each.var(axis=1, ddof=1).mean())
+        proxy = learned(X, y)
+        assert proxy.noise_std_ == pytest.approx(scatter, rel=1e-6 if n_settings < 3 else 0.2)
+        mean, std = proxy.predict(X[::10], return_std=True)
+        off = np.abs(mean - of_each.mean(axis=1))
+        assert (off < 2.0 * scatter / np.sqrt(10.0)).all()
+        assert (std > 0.1 * scatter).all()
+        assert (std < 2.0 * scatter).all()
+
+    def test_repeats_of_few_settings_that_agree_tell_of_none(self):
+        X = np.repeat([[0.2, 0.2], [0.8, 0.8]], 10, axis=0)
+        assert learned(X, bowl(X)).noise_std_ == 0.0
+        assert learned(X, 0.0 * bowl(X)).noise_std_ == 0.0
+
     @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
     @pytest.mark.parametrize("n_features", [2, 4])
     @pytest.mark.parametrize("n_repeated", [0, 5, 30])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -111,6 +112,13 @@ class Target:
             None if self.repeats is None else self.repeats.subset(which, one),
             None if self.noise is None else self.noise / one,
         )
+
+    @property
+    def known_noise(self) -> float:
+        """Variance of the noise of weight one by itself, as given or as repeats scatter."""
+        if self.noise is not None:
+            return self.noise
+        return 0.0 if self.repeats is None else self.repeats.variance
 
     @property
     def learns_noise(self) -> bool:
@@ -394,7 +402,14 @@ def _of_few(target: Target) -> Stack:
     covariance = target.covariance("matern")
     design = Design(covariance, constant, "constant", IdentityWarp(target.values))
     start = covariance.starts()[0].to(target.rows)
-    settings = torch.cat([start, start.new_tensor([_LOG_NOISE_OF_FEW])])
-    fit = _exact(design, settings, target.observed(constant, design.warp))
+    rows, noise = target.observed(constant, design.warp), target.known_noise
+    log_noise = _LOG_NOISE_OF_FEW
+    if noise > 0.0:
+        # Values have unit spread; where they are equal, nothing but the noise is known.
+        log_noise = math.log(noise) if bool(target.values.any()) else 0.0
+        rows = replace(rows, noise=NoiseFacts(floor=noise, is_on_floor=True))
+    fit = _exact(design, torch.cat([start, start.new_tensor([log_noise])]), rows)
     one = target.values.new_ones(1)
-    return _stack([fit], one, Uncertainty(one, one))
+    stack = _stack([fit], one, Uncertainty(one, one))
+    stack.noise = noise
+    return stack

@@ -86,6 +86,11 @@ class Repeats:
         return NoiseFacts(squares, float(self.degrees.sum())) if squares > 0 else NOTHING_KNOWN
 
     @property
+    def variance(self) -> float:
+        """The variance of the noise of weight one by their scatter, 0 where there are none."""
+        return float(self.squares.sum() / self.degrees.sum().clamp_min(1.0))
+
+    @property
     def are_there(self) -> bool:
         """Whether any sample was repeated."""
         return bool(self.degrees.any())

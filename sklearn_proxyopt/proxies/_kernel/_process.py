@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, Self
@@ -200,7 +201,7 @@ class ExactProcess(Process):
     @classmethod
     def of(cls, design: Design, fit: Kriging, known: Observations) -> Self:
         """Make the process of samples with their warped values."""
-        limits = _limits_beyond(design.warp.back(known.values))
+        limits = _limits_beyond(design.warp.back(known.values), known.noise.floor)
         noise = fit.settings[-1].exp() / known.weight
         return cls(design, fit, known.rows, limits, noise, known.to_functions)
 
@@ -263,10 +264,10 @@ class InducedProcess(Process):
         return unexplained + self.settings[-1].exp() * known.square().sum(dim=0)
 
 
-def _limits_beyond(values: Tensor) -> SoftLimits:
-    """Return how far predictions may go beyond values."""
+def _limits_beyond(values: Tensor, noise: float = 0.0) -> SoftLimits:
+    """Return how far predictions may go beyond values; beyond equal ones by their noise alone."""
     lowest, highest = float(values.min()), float(values.max())
-    span = max(highest - lowest, 1e-300)
+    span = max(highest - lowest or math.sqrt(noise), 1e-300)
     beyond = _RANGES_BEYOND * span
     return SoftLimits(lowest - beyond, highest + beyond, _MARGIN * span)
 
