@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["add_notes", "numbered", "pandas_for"]
+import numpy as np
+
+__all__ = ["add_notes", "in_order_of_rows", "numbered", "pandas_for"]
 
 
 def pandas_for(name: str) -> Any:
@@ -28,3 +30,18 @@ def add_notes(frame: Any, notes: Mapping[str, Any]) -> None:
 def numbered(name: str, output: int, n_outputs: int) -> str:
     """Return the name of a column about one of several outputs."""
     return name if n_outputs == 1 else f"{name}_{output}"
+
+
+def in_order_of_rows(values: Any, n_rows: int) -> Any:
+    """Return a Series or DataFrame in the order of rows 0, 1, ..., if its index names them.
+
+    What has another index, or none, is returned as it is.
+    """
+    if not hasattr(values, "iloc"):
+        return values
+    labels = np.asarray(values.index)
+    if labels.shape != (n_rows,) or labels.dtype.kind not in "iuf":
+        return values
+    order = np.argsort(labels, kind="stable")
+    names_all = np.array_equal(labels[order], np.arange(n_rows))
+    return values.iloc[order] if names_all else values

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._pandas import in_order_of_rows
 from sklearn_proxyopt.exceptions import EvaluationError
 
 __all__ = ["FAILURES", "Outcome", "call_many", "call_one", "no_value", "raised", "returned"]
@@ -136,7 +137,7 @@ def call_many(
             f"objective must return a value for each of {len(X)} rows; got None. Does it end "
             "without a return?"
         )
-    values = _as_numbers(output)
+    values = _as_numbers(in_order_of_rows(output, len(X)))
     shape = (len(X),) if n_outputs is None else (len(X), n_outputs)
     if values.shape != shape:
         wanted = "a value" if n_outputs is None else f"{n_outputs} values"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._pandas import in_order_of_rows
 from sklearn_proxyopt.variables._variables import Variables
 
 __all__ = ["NamedFunction"]
@@ -20,7 +21,8 @@ class NamedFunction:
     ----------
     function : callable
         Takes one sample as a dict and returns a number. If `vectorized`, it takes a DataFrame with
-        a column for each variable and returns a value for each sample.
+        a column for each variable and returns a value for each sample, or a Series or DataFrame
+        whose index says which sample each value belongs to.
     variables : Variables
         Knows the names and labels.
     vectorized : bool, default=False
@@ -49,5 +51,5 @@ class NamedFunction:
 
     def __call__(self, X: NDArray[np.float64]) -> Any:
         if self.vectorized:
-            return self.function(self.variables.to_frame(X))
+            return in_order_of_rows(self.function(self.variables.to_frame(X)), len(X))
         return self.function(self.variables.named(X))

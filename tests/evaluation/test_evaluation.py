@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given
@@ -30,6 +31,25 @@ def test_a_vectorised_function_is_called_once_for_all_rows():
     evaluate = Evaluator(lambda X: calls.append(len(X)) or total(X), vectorized=True)
     np.testing.assert_array_equal(evaluate(ROWS), total(ROWS))
     assert calls == [6]
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [
+        lambda X: pd.DataFrame(X).sum(axis=1)[::-1],
+        lambda X: pd.DataFrame(X).sum(axis=1).sample(frac=1.0, random_state=0),
+        lambda X: pd.DataFrame(X).sum(axis=1).set_axis([5, 4, 3, 3, 1, 0]),
+        lambda X: pd.DataFrame(X).sum(axis=1).set_axis(list("fedcba")),
+        lambda X: pd.DataFrame(X).sum(axis=1).set_axis(range(6, 0, -1)),
+    ],
+)
+def test_values_with_an_index_belong_to_the_rows_that_it_names(fun):
+    np.testing.assert_array_equal(Evaluator(fun, vectorized=True)(ROWS), total(ROWS))
+
+
+def test_a_table_of_outputs_belongs_to_the_rows_that_its_index_names():
+    outputs = Evaluator(lambda X: pd.DataFrame(2.0 * X)[::-1], vectorized=True, n_outputs=2)(ROWS)
+    np.testing.assert_array_equal(outputs, 2.0 * ROWS)
 
 
 def test_a_function_of_one_row_gets_one_row_at_a_time():

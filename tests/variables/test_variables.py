@@ -432,6 +432,12 @@ def test_a_function_of_a_frame_gets_labels():
     assert seen[0]["fluid"].tolist() == ["R290"]
 
 
+def test_a_function_of_a_frame_may_return_values_in_another_order():
+    X = some_rows(plant(), 6)
+    function = NamedFunction(lambda frame: frame["flow"].sort_values(), plant(), vectorized=True)
+    np.testing.assert_array_equal(function(X), X[:, 3])
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
