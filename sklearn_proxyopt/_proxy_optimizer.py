@@ -374,8 +374,9 @@ class ProxyOptimizer(BaseProxyOptimizer):
             `nfev_design` of them before the proxy learned; `n_failed`; `nit`, the descents of the
             refinement; `success` and `message`, which says what ended the run; `measured`, True;
             `verdict` and `probability`, whether `x` is reliable, `next_steps`, what to do next, and
-            `n_to_settle`, about how many evaluations that takes (see `diagnose`); `x_named`, a dict
-            of `x` with labels, where the variables have names.
+            `n_to_settle`, about how many evaluations that takes (see `diagnose`), or `no_verdict`,
+            why samples are too few for that; `x_named`, a dict of `x` with labels, where the
+            variables have names.
             With constraints also `constraints`, those of `x`; `feasible`, whether all of them hold,
             without which `success` is False; `maxcv`, the largest violation; `constraints_proxy`
             and `constraints_at_proxy`, those predicted and measured at `x_proxy`. With noise

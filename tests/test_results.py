@@ -68,6 +68,19 @@ def test_a_result_says_whether_the_model_was_right_at_its_optimum(measured, miss
     assert f"optimum checked: {said}" in result._repr_html_()
 
 
+def test_a_result_of_few_samples_sends_nobody_to_a_diagnosis_that_refuses_them():
+    opt = optimizer(sampler=None, refiner="auto", on_error="raise")
+    result = opt.minimize(lambda run: run["speed"], SPACE, budget=8)
+    assert result.no_verdict == "fewer than 10 samples"
+    lines = str(result).splitlines()
+    assert lines[3] == "Verdict      none; fewer than 10 samples"
+    assert lines[5] == "Next         a larger budget: samples are too few for a verdict."
+    with pytest.raises(ValueError, match="X must have at least 10 samples"):
+        opt.diagnose()
+    result = opt.set_params(verdict=False).minimize(lambda run: run["speed"], SPACE, budget=12)
+    assert str(result).splitlines()[3] == "Verdict      none; call optimizer.diagnose()"
+
+
 def test_without_a_tolerance_it_is_not_said_whether_the_model_was_right():
     result = RunResult(x=[0.5], fun=1.0, nfev=9, fun_proxy=1.0, true_at_proxy=1.5)
     assert str(result).splitlines()[4].endswith("optimum checked: predicted 1, measured 1.5")

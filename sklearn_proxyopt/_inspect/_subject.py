@@ -15,7 +15,7 @@ from sklearn_proxyopt._proxy_search._functions import RegressorFunction
 from sklearn_proxyopt._proxy_search._model_function import ModelFunction, checked_model
 from sklearn_proxyopt._proxy_search._model_search import search_model
 from sklearn_proxyopt._run._diagnose import evidence_of
-from sklearn_proxyopt._run._state import MIN_DIAGNOSED, FrontState, LearnedState, ModelState
+from sklearn_proxyopt._run._state import FrontState, LearnedState, ModelState
 from sklearn_proxyopt._run._tables import read_rows
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
 from sklearn_proxyopt._utils._types import BoundsLike
@@ -115,7 +115,7 @@ class _Optimized(Subject):
     @property
     def unexplained(self) -> float:
         state = self._state
-        if not isinstance(state, ModelState) or state.n_learned < MIN_DIAGNOSED or self._output:
+        if not isinstance(state, ModelState) or not state.can_be_judged or self._output:
             return 0.0
         numbers = evidence_of(self._optimizer).about(state.x_proxy).numbers(1.0)
         return float(np.clip(1.0 - numbers["r2_unseen"], 0.0, 1.0))
@@ -136,7 +136,7 @@ class _Optimized(Subject):
         if deviations is not None:
             return _normal(self.values(X), deviations[:, self._output], level)
         state = self._state
-        if not isinstance(state, ModelState) or state.n_learned < MIN_DIAGNOSED or state.merit:
+        if not isinstance(state, ModelState) or not state.can_be_judged or state.merit:
             return None
         halves = evidence_of(self._optimizer).predict_halves(X)
         return _normal(self.values(X), halves.std(axis=0, ddof=1), level)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._run._learning import answered_by_model
-from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
+from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt.diagnosis._diagnosis import stated_regret
 from sklearn_proxyopt.diagnosis._edges import sides_of
 from sklearn_proxyopt.diagnosis._half_samples import are_learned_as_stack
@@ -35,7 +35,7 @@ def agreed(state: ModelState) -> ModelState:
 
 def _is_in_doubt(state: ModelState) -> bool:
     """Tell whether the optimum lies at a bound and below the best sample, and may be judged."""
-    if state.merit is not None or state.n_learned < MIN_DIAGNOSED:
+    if state.merit is not None or not state.can_be_judged:
         return False
     at_bound = sides_of(state.x_proxy[None], state.variables).any()
     return bool(at_bound and state.fun_proxy < state.fun_best_row)

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from sklearn_proxyopt._proxy_search._penalty import merit_of_rows
 from sklearn_proxyopt._run._result import RunResult
-from sklearn_proxyopt._run._state import MIN_DIAGNOSED, ModelState
+from sklearn_proxyopt._run._state import ModelState
 from sklearn_proxyopt._utils._distances import SAME_SAMPLE
 from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.diagnosis import Diagnosis
@@ -243,7 +243,7 @@ def measured_merit(state: ModelState, outputs: NDArray[np.float64]) -> NDArray[n
 def add_verdict(state: ModelState, noise_std: Any) -> None:
     """Add the verdict on the answer to the result; warn if it is false."""
     result = state.result
-    if result is None or state.n_learned < MIN_DIAGNOSED:
+    if result is None or not state.can_be_judged:
         return
     diagnosis = diagnose(state, of="answer", noise_std=noise_std)
     result.verdict, result.probability = diagnosis.verdict, diagnosis.probability

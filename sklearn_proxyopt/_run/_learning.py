@@ -23,7 +23,7 @@ from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import Run
 from sklearn_proxyopt._run._settings import SearchSettings, Settings
 from sklearn_proxyopt._run._short_names import resolved
-from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL, ModelState
+from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL, ModelState, why_not_judged
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._feasibility import values_of
 from sklearn_proxyopt._utils._goal import Goal
@@ -162,6 +162,8 @@ def answered_by_model(state: ModelState) -> ModelState:
         result.feasible = bool((result.constraints <= 0.0).all())
     if state.variables.names is not None:
         result.x_named = state.variables.named(state.x_proxy)
+    if reason := why_not_judged(state.data, state.variables):
+        result.no_verdict = reason
     deviation = state.deviations(state.x_proxy[None])
     if deviation is not None:
         half = DEVIATIONS_IN_INTERVAL * float(deviation[0, 0])

@@ -19,7 +19,7 @@ from sklearn_proxyopt._run._phases import Phase
 from sklearn_proxyopt._run._result import RunResult
 from sklearn_proxyopt._run._run import PaidRun
 from sklearn_proxyopt._run._settings import SearchSettings
-from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL, ModelState
+from sklearn_proxyopt._run._state import DEVIATIONS_IN_INTERVAL, ModelState, why_not_judged
 from sklearn_proxyopt._strategies import ThreadedSearch
 from sklearn_proxyopt._utils._feasibility import best_first, say_whether_feasible, values_of
 from sklearn_proxyopt._utils._seeding import seeded
@@ -205,6 +205,8 @@ def answered_by_objective(
         result.interval = result.fun + DEVIATIONS_IN_INTERVAL * std * np.array([-1.0, 1.0])
     if run.space.names is not None:
         result.x_named = run.space.named(result.x)
+    if reason := why_not_judged(oracle.data, run.space):
+        result.no_verdict = reason
     if state.merit is not None:
         say_whether_feasible(result, refined.constraints, search.constraints, at_proxy[1:])
         result.constraints_std = 0.0 * result.constraints

@@ -77,7 +77,7 @@ class RunResult(OptimizeResult):
     def verdict_in_words(self) -> str:
         """The verdict with its chance and what is tolerated."""
         if self.get("verdict") is None:
-            return "none; call optimizer.diagnose()"
+            return f"none; {self.get('no_verdict', 'call optimizer.diagnose()')}"
         share = f"{self.verdict} ({chance_in_words(self.probability)})"
         return f"{share}: within {self.regret:.3g} of the best value" if "regret" in self else share
 
@@ -108,6 +108,8 @@ class RunResult(OptimizeResult):
             return "a larger budget: no settings are known that meet all constraints."
         if not self.get("measured", True):
             return "measure these settings, and tell the value by optimizer.tell."
+        if "no_verdict" in self:
+            return "a larger budget: samples are too few for a verdict."
         steps = self.get("next_steps", ())
         return _cut(f"{steps[0]}.") if len(steps) else "optimizer.diagnose() judges the optimum."
 

@@ -19,21 +19,22 @@ from sklearn_proxyopt._proxy_search._turned import turned_proxy
 from sklearn_proxyopt._utils._dataset import Dataset
 from sklearn_proxyopt._utils._goal import MINIMUM, Goal
 from sklearn_proxyopt.diagnosis._collector import EvidenceCollector
+from sklearn_proxyopt.diagnosis._settings import Settings
 from sklearn_proxyopt.variables import Variables
 
 __all__ = [
     "DEVIATIONS_IN_INTERVAL",
-    "MIN_DIAGNOSED",
     "FittedState",
     "FrontState",
     "LearnedState",
     "ModelState",
+    "why_not_judged",
 ]
 
 # Standard deviations on either side that hold 90 %.
 DEVIATIONS_IN_INTERVAL = 1.645
 # Fewer samples cannot be halved and still say anything.
-MIN_DIAGNOSED = 10
+_MIN_DIAGNOSED = 10
 
 
 # Kinds of fields: one that is no attribute of the optimizer; one that a file does not hold as it
@@ -286,6 +287,11 @@ class ModelState(LearnedState):
         return RegressorFunction(self.proxy)(rows)
 
     @property
+    def can_be_judged(self) -> bool:
+        """Whether the proxy has learned enough for a diagnosis."""
+        return not why_not_judged(self.learned, self.variables)
+
+    @property
     def learned(self) -> Dataset:
         """The samples that the proxy learned from."""
         return self.data.first(self.n_learned, self.n_failed_learned)
@@ -310,9 +316,11 @@ class ModelState(LearnedState):
         return self._evidence_from(self.data, np.vstack([self.x[None], self.minima]))
 
     def _evidence_from(self, data: Dataset, minima: NDArray[np.float64]) -> EvidenceCollector:
-        if len(data) < MIN_DIAGNOSED:
+        if why_not_judged(data, self.variables):
+            is_few = len(data) < _MIN_DIAGNOSED
+            least = f"{_MIN_DIAGNOSED} samples" if is_few else "2 distinct settings"
             raise ValueError(
-                f"X must have at least {MIN_DIAGNOSED} samples for a diagnosis; got {len(data)}."
+                f"X must have at least {least} for a diagnosis; got {len(data) if is_few else 1}."
             )
         merit = None if self.merit is None else self.merit.of_measured()
         seed = self.seeds["diagnosis"]
@@ -355,3 +363,11 @@ class FrontState(LearnedState):
         if options:
             return RegressorFunction(self.proxy).predict(self.variables.features(X), **options)
         return self.goal.turned(self.front_search.outputs(X))
+
+
+def why_not_judged(data: Dataset, variables: Variables) -> str:
+    """Return why samples are too few for a diagnosis; empty where they are not."""
+    if len(data) < _MIN_DIAGNOSED:
+        return f"fewer than {_MIN_DIAGNOSED} samples"
+    n_settings = len(Settings.of(data.X, data.y, variables).X)
+    return "all samples have the same setting" if n_settings < 2 else ""

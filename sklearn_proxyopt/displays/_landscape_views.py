@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_proxyopt._inspect._subject import subject_of
 from sklearn_proxyopt._run._diagnose import evidence_of, measured_merit
 from sklearn_proxyopt._run._space_spec import of_plain_rows
-from sklearn_proxyopt._run._state import MIN_DIAGNOSED
 from sklearn_proxyopt.displays._base import best_known, check_optimizer, goal_of
 
 __all__ = ["OF_HALVES", "FrontView", "OptimumView", "view_of"]
@@ -28,8 +27,7 @@ class OptimumView:
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer, self._subject = check_optimizer(optimizer), subject_of(optimizer)
-        is_judged = optimizer.n_learned_ >= MIN_DIAGNOSED
-        self._evidence = evidence_of(optimizer) if is_judged else None
+        self._evidence = evidence_of(optimizer) if optimizer._known.can_be_judged else None
         self.goal = goal_of(optimizer)
         self.center, self.best = optimizer.x_proxy_, best_known(optimizer)
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from sklearn_proxyopt._inspect._near_optimal import near_optimal
-from sklearn_proxyopt._run._state import MIN_DIAGNOSED
 from sklearn_proxyopt._utils._feasibility import best_first
 from sklearn_proxyopt._utils._html import folded, table
 from sklearn_proxyopt.displays import (
@@ -201,7 +200,7 @@ class _OptimumReport(_Report):
     def sections(self) -> Iterator[tuple[str, str]]:
         """Yield the title and the content of each part."""
         optimizer, draw = self.optimizer, self.pictures.drawn
-        if optimizer.n_learned_ >= MIN_DIAGNOSED:
+        if optimizer._known.can_be_judged:
             yield "Verdict", optimizer.diagnose()._repr_html_()
         yield "Answer", optimizer.result_._repr_html_()
         if optimizer.result_.get("feasible", True):

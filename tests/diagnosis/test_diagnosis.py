@@ -287,6 +287,14 @@ def test_too_few_rows_cannot_be_judged(smooth):
         opt.diagnose()
 
 
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.ConstantWarning")
+def test_samples_of_a_single_setting_cannot_be_judged():
+    opt = ProxyOptimizer(bounds=[(0, 2)] * 2, proxy="gp", random_state=0)
+    opt.fit(np.ones((20, 2)), np.arange(20.0))
+    with pytest.raises(ValueError, match="at least 2 distinct settings for a diagnosis; got 1"):
+        opt.diagnose()
+
+
 def test_an_optimizer_that_is_not_fitted_has_nothing_to_diagnose():
     with pytest.raises(ValueError, match="not fitted"):
         ProxyOptimizer().diagnose()

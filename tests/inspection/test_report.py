@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from sklearn_proxyopt import ParetoOptimizer, ProxyOptimizer  # noqa: E402
 from sklearn_proxyopt.evaluation import Journal  # noqa: E402
-from sklearn_proxyopt.inspection import report  # noqa: E402
+from sklearn_proxyopt.inspection import importances, report  # noqa: E402
 from sklearn_proxyopt.optimizers import NSGA2  # noqa: E402
 from sklearn_proxyopt.refine import LocalRefinement  # noqa: E402
 from sklearn_proxyopt.samplers import SobolSampler  # noqa: E402
@@ -195,6 +195,15 @@ def test_few_given_samples_have_a_report_without_a_verdict(tmp_path):
     assert "Verdict " not in page.text.replace("Verdict none", "")
     assert "The best 6 runs" in page.text
     assert "The model around its optimum" in page.text
+
+
+@pytest.mark.filterwarnings("ignore::sklearn_proxyopt.exceptions.ConstantWarning")
+def test_samples_of_a_single_setting_have_a_report_without_a_verdict(tmp_path):
+    opt = ProxyOptimizer(bounds=[(0, 2)] * 2, proxy="gp", random_state=0)
+    _, page = written(opt.fit(np.ones((20, 2)), np.arange(20.0)), tmp_path)
+    assert "Verdict none; all samples have the same setting" in page.text
+    assert "The model around its optimum" in page.text
+    assert importances(opt).first_order.tolist() == [0.0, 0.0]
 
 
 def test_what_is_tolerated_can_be_stated(mixed, tmp_path):
