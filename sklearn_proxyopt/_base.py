@@ -612,10 +612,7 @@ class BaseProxyOptimizer(
     def _variables_known(self) -> Variables:
         """The variables of the samples that are known, also before anything is learned."""
         state = self._known
-        if state.variables is not None:
-            return state.variables
-        assert state.data is not None
-        return self._spec.variables(state.data.evaluated)
+        return AskTell(self).space_known() if state.variables is None else state.variables
 
     @property
     def _history(self) -> History:
@@ -739,10 +736,13 @@ class BaseProxyOptimizer(
             if name in self._state_class.attributes() and self._known.is_due:
                 self._learn_if_due()
                 return getattr(self, name)
-            raise AttributeError(
-                f"{kind!r} object has no attribute {name!r} now. The results of an optimizer are "
-                "there after fit, minimize or maximize, or once enough samples were told."
+            what_brings_it = (
+                "It is there after ask."
+                if name == "X_pending_"
+                else "The results of an optimizer are there after fit, minimize or maximize, or "
+                "once enough samples were told."
             )
+            raise AttributeError(f"{kind!r} object has no attribute {name!r} now. {what_brings_it}")
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters; those of a component under its name, such as ``proxy__max_epochs``.

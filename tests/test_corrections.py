@@ -129,6 +129,29 @@ def test_too_few_rows_that_are_left_have_no_answer():
 def test_what_was_never_told_is_named():
     with pytest.raises(ValueError, match="forget must come after samples were told"):
         optimizer().forget(BOX.mean(axis=1)[None])
+
+
+@pytest.mark.parametrize("bounds", [BOX, None])
+def test_points_are_withdrawn_only_after_some_were_asked_for(bounds):
+    opt = optimizer(bounds=bounds)
+    x = BOX.mean(axis=1)[None]
+    for told in ([], [1.0]):
+        opt = opt.tell(x, told) if told else opt
+        with pytest.raises(ValueError, match="withdraw must come after points were asked for; got"):
+            opt.withdraw(x)
+    with pytest.raises(AttributeError, match=r"'X_pending_' now\. It is there after ask\."):
+        _ = opt.X_pending_
+
+
+@pytest.mark.parametrize("bounds", [BOX, None])
+def test_a_single_sample_is_corrected_shown_and_forgotten_too(bounds):
+    opt, x = optimizer(bounds=bounds), BOX.mean(axis=1)[None]
+    opt.tell(x, [1.0]).tell(x, [2.0], replace=True)
+    assert opt.y_.tolist() == opt.to_frame()["value"].tolist() == [2.0]
+    opt.forget(x)
+    assert len(opt.X_) == len(opt.to_frame()) == 0
+    with pytest.raises(ValueError, match="X must hold samples that were told; got 1 of 1 others"):
+        opt.forget(x)
     opt = optimizer()
     X = opt.ask(4)
     opt.tell(X, bowl(X))

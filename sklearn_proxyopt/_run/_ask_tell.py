@@ -190,6 +190,8 @@ class AskTell:
         """Return the pending points without some, also in the journal."""
         optimizer = self._optimizer
         self.recall()
+        if optimizer._pending is None:
+            raise ValueError("withdraw must come after points were asked for; got none.")
         space = self.space_known()
         rows, pending = read_rows(optimizer, X, space.kinds), self.pending_points(space.n_features)
         answers = space.answered(pending.points, rows)
@@ -397,10 +399,18 @@ class AskTell:
         return optimizer._spec.variables()
 
     def space_known(self) -> Variables:
-        """Return the variables inside the box that is known."""
-        bounds = self._state.bounds
-        assert bounds is not None
-        return self._optimizer._spec.inside(bounds)
+        """Return the variables inside the box that is known, or that of the samples told."""
+        state, spec = self._state, self._optimizer._spec
+        if state.bounds is not None:
+            return spec.inside(state.bounds)
+        assert state.data is not None
+        X = state.data.evaluated
+        if spec.stated is None and (X[:1] == X).all():
+            # A single setting tells no box.
+            X = X if len(X) else np.zeros((1, X.shape[1]))
+            width = 1.0 + np.abs(X)
+            X = np.vstack([X - width, X + width])
+        return spec.variables(X)
 
     def space_told(self, X: NDArray[np.float64]) -> Variables:
         """Return the variables of samples, in the user's box or one that grows with them."""

@@ -188,7 +188,8 @@ def frame_of_samples(
     """
     pandas_for("to_frame")
     frame = variables.to_frame(history.X)
-    values = history.outputs.reshape(len(history.X), -1)
+    outputs = history.outputs
+    values = outputs[:, None] if outputs.ndim == 1 else outputs
     ends = np.full((*values.shape, 2), np.nan) if interval is None else interval
     table, n_outputs = np.dstack([values, ends]), values.shape[1]
     notes: dict[str, Any] = {
