@@ -396,9 +396,9 @@ class ParetoOptimizer(BaseProxyOptimizer):
             reference = np.asarray(self.reference, dtype=np.float64)
         except (TypeError, ValueError):
             reference = np.empty(0)
-        if reference.shape != (self.n_objectives_,) or not np.isfinite(reference).all():
+        if reference.shape != (self._n_sought,) or not np.isfinite(reference).all():
             raise ValueError(
-                f"reference must be {self.n_objectives_} finite numbers, one for each objective; "
+                f"reference must be {self._n_sought} finite numbers, one for each objective; "
                 f"got {self.reference!r}."
             )
 

@@ -16,7 +16,6 @@ from sklearn_proxyopt._run._progress import Progress
 from sklearn_proxyopt._run._run import PaidRun, State, draw_seeds
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, LearnedState
-from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._dataset import Dataset, is_among, row_keys, succeeded
 from sklearn_proxyopt._utils._stopping import StopRun
 from sklearn_proxyopt.evaluation import EvaluationRecord
@@ -129,9 +128,8 @@ def asked_run(
         Settings that may be asked for; None for no limit.
     """
     goal = optimizer._known.goal
-    oracle = Oracle(
-        optimizer._evaluator(None), data, space, StoppingCriteria(budget=budget, goal=goal)
-    )
+    stopping = optimizer._criteria(goal, budget=budget)
+    oracle = Oracle(optimizer._evaluator(None), data, space, stopping)
     oracle.in_flight = Answers(oracle.evaluator.record)
     # It tells of phases only while something is learned.
     progress: Any = None

@@ -14,6 +14,7 @@ from sklearn_proxyopt._run._run_log import RunLog
 from sklearn_proxyopt._run._short_names import OptimizerName, ProxyName, SamplerName
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, LearnedState
+from sklearn_proxyopt._run._stopping import StoppingCriteria
 from sklearn_proxyopt._utils._goal import Direction, Goal
 from sklearn_proxyopt._utils._types import BoundsLike, InputFormat, RandomStateLike
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
@@ -120,6 +121,9 @@ class AskingSettings(Settings, Protocol):
     n_features_in_: int
     feature_names_in_: NDArray[np.object_]
     _kinds_seen: Kinds | None
+
+    def _criteria(self, goal: Goal, **limits: Any) -> StoppingCriteria:
+        """Return what ends a run; nothing of its arguments is checked yet."""
 
     def _plan(self, run: Any) -> Any:
         """Return what a run evaluates, and what it learns in between."""
