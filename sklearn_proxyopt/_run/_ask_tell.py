@@ -121,7 +121,7 @@ class AskTell:
             state = self._state
             risk = state.failure_risk if isinstance(state, LearnedState) else None
         sampler = self.pending_points(space.n_features).sampler
-        return check_enough(far_points(sampler, space, n_points, taken, risk), n_points)
+        return check_enough(far_points(sampler, space, n_points, taken, risk), n_points, sampler)
 
     def _of_engine(
         self, space: Variables, n_points: int, known: Dataset

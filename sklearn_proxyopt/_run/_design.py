@@ -13,10 +13,16 @@ from sklearn_proxyopt._strategies import Batches, LateResults, Routine, Strategy
 from sklearn_proxyopt._utils._dataset import N_LEAST, Dataset, is_among
 from sklearn_proxyopt._utils._distances import farthest_places
 from sklearn_proxyopt.variables import Variables
-from sklearn_proxyopt.variables._design import Design
+from sklearn_proxyopt.variables._design import Design, can_grow
 
 __all__ = ["FarPoints", "InitialDesign", "OpenDesign", "check_enough", "far_points"]
 
+# Where `ask` has run out of points, and what to do.
+_OF_SPACE = (
+    "that bounds and constraints leave, neither known nor pending",
+    "Tell what is pending, widen bounds, or state noise_std, with which settings are repeated.",
+)
+_OF_DESIGN = ("that the sampler's design has left", "Pass a sampler that has more.")
 
 class InitialDesign(Routine):
     """Evaluate a design, and more of it until two samples have succeeded.
@@ -109,7 +115,7 @@ class OpenDesign(Strategy):
         n_points = 1 if n is None else n
         taken = np.vstack([known.evaluated, pending])
         points = _untaken(self._sampler, self._space, n_points, taken)
-        return check_enough(points, n_points)[:n_points]
+        return check_enough(points, n_points, self._sampler)[:n_points]
 
     def observe(self, X: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         """Do nothing."""
@@ -198,14 +204,14 @@ def _untaken(
     return points
 
 
-def check_enough(points: NDArray[np.float64], n_points: int) -> NDArray[np.float64]:
-    """Return points of a design, or raise an error if these are fewer than asked for."""
-    if len(points) < n_points:
-        raise ValueError(
-            f"n_points must not exceed the {len(points)} points that the sampler's design has "
-            f"left; got {n_points}."
-        )
-    return points
+def check_enough(points: NDArray[np.float64], n_points: int, sampler: Any) -> NDArray[np.float64]:
+    """Return points of a sampler's design, or raise an error if these are fewer than asked for."""
+    if len(points) >= n_points:
+        return points
+    which, remedy = _OF_SPACE if can_grow(sampler) else _OF_DESIGN
+    raise ValueError(
+        f"n_points must not exceed the {len(points)} points {which}; got {n_points}. {remedy}"
+    )
 
 
 def new_rows(

@@ -15,7 +15,7 @@ from sklearn_proxyopt._utils._distances import ROUNDING
 from sklearn_proxyopt.variables._repair import Repair
 from sklearn_proxyopt.variables._variables import Variables
 
-__all__ = ["Design"]
+__all__ = ["Design", "can_grow"]
 
 # A sampler may draw so many times the samples wanted, of which the feasible ones are kept.
 _MOST_DRAWN = 32
@@ -58,7 +58,7 @@ class Design:
             return rows
         drawn = variables.decode(self._sampler.sample(variables.axes))
         n_rows, kept = len(drawn), self._feasible(drawn)
-        if len(kept) < n_rows and "n_samples" in self._sampler.get_params():
+        if len(kept) < n_rows and can_grow(self._sampler):
             share = max(len(kept) / n_rows, 1.2 / _MOST_DRAWN)
             larger = clone(self._sampler).set_params(n_samples=int(np.ceil(1.2 * n_rows / share)))
             more = self._feasible(variables.decode(larger.sample(variables.axes)))
@@ -86,7 +86,7 @@ class Design:
 
     def grow(self) -> bool:
         """Let the next design have twice as many samples; return False where it cannot."""
-        if "n_samples" not in self._sampler.get_params():
+        if not can_grow(self._sampler):
             return False
         for sampler in {id(one): one for one in (self._given, self._sampler)}.values():
             sampler.set_params(n_samples=2 * sampler.n_samples)
@@ -136,6 +136,11 @@ class Design:
                 )
             near = np.vstack([center, near])
         return _joined(kept, self._feasible(variables.snap(near)))
+
+
+def can_grow(sampler: Any) -> bool:
+    """Tell whether a sampler makes designs of any number of points."""
+    return "n_samples" in sampler.get_params()
 
 
 def _on_axes(sampler: Any, variables: Variables) -> Any:
