@@ -715,7 +715,7 @@ class BaseProxyOptimizer(
         check_components(self)
         check_optimizer(self.optimizer, finds_front=issubclass(self._state_class, FrontState))
         check_integer(self.n_constraints, "n_constraints", minimum=0)
-        check_noise_std(self.noise_std, self._n_outputs)
+        check_noise_std(self.noise_std, self._n_outputs or 1)
         check_option(self.on_error, "on_error", ("raise", "drop", "learn"))
         check_option(self.input_format, "input_format", ("auto", "array", "named"))
         check_verbose(self.verbose)

@@ -293,6 +293,24 @@ def test_a_wrong_noise_is_refused():
         optimizer(noise_std=-1.0).minimize(bowl, BOX, budget=20)
 
 
+@pytest.mark.parametrize(
+    ("opt", "message"),
+    [
+        (ProxyOptimizer(noise_std=[0.1, 0.2]), r"a non-negative number; got \[0.1, 0.2\]"),
+        (ProxyOptimizer(noise_std=True), "a non-negative number; got True"),
+        (ProxyOptimizer(noise_std=[[0.1]]), r"a non-negative number; got \[\[0.1\]\]"),
+        (ProxyOptimizer(noise_std=[0.1], n_constraints=1), "each of 2 outputs; got"),
+        (ParetoOptimizer(noise_std=[0.1]), "or one for each of 2 outputs; got"),
+        (ParetoOptimizer(noise_std=[True, False]), "or one for each of 2 outputs; got"),
+    ],
+)
+def test_noise_of_another_number_of_outputs_is_refused_before_any_evaluation(opt, message):
+    calls = []
+    with pytest.raises(ValueError, match=f"noise_std must be .*{message}"):
+        opt.minimize(calls.append, BOX, budget=20)
+    assert not calls
+
+
 def test_a_run_that_was_killed_goes_on_to_the_same_answer(tmp_path):
     def fun(X):
         # Noise that depends on how often a row was seen, as a run that goes on needs it.

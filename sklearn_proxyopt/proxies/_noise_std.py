@@ -26,17 +26,25 @@ def check_noise_std(noise_std: Any, n_outputs: int | None = None) -> NDArray[np.
     """
     if isinstance(noise_std, str) and noise_std == "auto":
         return None
-    try:
-        stds = np.atleast_1d(np.asarray(0.0 if noise_std is None else noise_std, dtype=np.float64))
-        stds = np.broadcast_to(stds, (n_outputs or len(stds),))
-    except (TypeError, ValueError):
-        stds = np.array([np.nan])
-    if not (np.isfinite(stds) & (stds >= 0)).all():
+    stds = _as_numbers(0.0 if noise_std is None else noise_std)
+    n_given = stds.size if n_outputs is None or not stds.ndim else n_outputs
+    if stds.ndim > 1 or stds.size != n_given or not (np.isfinite(stds) & (stds >= 0)).all():
+        each = "target" if n_outputs is None else f"of {n_outputs} outputs"
+        alternative = "" if n_outputs == 1 else f", or one for each {each}"
         raise ValueError(
-            'noise_std must be "auto", None, or a non-negative number, or one for each target; '
+            f'noise_std must be "auto", None, or a non-negative number{alternative}; '
             f"got {noise_std!r}."
         )
-    return stds
+    return np.broadcast_to(stds, (n_outputs or stds.size,))
+
+
+def _as_numbers(noise_std: Any) -> NDArray[np.float64]:
+    """Return an argument as an array of numbers, NaN if it is none."""
+    try:
+        numbers = np.asarray(noise_std)
+        return numbers.astype(np.float64) if numbers.dtype.kind in "iufO" else np.array(np.nan)
+    except (TypeError, ValueError):
+        return np.array(np.nan)
 
 
 @dataclass(frozen=True)

@@ -266,7 +266,7 @@ class TestGivenNoise:
         )
 
     @pytest.mark.parametrize("proxy", [KernelProxyRegressor(), ProxyRegressor()])
-    @pytest.mark.parametrize("noise_std", [-1.0, np.nan, "much", [0.1, 0.2]])
+    @pytest.mark.parametrize("noise_std", [-1.0, np.nan, "much", [0.1, 0.2], True])
     def test_a_parameter_that_is_no_noise_is_named(self, proxy, noise_std):
         X = rows(10)
         with pytest.raises(ValueError, match='noise_std must be "auto", None, or a non-negative'):
