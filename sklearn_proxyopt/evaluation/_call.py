@@ -109,9 +109,10 @@ def returned(
         return Outcome(no_value(n_outputs), duration, "returned None")
     value = _as_numbers(output)
     if value.size != (n_outputs or 1):
-        wanted = "a number" if n_outputs is None else f"{n_outputs} numbers"
+        wanted = _counted(n_outputs, "number")
         raise EvaluationError(
-            f"objective must return {wanted} for one row; got {_shown(output)} for row {index}.",
+            f"objective must return {wanted} for one row; got {_shown(output)} for row {index}."
+            f"{_who_says_how_many(n_outputs)}",
             row=index,
             x=x,
         )
@@ -140,13 +141,35 @@ def call_many(
     values = _as_numbers(in_order_of_rows(output, len(X)))
     shape = (len(X),) if n_outputs is None else (len(X), n_outputs)
     if values.shape != shape:
-        wanted = "a value" if n_outputs is None else f"{n_outputs} values"
+        is_of_many = n_outputs is not None and values.ndim == 2 and len(values) == len(X)
+        one_by_one = " If it takes one sample at a time, pass vectorized=False."
         raise EvaluationError(
-            f"objective must return shape {shape}, {wanted} for each of {len(X)} rows; got "
-            f"shape {values.shape}. If it takes one sample at a time, pass vectorized=False."
+            f"objective must return shape {shape}, {_counted(n_outputs, 'value')} for each of "
+            f"{len(X)} rows; got shape {values.shape}."
+            f"{_who_says_how_many(n_outputs) if is_of_many else one_by_one}"
         )
     duration = (time.perf_counter() - start) / len(X)
     return [Outcome.of(np.asarray(value), duration) for value in values]
+
+
+def _counted(n_outputs: int | None, what: str) -> str:
+    """Return how many numbers are wanted of a sample, in words."""
+    if n_outputs is None:
+        return f"a {what}"
+    return f"{n_outputs} {what}{'' if n_outputs == 1 else 's'}"
+
+
+def _who_says_how_many(n_outputs: int | None) -> str:
+    """Return which parameters say how many numbers an objective returns, as a sentence."""
+    if n_outputs is None:
+        return (
+            " Constraints that it returns after its value are counted by n_constraints; several "
+            "objectives need a ParetoOptimizer."
+        )
+    return (
+        " How many is said by n_constraints and, of objectives, by n_objectives or the length of "
+        "direction."
+    )
 
 
 @contextmanager

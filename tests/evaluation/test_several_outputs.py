@@ -90,6 +90,19 @@ def test_another_number_of_outputs_is_refused(fun, got):
         Evaluator(lambda x: x.sum(), vectorized=False, n_outputs=2)(ROWS)
 
 
+@pytest.mark.parametrize(
+    ("fun", "params", "message"),
+    [
+        (lambda x: (x[0], x[1]), {"n_outputs": 1}, "1 number for one row; .* by n_constraints and"),
+        (lambda X: 2.0 * X, {"n_outputs": 1, "vectorized": True}, "1 value for each .* n_objectiv"),
+        (lambda x: (x[0], x[1]), {}, "a number for one row; .* counted by n_constraints; several"),
+    ],
+)
+def test_what_says_how_many_numbers_are_wanted_is_named(fun, params, message):
+    with pytest.raises(EvaluationError, match=f"objective must return .*{message}"):
+        Evaluator(fun, **params)(ROWS)
+
+
 def test_the_number_of_outputs_must_be_positive():
     with pytest.raises(ValueError, match="n_outputs must be an integer of at least 1; got 0"):
         Evaluator(sum_and_product, n_outputs=0).check_parameters()
