@@ -330,8 +330,8 @@ class ParetoOptimizer(BaseProxyOptimizer):
 
     @property
     def _n_phases(self) -> int:
-        # A repeat may have the proxy learn once more.
-        return 5 + 3 * self.n_rounds
+        # A repeat may have the proxy learn once more, and the last round may explore.
+        return 6 + 3 * self.n_rounds
 
     @property
     def _n_outputs(self) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import LinearConstraint
+from scipy.spatial.distance import cdist
 from sklearn.callback import ProgressBar
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -188,6 +189,38 @@ def test_where_nothing_is_feasible_the_least_violation_is_said_to_be_so():
     assert result.message.startswith("No feasible point was found")
     assert result.X.shape == (1, 3)
     assert result.hypervolume == 0.0
+
+
+@pytest.mark.parametrize("n_rounds", [1, 4])
+def test_where_nothing_is_feasible_all_of_a_budget_looks_for_it(n_rounds):
+    def infeasible(X):
+        return np.column_stack([X[:, 0], X[:, 1], 1.0 + X[:, 0]])
+
+    opt = quick(n_constraints=1, n_rounds=n_rounds, proxy=LinearRegression())
+    result = opt.minimize(infeasible, [[0, 1], [0, 1]])
+    assert (result.nfev, result.nit, result.success) == (44, n_rounds, False)
+    assert result.message.endswith("violation.")
+    is_far = (opt.to_frame()["stage"] == "far").to_numpy()
+    assert is_far.sum() >= 4
+    assert cdist(opt.X_[is_far], opt.X_[~is_far]).min() > 0.05
+
+
+def test_exploring_finds_a_feasible_region_that_no_proxy_predicts():
+    def small(X):
+        is_feasible = np.linalg.norm(X - [0.93, 0.45], axis=1) < 0.08
+        return np.column_stack([X[:, 0], -X[:, 0], np.where(is_feasible, -1.0, 1.0 + X[:, 0])])
+
+    opt = quick(n_constraints=1, n_rounds=6, proxy=LinearRegression(), budget=120)
+    result = opt.minimize(small, [[0, 1], [0, 1]])
+    assert not (opt.y_[:32, 2] <= 0.0).any()
+    assert result.success
+
+
+def test_what_a_run_has_left_of_its_budget_is_said():
+    opt = quick(sampler=None, budget=40, proxy=LinearRegression(), vectorized=False)
+    result = opt.minimize(lambda x: (x[0], x[1]), [Integer(0, 4), Integer(0, 4)])
+    assert result.nfev < 40
+    assert result.message.endswith(f"{40 - result.nfev} evaluations of the budget are left.")
 
 
 def test_failed_rows_are_left_out_and_counted():

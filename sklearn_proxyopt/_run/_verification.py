@@ -158,18 +158,30 @@ class FrontPlan:
             run.oracle.stopping.read_estimates()
 
     def phases(self, *, with_design: bool) -> Iterator[Phase]:
-        """Yield the design, if there is to be one; then learn and yield points of the front."""
+        """Yield the design, if there is to be one; then learn and yield points of the front.
+
+        As long as no sample is feasible, what the front leaves of the budget explores.
+        """
         oracle = self._run.oracle
         if with_design and self.end is None:
             yield replace(design_phase(self._run, self._sampler()), hands_on=True)
         self._n_design, self._X_design = oracle.n_calls, np.vstack([oracle.data.X, oracle.pending])
         state = yield from self._learned()
-        while self.end is None and (points := self._points_of(state)) is not None:
+        explorer = self._sampler()
+        while self.end is None and (n_points := self._n_of_round) > 0:
+            points, n_far = self._points_by_worth(state)[:n_points], 0
+            goes_on = len(self.rounds) + 1 < self._optimizer.n_rounds
+            if self._lacks_feasible(state) and not (len(points) and goes_on):
+                n_far = n_points - len(points)
+            if not (len(points) or n_far):
+                break
             self.rounds.append(self._verification(state, points))
-            n_rounds = self._optimizer.n_rounds - len(self.rounds)
-            strategy, hands_on = self.rounds[-1], n_rounds > 0
-            yield Phase("verify", "Verifying the front.", strategy, len(points), hands_on)
-            if self.end is None and n_rounds > 0:
+            if len(points):
+                strategy, hands_on = self.rounds[-1], goes_on or n_far > 0
+                yield Phase("verify", "Verifying the front.", strategy, len(points), hands_on)
+            if self.end is None and n_far:
+                yield far_phase(self._run, explorer, n_far)
+            if self.end is None and goes_on:
                 state = yield from self._learned()
         if len(oracle.pending):
             yield Phase("verify", "Waiting for the last results.", Routine(_nothing()), 0)
@@ -265,14 +277,16 @@ class FrontPlan:
         except StopRun as reached:
             self.end = self.end or reached
 
-    def _points_of(self, state: FrontState) -> NDArray[np.float64] | None:
-        """Return the share of the front that is to be verified next, None where nothing is."""
-        n_left = self._n_left
-        n_rounds = self._optimizer.n_rounds - len(self.rounds)
-        if n_rounds < 1 or n_left < 1:
-            return None
-        points, n_points = self._points_by_worth(state), -(-n_left // n_rounds)
-        return points[:n_points] if len(points) else None
+    @property
+    def _n_of_round(self) -> int:
+        """How many points the next round may evaluate, 0 where there is none."""
+        n_left, n_rounds = self._n_left, self._optimizer.n_rounds - len(self.rounds)
+        return -(-n_left // n_rounds) if n_rounds > 0 else 0
+
+    def _lacks_feasible(self, state: FrontState) -> bool:
+        """Tell whether there is a budget, and no feasible sample yet."""
+        oracle = self._run.oracle
+        return oracle.budget is not None and not state.front_search.known(oracle.data).success
 
     def _points_by_worth(self, state: FrontState) -> NDArray[np.float64]:
         """Return new points of the front, under noise with the least certain known ones between."""
@@ -293,7 +307,10 @@ class FrontPlan:
         return points[~is_among(points, np.vstack([data.evaluated, pending]))]
 
     def _verification(self, state: FrontState, points: NDArray[np.float64]) -> Verification:
-        predicted, late = state.front_search.outputs(points), takes_late(self._run)
+        predicted = self._run.oracle.data.y[:0]
+        if len(points):
+            predicted = state.front_search.outputs(points)
+        late = takes_late(self._run)
         return Verification(points, predicted, late, repeats_known=self._watch.is_noisy)
 
     @property
@@ -377,6 +394,8 @@ def _answered_by_front(
         message = "No feasible point was found: X has the one with the least violation."
     elif plan.end is not None:
         message = f"{message} {plan.end}"
+    if plan.end is None and 1 <= oracle.n_left < np.inf:
+        message = f"{message} {int(oracle.stopping.n_left)} evaluations of the budget are left."
     goal, nothing = state.goal, data.y[:0]
     n_objectives = len(goal.directions)
     stopping = oracle.stopping
