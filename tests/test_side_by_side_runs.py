@@ -327,8 +327,10 @@ def test_an_interrupted_run_says_where_its_rows_are(tmp_path, capsys, n_pending)
     with pytest.raises(KeyboardInterrupt):
         optimizer.minimize(fun, budget=24, n_pending=n_pending)
     said = capsys.readouterr().err
-    assert said.startswith(f"Interrupted: {len(optimizer.X_)} rows are in {path}, ")
-    assert said.endswith("were being evaluated; run the same again to go on.\n")
+    assert said == (
+        f"Interrupted: {len(optimizer.X_)} rows are in {path}, without those that were being "
+        "evaluated; run the same again to go on.\n"
+    )
     optimizer.minimize(fun, budget=24, n_pending=n_pending)
     # The row that was interrupted is evaluated again, no other.
     assert len(fun.rows) == 25

@@ -184,12 +184,13 @@ def open_oracle(
 
 def _say_where_rows_are(optimizer: Settings, oracle: Oracle) -> None:
     """Tell who has interrupted a run what is kept, and how to go on."""
-    n_rows, n_pending = len(oracle.data.evaluated), len(oracle.pending)
+    n_rows = len(oracle.data.evaluated)
     where, how = "X_ and y_ of the optimizer", "pass them as X= and y= to go on"
     if optimizer.journal is not None:
         where, how = str(optimizer.journal), "run the same again to go on"
     print(
-        f"Interrupted: {n_rows} rows are in {where}, {n_pending} were being evaluated; {how}.",
+        f"Interrupted: {n_rows} rows are in {where}, without those that were being evaluated; "
+        f"{how}.",
         file=sys.stderr,
     )
 
