@@ -14,6 +14,7 @@ __all__ = [
     "JournalError",
     "RefittedProxyWarning",
     "RowsOutsideWarning",
+    "SetUpError",
     "StartReturnedWarning",
     "WildValuesWarning",
 ]
@@ -45,6 +46,24 @@ class EvaluationError(ValueError):
         cause = self.__cause__
         text = None if cause is None else "".join(traceback.format_exception(cause))
         return _rebuild_error, (str(self), self.row, self.x, text)
+
+
+class SetUpError(EvaluationError):
+    """The objective is set up wrongly, so that no sample can be evaluated.
+
+    An objective that raises it ends the run, whatever `on_error` says.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SetUpError, (str(self),)
 
 
 class _CauseElsewhereError(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["add_notes", "in_order_of_rows", "numbered", "pandas_for"]
+__all__ = ["add_notes", "in_order_of_rows", "is_missing", "numbered", "pandas_for"]
 
 
 def pandas_for(name: str) -> Any:
@@ -30,6 +30,11 @@ def add_notes(frame: Any, notes: Mapping[str, Any]) -> None:
 def numbered(name: str, output: int, n_outputs: int) -> str:
     """Return the name of a column about one of several outputs."""
     return name if n_outputs == 1 else f"{name}_{output}"
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether an entry is None, or what pandas has in the place of one that is missing."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def in_order_of_rows(values: Any, n_rows: int) -> Any:

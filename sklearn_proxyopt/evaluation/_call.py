@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sklearn_proxyopt._utils._pandas import in_order_of_rows
-from sklearn_proxyopt.exceptions import EvaluationError
+from sklearn_proxyopt._utils._pandas import in_order_of_rows, is_missing
+from sklearn_proxyopt._utils._words import some_of
+from sklearn_proxyopt.exceptions import EvaluationError, SetUpError
 
 __all__ = ["FAILURES", "Outcome", "call_many", "call_one", "no_value", "raised", "returned"]
 
@@ -23,7 +24,7 @@ __all__ = ["FAILURES", "Outcome", "call_many", "call_one", "no_value", "raised",
 FAILURES = (Exception, SystemExit)
 # The kinds of arrays that are numbers; text, bytes and dates are none, though NumPy converts them.
 _KINDS_OF_NUMBERS = "biuf"
-_MOST_SHOWN = 500
+_MOST_SHOWN, _MOST_OUTPUTS = 500, 4
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,14 @@ class Outcome:
         number = value if value.ndim else float(value)
         if np.isfinite(value).all():
             return cls(number, duration)
-        said = value.tolist() if value.ndim else number
-        return cls(number * np.nan, duration, f"returned {said}")
+        # Not the other outputs: equal reasons are counted together.
+        places = np.flatnonzero(~np.isfinite(value)).tolist()
+        said = (
+            [f"{value[place]} in output {place}" for place in places]
+            if value.ndim
+            else [str(number)]
+        )
+        return cls(number * np.nan, duration, f"returned {some_of(said, _MOST_OUTPUTS)}")
 
     def after(self, earlier: Outcome) -> Outcome:
         """Return this outcome of a retry with the time of what was tried before added to it."""
@@ -98,15 +105,16 @@ def raised(
 ) -> Outcome:
     """Return the outcome of a call that raised."""
     reason = f"raised {description or _description(error)}"
-    return Outcome(no_value(n_outputs), duration, reason, error)
+    refusal = error if isinstance(error, SetUpError) else None
+    return Outcome(no_value(n_outputs), duration, reason, error, refusal)
 
 
 def returned(
     output: Any, duration: float, x: NDArray[np.float64], index: int, n_outputs: int | None
 ) -> Outcome:
     """Return the outcome of a call for one sample that returned, or say why it is no value."""
-    if output is None:
-        return Outcome(no_value(n_outputs), duration, "returned None")
+    if is_missing(output):
+        return Outcome(no_value(n_outputs), duration, f"returned {output}")
     value = _as_numbers(output)
     if value.size != (n_outputs or 1):
         wanted = _counted(n_outputs, "number")
@@ -127,11 +135,14 @@ def call_many(
     try:
         with _one_process():
             output = objective(X.copy())
+    except SetUpError:
+        raise
     except FAILURES as error:
         raise EvaluationError(
             f"objective raised {type(error).__name__} on a batch of {len(X)} rows"
-            f"{getattr(objective, 'how_called', '')}: {_text_of(error)}. To know which sample, and "
-            "to keep those before it, pass vectorized=False with a function of one sample.",
+            f"{getattr(objective, 'how_called', '')}: {_text_of(error).rstrip('.')}. To know which "
+            "sample, and to keep those before it, pass vectorized=False with a function of one "
+            "sample.",
         ) from error
     if output is None:
         raise EvaluationError(
@@ -202,8 +213,8 @@ def _as_numbers(output: Any) -> NDArray[np.float64]:
             raise
         # A torch tensor that requires a gradient, or lies on a GPU, is no array either.
         raise EvaluationError(
-            f"objective must return numbers; got {type(output).__name__}: {_text_of(error)}. "
-            "Convert what it returns by float()."
+            f"objective must return numbers; got {type(output).__name__}: "
+            f"{_text_of(error).rstrip('.')}. Convert what it returns by float()."
         ) from error
     # What is masked has no value, whatever number lies under the mask.
     numbers[mask] = np.nan
@@ -224,7 +235,7 @@ def _floats(array: NDArray[Any], mask: NDArray[np.bool_]) -> NDArray[np.float64]
 
 def _float(value: Any) -> float:
     """Return a number of Python's, or of another library; infinity for one beyond all floats."""
-    if value is None:
+    if is_missing(value):
         return math.nan
     is_array = isinstance(value, np.ndarray | np.generic)
     if is_array and value.dtype.kind not in _KINDS_OF_NUMBERS:

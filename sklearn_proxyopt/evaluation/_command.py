@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sklearn_proxyopt._utils._validation import check_option, check_real
+from sklearn_proxyopt.exceptions import SetUpError
 
 __all__ = ["CommandObjective"]
 
@@ -67,6 +68,9 @@ class CommandObjective:
     ------
     RuntimeError
         When called: if the program fails, says nothing that can be read, or takes too long.
+    SetUpError
+        When called: if the variables are not those that command and template ask for. It ends a
+        run, whatever `on_error` says.
 
     Examples
     --------
@@ -150,9 +154,13 @@ class CommandObjective:
         else:
             numbers = np.asarray(x, dtype=np.float64).tolist()
             names = self.names or [f"x{place}" for place in range(len(numbers))]
+            if len(names) != len(numbers):
+                raise SetUpError(
+                    f"names must hold a name for each of the {len(numbers)} variables; got {names}."
+                )
             values = dict(zip(names, numbers, strict=True))
         if set(values) != self._places:
-            raise ValueError(
+            raise SetUpError(
                 f"command and template must ask for the variables {sorted(values)}, each as "
                 f"{{{{name}}}}; got {sorted(self._places)}."
             )
@@ -238,7 +246,13 @@ def _encoded(text: str, encoding: str, name: str) -> bytes:
 def _filled(text: str, values: Values) -> str:
     def value_at(place: re.Match[str]) -> str:
         value, form = values[place[1]], (place[2] or "").strip()
-        return format(value, form) if form else str(value)
+        try:
+            return format(value, form) if form else str(value)
+        except ValueError as error:
+            raise SetUpError(
+                f"command and template must ask for {place[1]} in a format of its values; got "
+                f"{place[0]} for {value!r}: {error}."
+            ) from error
 
     return _PLACE.sub(value_at, text)
 

@@ -384,8 +384,8 @@ class Evaluator:
         index: int, x: NDArray[np.float64], reason: str, error: BaseException | None
     ) -> NoReturn:
         raise EvaluationError(
-            f"objective {reason} for row {index}, {x.tolist()}. Pass on_error='drop' to "
-            f"leave such samples out.{_remedy_of(reason)}",
+            f"objective {reason.rstrip('.')} for row {index}, {x.tolist()}. Pass "
+            f"on_error='drop' to leave such samples out.{_remedy_of(reason)}",
             row=index,
             x=x,
         ) from error

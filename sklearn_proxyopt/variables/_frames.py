@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sklearn_proxyopt._utils._pandas import is_missing
 from sklearn_proxyopt._utils._words import some_of
 from sklearn_proxyopt.variables._domains import Categorical, Domain, Integer, Ordinal, Real
 from sklearn_proxyopt.variables._kinds import Kinds
@@ -143,7 +144,7 @@ def _number(value: Any, row: int, label: str) -> float:
 
 def _is_missing(value: Any) -> bool:
     is_nan = isinstance(value, (float, np.floating)) and np.isnan(value)
-    return value is None or bool(is_nan) or type(value).__name__ in ("NAType", "NaTType")
+    return bool(is_nan) or is_missing(value)
 
 
 def _listed(column: Any) -> list[Any]:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from joblib import parallel_config
 
 from sklearn_proxyopt import NeuralProxyRegressor, ProxyOptimizer
 from sklearn_proxyopt.evaluation import CommandObjective
-from sklearn_proxyopt.exceptions import FailedEvaluationWarning
+from sklearn_proxyopt.exceptions import FailedEvaluationWarning, SetUpError
 
 SOLVER = """
 import sys
@@ -176,6 +177,26 @@ def test_what_cannot_be_read_is_named(code, options, message):
 def test_every_variable_has_its_place(template):
     with pytest.raises(ValueError, match=r"variables \['x', 'z'\], .*; got \['x', 'y'\]"):
         solver(template)({"x": 1.0, "z": 2.0})
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("x={{x}}", {}, "must ask for the variables ['x', 'y'], each as {{name}}; got ['x']."),
+        ("x={{x}} y={{y:d}}", {}, "must ask for y in a format of its values; got {{y:d}} for"),
+        ("x={{x}} y={{y}}", {"names": ["x"]}, "names must hold a name for each of the 2 variables"),
+    ],
+)
+@pytest.mark.parametrize("on_error", ["drop", "learn"])
+def test_a_wrong_template_ends_a_run_at_once(template, text, options, message, on_error):
+    (template / "input.txt").write_text(text)
+    form = {"input_format": "array"} if options else {}
+    optimizer = ProxyOptimizer(
+        solver(template, **options), {"x": (0.0, 1.0), "y": (0.0, 1.0)}, on_error=on_error, **form
+    )
+    with pytest.raises(SetUpError, match=re.escape(message)):
+        optimizer.minimize(budget=20)
+    assert len(optimizer.X_failed_) == 0
 
 
 def test_an_optimizer_runs_a_program_by_name_side_by_side(template, tmp_path):

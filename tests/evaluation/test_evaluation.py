@@ -17,7 +17,7 @@ from sklearn.linear_model import LinearRegression
 from spies import Spy
 
 from sklearn_proxyopt.evaluation import EvaluationRecord, Evaluator, Journal
-from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning
+from sklearn_proxyopt.exceptions import EvaluationError, FailedEvaluationWarning, SetUpError
 
 ROWS = np.arange(12.0).reshape(6, 2)
 
@@ -276,6 +276,50 @@ def test_a_masked_output_is_a_failure_whatever_lies_under_the_mask(vectorized):
     with pytest.warns(FailedEvaluationWarning, match="1 of 2"):
         values = evaluate(np.array([[1.0, 2.0], [3.0, 4.0]]))
     np.testing.assert_array_equal(values, [3.0, np.nan])
+
+
+@pytest.mark.parametrize("missing", [pd.NA, pd.NaT, None])
+def test_what_is_missing_is_a_failure(missing):
+    with pytest.warns(FailedEvaluationWarning, match=f"3 of 6 .* returned {missing}"):
+        one = Evaluator(lambda x: missing if x[0] < 5.0 else x[0], on_error="drop")(ROWS)
+    with pytest.warns(FailedEvaluationWarning, match=r"3 of 6 .* returned nan"):
+        many = Evaluator(
+            lambda X: [missing if x < 5.0 else x for x in X[:, 0]], vectorized=True, on_error="drop"
+        )(ROWS)
+    np.testing.assert_array_equal(one, [np.nan] * 3 + [6.0, 8.0, 10.0])
+    np.testing.assert_array_equal(many, one)
+
+
+def test_a_series_of_pandas_with_missing_values_has_failures():
+    def fails(X):
+        return pd.Series(X[:, 0], dtype="Float64").mask(X[:, 0] < 5.0)
+
+    with pytest.warns(FailedEvaluationWarning, match="3 of 6"):
+        values = Evaluator(fails, vectorized=True, on_error="drop")(ROWS)
+    np.testing.assert_array_equal(values, [np.nan] * 3 + [6.0, 8.0, 10.0])
+
+
+def test_the_text_of_an_error_keeps_its_full_stop_only_once():
+    def fails(x):
+        raise ValueError("no mesh.")
+
+    for vectorized in (False, True):
+        with pytest.raises(EvaluationError, match="raised ValueError") as raised:
+            Evaluator(fails, vectorized=vectorized)(ROWS)
+        assert ".." not in str(raised.value)
+    with pytest.raises(EvaluationError, match=r"[^.]\. Convert"):
+        Evaluator(lambda x: torch.ones(1, requires_grad=True))(ROWS)
+
+
+@pytest.mark.parametrize("params", [{}, {"time_limit": 60.0}, {"vectorized": True}])
+def test_an_objective_that_is_set_up_wrongly_ends_the_run(params):
+    def fails(x):
+        raise SetUpError("mesh must be a file; got none.")
+
+    evaluate = Evaluator(fails, on_error="drop", **params)
+    with pytest.raises(SetUpError, match=r"^mesh must be a file; got none\.$"):
+        evaluate(ROWS)
+    assert evaluate.n_calls in (1, len(ROWS) * bool(params.get("vectorized")))
 
 
 def test_a_function_without_return_is_said_to_return_none():

@@ -75,8 +75,18 @@ def test_a_row_with_any_output_that_is_not_finite_has_failed():
 
 
 def test_a_failure_says_what_was_returned():
-    with pytest.raises(EvaluationError, match=r"returned \[1.0, inf\] for row 0"):
+    with pytest.raises(EvaluationError, match="returned inf in output 1 for row 0"):
         Evaluator(product_fails_for_small_sums, n_outputs=2, vectorized=True)(ROWS)
+
+
+def test_failures_of_the_same_outputs_are_counted_together():
+    def fails(x):
+        return [np.nan, x[1], np.inf] if x[0] < 5.0 else [x[0], np.nan, x[1]]
+
+    evaluate = Evaluator(fails, n_outputs=3, on_error="drop")
+    message = r"Most often \(3 of 6\) it returned nan in output 0, inf in output 2\."
+    with pytest.warns(FailedEvaluationWarning, match=message):
+        evaluate(ROWS)
 
 
 @pytest.mark.parametrize(
