@@ -45,7 +45,13 @@ from sklearn_proxyopt._run._short_names import (
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._run._state import FittedState, FrontState, LearnedState, ModelState
 from sklearn_proxyopt._run._stopping import StoppingCriteria
-from sklearn_proxyopt._run._tables import read_rows, read_samples, with_notes
+from sklearn_proxyopt._run._tables import (
+    check_form,
+    read_rows,
+    read_samples,
+    read_values,
+    with_notes,
+)
 from sklearn_proxyopt._utils._dataset import Dataset, succeeded
 from sklearn_proxyopt._utils._feasibility import feasible_values
 from sklearn_proxyopt._utils._goal import Direction, Goal, check_direction
@@ -61,7 +67,6 @@ from sklearn_proxyopt._utils._validation import (
     check_option,
     check_real,
     check_verbose,
-    unmasked,
 )
 from sklearn_proxyopt._utils._warning import warn_user
 from sklearn_proxyopt.evaluation import Evaluator, Journal, RecordBook
@@ -869,9 +874,8 @@ class BaseProxyOptimizer(
         n_least: int = 1,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return samples and their values, NaN for a failure, or say what is wrong with them."""
-        outputs, failed = unmasked(y), None
-        if self.on_error != "raise":
-            outputs = np.array(outputs, dtype=np.float64)
+        outputs, failed = read_values(y), None
+        if self.on_error != "raise" and outputs is not None:
             failed = ~succeeded(outputs)
             outputs[failed] = 0.0
         X, y = read_samples(
@@ -918,6 +922,13 @@ class BaseProxyOptimizer(
         if (X is None) != (y is None):
             raise ValueError("X and y must be given together; got only one of them.")
         if X is not None and y is not None:
+            check_form(X)
+            shape = np.shape(X)
+            if shape and shape[0] < 2:
+                raise ValueError(
+                    f"X must hold at least two samples; got {shape[0]}. Go on from fewer by tell "
+                    "and ask, with the parameter budget, or leave X and y out."
+                )
             X, y = self._validate_samples(X, y, bounds=bounds, n_least=2)
             data, space = self._given(X, y), SpaceSpec.of(self, bounds).variables(X)
             warn_of_rows_outside(X, space)

@@ -109,11 +109,61 @@ TEXTS = np.array([["1", "2"], ["2", "low"], ["3", "1"]], dtype=object)
             lambda: optimizer(proxy=LogisticRegression()).fit(X, Y),
             "proxy must be a regressor; got LogisticRegression(), a classifier.",
         ),
+        (
+            lambda: optimizer().fit(X, [*Y[:-1], "a"]),
+            "y must hold numbers; got 'a' in row 19. Conv",
+        ),
+        (
+            lambda: optimizer(bounds=BOX, on_error="drop").tell(X[:1], ["a"]),
+            "y must hold numbers; got 'a' in row 0. Convert it, or pass NaN and on_error='drop'",
+        ),
+        (
+            lambda: optimizer(bounds=BOX).tell(X[:1], [None]),
+            "y must hold finite numbers; got NaN in row 0. Pass on_error='drop' if NaN marks",
+        ),
+        (lambda: optimizer(bounds=BOX).tell(X[:1], [1 + 0j]), "y must hold real numbers; got comp"),
+        (
+            lambda: ParetoOptimizer(bounds=BOX, on_error="drop").tell(X[:1], [[1.0, 2j]]),
+            "y must hold real numbers; got complex128.",
+        ),
+        (
+            lambda: optimizer(bounds=BOX).tell(X[:1], {"y": 1.0}),
+            "y must be an array of numbers; got",
+        ),
+        (
+            lambda: optimizer(bounds=BOX).tell({"a": [0.1], "b": [0.2]}, [1.0]),
+            "X must be an array or a table; got a dict. Pass pd.DataFrame(X), with a list for each",
+        ),
+        (
+            lambda: optimizer().fit([{"a": 0.1, "b": 0.2}, {"a": 0.3, "b": 0.2}], [1.0, 2.0]),
+            "X must be an array or a table; got a list of dicts. Pass pd.DataFrame(X).",
+        ),
+        (
+            lambda: optimizer().fit(X, Y).predict([{"a": 0.1, "b": 0.2}]),
+            "X must be an array or a table; got a list of dicts. Pass pd.DataFrame(X).",
+        ),
+        (
+            lambda: optimizer(budget=20).minimize(np.sum, BOX, X=X[:1], y=Y[:1]),
+            "X must hold at least two samples; got 1. Go on from fewer by tell and ask, with the",
+        ),
     ],
 )
 def test_what_is_no_number_is_named_by_its_place(fit, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         fit()
+
+
+def test_a_table_that_is_not_in_memory_is_to_be_collected():
+    polars = pytest.importorskip("polars")
+    lazy = polars.LazyFrame({"a": X[:, 0], "b": X[:, 1]})
+    with pytest.raises(ValueError, match=r"memory; got a LazyFrame\. Pass X\.collect\(\)\."):
+        optimizer().fit(lazy, Y)
+    assert optimizer().fit(lazy.collect(), Y).n_learned_ == 20
+
+
+@pytest.mark.parametrize("missing", [None, pd.NA, np.nan])
+def test_a_value_that_is_missing_is_a_failure_where_it_may_be(missing):
+    assert len(optimizer(bounds=BOX, on_error="drop").tell(X[:1], [missing]).X_failed_) == 1
 
 
 def test_rows_to_predict_are_looked_at_in_the_same_way():

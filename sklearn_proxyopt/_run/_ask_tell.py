@@ -17,7 +17,7 @@ from sklearn_proxyopt._run._phases import design_sampler
 from sklearn_proxyopt._run._run import draw_seeds, writing_journal
 from sklearn_proxyopt._run._settings import AskingSettings
 from sklearn_proxyopt._run._state import FittedState, LearnedState
-from sklearn_proxyopt._run._tables import read_rows
+from sklearn_proxyopt._run._tables import check_form, read_rows
 from sklearn_proxyopt._utils._dataset import N_LEAST, Dataset, is_among, numbered, succeeded
 from sklearn_proxyopt._utils._distances import READING
 from sklearn_proxyopt._utils._validation import check_width
@@ -263,6 +263,7 @@ class AskTell:
         self.recall()
         bounds, is_first = self._state.bounds, self._state.data is None
         box = optimizer.bounds if bounds is None else bounds
+        check_form(X)
         if is_first and box is not None and not is_frame(X):
             check_width(box, check_array(X, dtype=np.float64).shape[1])
         X, y = optimizer._validate_samples(X, y, bounds=optimizer.bounds, reset=is_first)

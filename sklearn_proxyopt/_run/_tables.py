@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_array, check_X_y, validate_data
 from sklearn_proxyopt._proxy_search._functions import with_names
 from sklearn_proxyopt._run._space_spec import SpaceSpec
 from sklearn_proxyopt._utils._distances import MEASURED
-from sklearn_proxyopt._utils._pandas import add_notes, numbered
-from sklearn_proxyopt._utils._validation import check_unmasked
+from sklearn_proxyopt._utils._pandas import add_notes, is_missing, numbered
+from sklearn_proxyopt._utils._validation import check_unmasked, unmasked
 from sklearn_proxyopt.variables import Variables
 from sklearn_proxyopt.variables._axes import Axes
 from sklearn_proxyopt.variables._frames import (
@@ -25,7 +25,7 @@ from sklearn_proxyopt.variables._frames import (
 )
 from sklearn_proxyopt.variables._kinds import Kinds
 
-__all__ = ["read_rows", "read_samples", "with_notes"]
+__all__ = ["check_form", "read_rows", "read_samples", "read_values", "with_notes"]
 
 # Columns beside the variables in the tables that `ask` hands out.
 _INTERVAL, _REASON = ("predicted", "lower", "upper"), "reason"
@@ -78,6 +78,52 @@ def read_rows(optimizer: Any, X: Any, fitted: Kinds) -> NDArray[np.float64]:
     return rows
 
 
+def read_values(y: Any) -> Any:
+    """Return values as numbers, NaN for what is missing, or raise an error that names a fault.
+
+    None and complex numbers are returned as they are, for scikit-learn to refuse.
+    """
+    if y is None:
+        return None
+    try:
+        values = np.asarray(unmasked(y))
+    except ValueError as error:
+        raise ValueError(f"y must hold a number for each sample and output; {error}") from None
+    if values.dtype.kind == "c":
+        return values
+    if values.dtype.kind in "biuf":
+        return values.astype(np.float64)
+    if not values.ndim:
+        raise ValueError(f"y must be an array of numbers; got {y!r}.")
+    numbers = np.empty(values.shape)
+    for place, value in np.ndenumerate(values):
+        try:
+            numbers[place] = np.nan if is_missing(value) else float(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"y must hold numbers; got {_shown(value)} in row {place[0]}. Convert it, or pass "
+                "NaN and on_error='drop' for an experiment that failed."
+            ) from None
+    return numbers
+
+
+def check_form(X: Any) -> None:
+    """Raise an error if samples come in a form that holds a table, but is none."""
+    if hasattr(X, "collect") and not hasattr(X, "shape"):
+        raise ValueError(
+            f"X must be a table in memory; got a {type(X).__name__}. Pass X.collect()."
+        )
+    if isinstance(X, Mapping):
+        raise ValueError(
+            f"X must be an array or a table; got a {type(X).__name__}. Pass pd.DataFrame(X), with "
+            "a list for each column."
+        )
+    if isinstance(X, list | tuple) and any(isinstance(row, Mapping) for row in X):
+        raise ValueError(
+            "X must be an array or a table; got a list of dicts. Pass pd.DataFrame(X)."
+        )
+
+
 def _read(
     optimizer: Any,
     given: tuple[Any, ...],
@@ -87,6 +133,7 @@ def _read(
     checks: dict[str, Any],
 ) -> Any:
     """Return samples, with values or without; plain samples get names where bounds give any."""
+    check_form(given[0])
     try:
         return _checked(optimizer, given, spec, names, reset, checks)
     except ValueError as error:
@@ -110,6 +157,8 @@ def _fault(given: tuple[Any, ...], names: tuple[str, ...] | None) -> str:
             else "Labels come in a DataFrame, or are stated in bounds with their codes in X."
         )
         return f"X must hold finite numbers; got {_shown(value)} in row {row}, {label}. {way}"
+    if targets and np.iscomplexobj(targets[0]) and not np.iscomplexobj(X):
+        return f"y must hold real numbers; got {np.asarray(targets[0]).dtype}."
     if targets and (place := _first_odd(targets[0])) is not None:
         return (
             f"y must hold finite numbers; got {_shown(place[2])} in row {place[0]}. Pass "
