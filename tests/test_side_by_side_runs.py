@@ -514,3 +514,45 @@ def test_bad_arguments_are_named_before_a_row_is_paid_for(options, message):
     with pytest.raises((TypeError, ValueError), match=message):
         quick().minimize(fun, budget=20, **options)
     assert not fun.rows
+
+
+def kills_its_process(x):
+    if x[0] > 0.0:
+        os._exit(3)
+    return bowl(x)
+
+
+def test_an_executor_whose_process_ends_is_named_with_a_sample_and_a_remedy():
+    context = multiprocessing.get_context("spawn")
+    message = (
+        r"executor must keep its workers alive; .* first of them \[.*\]\. Pass n_jobs in place"
+    )
+    optimizer = quick()
+    with (
+        ProcessPoolExecutor(2, mp_context=context) as executor,
+        pytest.raises(EvaluationError, match=message),
+    ):
+        optimizer.minimize(kills_its_process, budget=24, executor=executor)
+
+
+def test_an_executor_that_was_shut_down_is_named():
+    executor = ThreadPoolExecutor(2)
+    executor.shutdown()
+    with pytest.raises(EvaluationError, match=r"executor must take calls .* around the whole run"):
+        quick().minimize(bowl, budget=24, executor=executor)
+
+
+@pytest.mark.parametrize("params", [{"n_jobs": 2}, {"time_limit": 20.0}, {}])
+def test_a_function_that_cannot_be_sent_to_a_process_leads_to_what_can(params):
+    lock = threading.Lock()
+
+    def locked(x):
+        with lock:
+            return bowl(x)
+
+    executor = None if params else ProcessPoolExecutor(2)
+    message = "objective must be a function that (a worker|another) process can load"
+    with pytest.raises(EvaluationError, match=f"{message}.*[Pp]ickl.*Define it at module level"):
+        quick(**params).minimize(locked, budget=24, executor=executor)
+    if executor is not None:
+        executor.shutdown()

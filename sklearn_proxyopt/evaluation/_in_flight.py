@@ -9,7 +9,13 @@ from sklearn_proxyopt._utils._dataset import row_keys
 from sklearn_proxyopt._utils._types import Order
 from sklearn_proxyopt.evaluation._call import Outcome
 from sklearn_proxyopt.evaluation._evaluator import Evaluator
-from sklearn_proxyopt.evaluation._side_by_side import Work, for_workers, is_loss, renew
+from sklearn_proxyopt.evaluation._side_by_side import (
+    Work,
+    for_workers,
+    is_loss,
+    renew,
+    result_of,
+)
 from sklearn_proxyopt.evaluation._workers import Workers, has_result
 
 __all__ = ["InFlight"]
@@ -85,7 +91,7 @@ class InFlight:
         """Wait for an evaluation to end, and write down what comes of it."""
         ticket, future = self._workers.next()
         try:
-            _, [outcome] = future.result()
+            _, [outcome] = result_of(future)
         except Exception as error:
             if not is_loss(error):
                 raise
@@ -101,7 +107,8 @@ class InFlight:
         """Begin what is left once more after a worker died, each sample in a process of its own."""
         left = [ticket for ticket in self._rows if ticket not in self._known]
         self._n_losses += 1
-        renew(self._workers, self._n_losses, len(left), error)
+        rows = np.array([self._rows[ticket] for ticket in left])
+        renew(self._workers, self._n_losses, rows, error)
         self._work = self._work.guarded()
         for ticket in left:
             self._workers.submit(ticket, self._work, [ticket], self._rows[ticket][None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError
+from pickle import PicklingError
 from threading import TIMEOUT_MAX
 from typing import Any
 
@@ -16,7 +17,7 @@ from sklearn_proxyopt.evaluation._time_limit import call_within
 from sklearn_proxyopt.evaluation._workers import Workers
 from sklearn_proxyopt.exceptions import EvaluationError
 
-__all__ = ["Work", "for_workers", "is_loss", "outcomes", "renew"]
+__all__ = ["Work", "for_workers", "is_loss", "outcomes", "renew", "result_of"]
 
 # So often the samples that are left are begun again after a worker died, with no result in between.
 _MOST_LOSSES = 5
@@ -133,7 +134,7 @@ def outcomes(
             if not is_loss(error):
                 raise
             n_losses += 1
-            renew(workers, n_losses, len(left), error)
+            renew(workers, n_losses, X[list(left)], error)
             work = work.guarded()
 
 
@@ -151,14 +152,36 @@ def is_loss(error: Exception) -> bool:
     )
 
 
-def renew(workers: Workers, n_losses: int, n_left: int, error: Exception) -> None:
-    """Replace workers that have died, or say why that is the end."""
-    if n_losses < _MOST_LOSSES and workers.renew():
-        return
-    raise EvaluationError(
-        f"objective must leave the worker processes alive; got {n_losses} losses of workers one "
-        f"after another, with {n_left} rows left."
-    ) from error
+def renew(workers: Workers, n_losses: int, left: NDArray[np.float64], error: Exception) -> None:
+    """Replace workers that have died, or say why that is the end of the samples that are left."""
+    if n_losses >= _MOST_LOSSES:
+        raise EvaluationError(
+            f"objective must leave the worker processes alive; got {n_losses} losses of workers "
+            f"one after another, with {len(left)} samples left, the first of them "
+            f"{left[0].tolist()}. Evaluate it alone, and see whether the memory suffices for all."
+        ) from error
+    if not workers.renew():
+        raise EvaluationError(
+            "executor must keep its workers alive; one has ended while samples were evaluated, the "
+            f"first of them {left[0].tolist()}. Pass n_jobs in place of executor: a sample that "
+            "ends its process then fails alone."
+        ) from error
+
+
+def result_of(future: Any) -> tuple[list[int], list[Outcome]]:
+    """Return what came of a call, or say why it did not reach a worker."""
+    try:
+        done: tuple[list[int], list[Outcome]] = future.result()
+    except Exception as error:
+        if isinstance(error, PicklingError) or "pickle" in str(error):
+            raise EvaluationError(
+                "objective must be a function that a worker process can load; got "
+                f"{type(error).__name__}: {str(error).rstrip('.')}. Define it at module level, "
+                "without locks or open files, or evaluate in threads: "
+                "executor=ThreadPoolExecutor(2)."
+            ) from error
+        raise
+    return done
 
 
 def _run(
@@ -178,7 +201,7 @@ def _run(
             return
         done = workers.next()[1]
         n_running -= 1
-        yield done.result()
+        yield result_of(done)
 
 
 def _safe_parts(parts: list[list[int]], X: NDArray[np.float64]) -> list[list[int]]:

@@ -37,7 +37,7 @@ def call_within(
     n_outputs: int | None,
 ) -> Outcome:
     """Call a function of one sample in a child process, and kill that at the time limit."""
-    child = _take_child(pickle.dumps(wrap_non_picklable_objects(objective, keep_wrapper=False)))
+    child = _take_child(_pickled(objective))
     try:
         return child.call(limit, x, index, n_outputs)
     finally:
@@ -46,6 +46,18 @@ def call_within(
                 _idle.append(child)
         else:
             child.close()
+
+
+def _pickled(objective: Callable[..., Any]) -> bytes:
+    """Return a function as bytes, or say that it cannot go to another process."""
+    try:
+        return pickle.dumps(wrap_non_picklable_objects(objective, keep_wrapper=False))
+    except Exception as error:
+        raise EvaluationError(
+            "objective must be a function that another process can load, for a time limit; got "
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Define it at module level, without "
+            "locks or open files, or pass time_limit=None."
+        ) from error
 
 
 class _Child:

@@ -6,7 +6,12 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import (
+    BrokenExecutor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+)
 from contextlib import contextmanager
 from functools import partial
 from queue import SimpleQueue
@@ -22,6 +27,8 @@ from joblib import (
 )
 from joblib.externals.loky import ProcessPoolExecutor as LokyExecutor
 from joblib.parallel import get_active_backend
+
+from sklearn_proxyopt.exceptions import EvaluationError
 
 __all__ = ["Workers", "check_executor", "has_result", "open_workers"]
 
@@ -139,6 +146,17 @@ class _Executing(Workers):
 
 class _OfUser(_Executing):
     """Hands calls to an executor that cannot be made again."""
+
+    def _begin(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return super()._begin(function, *arguments)
+        except BrokenExecutor:
+            raise
+        except RuntimeError as error:
+            raise EvaluationError(
+                f"executor must take calls until the run has ended; got {self._executor!r}: "
+                f"{error}. Open it around the whole run: with ThreadPoolExecutor(2) as executor."
+            ) from error
 
     def renew(self) -> bool:
         return False
