@@ -24,6 +24,7 @@ _OF_SPACE = (
 )
 _OF_DESIGN = ("that the sampler's design has left", "Pass a sampler that has more.")
 
+
 class InitialDesign(Routine):
     """Evaluate a design, and more of it until two samples have succeeded.
 

@@ -109,7 +109,10 @@ def read_values(y: Any) -> Any:
 
 def check_form(X: Any) -> None:
     """Raise an error if samples come in a form that holds a table, but is none."""
-    if hasattr(X, "collect") and not hasattr(X, "shape"):
+    if hasattr(X, "shape"):
+        # Also a sparse array of SciPy that is a dict.
+        return
+    if hasattr(X, "collect"):
         raise ValueError(
             f"X must be a table in memory; got a {type(X).__name__}. Pass X.collect()."
         )
