@@ -59,7 +59,7 @@ def draw_case(index: int) -> dict[str, Any]:
         "is_unseen": bool(index % 2),
         "family": families[(index // 2) % len(families)],
         "n_dims": int(_one_of(rng, N_DIMS, OF_DIMS)),
-        "is_run": bool(rng.random() < 0.25) and not is_large,
+        "is_run": bool(rng.random() < 0.4) and not is_large,
         "n_rows": int(_one_of(rng, N_ROWS, OF_LARGE_ROWS if is_large else OF_ROWS)),
         "budget": int(rng.choice(BUDGETS)),
         "noise": float(_one_of(rng, NOISES, OF_NOISES)),
@@ -95,6 +95,8 @@ class Space:
         if kind == "constraint":
             normal = rng.standard_normal(len(function.bounds))
             normal /= np.abs(normal).max() * np.ptp(function.bounds, axis=1)
+            # The middle of the box is feasible too: beyond a corner nothing would be.
+            normal *= np.sign(normal @ (function.x_opt - function.bounds.mean(axis=1)))
             slack = rng.choice([0.0, 0.1])
             self.constraints = LinearConstraint(normal, ub=normal @ function.x_opt + slack)
         elif kind != "box":

@@ -19,7 +19,7 @@ from sklearn_proxyopt.diagnosis._evidence import Evidence
 FACTORS = (0.25, 0.5, 1.0, 2.5, 5.0)
 WEIGHT_OF_DEFAULT = 3.0
 # On the squares of weights; budget runs are few.
-PENALTIES = {"rows": 10.0, "checks": 10.0, "refined": 30.0}
+PENALTIES = {"rows": 30.0, "checks": 30.0, "refined": 60.0}
 LEAST_SPREAD = 0.3
 # Within these quantiles of the cases a number counts in proportion, beyond as at them.
 QUANTILES = (0.02, 0.98)
@@ -64,8 +64,11 @@ SIGNS_OF_CHECKS = {
 SIGNS_OF = {
     "rows": SIGNS,
     "checks": SIGNS | SIGNS_OF_CHECKS,
-    # A refined optimum is the lowest value known; what lies above it elsewhere is no merit.
-    "refined": SIGNS | SIGNS_OF_CHECKS | {"lead_over_checks": -1},
+    # A refined optimum is the lowest value known; what lies above it elsewhere is no merit. A
+    # search has come to it, whose course tells more than that of a design.
+    "refined": SIGNS
+    | SIGNS_OF_CHECKS
+    | {"lead_over_checks": -1, "gained_lately": -1, "spread_of_best": -1},
 }
 
 

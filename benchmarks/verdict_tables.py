@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import roc_curve
 from verdict_functions import SIMULATORS
-from verdict_model import SIGNS, SIGNS_OF_CHECKS, Cases
+from verdict_model import SIGNS_OF, Cases
 
 from sklearn_proxyopt.diagnosis._credibility import MODES
 from sklearn_proxyopt.diagnosis._diagnosis import CREDIBLE
@@ -200,7 +200,7 @@ def watched_rows(cases: dict[str, Cases]) -> list[dict[str, Any]]:
     """Return some cases for the tests: numbers, and whether the optimum was good."""
     rows = []
     for mode in MODES:
-        one, names = cases[mode], list(SIGNS | SIGNS_OF_CHECKS)
+        one, names = cases[mode], list(SIGNS_OF["refined"])
         places = np.flatnonzero(one.is_tried)
         for place in np.random.default_rng(0).permutation(places)[:N_WATCHED]:
             numbers = {name: f"{one.numbers[place][name]:.4g}" for name in names}

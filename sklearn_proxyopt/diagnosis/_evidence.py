@@ -22,6 +22,8 @@ _MIN_BEST = 10
 _BAND, _N_DEVIATIONS = 0.9, 2.0
 # The share of noise in the variance of values up to which their order tells of the function.
 _MOST_NOISE = 0.3
+# The share of the samples, the last ones, whose gain tells whether a search still gains.
+_SHARE_LATE = 0.25
 # Standard deviations of a difference that may be noise.
 _BEYOND_NOISE = 2.0
 # Standard deviations from functions drawn from a proxy that contradict them.
@@ -51,7 +53,7 @@ class Evidence:
     lowest_known : float
         The lowest measured value known, with noise as estimated.
     rows : ndarray of shape (n_samples, n_axes)
-        The settings that the proxy learned from, in the unit cube.
+        The settings that the proxy learned from, in the unit cube, in the order in which they came.
     values : ndarray of shape (n_samples,)
         Their values.
     n_repeats : ndarray of shape (n_samples,)
@@ -187,6 +189,7 @@ class Evidence:
             **self._posterior(regret),
             **self._draws(regret),
             **self._checks(regret),
+            **self._convergence(regret),
         }
 
     def _errors_of_the_chosen(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -315,6 +318,16 @@ class Evidence:
             "left_in_proxy": float(left_in_proxy),
             "error_at_checks": error / regret,
             "lead_over_checks": lead / regret,
+        }
+
+    def _convergence(self, regret: float) -> dict[str, float]:
+        """Return what the values say of a search that has come to its answer step by step."""
+        n_values, n_axes = self.rows.shape
+        before = self.values[: max(int((1.0 - _SHARE_LATE) * n_values), 1)]
+        lowest = np.sort(self.values)[: n_axes + 2]
+        return {
+            "gained_lately": float(before.min() - lowest[0]) / regret,
+            "spread_of_best": float(np.ptp(lowest)) / regret,
         }
 
     @property

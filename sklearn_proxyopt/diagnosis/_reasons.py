@@ -44,6 +44,7 @@ _TOPICS: tuple[tuple[str, ...], ...] = (
     ("edges_in_doubt",),
     ("error_at_optimum", "error_at_checks"),
     ("gain_over_rows", "shortfall", "known_regret", "lead_over_checks"),
+    ("gained_lately", "spread_of_best"),
 )
 
 # Up to where a number speaks for an optimum, beyond which it speaks against it; values within the
@@ -112,6 +113,8 @@ _SENTENCES: dict[str, str] = {
     "left_in_proxy": "the model predicts values {v} below the measured one here",
     "error_at_checks": "predictions elsewhere were wrong by {v} where they were checked",
     "lead_over_checks": "the best value measured elsewhere lies {a} {above} the one here",
+    "gained_lately": "the last quarter of the evaluations gained {v}",
+    "spread_of_best": "the best values, two more than variables, differ by {v}",
 }
 # And what it says at zero, where the sentence would read badly.
 _SENTENCES_AT_ZERO = {
@@ -138,6 +141,8 @@ _SENTENCES_AT_ZERO = {
     "known_regret": "no lower value is known",
     "left_in_opinions": f"{_REFITTED} predict nothing below the measured value here",
     "left_in_proxy": "the model predicts nothing below the measured value here",
+    "gained_lately": "the last quarter of the evaluations gained nothing",
+    "spread_of_best": "the best values, two more than variables, are the same",
 }
 # The words that say of a maximum what the sentences say of a minimum.
 _PAIRS = ("lower", "higher"), ("lowest", "highest"), ("minimum", "maximum"), ("minima", "maxima")
