@@ -20,7 +20,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from verdict_cases import FIRST_LARGE, make_case
 from verdict_growth import make_growth, settling_rows, stopping_rows
-from verdict_model import PENALTIES, SIGNS_OF, Cases, learned, stored
+from verdict_model import IS_BALANCED, PENALTIES, SIGNS_OF, Cases, learned, stored
 from verdict_tables import auc_rows, band_rows, draw, family_rows, watched_rows, write
 
 from sklearn_proxyopt.diagnosis._credibility import MODES, credibility_model
@@ -77,7 +77,13 @@ def report(options: argparse.Namespace) -> None:
         raise SystemExit(f"--cache must hold cases, made by --steps cases; got {options.cache}.")
     cases = {mode: Cases(paths, mode) for mode in MODES}
     models = {
-        mode: learned(cases[mode], ~cases[mode].is_unseen, SIGNS_OF[mode], PENALTIES[mode])
+        mode: learned(
+            cases[mode],
+            ~cases[mode].is_unseen,
+            SIGNS_OF[mode],
+            PENALTIES[mode],
+            IS_BALANCED[mode],
+        )
         for mode in MODES
     }
     probabilities = {
