@@ -140,6 +140,19 @@ def test_where_all_settings_are_known_nothing_is_left_and_the_best_is_certain(me
     assert found.reasons == ["+ all 15 settings were evaluated"]
 
 
+@pytest.mark.parametrize(
+    ("noise_std", "n_repeats", "is_certain"),
+    [("auto", 1, False), (None, 1, True), ("auto", 2, True)],
+)
+def test_of_a_table_of_all_settings_the_best_is_certain_unless_noise_may_hide(
+    noise_std, n_repeats, is_certain
+):
+    X = np.repeat([[a, b] for a in range(4) for b in range(3)], n_repeats, axis=0)
+    opt = optimizer_with(proxy="gp", bounds=[Integer(0, 3), Integer(0, 2)], noise_std=noise_std)
+    opt.fit(X, (X[:, 0] - 1.0) ** 2 + X[:, 1])
+    assert (opt.diagnose().reasons == ["+ all 12 settings were evaluated"]) is is_certain
+
+
 def test_settings_that_are_not_feasible_need_not_be_known():
     space = {"a": Integer(0, 5), "b": Integer(0, 5)}
     opt = optimizer_with(

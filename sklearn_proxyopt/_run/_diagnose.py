@@ -115,7 +115,7 @@ def asked(
         X_checks=rows,
         y_checks=measured,
         contradiction=known.contradiction(noise_std),
-        n_settings=0 if evidence.noise else state.variables.n_exhausted(state.data.evaluated),
+        n_settings=known.n_exhausted(noise_std),
     )
     return question, evidence
 
@@ -189,6 +189,17 @@ class Known:
         sure = np.array([n[0] / noise**2, 1.0 / max(np.nan_to_num(evidence.deviation), noise) ** 2])
         value = sure @ [outputs[0], evidence.predicted] / sure.sum()
         return float(value), float(1.0 / np.sqrt(sure.sum()))
+
+    def n_exhausted(self, noise_std: Any) -> int:
+        """Return how many settings there are, if all are known and surely without noise, else 0.
+
+        A run looks for noise; in a table without repeats it may hide.
+        """
+        is_told = self._state.is_measured or self._settings.n_degrees > 0
+        may_hide = isinstance(noise_std, str) and not is_told
+        if self._is_noisy or may_hide:
+            return 0
+        return self._state.variables.n_exhausted(self._state.data.evaluated)
 
     def n_repeats(self, rows: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return how often each sample is known, 1 where it is not."""
