@@ -172,7 +172,7 @@ class SearchPlan:
             self._watch.settle(self._data)
             if self._is_search_of_noise and not was_noisy and self.end is None:
                 yield from self._search_as_noisy()
-        # A search of few settings may end before there is anything to look at.
+        # A search of few discrete settings may end before there is anything to look at.
         if self._target_may_be_luck or self._finds_that_noise_may_hide(is_last=True):
             yield from self._repeat(is_last=True)
             if self._is_search_of_noise and self.end is None:
@@ -325,7 +325,7 @@ class SearchPlan:
         # Whoever asks for one point after another is not asked for a known one without a reason.
         if self.n_stages or not self._goes_on or optimizer.refiner != "auto":
             return False
-        if is_last and oracle.budget is None:
+        if is_last and (oracle.budget is None or not self._run.space.is_discrete_axis.all()):
             return False
         return self._watch.suspects(self._data, noise_model(optimizer, self._run), is_last)
 

@@ -42,11 +42,15 @@ class CubeConstraints:
     ----------
     free : ndarray of int of shape (n_free,)
         The axes of the continuous variables.
+    ends : ndarray of shape (n_free,)
+        Where these axes end. The end of a circle is its beginning, where values jump.
     """
 
     def __init__(self, variables: Axes, constraints: Constraints, x: NDArray[np.float64]) -> None:
         self._variables, self._constraints = variables, constraints
         self.free = np.flatnonzero(~variables.is_discrete_axis)
+        is_circle = variables.kinds.is_periodic[variables.searched][self.free]
+        self.ends = np.where(is_circle, 1.0 - _MARGIN, 1.0)
         self._u = variables.to_unit_cube(x[None])[0]
         self._x = x
         lower, upper = self._constraints.targets
@@ -86,7 +90,7 @@ class CubeConstraints:
             # A step of twice the margin, or the last bits of a curved constraint remain.
             steps = (gap / self._scale + np.sign(gap) * _MARGIN)[missed]
             slopes = self._slopes(u)[missed] / self._scale[missed, None]
-            u = np.clip(u + np.linalg.lstsq(slopes, steps, rcond=1e-10)[0], 0.0, 1.0)
+            u = np.clip(u + np.linalg.lstsq(slopes, steps, rcond=1e-10)[0], 0.0, self.ends)
             x = self.row(u)
         return x
 
@@ -203,11 +207,11 @@ class Repair:
             start,
             jac=True,
             method="SLSQP",
-            bounds=[(0.0, 1.0)] * len(start),
+            bounds=[(0.0, end) for end in cube.ends],
             constraints=cube.for_scipy(),
             options={"maxiter": _N_ITERATIONS, "ftol": 1e-10},
         )
-        return cube.finished(np.clip(np.nan_to_num(found.x, nan=0.5), 0.0, 1.0))
+        return cube.finished(np.clip(np.nan_to_num(found.x, nan=0.5), 0.0, cube.ends))
 
     def _nearest_by_milp(self, x: NDArray[np.float64]) -> NDArray[np.float64] | None:
         """Return the nearest sample, summed over variables, that meets the linear constraints."""
