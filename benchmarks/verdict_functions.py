@@ -83,7 +83,9 @@ def _of_problem(kind: type, n_dims: int, seed: int) -> Function:
     """Return a problem of the package, turned and shifted in two of three cases."""
     rng = np.random.default_rng(seed)
     more = {}
-    if kind is GaussianPits:
+    if kind is Rosenbrock:
+        n_dims = max(n_dims, 2)
+    elif kind is GaussianPits:
         more = {"random_state": seed}
     elif kind is RippledBowl:
         height, n_ripples = 10.0 ** rng.uniform(-1.5, 0.8), rng.uniform(3.0, 15.0)
