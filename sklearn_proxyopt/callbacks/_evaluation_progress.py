@@ -38,19 +38,6 @@ class EvaluationProgress(LineCallback):
     >>> optimizer = ProxyOptimizer().set_callbacks(EvaluationProgress())
     """
 
-    def setup(self, estimator: Any, context: Any) -> None:
-        """Begin the line.
-
-        Parameters
-        ----------
-        estimator : estimator
-            The one that runs.
-        context : sklearn.callback.CallbackContext
-            Its task.
-        """
-        super().setup(estimator, context)
-        self._phase = ""
-
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
         """Show the phase that begins.
 
@@ -62,7 +49,7 @@ class EvaluationProgress(LineCallback):
             The task that begins.
         """
         if context.parent is not None and context.task_name != "evaluation":
-            self._phase = phase_in_words(context.task_name)
+            self._facts["phase"] = phase_in_words(context.task_name)
             self._line.show()
 
     def on_fit_task_end(self, estimator: Any, context: Any, *, metadata: Any = None) -> None:
@@ -78,13 +65,14 @@ class EvaluationProgress(LineCallback):
             Of an evaluation what the run has evaluated so far.
         """
         if context.parent is not None and context.task_name == "evaluation":
-            self._facts = metadata
+            self._facts.update(metadata)
             self._line.show()
 
     def _parts(self) -> list[str]:
         """Return the phase, and what the run has evaluated so far."""
-        facts, parts = self._facts, [self._phase]
-        if facts:
+        facts = self._facts
+        parts = [facts.get("phase", "")]
+        if "n_done" in facts:
             budget = "" if facts["budget"] is None else f"/{facts['budget']}"
             parts.append(f"{facts['n_done']}{budget} runs")
             if np.isfinite(facts["best"]):
