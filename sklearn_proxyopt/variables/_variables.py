@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -144,11 +145,15 @@ class Variables(Features):
             The settings; None where values of a variable lie dense, or where there are more than
             100,000 settings before constraints.
         """
+        rows = self._combinations()
+        return None if rows is None else rows[self.is_feasible(rows)]
+
+    def _combinations(self) -> NDArray[np.float64] | None:
+        """Return every valid sample, constraints aside, where they can be counted."""
         values = self.all_values(_MOST_COUNTED)
         if values is None:
             return None
-        rows = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(values))
-        return rows[self.is_feasible(rows)]
+        return np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(values))
 
     def n_exhausted(self, X: NDArray[np.float64]) -> int:
         """Return how many settings there are, if all of them are known.
@@ -163,10 +168,14 @@ class Variables(Features):
         int
             The number of settings, 0 where another one is left.
         """
-        settings = self.all_settings()
-        if settings is None or len(settings) > len(X) or not is_among(settings, X).all():
+        rows = self._combinations()
+        if rows is None:
             return 0
-        return len(settings)
+        is_known = is_among(rows, X)
+        # Constraints may be expensive functions: one further setting is enough.
+        if any(self.is_feasible(block).any() for block in _blocks(rows[~is_known])):
+            return 0
+        return int(self.is_feasible(rows[is_known]).sum())
 
     def counts(self, X: ArrayLike) -> NDArray[np.bool_]:
         """Tell which evaluated samples count as valid and feasible.
@@ -202,9 +211,7 @@ class Variables(Features):
             Whether there is one that `counts`. Of many samples, no more are looked at than it
             takes.
         """
-        X = np.asarray(X, dtype=np.float64)
-        blocks = (X[start : start + _BLOCK] for start in range(0, len(X), _BLOCK))
-        return any(self.counts(block).any() for block in blocks)
+        return any(self.counts(block).any() for block in _blocks(np.asarray(X, dtype=np.float64)))
 
     def misses(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return by how much evaluated samples miss each bound and each constraint.
@@ -377,3 +384,9 @@ class Variables(Features):
         rows = [*rows_in_words(self.kinds)]
         constraints = "" if self.constraints is None else "<p>with constraints between them</p>"
         return card(table(rows, ("variable", "kind", "may be")), constraints)
+
+
+def _blocks(X: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
+    """Yield samples, so many at once."""
+    for start in range(0, len(X), _BLOCK):
+        yield X[start : start + _BLOCK]

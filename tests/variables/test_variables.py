@@ -562,3 +562,28 @@ def test_without_linear_inequalities_nothing_is_known_on_the_axes():
     assert plant().limits_on_axes is None
     equation = LinearConstraint([[1, 1]], 1, 1)
     assert Variables([(0, 1)] * 2, constraints=equation).limits_on_axes is None
+
+
+# All settings.
+
+
+def test_a_setting_that_is_left_is_found_without_looking_at_all_of_them():
+    seen = []
+
+    def limit(x):
+        seen.append(x)
+        return x[0] - x[1]
+
+    variables = Variables(
+        [Integer(0, 199), Integer(0, 199)], constraints=NonlinearConstraint(limit, -np.inf, 50.0)
+    )
+    known, n_before = np.array([[0.0, 0.0], [1.0, 0.0]]), len(seen)
+    assert variables.n_exhausted(known) == 0
+    assert len(seen) - n_before < 5000
+
+
+def test_all_settings_are_known_where_the_others_are_not_feasible():
+    limit = LinearConstraint([[1.0, 1.0]], ub=1.0)
+    variables = Variables([Integer(0, 3), Integer(0, 3)], constraints=limit)
+    assert variables.n_exhausted(variables.all_settings()) == 3
+    assert variables.n_exhausted(np.array([[0.0, 0.0], [1.0, 0.0], [3.0, 3.0]])) == 0
